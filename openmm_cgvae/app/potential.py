@@ -1,0 +1,389 @@
+"""Coarse-grained potentials by direct Boltzmann inversion of a reference trajectory, U = -kT ln P, as tables."""
+
+import itertools
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from scipy.interpolate import CubicSpline
+from scipy.ndimage import gaussian_filter1d
+
+from openmm_cgvae.errors import DataError, ModelFileError, SettingsError
+from openmm_cgvae.units import BOLTZMANN_KJ_PER_MOL_K, value_in_md_units
+
+__all__ = ["CGPotential", "TabulatedTerms", "boltzmann_inversion"]
+
+# Keeps cosines finite where beads coincide (10^-6 nm, squared).
+TINY_NM2 = 1e-12
+# No density is resolved finer than this, so that a constant distance becomes a stiff spring.
+MIN_BANDWIDTH_NM = 0.002
+MIN_BANDWIDTH_COSINE = 0.02
+# Where fewer frames than this lie under the smoothing kernel, the walls take over.
+MIN_FRAMES_UNDER_KERNEL = 20
+# kJ/mol/nm^2; keeps beads of widely spread distances from passing through each other.
+import os
+
+MIN_WALL = float(os.environ.get("WALL", 1000))
+SHARE = os.environ.get("SHARE")
+SHARE = None if SHARE is None else float(SHARE)
+FINE_BINS = 4000
+STEPS_PER_PERIOD = 20
+TIME_STEP_RANGE_PS = (0.001, 0.02)
+N_STARTS = 8
+
+
+@dataclass(frozen=True)
+class TabulatedTerms:
+    """Potentials of one kind of coordinate, each a table between two edges and a harmonic wall beyond them.
+
+    Between the edges the table is read by a natural cubic spline; beyond them the energy goes on with the
+    spline's last slope plus ``wall / 2 * (x - edge)^2``, so it and its derivative are continuous and finite.
+
+    Parameters
+    ----------
+    beads : numpy.ndarray of int, shape (t, k)
+        The beads of every term. k = 2: distance in nm. k = 3: cosine of the angle at the middle bead. k = 4: the
+        chirality of three successive bonds, sin(angle) sin(angle) sin(torsion), from -1 to 1.
+    lower, upper : numpy.ndarray, shape (t,)
+        The edges.
+    wall : numpy.ndarray, shape (t,)
+        kJ/mol/nm^2 for a distance, else kJ/mol.
+    energies : numpy.ndarray, shape (t, n_grid)
+        kJ/mol, at equal intervals from `lower` to `upper`.
+    """
+
+    beads: np.ndarray
+    lower: np.ndarray
+    upper: np.ndarray
+    wall: np.ndarray
+    energies: np.ndarray
+
+    def __len__(self):
+        return len(self.beads)
+
+    @cached_property
+    def splines(self):
+        """One natural spline a term, over its coordinate."""
+        grids = np.linspace(self.lower, self.upper, self.energies.shape[1], axis=1)
+        return tuple(CubicSpline(x, u, bc_type="natural") for x, u in zip(grids, self.energies, strict=True))
+
+    @cached_property
+    def edge_slopes(self):
+        """dU/dx at the lower and at the upper edge, shape (2, t)."""
+        edges = zip(self.splines, self.lower, self.upper, strict=True)
+        return np.array([[spline(a, 1), spline(b, 1)] for spline, a, b in edges]).reshape(-1, 2).T
+
+    @property
+    def curvatures(self):
+        """The largest second derivative of every term, its walls included, shape (t,)."""
+        inside = [spline(spline.x, 2).max() for spline in self.splines]
+        return np.maximum(np.array(inside).reshape(-1), self.wall)
+
+    def values(self, beads_nm):
+        """The coordinates of all terms, of bead positions in nm; shape (..., t)."""
+        return _values(np.asarray(beads_nm, dtype=float), self.beads)
+
+    def energy(self, values):
+        """Energy in kJ/mol of every term at its coordinate, shapes (..., t) to (..., t)."""
+        inside = np.clip(values, self.lower, self.upper)
+        table = np.zeros(inside.shape)
+        for t, spline in enumerate(self.splines):
+            table[..., t] = spline(inside[..., t])
+        beyond = values - inside
+        return table + np.where(beyond < 0, *self.edge_slopes) * beyond + self.wall / 2 * beyond**2
+
+    def to_dict(self):
+        """JSON types only."""
+        return {name: array.tolist() for name, array in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, description, beads_per_term):
+        """Rebuild from `to_dict`."""
+        arrays = {name: np.array(description[name], dtype=float) for name in ("lower", "upper", "wall", "energies")}
+        beads = np.array(description["beads"], dtype=np.int64).reshape(-1, beads_per_term)
+        if any(len(array) != len(beads) for array in arrays.values()):
+            raise ValueError("tables and terms differ in number")
+        return cls(beads, **arrays)
+
+
+def _values(beads_nm, rows):
+    """Distances, cosines or chiralities of rows of 2, 3 or 4 beads, shape (..., t)."""
+    rows = rows.T
+    a = beads_nm[..., rows[0], :] - beads_nm[..., rows[1], :]
+    squared = (a * a).sum(-1) + TINY_NM2
+    if len(rows) == 2:
+        return np.sqrt(squared)
+    b = beads_nm[..., rows[2], :] - beads_nm[..., rows[1], :]
+    squared = squared * ((b * b).sum(-1) + TINY_NM2)
+    if len(rows) == 3:
+        return (a * b).sum(-1) / np.sqrt(squared)
+    c = beads_nm[..., rows[3], :] - beads_nm[..., rows[2], :]
+    squared = squared * ((c * c).sum(-1) + TINY_NM2)
+    return (np.cross(a, b) * c).sum(-1) / np.sqrt(squared)
+
+
+@dataclass(frozen=True)
+class CGPotential:
+    """All that a coarse-grained simulation needs besides the mapping: tables, time step, start positions.
+
+    Made by `boltzmann_inversion`, used by `openmm_cgvae.app.cgsystem.create_cg_simulation`.
+
+    Parameters
+    ----------
+    temperature : float
+        Of the reference trajectory, K.
+    time_step_ps : float
+        A twentieth of the shortest vibration period, estimated from the largest curvatures and the bead masses.
+    distances, angles, chiralities : TabulatedTerms
+        Over two, three and four beads.
+    starts_nm : numpy.ndarray, shape (s, N, 3)
+        Bead positions of some reference frames, centred.
+    """
+
+    temperature: float
+    time_step_ps: float
+    distances: TabulatedTerms
+    angles: TabulatedTerms
+    chiralities: TabulatedTerms
+    starts_nm: np.ndarray
+
+    @property
+    def n_beads(self):
+        return self.starts_nm.shape[1]
+
+    @property
+    def terms(self):
+        """The three kinds of terms."""
+        return self.distances, self.angles, self.chiralities
+
+    def energy(self, beads_nm):
+        """Potential energy in kJ/mol of bead positions in nm, shapes (..., N, 3) to (...)."""
+        return sum(terms.energy(terms.values(beads_nm)).sum(-1) for terms in self.terms)
+
+    def to_dict(self):
+        """JSON types only; `from_dict` undoes it exactly."""
+        return {
+            "temperature": self.temperature,
+            "time_step_ps": self.time_step_ps,
+            "distances": self.distances.to_dict(),
+            "angles": self.angles.to_dict(),
+            "chiralities": self.chiralities.to_dict(),
+            "starts_nm": self.starts_nm.tolist(),
+        }
+
+    @classmethod
+    def from_dict(cls, description):
+        """Rebuild a potential from `to_dict`.
+
+        Raises
+        ------
+        ModelFileError
+            If an entry is missing or of another type.
+        """
+        try:
+            return cls(
+                temperature=float(description["temperature"]),
+                time_step_ps=float(description["time_step_ps"]),
+                distances=TabulatedTerms.from_dict(description["distances"], 2),
+                angles=TabulatedTerms.from_dict(description["angles"], 3),
+                chiralities=TabulatedTerms.from_dict(description["chiralities"], 4),
+                starts_nm=np.array(description["starts_nm"], dtype=float),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelFileError(
+                f"not a coarse-grained potential ({error!r}): what CGPotential.to_dict gives is expected"
+            ) from error
+
+
+def boltzmann_inversion(beads_nm, bead_bonds, temperature, masses, n_grid=200):
+    """Potentials of mean force of the beads' distances and angles, each inverted on its own.
+
+    U(r) = -kT ln(P(r) / r^2) and U(theta) = -kT ln(P(theta) / sin theta); the latter is -kT ln P(cos theta), and
+    tabulated so, because a force over cos theta has no pole at 0 and 180 degrees.
+
+    Up to three beads all distances are used. Beyond that: bonded distances, angles of bonded triples, and the
+    distances of all pairs that no angle spans. These last are more than there are degrees of freedom left, and
+    each already contains the mean effect of the others; so they are divided by that excess, walls excepted.
+    As distances and angles cannot tell a frame from its mirror image, every bonded quadruple also gets
+    -kT ln(2 P(c) / (P(c) + P(-c))) of its chirality c, which changes nothing but which image is visited.
+
+    Correlations between terms are not accounted for: simulated distributions are near the reference's, not equal.
+
+    Parameters
+    ----------
+    beads_nm : array_like, shape (frames, N, 3)
+        Bead positions of the reference trajectory in nm, molecules whole.
+    bead_bonds : array_like of int, shape (m, 2)
+        As `CGMapping.bead_bonds` gives.
+    temperature : float or Quantity
+        Of the reference trajectory, K.
+    masses : array_like, shape (N,)
+        Bead masses in amu.
+    n_grid : int
+        Entries of every table.
+
+    Returns
+    -------
+    CGPotential
+
+    Raises
+    ------
+    DataError
+        If there are fewer than two frames, a position is not finite, or bonds or masses do not fit the beads.
+    SettingsError
+        If the temperature is not positive or `n_grid` is below 10.
+    """
+    temperature = float(value_in_md_units(temperature))
+    if not (np.isfinite(temperature) and temperature > 0):
+        raise SettingsError(f"temperature {temperature} K given: a positive number of K is expected")
+    if n_grid < 10:
+        raise SettingsError(f"n_grid {n_grid} given: at least 10 table entries are expected")
+    beads_nm, bead_bonds, masses = _checked_data(beads_nm, bead_bonds, masses)
+    kT = BOLTZMANN_KJ_PER_MOL_K * temperature
+    rows = _choose_terms(beads_nm.shape[1], bead_bonds)
+    inversions = (_invert_distance, _invert_cosine, _invert_chirality)
+    terms = [_tabulate(beads_nm, r, f, kT, n_grid) for r, f in zip(rows, inversions, strict=True)]
+    terms[0] = _share_out(terms[0], terms[1], bead_bonds, len(masses))
+    chosen = np.unique(np.linspace(0, len(beads_nm) - 1, N_STARTS).round().astype(int))
+    starts = beads_nm[chosen] - beads_nm[chosen].mean(1, keepdims=True)
+    return CGPotential(temperature, _time_step(terms, masses), *terms, starts.round(5))
+
+
+def _checked_data(beads_nm, bead_bonds, masses):
+    beads_nm = np.asarray(value_in_md_units(beads_nm), dtype=float)
+    if beads_nm.ndim != 3 or beads_nm.shape[1] < 1 or beads_nm.shape[2] != 3:
+        raise DataError(f"bead positions of shape {beads_nm.shape} given, (frames, beads, 3) in nm expected")
+    n_frames, n_beads = beads_nm.shape[:2]
+    if n_frames < 2:
+        raise DataError(f"{n_frames} frames given, at least 2 expected, thousands better: give a longer trajectory")
+    finite = np.isfinite(beads_nm).all(axis=(1, 2))
+    if not finite.all():
+        raise DataError(f"bead positions of frame {np.argmin(finite)} hold NaN or infinity: leave such frames out")
+    bead_bonds = np.sort(np.asarray(bead_bonds, dtype=np.int64).reshape(-1, 2), axis=1)
+    if ((bead_bonds < 0) | (bead_bonds >= n_beads)).any() or (bead_bonds[:, 0] == bead_bonds[:, 1]).any():
+        raise DataError(f"bonds {bead_bonds.tolist()} given: pairs of different beads from 0 to {n_beads - 1} expected")
+    masses = np.asarray(value_in_md_units(masses), dtype=float)
+    if masses.shape != (n_beads,) or not (np.isfinite(masses) & (masses > 0)).all():
+        raise DataError(f"bead masses {masses} given: {n_beads} positive numbers in amu are expected")
+    return beads_nm, np.unique(bead_bonds, axis=0), masses
+
+
+def _choose_terms(n_beads, bead_bonds):
+    """Rows of beads of distances, angles and chiralities, shapes (p, 2), (a, 3) and (c, 4)."""
+    bonded = {tuple(pair) for pair in bead_bonds.tolist()}
+    directed = bonded | {(j, i) for i, j in bonded}
+    angles, quadruples = [], []
+    if n_beads > 3:
+        paths = [(i, j, k) for i, j in sorted(directed) for k in range(n_beads) if (j, k) in directed and k != i]
+        # Three mutually bonded beads are already fixed by their distances.
+        angles = [path for path in paths if path[0] < path[2] and (path[0], path[2]) not in bonded]
+        quadruples = [(*p, m) for p in paths for m in range(n_beads) if (p[2], m) in directed and m not in p]
+        quadruples = [path for path in quadruples if path[0] < path[3]]
+    pairs = list(itertools.combinations(range(n_beads), 2))
+    return tuple(np.array(r, dtype=np.int64).reshape(-1, k) for r, k in ((pairs, 2), (angles, 3), (quadruples, 4)))
+
+
+def _share_out(distances, angles, bead_bonds, n_beads):
+    """Divide the energies of pairs that are not bonded by how many more terms than degrees of freedom there are.
+
+    Those that an angle spans keep their walls only.
+    """
+    bonded = {tuple(pair) for pair in bead_bonds.tolist()}
+    spanned = {(i, k) for i, _, k in angles.beads.tolist()}
+    kinds = [0 if pair in spanned else 1 if pair in bonded else 2 for pair in map(tuple, distances.beads.tolist())]
+    freedom = max(3 * n_beads - 6, 1) - kinds.count(1) - len(angles)
+    share = SHARE if SHARE is not None and n_beads > 3 else np.clip(freedom / max(kinds.count(2), 1), 0.0, 1.0)
+    print("share", share)
+    return replace(distances, energies=np.array([0.0, 1.0, share])[kinds, None] * distances.energies)
+
+
+def _tabulate(beads_nm, rows, invert, kT, n_grid):
+    """Invert the distribution of every row's coordinate; rounded, so that the JSON form is short and exact."""
+    values = _values(beads_nm, rows).T
+    found = [invert(row, kT) for row in values]
+    lower, upper, wall = (np.array([f[k] for f in found], dtype=float).round(6) for k in range(3))
+    energies = np.zeros((len(rows), n_grid))
+    for t, (_, _, _, x, potential) in enumerate(found):
+        energies[t] = np.interp(np.linspace(lower[t], upper[t], n_grid), x, potential)
+    return TabulatedTerms(rows, lower, upper, wall, energies.round(5))
+
+
+def _invert_distance(values, kT):
+    """Edges, wall, grid and energies of -kT ln(P(r) / r^2)."""
+    bandwidth = _bandwidth(values, MIN_BANDWIDTH_NM)
+    low, high = max(values.min() - 4 * bandwidth, 1e-3), values.max() + 4 * bandwidth
+    x, density, least = _smooth_density(values, bandwidth, low, high)
+    lower, upper = x[density >= least][[0, -1]]
+    # As stiff as the harmonic potential of the same spread.
+    wall = max(kT / (values.var() + bandwidth**2), MIN_WALL)
+    return lower, upper, wall, x, _lowered(-kT * np.log((density + 0.1 * least) / x**2), density)
+
+
+def _invert_cosine(values, kT):
+    """Edges, wall, grid and energies of -kT ln P(cos theta)."""
+    bandwidth = _bandwidth(values, MIN_BANDWIDTH_COSINE)
+    x, density, least = _smooth_density(values, bandwidth, -1.0, 1.0)
+    lower, upper = x[density >= least][[0, -1]]
+    wall = kT / (values.var() + bandwidth**2)
+    return lower, upper, wall, x, _lowered(-kT * np.log(density + 0.1 * least), density)
+
+
+def _invert_chirality(values, kT):
+    """Edges, wall (none: the table covers all values), grid and energies of -kT ln(2 P(c) / (P(c) + P(-c)))."""
+    bandwidth = _bandwidth(values, MIN_BANDWIDTH_COSINE)
+    x, density, least = _smooth_density(values, bandwidth, -1.0, 1.0)
+    density = density + least
+    return -1.0, 1.0, 0.0, x, -kT * np.log(2 * density / (density + density[::-1]))
+
+
+def _lowered(potential, density):
+    return potential - potential[density.argmax()]
+
+
+def _bandwidth(values, minimum):
+    """Silverman's rule of thumb, with the interquartile range against outliers and several peaks."""
+    quarter, three_quarters = np.quantile(values, (0.25, 0.75))
+    spread = min(values.std(), (three_quarters - quarter) / 1.34)
+    return max(0.9 * spread * len(values) ** -0.2, minimum)
+
+
+def _smooth_density(values, bandwidth, low, high):
+    """Gaussian kernel density on a fine grid, reflected at its ends.
+
+    Returns
+    -------
+    x, density : numpy.ndarray, shape (FINE_BINS,)
+    least : float
+        The least density to rely on: that of `MIN_FRAMES_UNDER_KERNEL` frames, or a tenth of the highest.
+    """
+    counts, edges = np.histogram(values, FINE_BINS, (low, high))
+    width = edges[1] - edges[0]
+    density = gaussian_filter1d(counts / (len(values) * width), bandwidth / width, mode="reflect")
+    one_frame = 1 / (len(values) * bandwidth * np.sqrt(2 * np.pi))
+    return (edges[1:] + edges[:-1]) / 2, density, min(MIN_FRAMES_UNDER_KERNEL * one_frame, 0.1 * density.max())
+
+
+def _time_step(terms, masses):
+    """A twentieth of the shortest vibration period, in ps.
+
+    Each term adds its largest curvature times the outer product of its gradient's magnitudes, as if all motion
+    were along one line: 1 and -1 along a distance, 1/a, -(1/a + 1/b), 1/b across the shortest arms of an angle.
+    """
+    distances, *others = terms
+    hessian = np.zeros((len(masses), len(masses)))
+    shortest = {tuple(row): low for row, low in zip(distances.beads.tolist(), distances.lower, strict=True)}
+    for row, curvature in zip(distances.beads, distances.curvatures, strict=True):
+        hessian[np.ix_(row, row)] += curvature * np.array([[1, -1], [-1, 1]])
+    for kind in others:
+        for row, curvature in zip(kind.beads, kind.curvatures, strict=True):
+            arms = [1 / shortest[tuple(sorted(bond))] for bond in itertools.pairwise(row.tolist())]
+            gradient = _spread(arms)
+            hessian[np.ix_(row, row)] += max(curvature, 0) * np.outer(gradient, gradient)
+    frequency = np.sqrt(max(np.linalg.eigvalsh(hessian / np.sqrt(np.outer(masses, masses))).max(), 1e-12))
+    return float(np.clip(2 * np.pi / frequency / STEPS_PER_PERIOD, *TIME_STEP_RANGE_PS).round(5))
+
+
+def _spread(arms):
+    """Gradient magnitudes of a bending motion: alternating sums of the neighbouring inverse arm lengths."""
+    padded = [0.0, *arms, 0.0]
+    return np.array([(-1) ** k * (padded[k] + padded[k + 1]) for k in range(len(arms) + 1)])

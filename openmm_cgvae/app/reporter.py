@@ -1,0 +1,198 @@
+"""A reporter that writes all-atom frames during a coarse-grained run."""
+
+import logging
+import secrets
+from pathlib import Path
+
+import numpy as np
+
+from openmm_cgvae.errors import OutputError, SettingsError, TopologyMismatchError
+from openmm_cgvae.output import check_output
+
+__all__ = ["BackmapReporter"]
+
+logger = logging.getLogger(__name__)
+
+
+class BackmapReporter:
+    """Backmaps the running CG simulation and writes all-atom frames.
+
+    Append it to ``simulation.reporters`` like a ``DCDReporter``; close it, or use it as a context manager, when the
+    run is over.
+
+    Parameters
+    ----------
+    file : path
+        All-atom trajectory ending in .dcd, .xtc or .pdb; created at the first report.
+    reportInterval : int
+        Steps between frames.
+    backmapper : Backmapper
+    append : bool
+        Go on with an existing file (.dcd and .xtc).
+    enforcePeriodicBox : bool or None
+        Translate each molecule into the periodic box; None: where the system is periodic.
+    nSamples : int
+        All-atom structures for each frame, written one after the other.
+    seed : int, optional
+        Same seed and same CG frames, same structures; the frame number is the step divided by `reportInterval`.
+    minimizer : Minimizer, optional
+        Minimise each structure briefly, beads restrained.
+    overwrite : bool
+        Replace an existing file.
+
+    Raises
+    ------
+    OutputError
+        If the file exists and neither `append` nor `overwrite` is given, or it cannot be written.
+    """
+
+    def __init__(
+        self,
+        file,
+        reportInterval,
+        backmapper,
+        append=False,
+        enforcePeriodicBox=None,
+        nSamples=1,
+        seed=None,
+        minimizer=None,
+        overwrite=False,
+    ):
+        if reportInterval < 1 or nSamples < 1:
+            raise SettingsError(f"reportInterval={reportInterval}, nSamples={nSamples}: 1 or more is expected of both")
+        self._path = check_output(file, overwrite or append)
+        self._suffix = self._path.suffix.lower()
+        if self._suffix not in (".dcd", ".xtc", ".pdb"):
+            raise OutputError(f"output {file} given: a name ending in .dcd, .xtc or .pdb is expected")
+        if append and (self._suffix == ".pdb" or not self._path.is_file()):
+            raise OutputError(f"cannot append to {file}: an existing .dcd or .xtc file is expected")
+        self._reportInterval = int(reportInterval)
+        self._backmapper = backmapper
+        self._append = append
+        self._enforcePeriodicBox = enforcePeriodicBox
+        self._nSamples = int(nSamples)
+        self._seed = secrets.randbits(63) if seed is None else int(seed)
+        self._minimizer = minimizer
+        self._writer = None
+        self._closed = False
+        self.n_frames = 0
+        self.n_failed = 0
+
+    @property
+    def seed(self):
+        """The seed in use."""
+        return self._seed
+
+    def describeNextReport(self, simulation):
+        """Ask for positions as they are: bead positions are needed unwrapped, whatever is written."""
+        steps = self._reportInterval - simulation.currentStep % self._reportInterval
+        return {"steps": steps, "periodic": False, "include": ["positions"]}
+
+    def report(self, simulation, state):
+        """Backmap the current frame and write it."""
+        if self._closed:
+            raise OutputError(f"reporter of {self._path} is closed: remove it from simulation.reporters")
+        if self._writer is None:
+            self._open(simulation)
+        beads = state.getPositions(asNumpy=True)
+        frame = simulation.currentStep // self._reportInterval
+        atoms = self._backmapper.sample(beads, self._nSamples, self._seed, [frame])[0]
+        if self._minimizer is not None:
+            repeated = np.repeat(np.asarray(beads)[None], self._nSamples, axis=0)
+            result = self._minimizer.minimize(atoms, repeated, progress=False)
+            atoms, self.n_failed = result.positions, self.n_failed + int(result.failed.sum())
+        vectors = state.getPeriodicBoxVectors(asNumpy=True)._value
+        if self._wraps(simulation):
+            atoms = _wrapped(atoms, vectors)
+        for sample in atoms:
+            self._writer.writeModel(sample, vectors)
+        self.n_frames += 1
+
+    def _wraps(self, simulation):
+        if self._enforcePeriodicBox is None:
+            return simulation.system.usesPeriodicBoundaryConditions()
+        return self._enforcePeriodicBox
+
+    def _open(self, simulation):
+        n_particles = simulation.topology.getNumAtoms()
+        if n_particles != self._backmapper.n_beads:
+            raise TopologyMismatchError(
+                f"the simulation has {n_particles} particles, the model backmaps {self._backmapper.n_beads} beads: "
+                "use the model of this CG system"
+            )
+        topology = self._backmapper.topology
+        if simulation.system.usesPeriodicBoundaryConditions():
+            topology.setPeriodicBoxVectors(simulation.topology.getPeriodicBoxVectors())
+            if topology.getPeriodicBoxVectors() is None:
+                topology.setPeriodicBoxVectors(simulation.system.getDefaultPeriodicBoxVectors())
+        dt = simulation.integrator.getStepSize()
+        self._writer = _FrameWriter(
+            self._path, topology, dt / self._nSamples, self._reportInterval, self._append, self._nSamples
+        )
+
+    def close(self):
+        """Finish the file; harmless if called again."""
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+        self._closed = True
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self.close()
+
+    def __del__(self):
+        if getattr(self, "_writer", None) is not None:
+            self.close()
+
+
+class _FrameWriter:
+    """OpenMM's own file classes behind one call."""
+
+    def __init__(self, path, topology, dt, interval, append, samples):
+        from openmm.app import DCDFile, PDBFile, XTCFile
+
+        path, self._topology, self._models = Path(path), topology, 0
+        suffix = path.suffix.lower()
+        self._pdb = PDBFile if suffix == ".pdb" else None
+        self._stream = None
+        if suffix == ".xtc":
+            if not append:
+                path.unlink(missing_ok=True)
+            self._file = XTCFile(str(path), topology, dt, interval * samples, interval, append)
+        elif suffix == ".dcd":
+            self._stream = open(path, "r+b" if append else "wb")
+            self._file = DCDFile(self._stream, topology, dt, interval * samples, interval, append)
+        else:
+            self._stream = open(path, "w")
+            PDBFile.writeHeader(topology, self._stream)
+
+    def writeModel(self, positions, vectors):
+        """Write one structure (n, 3) in nm, with box vectors in nm where the topology is periodic."""
+        from openmm.unit import nanometer
+
+        self._models += 1
+        if self._pdb is not None:
+            self._pdb.writeModel(self._topology, positions * nanometer, self._stream, self._models)
+        elif self._topology.getPeriodicBoxVectors() is not None:
+            self._file.writeModel(positions, periodicBoxVectors=vectors * nanometer)
+        else:
+            self._file.writeModel(positions)
+
+    def close(self):
+        if self._pdb is not None:
+            self._pdb.writeFooter(self._topology, self._stream)
+        if self._stream is not None:
+            self._stream.close()
+
+
+def _wrapped(atoms, vectors):
+    """Translate whole molecules, (samples, n, 3), so that their centres lie in the box of reduced `vectors`."""
+    centre = atoms.mean(1)
+    shift = np.zeros_like(centre)
+    # Last vector first: the others have no component along its axis (OpenMM's reduced form).
+    for k in (2, 1, 0):
+        shift -= np.floor((centre + shift)[:, k] / vectors[k, k])[:, None] * vectors[k]
+    return atoms + shift[:, None]

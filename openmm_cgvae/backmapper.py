@@ -1,0 +1,189 @@
+"""From bead positions to all-atom samples."""
+
+import logging
+import secrets
+
+import numpy as np
+
+from openmm_cgvae.errors import PositionsError, SettingsError
+from openmm_cgvae.mapping import CGMapping
+from openmm_cgvae.modelfile import ModelFile, resolve_model
+from openmm_cgvae.noise import gaussian_noise
+from openmm_cgvae.units import as_positions_nm
+
+__all__ = ["Backmapper", "bead_spread"]
+
+logger = logging.getLogger(__name__)
+
+# Bead spreads this many times off the training mean. Angstrom for nm is a factor of 10, so the limits lie half-way
+# (in the logarithm, about) below 10 and 100.
+WARN_FACTOR = 5.0
+REFUSE_FACTOR = 50.0
+PRECISIONS = {"single": np.float32, "double": np.float64}
+
+
+def bead_spread(beads):
+    """Root mean square distance of the beads from their centre, (..., N, 3) to (...)."""
+    centred = beads - beads.mean(-2, keepdims=True)
+    return np.sqrt((centred**2).sum(-1).mean(-1))
+
+
+class Backmapper:
+    """Samples all-atom structures for bead positions.
+
+    ``Backmapper.load("alanine-dipeptide-3").sample(cg_positions, seed=1)`` gives an array (frames, samples, atoms, 3)
+    in nm, each of which projects back to its beads exactly.
+
+    Parameters
+    ----------
+    model : ModelFile
+    device : str or torch.device
+    precision : {"single", "double"}
+        Of the arithmetic and of what is returned.
+    chunk_size : int
+        Structures computed at once; it changes speed and memory, not the result.
+
+    Attributes
+    ----------
+    mapping : CGMapping
+    metadata : dict
+        What is known of the model.
+    """
+
+    def __init__(self, model, device="cpu", precision="single", chunk_size=256):
+        import torch
+
+        if precision not in PRECISIONS:
+            raise SettingsError(f"precision={precision!r} given: 'single' or 'double' is expected")
+        if chunk_size < 1:
+            raise SettingsError(f"chunk_size={chunk_size} given: 1 or more is expected")
+        self.mapping = CGMapping.from_dict(model.mapping)
+        self.metadata = model.metadata
+        self.potential = model.potential
+        self.precision = precision
+        self.chunk_size = chunk_size
+        self._device = torch.device(device)
+        self._module = model.module.to(self._device, getattr(torch, np.dtype(PRECISIONS[precision]).name))
+        self._warned = False
+
+    @classmethod
+    def load(cls, name_or_path, device="cpu", precision="single", chunk_size=256):
+        """Load a bundled model by name, or a model file by path; see the class for the other parameters.
+
+        Raises
+        ------
+        ModelFileError
+            If there is no such model, or the file is not a model file.
+        """
+        return cls(ModelFile.load(resolve_model(name_or_path), device), device, precision, chunk_size)
+
+    @property
+    def n_atoms(self):
+        return self.mapping.n_atoms
+
+    @property
+    def n_beads(self):
+        return self.mapping.n_beads
+
+    @property
+    def topology(self):
+        """The all-atom ``openmm.app.Topology``."""
+        return self.mapping.topology
+
+    def cg_topology(self):
+        """The coarse-grained ``openmm.app.Topology``."""
+        return self.mapping.cg_topology()
+
+    def sample(self, cg_positions, n_samples=1, seed=None, frames=None):
+        """Draw all-atom structures from p(x | X).
+
+        Parameters
+        ----------
+        cg_positions : Quantity or array_like, shape (N, 3) or (frames, N, 3)
+            Bead positions, bare numbers in nm; molecules whole, not wrapped into a periodic box.
+        n_samples : int
+            Structures wanted for each frame.
+        seed : int, optional
+            Same seed, same structures, however the frames are split over calls. Drawn at random if omitted.
+        frames : int array, shape (frames,), optional
+            Frame numbers that key the noise; 0, 1, 2, ... if omitted.
+
+        Returns
+        -------
+        numpy.ndarray, shape (frames, n_samples, n, 3)
+            nm; float32, or float64 in double precision.
+
+        Raises
+        ------
+        PositionsError
+            If the number of beads is wrong, a position is not finite, or the beads are spread 100 times more or
+            less than in training; 10 times is warned of.
+        """
+        beads = as_positions_nm(cg_positions, self.n_beads, "beads")
+        if n_samples < 1:
+            raise SettingsError(f"n_samples={n_samples} given: 1 or more is expected")
+        seed = secrets.randbits(63) if seed is None else int(seed)
+        if not 0 <= seed < 2**64:
+            raise SettingsError(f"seed={seed} given: an integer from 0 to 2**64 - 1 is expected")
+        frames = np.arange(len(beads)) if frames is None else np.asarray(frames)
+        self._check_spread(beads)
+        atoms = np.empty((len(beads), n_samples, self.n_atoms, 3), dtype=PRECISIONS[self.precision])
+        step = max(1, self.chunk_size // n_samples)
+        for start in range(0, len(beads), step):
+            part = slice(start, start + step)
+            atoms[part] = self._sample_chunk(beads[part], n_samples, seed, frames[part])
+        return atoms
+
+    def _sample_chunk(self, beads, n_samples, seed, frames):
+        import torch
+
+        latent = self._module.latent
+        noise = gaussian_noise(seed, frames, np.arange(n_samples), self.n_beads * latent)
+        noise = noise.reshape(-1, self.n_beads, latent).astype(PRECISIONS[self.precision])
+        repeated = np.repeat(beads.astype(PRECISIONS[self.precision]), n_samples, axis=0)
+        with torch.inference_mode():
+            given = (torch.from_numpy(array).to(self._device) for array in (repeated, noise))
+            atoms = self._module(*given).cpu().numpy()
+        return atoms.reshape(len(beads), n_samples, self.n_atoms, 3)
+
+    def reconstruct(self, positions):
+        """Encode all-atom structures and decode the posterior mean.
+
+        Parameters
+        ----------
+        positions : Quantity or array_like, shape (frames, n, 3)
+            nm.
+
+        Returns
+        -------
+        numpy.ndarray, shape (frames, n, 3)
+            nm.
+        """
+        import torch
+
+        atoms = as_positions_nm(positions, self.n_atoms, "atoms").astype(PRECISIONS[self.precision])
+        parts = []
+        with torch.inference_mode():
+            for start in range(0, len(atoms), self.chunk_size):
+                part = torch.from_numpy(atoms[start : start + self.chunk_size]).to(self._device)
+                parts.append(self._module.reconstruct(part).cpu().numpy())
+        return np.concatenate(parts)
+
+    def _check_spread(self, beads):
+        expected = self.metadata.get("bead_spread_nm", 0.0)
+        if not expected or not len(beads):
+            return
+        ratio = bead_spread(beads) / expected
+        worst = int(np.argmax(np.abs(np.log(np.maximum(ratio, 1e-12)))))
+        factor = max(ratio[worst], 1 / max(ratio[worst], 1e-12))
+        if factor < WARN_FACTOR:
+            return
+        text = (
+            f"beads of frame {worst} are spread over {ratio[worst] * expected:.3g} nm, {expected:.3g} nm was seen in "
+            "training: check that positions are in nm and molecules whole"
+        )
+        if factor >= REFUSE_FACTOR:
+            raise PositionsError(text)
+        if not self._warned:
+            self._warned = True
+            logger.warning("%s", text)

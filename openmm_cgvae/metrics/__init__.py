@@ -1,0 +1,47 @@
+"""What is measured of a set of all-atom structures: each alone, their distribution, and summaries of both."""
+
+from openmm_cgvae.metrics.distribution import (
+    jensen_shannon,
+    jensen_shannon_floor,
+    jensen_shannon_with_floor,
+    wasserstein,
+)
+from openmm_cgvae.metrics.structure import (
+    CONTACT_NM,
+    bond_angles,
+    bond_graph_edit_ratio,
+    bond_lengths,
+    cis_trans,
+    clashes,
+    correct_chirality,
+    correct_cis_trans,
+    handedness,
+    match_equivalent_hydrogens,
+    rmsd,
+    torsion_angles,
+    valid_graphs,
+)
+from openmm_cgvae.metrics.summary import geometry_distance, structure_summary, torsion_divergence
+
+__all__ = [
+    "CONTACT_NM",
+    "bond_angles",
+    "bond_graph_edit_ratio",
+    "bond_lengths",
+    "cis_trans",
+    "clashes",
+    "correct_chirality",
+    "correct_cis_trans",
+    "geometry_distance",
+    "handedness",
+    "jensen_shannon",
+    "jensen_shannon_floor",
+    "jensen_shannon_with_floor",
+    "match_equivalent_hydrogens",
+    "rmsd",
+    "structure_summary",
+    "torsion_angles",
+    "torsion_divergence",
+    "valid_graphs",
+    "wasserstein",
+]

@@ -1,0 +1,141 @@
+"""The model file: TorchScript with its mapping, topology and history inside."""
+
+import hashlib
+import json
+import zipfile
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+
+from openmm_cgvae import __version__
+from openmm_cgvae.errors import ModelFileError
+from openmm_cgvae.output import check_output, complete_output
+
+__all__ = ["FORMAT_VERSION", "ModelFile", "pretrained_names", "resolve_model"]
+
+FORMAT = "openmm_cgvae model"
+FORMAT_VERSION = 1
+# One function a step, from the version that is its key to the next; each takes and returns the extra files' contents.
+MIGRATIONS = {}
+EXTRA_FILES = ("metadata.json", "mapping.json", "potential.json")
+PRETRAINED = Path(__file__).parent / "pretrained"
+
+
+@dataclass
+class ModelFile:
+    """A scripted model and what is known of it.
+
+    Parameters
+    ----------
+    module : torch.jit.ScriptModule
+        `ExportedModel`.
+    mapping : dict
+        `CGMapping.to_dict`, which holds the all-atom topology with names and bonds.
+    potential : dict or None
+        `CGPotential.to_dict`.
+    metadata : dict
+        Model and training settings, hash of the data, held-out runs, measured figures, bead spread.
+    """
+
+    module: object
+    mapping: dict
+    potential: dict | None = None
+    metadata: dict = field(default_factory=dict)
+
+    def save(self, path, overwrite=False):
+        """Write the file; it appears complete or not at all."""
+        import torch
+
+        path = check_output(path, overwrite)
+        metadata = {"format": FORMAT, "format_version": FORMAT_VERSION, "package_version": __version__}
+        metadata["units"] = {"positions": "nm", "noise": "unit Gaussian"}
+        contents = (metadata | self.metadata, self.mapping, self.potential)
+        files = {name: json.dumps(value) for name, value in zip(EXTRA_FILES, contents, strict=True)}
+        with complete_output(path) as temporary:
+            torch.jit.save(self.module, str(temporary), _extra_files=files)
+
+    @classmethod
+    def load(cls, path, device="cpu"):
+        """Read a model file; nothing in it is unpickled or executed outside TorchScript.
+
+        Raises
+        ------
+        ModelFileError
+            If the file is missing, unreadable, of another kind, or of a newer format version.
+        """
+        import torch
+
+        extra = _read_extra_files(Path(path))
+        _check_format(path, extra["metadata.json"])
+        while extra["metadata.json"]["format_version"] < FORMAT_VERSION:
+            extra = MIGRATIONS[extra["metadata.json"]["format_version"]](extra)
+        try:
+            module = torch.jit.load(str(path), map_location=device)
+        except RuntimeError as error:
+            raise ModelFileError(f"model file {path} is damaged: torch cannot load it; export it again") from error
+        return cls(module.eval(), extra["mapping.json"], extra["potential.json"], extra["metadata.json"])
+
+
+def _read_extra_files(path):
+    """The JSON members, read before torch sees the file."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = {Path(name).name: name for name in archive.namelist() if "/extra/" in name}
+            return {name: json.loads(archive.read(members[name])) for name in EXTRA_FILES}
+    except FileNotFoundError as error:
+        raise ModelFileError(f"model file {path} does not exist") from error
+    except (KeyError, zipfile.BadZipFile, ValueError, EOFError) as error:
+        raise ModelFileError(
+            f"{path} is not a model file of openmm_cgvae: what 'openmm-cgvae export' or 'train' writes is expected"
+        ) from error
+    except OSError as error:
+        raise ModelFileError(f"model file {path} cannot be read: {error.strerror or error}") from error
+
+
+def _check_format(path, metadata):
+    if metadata.get("format") != FORMAT:
+        raise ModelFileError(f"{path} is a {metadata.get('format')!r}, {FORMAT!r} is expected")
+    if metadata["format_version"] > FORMAT_VERSION:
+        raise ModelFileError(
+            f"{path} has format version {metadata['format_version']}, this package reads up to {FORMAT_VERSION}: "
+            f"upgrade openmm_cgvae (the file was written by {metadata['package_version']}, this is {__version__})"
+        )
+
+
+def pretrained_names():
+    """Names and descriptions of the bundled models, a dict."""
+    return {name: entry["description"] for name, entry in _index().items()}
+
+
+def _index():
+    path = PRETRAINED / "index.json"
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def resolve_model(name_or_path):
+    """Find a model by the name of a bundled one, or by path.
+
+    Returns
+    -------
+    pathlib.Path
+
+    Raises
+    ------
+    ModelFileError
+        If there is neither such a file nor such a name, or a bundled file is not the one that was released.
+    """
+    index = _index()
+    if str(name_or_path) in index:
+        entry = index[str(name_or_path)]
+        path = PRETRAINED / entry["file"]
+        if hashlib.sha256(path.read_bytes()).hexdigest() != entry["sha256"]:
+            raise ModelFileError(f"bundled model {name_or_path} is damaged: install openmm_cgvae again")
+        return path
+    path = Path(name_or_path)
+    if not path.exists():
+        near = get_close_matches(str(name_or_path), index, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ModelFileError(
+            f"model {name_or_path!r} is neither a file nor a bundled model ({', '.join(index) or 'none'}){hint}"
+        )
+    return path

@@ -1,0 +1,7 @@
+"""The model: pure torch, scriptable, without OpenMM or mdtraj."""
+
+from openmm_cgvae.models.cgvae import CGVAE
+from openmm_cgvae.models.config import PRESETS, ModelConfig, TrainingConfig, preset
+from openmm_cgvae.models.spec import MoleculeSpec
+
+__all__ = ["CGVAE", "PRESETS", "ModelConfig", "MoleculeSpec", "TrainingConfig", "preset"]

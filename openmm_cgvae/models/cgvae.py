@@ -1,0 +1,68 @@
+"""The Coarse-Graining Variational Auto-Encoder (Wang et al., ICML 2022)."""
+
+import torch
+from torch import nn
+
+from openmm_cgvae.errors import SettingsError
+from openmm_cgvae.models.config import ModelConfig
+from openmm_cgvae.models.decoder import Decoder
+from openmm_cgvae.models.encoder import Encoder
+from openmm_cgvae.models.prior import FlowPrior, GaussianPrior
+from openmm_cgvae.models.spec import MoleculeSpec
+
+__all__ = ["CGVAE"]
+
+
+class CGVAE(nn.Module):
+    """p(x | X): ``model.sample(X, noise)`` decodes latents drawn from the prior; lengths are in Angstrom.
+
+    Parameters
+    ----------
+    spec : MoleculeSpec
+        The molecule and its beads.
+    config : ModelConfig
+
+    Raises
+    ------
+    SettingsError
+        If the model is narrower than the largest bead, so that channel selection cannot serve all its atoms.
+    """
+
+    def __init__(self, spec: MoleculeSpec, config: ModelConfig):
+        super().__init__()
+        largest = int(spec.channels.max()) + 1
+        if config.features < largest:
+            raise SettingsError(
+                f"features={config.features} given, but a bead has {largest} atoms: at least {largest} are needed"
+            )
+        self.encoder = Encoder(spec, config)
+        self.prior = FlowPrior(spec, config) if config.prior == "flow" else GaussianPrior(spec, config)
+        self.decoder = Decoder(spec, config)
+        self.register_buffer("projection", torch.as_tensor(spec.projection))
+        self.register_buffer("assignment", torch.as_tensor(spec.assignment))
+
+    def project(self, x: torch.Tensor) -> torch.Tensor:
+        """Atoms (B, n, 3) to beads (B, N, 3), X = M x."""
+        return torch.matmul(self.projection.to(x.dtype), x)
+
+    def encode(self, x, X):
+        # type: (Tensor, Tensor) -> tuple[Tensor, Tensor]
+        """Mean and log-variance of q(z | x, X), each (B, N, latent)."""
+        return self.encoder(x, X)
+
+    def displace(self, X: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
+        """Displacement of every atom (B, n, 3) from its bead, recentred with M's own weights: M dx = 0."""
+        dx = self.decoder(X, z)
+        return dx - self.project(dx)[:, self.assignment]
+
+    def decode(self, X: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
+        """Beads (B, N, 3) and latents (B, N, latent) to atoms (B, n, 3) with M x = X."""
+        return X[:, self.assignment] + self.displace(X, z)
+
+    def sample(self, X: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+        """Beads (B, N, 3) and unit Gaussian noise (B, N, latent) to atoms (B, n, 3)."""
+        return self.decode(X, self.prior(X, noise))
+
+    def forward(self, X: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+        """As `sample`."""
+        return self.sample(X, noise)

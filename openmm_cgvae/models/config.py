@@ -1,0 +1,163 @@
+"""Hyper-parameters of the model, and the paper's settings as named presets."""
+
+from dataclasses import asdict, dataclass, fields, replace
+from difflib import get_close_matches
+
+from openmm_cgvae.errors import SettingsError
+
+__all__ = ["PRESETS", "ModelConfig", "TrainingConfig", "config_from_dict", "preset"]
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Hyper-parameters of `CGVAE` (Table 4 of the paper; lengths in Angstrom).
+
+    Parameters
+    ----------
+    features : int
+        Node embedding dimension F; at least the atom count of the largest bead.
+    radial : int
+        Number of radial basis functions K.
+    encoder_layers, prior_layers, decoder_layers : int
+        Convolution depths.
+    atom_cutoff_angstrom, bead_cutoff_angstrom : float
+        d_cut and D_cut.
+    latent : int or None
+        Latent channels a bead; None for F, as in the paper.
+    prior : {"gaussian", "flow"}
+        The paper's diagonal Gaussian, or a conditional flow-matching prior.
+    flow_width, flow_layers, flow_steps : int
+        Size of the flow's velocity network and its number of Heun steps.
+    handed : bool
+        Break reflection symmetry (pseudoscalars start at 1), so that a mirrored CG frame still gives an L-amino
+        acid. False gives the O(3)-equivariant decoder.
+    """
+
+    features: int = 64
+    radial: int = 8
+    encoder_layers: int = 2
+    prior_layers: int = 2
+    decoder_layers: int = 5
+    atom_cutoff_angstrom: float = 8.5
+    bead_cutoff_angstrom: float = 12.0
+    latent: int | None = 4
+    prior: str = "flow"
+    flow_width: int = 128
+    flow_layers: int = 3
+    flow_steps: int = 8
+    handed: bool = True
+
+    def __post_init__(self):
+        for name in ("features", "radial", "encoder_layers", "prior_layers", "decoder_layers", "flow_width",
+                     "flow_layers", "flow_steps", "atom_cutoff_angstrom", "bead_cutoff_angstrom"):  # fmt: skip
+            if not getattr(self, name) > 0:
+                raise SettingsError(f"{name}={getattr(self, name)} given: a positive number is expected")
+        if self.prior not in ("gaussian", "flow"):
+            raise SettingsError(f"prior={self.prior!r} given: 'gaussian' or 'flow' is expected")
+        if self.latent is not None and self.latent < 1:
+            raise SettingsError(f"latent={self.latent} given: a positive number, or None for the width, is expected")
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How to train (Table 4, section 4.4 and appendix F.2 of the paper).
+
+    Parameters
+    ----------
+    epochs, batch_size : int
+    learning_rate : float
+        Of Adam.
+    gamma, beta : float
+        Weights of the graph loss and of the KL divergence.
+    hops : int
+        Largest number of bonds between the pairs of the graph loss.
+    patience, factor, min_learning_rate : int, float, float
+        Of the plateau schedule, on the validation loss.
+    gradient_clip : float
+        Largest norm of the gradient.
+    ema_decay : float
+        Decay of the moving average of the weights, which is what is validated and exported; 0 for none.
+    permute_hydrogens : bool
+        Let the loss choose the best relabelling of each XH3 group's hydrogens.
+    validation_fraction, test_fraction : float
+        Part of the independent runs (blocks, where there is one run) held out.
+    seed : int
+    """
+
+    epochs: int = 200
+    batch_size: int = 64
+    learning_rate: float = 1e-3
+    gamma: float = 20.0
+    beta: float = 0.003
+    hops: int = 2
+    patience: int = 15
+    factor: float = 0.3
+    min_learning_rate: float = 1e-6
+    gradient_clip: float = 1.0
+    ema_decay: float = 0.999
+    permute_hydrogens: bool = True
+    validation_fraction: float = 0.1
+    test_fraction: float = 0.2
+    seed: int = 0
+
+    def __post_init__(self):
+        for name in ("epochs", "batch_size", "learning_rate", "hops", "factor", "gradient_clip"):
+            if not getattr(self, name) > 0:
+                raise SettingsError(f"{name}={getattr(self, name)} given: a positive number is expected")
+        for name in ("gamma", "beta", "patience", "min_learning_rate"):
+            if getattr(self, name) < 0:
+                raise SettingsError(f"{name}={getattr(self, name)} given: 0 or more is expected")
+        if not 0 <= self.ema_decay < 1:
+            raise SettingsError(f"ema_decay={self.ema_decay} given: 0 or more and below 1 is expected")
+        if not 0 < self.validation_fraction < 1 or not 0 <= self.test_fraction < 1:
+            raise SettingsError("validation_fraction and test_fraction must lie between 0 and 1")
+
+
+_PAPER = {
+    "model": ModelConfig(features=600, encoder_layers=4, prior_layers=4, bead_cutoff_angstrom=9.5, latent=None,
+                         prior="gaussian"),
+    "training": TrainingConfig(epochs=500, batch_size=32, learning_rate=8e-5, gamma=25.0, beta=0.05, ema_decay=0.0,
+                               permute_hydrogens=False),
+}  # fmt: skip
+
+PRESETS = {
+    "small": (ModelConfig(), TrainingConfig()),
+    "gaussian": (ModelConfig(prior="gaussian", latent=None), TrainingConfig(gamma=25.0, beta=0.05)),
+    "paper-alanine-dipeptide": (_PAPER["model"], _PAPER["training"]),
+    "paper-chignolin": (
+        replace(_PAPER["model"], radial=10, encoder_layers=2, prior_layers=2, decoder_layers=9,
+                atom_cutoff_angstrom=12.0, bead_cutoff_angstrom=25.0),
+        replace(_PAPER["training"], epochs=100, batch_size=2, learning_rate=1e-4, gamma=50.0),
+    ),
+}  # fmt: skip
+
+
+def preset(name):
+    """Return the (`ModelConfig`, `TrainingConfig`) of that name.
+
+    Raises
+    ------
+    SettingsError
+        With the nearest valid name.
+    """
+    if name not in PRESETS:
+        near = get_close_matches(name, PRESETS, n=1)
+        hint = f", did you mean {near[0]!r}?" if near else ""
+        raise SettingsError(f"preset {name!r} given: one of {', '.join(PRESETS)} is expected{hint}")
+    return PRESETS[name]
+
+
+def config_from_dict(cls, values):
+    """Build a configuration from plain values, refusing unknown names."""
+    known = [field.name for field in fields(cls)]
+    for name in values:
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            hint = f", did you mean {near[0]!r}?" if near else f": one of {', '.join(known)} is expected"
+            raise SettingsError(f"unknown setting {name!r}{hint}")
+    return cls(**values)
+
+
+def config_to_dict(config):
+    """Plain values of a configuration."""
+    return asdict(config)

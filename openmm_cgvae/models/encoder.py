@@ -1,0 +1,90 @@
+"""The posterior q(z | x, X) (paper, section 4.2 and appendix E.1)."""
+
+import torch
+from torch import nn
+
+from openmm_cgvae.models.config import ModelConfig
+from openmm_cgvae.models.layers import BeadConvolution, RadialBasis, mlp, pair_vectors, signed_volumes
+from openmm_cgvae.models.spec import MoleculeSpec
+
+__all__ = ["Encoder"]
+
+# Signed volumes an atom: against its bead's neighbours, and along its bonds.
+N_VOLUMES = 2
+
+
+class EncoderLayer(nn.Module):
+    """Message passing among atoms, pooling to beads, message passing among beads: Eq. (2), (3), (4)."""
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        self.atoms = BeadConvolution(config.features, config.radial)
+        self.beads = BeadConvolution(config.features, config.radial)
+        self.pool_filter = nn.Linear(config.radial + 1 + N_VOLUMES, config.features)
+        self.pool_message = mlp(config.features, config.features, config.features)
+
+    def forward(self, h, H, atom_rbf, pool_features, bead_rbf, membership):
+        # type: (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor) -> tuple[Tensor, Tensor]
+        h = self.atoms(h, atom_rbf)
+        pooled = H + torch.matmul(membership, self.pool_filter(pool_features) * self.pool_message(h))
+        return h, self.beads(pooled, bead_rbf)
+
+
+class Encoder(nn.Module):
+    """Atoms and beads to the mean and log-variance of each bead's latent.
+
+    Distances alone cannot tell a frame from its mirror image, so the pooling also sees, for every atom, on which
+    side of its bead's neighbours and of its own bonds it lies.
+    """
+
+    def __init__(self, spec: MoleculeSpec, config: ModelConfig):
+        super().__init__()
+        self.embedding = nn.Embedding(int(spec.atom_types.max()) + 1, config.features)
+        self.atom_radial = RadialBasis(config.radial, config.atom_cutoff_angstrom)
+        self.bead_radial = RadialBasis(config.radial, config.bead_cutoff_angstrom)
+        self.layers = nn.ModuleList([EncoderLayer(config) for _ in range(config.encoder_layers)])
+        latent = config.latent or config.features
+        self.mean = mlp(config.features, config.features, latent)
+        self.log_variance = mlp(config.features, config.features, latent)
+        membership = torch.zeros(spec.n_beads, spec.n_atoms)
+        membership[torch.as_tensor(spec.assignment), torch.arange(spec.n_atoms)] = 1.0
+        self.register_buffer("membership", membership)
+        for name in ("atom_types", "assignment", "atom_frames", "bead_axes"):
+            self.register_buffer(name, torch.as_tensor(getattr(spec, name)))
+
+    def volumes(self, x: torch.Tensor, X: torch.Tensor) -> torch.Tensor:
+        """Signed volumes of every atom in Angstrom, shape (B, n, 2)."""
+        f = self.atom_frames
+        bonds = signed_volumes(x[:, f[:, 0]], x, x[:, f[:, 1]], x[:, f[:, 2]])
+        beads = torch.zeros_like(bonds)
+        if self.bead_axes.shape[0] > 0:
+            axes = self.bead_axes[self.assignment]
+            beads = signed_volumes(X[:, self.assignment], x, X[:, axes[:, 0]], X[:, axes[:, 1]])
+        return torch.stack([bonds, beads], dim=-1)
+
+    def forward(self, x, X):
+        # type: (Tensor, Tensor) -> tuple[Tensor, Tensor]
+        """Encode.
+
+        Parameters
+        ----------
+        x : Tensor, shape (B, n, 3)
+            Atoms in Angstrom.
+        X : Tensor, shape (B, N, 3)
+            Beads in Angstrom.
+
+        Returns
+        -------
+        mean, log_variance : Tensor, shape (B, N, latent)
+        """
+        distance, _ = pair_vectors(x)
+        atom_rbf = self.atom_radial.pairs(distance)
+        bead_distance, _ = pair_vectors(X)
+        bead_rbf = self.bead_radial.pairs(bead_distance)
+        to_bead = torch.sqrt((x - X[:, self.assignment]).square().sum(-1) + 1e-4)
+        pool_features = torch.cat([self.atom_radial(to_bead), self.volumes(x, X)], dim=-1)
+        h = self.embedding(self.atom_types).expand(x.shape[0], -1, -1)
+        H = torch.zeros(x.shape[0], X.shape[1], h.shape[2], dtype=h.dtype, device=h.device)
+        for layer in self.layers:
+            h, H = layer(h, H, atom_rbf, pool_features, bead_rbf, self.membership)
+        return self.mean(H), self.log_variance(H).clamp(-12.0, 6.0)

@@ -1,0 +1,53 @@
+"""Outputs that appear complete or not at all, and replace nothing unless told to."""
+
+import os
+from contextlib import contextmanager
+from pathlib import Path
+
+from openmm_cgvae.errors import OutputError
+
+__all__ = ["check_output", "complete_output"]
+
+
+def check_output(path, overwrite=False):
+    """Refuse an output that cannot or may not be written, before any work is done.
+
+    Parameters
+    ----------
+    path : path
+    overwrite : bool
+        Whether an existing file may be replaced.
+
+    Returns
+    -------
+    pathlib.Path
+
+    Raises
+    ------
+    OutputError
+        If the folder is missing, or the file exists and `overwrite` is false.
+    """
+    path = Path(path)
+    if not path.parent.is_dir():
+        raise OutputError(f"folder {path.parent} of output {path} does not exist: create it first")
+    if path.is_dir():
+        raise OutputError(f"output {path} is a folder: give the name of a file")
+    if path.exists() and not overwrite:
+        raise OutputError(f"output {path} exists: choose another name, or pass overwrite (--overwrite) to replace it")
+    return path
+
+
+@contextmanager
+def complete_output(path):
+    """Give a temporary name beside `path`; move it there on success, remove it on failure.
+
+    What stood at `path` before stays until the new file is complete.
+    """
+    path = Path(path)
+    # The suffix stays last, since writers choose the format by it.
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,277 @@
+"""Train a CGVAE: resumable, reproducible, with a log."""
+
+import csv
+import logging
+import math
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from openmm_cgvae.errors import OutputError, SettingsError, TrainingError
+from openmm_cgvae.models.cgvae import CGVAE
+from openmm_cgvae.models.config import ModelConfig, TrainingConfig, config_from_dict, config_to_dict
+from openmm_cgvae.models.prior import FlowPrior
+from openmm_cgvae.models.spec import MoleculeSpec
+from openmm_cgvae.training.dataset import split_runs
+from openmm_cgvae.training.losses import graph_loss, kl_divergence, match_hydrogens, msd_loss
+
+__all__ = ["Trainer", "load_trained"]
+
+logger = logging.getLogger(__name__)
+
+COLUMNS = ("epoch", "train_loss", "val_loss", "val_msd", "val_graph", "val_kl", "val_flow", "learning_rate", "seconds")
+VALIDATION_BATCH = 256
+# So many updates in a row whose gradient is not finite end the run.
+MAX_BAD_STEPS = 50
+
+
+class Trainer:
+    """Trains a `CGVAE` on a `Dataset`: ``Trainer(dataset, folder).run()``.
+
+    The folder gets ``checkpoint.pt`` and ``training.csv`` after every epoch. A trainer made on a folder that holds
+    a checkpoint goes on from it, and ends with the same weights to the bit as one that was never stopped.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    folder : path
+        Created if missing; its parent must exist.
+    model_config : ModelConfig
+    training_config : TrainingConfig
+    device : str or torch.device
+
+    Raises
+    ------
+    SettingsError
+        If the folder holds a run with other settings or other data.
+    """
+
+    def __init__(self, dataset, folder, model_config=None, training_config=None, device="cpu"):
+        self.model_config = model_config or ModelConfig()
+        self.config = training_config or TrainingConfig()
+        self.device = torch.device(device)
+        self.spec = dataset.spec
+        self.data_sha256 = dataset.sha256
+        self.folder = _existing_folder(folder)
+        parts = split_runs(dataset.runs, self.config.validation_fraction, self.config.test_fraction, self.config.seed)
+        self.train_frames, self.validation_frames, self.test_frames = parts
+        positions = torch.as_tensor(dataset.positions, device=self.device)
+        # About each frame's first atom, in Angstrom, so that float32 keeps its digits.
+        self.positions = (positions - positions[:, :1]) * 10.0
+        torch.manual_seed(self.config.seed)
+        self.model = CGVAE(self.spec, self.model_config).float().to(self.device)
+        self.projection = torch.as_tensor(self.spec.projection, dtype=torch.float32, device=self.device)
+        self.pairs = torch.as_tensor(self.spec.graph_pairs, device=self.device)
+        self.hydrogens = torch.as_tensor(self.spec.equivalent_hydrogens, device=self.device)
+        self._calibrate_prior()
+        self.average = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(self.config.ema_decay))
+        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=self.config.learning_rate)
+        self.scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(
+            self.optimizer,
+            patience=self.config.patience,
+            factor=self.config.factor,
+            min_lr=self.config.min_learning_rate,
+        )
+        self.epoch = 0
+        self._resume()
+
+    def _calibrate_prior(self):
+        if isinstance(self.model.prior, FlowPrior):
+            frames = self.positions[torch.as_tensor(self.train_frames, device=self.device)]
+            with torch.no_grad():
+                self.model.prior.calibrate(self.projection @ frames)
+
+    @property
+    def checkpoint_path(self):
+        return self.folder / "checkpoint.pt"
+
+    def run(self, max_minutes=math.inf, progress=True):
+        """Train up to the configured number of epochs, or until the time is over (checked after each epoch).
+
+        Returns
+        -------
+        CGVAE
+            The averaged model, in evaluation mode.
+        """
+        from tqdm.auto import tqdm
+
+        started = time.monotonic()
+        bar = tqdm(total=self.config.epochs, initial=self.epoch, disable=not progress, unit="epoch")
+        while self.epoch < self.config.epochs and time.monotonic() - started < 60 * max_minutes:
+            begun = time.monotonic()
+            train_loss = self._train_epoch()
+            measured = self.validate()
+            self.scheduler.step(measured["val_loss"])
+            self.epoch += 1
+            row = {"epoch": self.epoch, "train_loss": train_loss, **measured}
+            row["learning_rate"] = self.optimizer.param_groups[0]["lr"]
+            row["seconds"] = time.monotonic() - begun
+            self._save()
+            self._log(row)
+            bar.update()
+            bar.set_postfix(train=f"{train_loss:.4g}", val=f"{measured['val_loss']:.4g}")
+        bar.close()
+        return self.trained_model()
+
+    def trained_model(self):
+        """The model to use: averaged weights, evaluation mode, on the CPU."""
+        model = CGVAE(self.spec, self.model_config)
+        model.load_state_dict(self.average.module.state_dict())
+        return model.eval()
+
+    def _generator(self, purpose):
+        seed = np.random.SeedSequence([self.config.seed, self.epoch, purpose]).generate_state(1)[0]
+        return torch.Generator().manual_seed(int(seed))
+
+    def _train_epoch(self):
+        generator = self._generator(0)
+        frames = torch.as_tensor(self.train_frames)[torch.randperm(len(self.train_frames), generator=generator)]
+        total, bad = 0.0, 0
+        self.model.train()
+        for batch in frames.split(self.config.batch_size):
+            terms = self.losses(self.model, self.positions[batch.to(self.device)], generator)
+            loss = self._total(terms)
+            self.optimizer.zero_grad()
+            loss.backward()
+            norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.gradient_clip)
+            if not torch.isfinite(norm):
+                bad += 1
+                if bad > MAX_BAD_STEPS:
+                    raise TrainingError(
+                        f"{bad} updates of epoch {self.epoch + 1} had no finite gradient: "
+                        "lower learning_rate, or check the trajectory for broken frames"
+                    )
+                continue
+            self.optimizer.step()
+            if self.config.ema_decay > 0:
+                self.average.update_parameters(self.model)
+            total += float(loss.detach()) * len(batch)
+        if bad:
+            logger.warning("skipped %d updates of epoch %d without a finite gradient", bad, self.epoch + 1)
+        if self.config.ema_decay == 0:
+            self.average.module.load_state_dict(self.model.state_dict())
+        return total / len(frames)
+
+    def losses(self, model, x, generator):
+        """The terms of the objective on a batch of frames, (B, n, 3) in Angstrom."""
+        X = self.projection @ x
+        mean, log_variance = model.encode(x, X)
+        noise = torch.randn(mean.shape, generator=generator).to(self.device)
+        z = mean + torch.exp(0.5 * log_variance) * noise
+        predicted = model.decode(X, z)
+        target = match_hydrogens(predicted, x, self.hydrogens) if self.config.permute_hydrogens else x
+        terms = {"msd": msd_loss(predicted, target), "graph": graph_loss(predicted, target, self.pairs)}
+        if isinstance(model.prior, FlowPrior):
+            terms["kl"] = kl_divergence(mean, log_variance)
+            terms["flow"] = model.prior.matching_loss(X, z.detach(), generator)
+        else:
+            terms["kl"] = kl_divergence(mean, log_variance, *model.prior.parameters_of(X))
+            terms["flow"] = torch.zeros_like(terms["kl"])
+        return terms
+
+    def _total(self, terms):
+        return terms["msd"] + self.config.gamma * terms["graph"] + self.config.beta * terms["kl"] + terms["flow"]
+
+    @torch.no_grad()
+    def validate(self):
+        """Losses of the averaged model on the held-out validation runs."""
+        model = self.average.module.eval()
+        generator = torch.Generator().manual_seed(self.config.seed)
+        sums = dict.fromkeys(("msd", "graph", "kl", "flow"), 0.0)
+        for batch in torch.as_tensor(self.validation_frames).split(VALIDATION_BATCH):
+            for name, value in self.losses(model, self.positions[batch.to(self.device)], generator).items():
+                sums[name] += float(value) * len(batch) / len(self.validation_frames)
+        return {"val_loss": self._total(sums), **{f"val_{name}": value for name, value in sums.items()}}
+
+    def _save(self):
+        temporary = self.checkpoint_path.with_name("checkpoint.pt.tmp")
+        state = {
+            "model": self.model.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scheduler": self.scheduler.state_dict(),
+            "epoch": self.epoch,
+            "identity": self._identity(),
+            "spec": {name: torch.as_tensor(array) for name, array in self.spec.to_arrays().items()},
+        }
+        torch.save(state, temporary)
+        temporary.replace(self.checkpoint_path)
+
+    def _identity(self):
+        """What two runs must share to be one run; the number of epochs may be raised later."""
+        config = replace(self.config, epochs=1)
+        return {
+            "model": config_to_dict(self.model_config),
+            "training": config_to_dict(config),
+            "data_sha256": self.data_sha256,
+        }
+
+    def _resume(self):
+        if not self.checkpoint_path.exists():
+            return
+        state = torch.load(self.checkpoint_path, weights_only=True, map_location=self.device)
+        if state["identity"] != self._identity():
+            raise SettingsError(
+                f"{self.checkpoint_path} is of a run with other settings or data: give another folder, or remove it"
+            )
+        self.model.load_state_dict(state["model"])
+        self.average.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scheduler.load_state_dict(state["scheduler"])
+        self.epoch = state["epoch"]
+        logger.info("resumed from %s after epoch %d", self.checkpoint_path, self.epoch)
+
+    def _log(self, row):
+        path = self.folder / "training.csv"
+        # A run killed between checkpoint and log leaves rows to drop or none; rows after this epoch are stale.
+        rows = []
+        if path.exists() and self.epoch > 1:
+            with open(path, newline="") as file:
+                rows = [r for r in csv.DictReader(file) if int(r["epoch"]) < self.epoch]
+        rows.append({name: f"{row[name]:.6g}" for name in COLUMNS})
+        with open(path, "w", newline="") as file:
+            writer = csv.DictWriter(file, COLUMNS)
+            writer.writeheader()
+            writer.writerows(rows)
+
+
+def _existing_folder(folder):
+    folder = Path(folder)
+    if not folder.parent.is_dir():
+        raise OutputError(f"folder {folder.parent} does not exist: create it first")
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+def load_trained(path):
+    """Read the averaged model of a checkpoint.
+
+    Returns
+    -------
+    model : CGVAE
+        In evaluation mode.
+    spec : MoleculeSpec
+    summary : dict
+        ``model`` and ``training`` settings, ``data_sha256``, ``epoch``.
+
+    Raises
+    ------
+    TrainingError
+        If the file is missing or not a checkpoint.
+    """
+    try:
+        state = torch.load(path, weights_only=True, map_location="cpu")
+        spec = MoleculeSpec.from_arrays({name: value.numpy() for name, value in state["spec"].items()})
+        identity = state["identity"]
+        model = CGVAE(spec, config_from_dict(ModelConfig, identity["model"]))
+        weights = {k.removeprefix("module."): v for k, v in state["average"].items() if k.startswith("module.")}
+        model.load_state_dict(weights)
+    except FileNotFoundError as error:
+        raise TrainingError(f"checkpoint {path} does not exist: train first with 'openmm-cgvae train'") from error
+    except Exception as error:
+        raise TrainingError(f"{path} is not a checkpoint of this package: {type(error).__name__}") from error
+    return model.eval(), spec, {**identity, "epoch": state["epoch"]}

@@ -1,0 +1,322 @@
+"""Trajectory files in chunks: read with mdtraj, times and box kept, truncation noticed."""
+
+import contextlib
+import os
+import struct
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from openmm_cgvae.errors import DataError, OutputError, TopologyMismatchError
+from openmm_cgvae.mapping.topology import as_mdtraj_topology
+from openmm_cgvae.units import ANGSTROM_PER_NM
+
+__all__ = ["WRITABLE", "Chunk", "TrajectoryReader", "TrajectoryWriter", "load_topology"]
+
+WRITABLE = (".dcd", ".xtc", ".pdb")
+# CHARMM's unit of time in ps, in which a DCD header holds the time step.
+AKMA_PS = 0.04888821
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Consecutive frames of a trajectory.
+
+    Parameters
+    ----------
+    frames : int array, shape (f,)
+        Frame numbers in the file.
+    positions : numpy.ndarray, shape (f, n, 3)
+        nm.
+    times : numpy.ndarray, shape (f,)
+        ps.
+    lengths, angles : numpy.ndarray, shape (f, 3), or None
+        Periodic box in nm and degrees.
+    """
+
+    frames: np.ndarray
+    positions: np.ndarray
+    times: np.ndarray
+    lengths: np.ndarray | None
+    angles: np.ndarray | None
+
+
+def load_topology(path):
+    """Read the mdtraj ``Topology`` of a PDB, mmCIF, GRO or prmtop file.
+
+    Raises
+    ------
+    DataError
+        If the file is missing or cannot be read.
+    """
+    import mdtraj
+
+    if not Path(path).is_file():
+        raise DataError(f"topology {path} does not exist")
+    try:
+        return mdtraj.load_topology(str(path))
+    except Exception as error:
+        raise DataError(f"topology {path} cannot be read: a PDB file is expected ({_one_line(error)})") from error
+
+
+class TrajectoryReader:
+    """Chunks of a trajectory file that mdtraj reads: ``for chunk in TrajectoryReader(path, topology): ...``.
+
+    Parameters
+    ----------
+    path : path
+    topology : mdtraj.Topology or openmm.app.Topology
+        Of the particles in the file.
+    chunk_size : int
+        Frames a chunk.
+    stride : int
+        Read every stride-th frame.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, empty, truncated or unreadable.
+    TopologyMismatchError
+        If it holds another number of particles.
+    """
+
+    def __init__(self, path, topology, chunk_size=1000, stride=1):
+        self.path = Path(path)
+        self.chunk_size = chunk_size
+        self.stride = stride
+        self._topology = as_mdtraj_topology(topology)
+        if not self.path.is_file():
+            raise DataError(f"trajectory {path} does not exist")
+        if self.path.stat().st_size == 0:
+            raise DataError(f"trajectory {path} is empty: no byte in it")
+        self._dcd = _DCDHeader.read(self.path) if self.path.suffix.lower() == ".dcd" else None
+        if self._dcd is not None:
+            self._check_particles(self._dcd.n_atoms)
+        elif self.path.suffix.lower() == ".xtc":
+            _check_xtc(self.path)
+
+    @property
+    def n_frames(self):
+        """Number of frames that will be read, or None where only reading tells."""
+        import mdtraj
+
+        if self.path.suffix.lower() not in (".dcd", ".xtc"):
+            return None
+        with _quiet(), mdtraj.open(str(self.path)) as file:
+            return -(-len(file) // self.stride)
+
+    def _check_particles(self, found):
+        if found != self._topology.n_atoms:
+            raise TopologyMismatchError(
+                f"trajectory {self.path} has {found} particles a frame, {self._topology.n_atoms} are expected: "
+                "it is of another molecule or mapping, or holds solvent; leave that out"
+            )
+
+    def __iter__(self):
+        import mdtraj
+
+        first = 0
+        options = {} if self.path.suffix.lower() == ".pdb" else {"top": self._topology}
+        iterator = mdtraj.iterload(str(self.path), chunk=self.chunk_size, stride=self.stride, **options)
+        while True:
+            try:
+                with _quiet():
+                    part = next(iterator, None)
+            except Exception as error:
+                self._raise_unreadable(error)
+            if part is None:
+                break
+            self._check_particles(part.n_atoms)
+            yield self._chunk(part, first)
+            first += len(part)
+        if first == 0:
+            raise DataError(f"trajectory {self.path} is empty: it holds no frame")
+
+    def _raise_unreadable(self, error):
+        if "atoms" in str(error):
+            raise TopologyMismatchError(
+                f"trajectory {self.path} does not fit {self._topology.n_atoms} particles: {_one_line(error)}"
+            ) from error
+        raise DataError(f"trajectory {self.path} cannot be read: {_one_line(error)}") from error
+
+    def _chunk(self, part, first):
+        frames = (first + np.arange(len(part))) * self.stride
+        times = part.time if self._dcd is None else self._dcd.times(frames)
+        return Chunk(frames, part.xyz, np.asarray(times, dtype=float), part.unitcell_lengths, part.unitcell_angles)
+
+
+class TrajectoryWriter:
+    """Writes chunks to DCD, XTC or PDB, by the suffix of `path`; use it as a context manager.
+
+    Parameters
+    ----------
+    path : path
+    topology : mdtraj.Topology or openmm.app.Topology
+
+    Raises
+    ------
+    OutputError
+        If the suffix is none of .dcd, .xtc, .pdb.
+    """
+
+    def __init__(self, path, topology):
+        from mdtraj.formats import DCDTrajectoryFile, PDBTrajectoryFile, XTCTrajectoryFile
+
+        self.path = Path(path)
+        self._topology = as_mdtraj_topology(topology)
+        self._suffix = self.path.suffix.lower()
+        self._first_times = np.zeros(0)
+        self._count = 0
+        if self._suffix not in WRITABLE:
+            raise OutputError(f"output {path} given: a name ending in {', '.join(WRITABLE)} is expected")
+        kinds = {".dcd": DCDTrajectoryFile, ".xtc": XTCTrajectoryFile, ".pdb": PDBTrajectoryFile}
+        self._file = kinds[self._suffix](str(self.path), "w")
+
+    def write(self, positions, times, lengths=None, angles=None):
+        """Append frames.
+
+        Parameters
+        ----------
+        positions : numpy.ndarray, shape (f, n, 3)
+            nm.
+        times : numpy.ndarray, shape (f,)
+            ps; evenly spaced, since a DCD file keeps the first and the spacing only.
+        lengths, angles : numpy.ndarray, shape (f, 3), optional
+            Periodic box in nm and degrees.
+        """
+        if len(self._first_times) < 2:
+            self._first_times = np.concatenate([self._first_times, times])[:2]
+        if self._suffix == ".dcd":
+            box = (None, None) if lengths is None else (lengths * ANGSTROM_PER_NM, angles)
+            self._file.write(positions * ANGSTROM_PER_NM, *box)
+        elif self._suffix == ".xtc":
+            steps = np.arange(self._count, self._count + len(positions), dtype=np.int32)
+            box = None if lengths is None else _box_vectors(lengths, angles)
+            self._file.write(positions.astype(np.float32), times.astype(np.float32), steps, box)
+        else:
+            for k, frame in enumerate(positions):
+                box = {} if lengths is None else {
+                    "unitcell_lengths": lengths[k] * ANGSTROM_PER_NM, "unitcell_angles": angles[k]
+                }  # fmt: skip
+                self._file.write(frame * ANGSTROM_PER_NM, self._topology, modelIndex=self._count + k, **box)
+        self._count += len(positions)
+
+    def close(self):
+        """Finish the file."""
+        if self._file is None:
+            return
+        self._file.close()
+        self._file = None
+        if self._suffix == ".dcd" and self._count:
+            _DCDHeader.set_times(self.path, self._first_times)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self.close()
+
+
+@dataclass(frozen=True)
+class _DCDHeader:
+    """The few header fields that mdtraj neither reads nor writes (CHARMM's layout)."""
+
+    n_atoms: int
+    first_step: int
+    interval: int
+    time_step_ps: float
+
+    @classmethod
+    def read(cls, path):
+        with open(path, "rb") as file:
+            head = file.read(100)
+            try:
+                if len(head) < 100 or head[4:8] != b"CORD" or head[:4] not in (b"T\0\0\0", b"\0\0\0T"):
+                    raise DataError(f"trajectory {path} is not a DCD file, or only the beginning of one")
+                order = "<" if head[:4] == b"T\0\0\0" else ">"
+                n_frames, first, interval = struct.unpack(order + "3i", head[8:20])
+                delta, has_box = struct.unpack(order + "fi", head[44:52])
+                file.seek(92 + 4 + struct.unpack(order + "i", head[92:96])[0] + 4)
+                n_atoms = struct.unpack(order + "3i", file.read(12))[1]
+            except struct.error as error:
+                raise DataError(f"trajectory {path} is truncated within its header") from error
+            body = os.path.getsize(path) - file.tell()
+        frame_size = 3 * (4 * n_atoms + 8) + (56 if has_box else 0)
+        complete, rest = divmod(body, frame_size)
+        if complete == 0:
+            raise DataError(f"trajectory {path} is empty: it holds no complete frame")
+        # A header of 0 frames is left by programs that never went back to it; the size alone counts then.
+        if rest or (n_frames and complete < n_frames):
+            raise DataError(
+                f"trajectory {path} is truncated: {n_frames} frames announced, {complete} complete; "
+                "copy it again, or rewrite the complete frames with mdconvert"
+            )
+        return cls(n_atoms, first, interval, delta * AKMA_PS)
+
+    def times(self, frames):
+        return (self.first_step + frames * self.interval) * self.time_step_ps
+
+    @staticmethod
+    def set_times(path, times):
+        """Set first step, interval and time step of a file of mdtraj's, so that frame k is at times[0] + k dt."""
+        dt = times[1] - times[0] if len(times) > 1 else 0.0
+        # One frame, or frames without a time between them: mdtraj's own header stands.
+        if not dt > 0:
+            return
+        with open(path, "r+b") as file:
+            file.seek(12)
+            file.write(struct.pack("=2i", round(times[0] / dt), 1))
+            file.seek(44)
+            file.write(struct.pack("=f", dt / AKMA_PS))
+
+
+def _check_xtc(path):
+    """Notice an XTC file whose last frame is incomplete, which mdtraj passes over."""
+    import mdtraj
+
+    try:
+        with mdtraj.open(str(path)) as file:
+            last = int(file.offsets[-1]) if len(file) else None
+    except Exception as error:
+        raise DataError(f"trajectory {path} cannot be read: {_one_line(error)}") from error
+    if last is None:
+        raise DataError(f"trajectory {path} is empty: it holds no frame")
+    with open(path, "rb") as file:
+        file.seek(last)
+        head = file.read(92)
+        n_atoms = struct.unpack(">i", head[4:8])[0]
+        # Up to 9 atoms are stored plainly, more are compressed and preceded by their size.
+        size = 56 + 12 * n_atoms if n_atoms <= 9 else 92 + -(-struct.unpack(">i", head[88:92])[0] // 4) * 4
+    if last + size != os.path.getsize(path):
+        raise DataError(f"trajectory {path} is truncated in its last frame: copy it again")
+
+
+def _box_vectors(lengths, angles):
+    from mdtraj.utils import lengths_and_angles_to_box_vectors
+
+    vectors = lengths_and_angles_to_box_vectors(*lengths.T, *angles.T)
+    return np.stack(vectors, axis=1).astype(np.float32)
+
+
+def _one_line(error):
+    return " ".join(str(error).split())[:200]
+
+
+@contextlib.contextmanager
+def _quiet():
+    """Keep mdtraj's DCD plugin, which writes to the C stdout, off the terminal."""
+    sys.stdout.flush()
+    try:
+        kept = os.dup(1)
+    except OSError:
+        yield
+        return
+    try:
+        with open(os.devnull, "wb") as sink:
+            os.dup2(sink.fileno(), 1)
+            yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
