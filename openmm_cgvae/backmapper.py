@@ -5,7 +5,7 @@ import secrets
 
 import numpy as np
 
-from openmm_cgvae.errors import PositionsError, SettingsError
+from openmm_cgvae.errors import ModelFileError, PositionsError, SettingsError
 from openmm_cgvae.mapping import CGMapping
 from openmm_cgvae.modelfile import ModelFile, resolve_model
 from openmm_cgvae.noise import gaussian_noise
@@ -93,6 +93,20 @@ class Backmapper:
     def cg_topology(self):
         """The coarse-grained ``openmm.app.Topology``."""
         return self.mapping.cg_topology()
+
+    def cg_potential(self):
+        """The `CGPotential` that travels with the model, to run its CG system.
+
+        Raises
+        ------
+        ModelFileError
+            If the model was trained without one.
+        """
+        from openmm_cgvae.app.potential import CGPotential
+
+        if self.potential is None:
+            raise ModelFileError("the model holds no CG potential: prepare its data with a temperature")
+        return CGPotential.from_dict(self.potential)
 
     def sample(self, cg_positions, n_samples=1, seed=None, frames=None):
         """Draw all-atom structures from p(x | X).

@@ -5,12 +5,14 @@ import logging
 import numpy as np
 
 from openmm_cgvae.chemistry import MolecularGraph, signed_volume
-from openmm_cgvae.errors import DataError
+from openmm_cgvae.errors import DataError, SettingsError
 from openmm_cgvae.mapping.topology import as_mdtraj_topology
 from openmm_cgvae.models.spec import MoleculeSpec
 from openmm_cgvae.training.dataset import Dataset
+from openmm_cgvae.trajectory_files import TrajectoryReader
+from openmm_cgvae.units import as_positions_nm
 
-__all__ = ["molecule_spec", "prepare_dataset"]
+__all__ = ["molecule_spec", "prepare_dataset", "read_reference"]
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +54,42 @@ def prepare_dataset(positions, runs, mapping, temperature=300.0, hops=2, atom_ty
         potential = boltzmann_inversion(beads, mapping.bead_bonds, temperature, mapping.masses).to_dict()
     description = {"mapping": mapping.to_dict(), "potential": potential, "temperature": temperature}
     return Dataset(positions, np.asarray(runs, dtype=np.int64), spec, description)
+
+
+def read_reference(paths, topology, stride=1, run_frames=None):
+    """Read reference trajectories into memory.
+
+    Parameters
+    ----------
+    paths : sequence of path
+        One or more trajectories, an independent run each.
+    topology : mdtraj.Topology
+    stride : int
+        Use every stride-th frame.
+    run_frames : int, optional
+        Frames of each independent run, where a file holds several one after the other.
+
+    Returns
+    -------
+    positions : numpy.ndarray, shape (frames, n, 3)
+        float32, nm.
+    runs : int array, shape (frames,)
+        Independent run of every frame.
+    """
+    if stride < 1 or (run_frames is not None and run_frames < 1):
+        raise SettingsError(f"stride={stride}, run_frames={run_frames} given: 1 or more is expected of both")
+    positions, runs, n_runs = [], [], 0
+    for path in paths:
+        frames = []
+        for chunk in TrajectoryReader(path, topology, stride=stride):
+            positions.append(chunk.positions)
+            frames.append(chunk.frames)
+        own = np.concatenate(frames)
+        own = np.zeros_like(own) if run_frames is None else own // run_frames
+        runs.append(own + n_runs)
+        n_runs += int(own.max()) + 1
+    positions = as_positions_nm(np.concatenate(positions), topology.n_atoms, "atoms")
+    return positions, np.concatenate(runs)
 
 
 def molecule_spec(graph, mapping, positions, hops=2, atom_types="atom"):

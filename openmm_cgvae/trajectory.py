@@ -38,6 +38,12 @@ class BackmapSummary:
     energies_before: list = field(default_factory=list)
     energies_after: list = field(default_factory=list)
 
+    def mean_energies(self):
+        """Mean energy in kJ/mol before and after the minimisation, over structures where both are finite."""
+        before, after = np.concatenate(self.energies_before), np.concatenate(self.energies_after)
+        finite = np.isfinite(before) & np.isfinite(after)
+        return float(before[finite].mean()), float(after[finite].mean())
+
 
 def backmap_trajectory(
     trajectory,

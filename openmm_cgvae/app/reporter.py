@@ -126,9 +126,9 @@ class BackmapReporter:
             if topology.getPeriodicBoxVectors() is None:
                 topology.setPeriodicBoxVectors(simulation.system.getDefaultPeriodicBoxVectors())
         dt = simulation.integrator.getStepSize()
-        self._writer = _FrameWriter(
-            self._path, topology, dt / self._nSamples, self._reportInterval, self._append, self._nSamples
-        )
+        # Samples of one frame share out the interval, which keeps the times of a DCD or XTC file even.
+        timing = dt / self._nSamples, simulation.currentStep * self._nSamples, self._reportInterval
+        self._writer = _FrameWriter(self._path, topology, timing, self._append)
 
     def close(self):
         """Finish the file; harmless if called again."""
@@ -151,7 +151,7 @@ class BackmapReporter:
 class _FrameWriter:
     """OpenMM's own file classes behind one call."""
 
-    def __init__(self, path, topology, dt, interval, append, samples):
+    def __init__(self, path, topology, timing, append):
         from openmm.app import DCDFile, PDBFile, XTCFile
 
         path, self._topology, self._models = Path(path), topology, 0
@@ -161,12 +161,12 @@ class _FrameWriter:
         if suffix == ".xtc":
             if not append:
                 path.unlink(missing_ok=True)
-            self._file = XTCFile(str(path), topology, dt, interval * samples, interval, append)
+            self._file = XTCFile(str(path), topology, *timing, append)
         elif suffix == ".dcd":
-            self._stream = open(path, "r+b" if append else "wb")
-            self._file = DCDFile(self._stream, topology, dt, interval * samples, interval, append)
+            self._stream = open(path, "r+b" if append else "wb")  # noqa: SIM115 (closed by close)
+            self._file = DCDFile(self._stream, topology, *timing, append)
         else:
-            self._stream = open(path, "w")
+            self._stream = open(path, "w")  # noqa: SIM115 (closed by close)
             PDBFile.writeHeader(topology, self._stream)
 
     def writeModel(self, positions, vectors):

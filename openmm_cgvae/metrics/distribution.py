@@ -49,8 +49,7 @@ def _histogram(samples, bins, limits):
             "choose one torsion, and leave broken frames out"
         )
     low, high = limits
-    # The second remainder: rounding puts a value just below `low` on `high` itself.
-    cells = np.floor((samples - low) / (high - low) % 1.0 * bins).astype(np.int64) % bins
+    cells = np.floor((samples - low) / (high - low) * bins).astype(np.int64) % bins
     flat = np.ravel_multi_index(tuple(cells.T), (bins,) * samples.shape[1])
     return np.bincount(flat, minlength=bins ** samples.shape[1]) / len(samples)
 
@@ -94,10 +93,11 @@ def jensen_shannon_floor(reference, runs=None, count=None, splits=8, seed=0, **h
 
 
 def jensen_shannon_with_floor(samples, reference, runs=None, splits=8, seed=0, **histogram):
-    """Divergence of samples from a reference, and that of the reference from itself, at the same count.
+    """Divergence of samples from a reference, and the floor of the reference, at the same count.
 
-    In every split the samples and one half of the reference are compared with the same other half, all thinned at
-    random to the smallest count of the three.
+    Both sets are thinned at random to what a half of the reference holds, or to the number of samples if that is
+    less. The samples are compared with all runs of the reference, so that a model applied to the very frames of the
+    reference may fall below a floor that is set by the differences between runs.
 
     Parameters
     ----------
@@ -105,8 +105,11 @@ def jensen_shannon_with_floor(samples, reference, runs=None, splits=8, seed=0, *
     reference : array_like, shape (r,) or (r, d)
     runs : array_like, shape (r,), optional
         Independent run of every reference sample, as in `jensen_shannon_floor`.
-    splits, seed, **histogram
-        As in `jensen_shannon_floor`.
+    splits : int
+        Ways of thinning, and of halving, to average over.
+    seed : int
+    **histogram
+        ``bins`` and ``range`` of `jensen_shannon`.
 
     Returns
     -------
@@ -121,13 +124,12 @@ def jensen_shannon_with_floor(samples, reference, runs=None, splits=8, seed=0, *
     samples, reference = np.asarray(samples), np.asarray(reference)
     runs = _checked_runs(runs, len(reference))
     count = min(len(samples), _half_size(runs))
-    rng = np.random.default_rng([seed, splits])
-    found = []
-    for a, b in _halves(runs, count, splits, seed):
-        thinned = samples[rng.choice(len(samples), count, replace=False)]
-        found.append([jensen_shannon(x, reference[b], **histogram) for x in (thinned, reference[a])])
-    divergence, floor = np.mean(found, axis=0)
-    return float(divergence), float(floor)
+    rng = np.random.default_rng(seed)
+    divergences = []
+    for _ in range(splits):
+        thinned = [x[rng.choice(len(x), count, replace=False)] for x in (samples, reference)]
+        divergences.append(jensen_shannon(*thinned, **histogram))
+    return float(np.mean(divergences)), jensen_shannon_floor(reference, runs, count, splits, seed, **histogram)
 
 
 def _checked_runs(runs, n_samples):

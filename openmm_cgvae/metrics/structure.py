@@ -69,7 +69,7 @@ def bond_graph_edit_ratio(positions, graph, atoms=None):
     atoms = _selected(graph.n_atoms, atoms)
     inside = np.ix_(atoms, atoms)
     bonded = (graph.bond_distances == 1)[inside]
-    edits = _count_unexpected(frames[:, atoms], graph.bond_cutoffs[inside], bonded)
+    edits = _count_unexpected(frames, atoms, graph.bond_cutoffs[inside], bonded)
     return edits / max(1, np.count_nonzero(bonded) // 2)
 
 
@@ -102,15 +102,16 @@ def clashes(positions, graph, contact_nm=CONTACT_NM):
     apart = (graph.bond_distances > 3)[np.ix_(graph.heavy, graph.heavy)]
     # No distance is below 0: pairs that may touch never count.
     limits = np.where(apart, contact_nm, 0.0)
-    return _count_unexpected(frames[:, graph.heavy], limits, np.zeros_like(apart)) > 0
+    return _count_unexpected(frames, graph.heavy, limits, np.zeros_like(apart)) > 0
 
 
-def _count_unexpected(frames, limits, expected):
+def _count_unexpected(frames, atoms, limits, expected):
     """Count the pairs of which "closer than `limits`" is not what is `expected`.
 
     Parameters
     ----------
-    frames : numpy.ndarray, shape (frames, m, 3)
+    frames : numpy.ndarray, shape (frames, n, 3)
+    atoms : numpy.ndarray of int, shape (m,)
     limits : numpy.ndarray, shape (m, m)
         nm.
     expected : numpy.ndarray of bool, shape (m, m)
@@ -124,7 +125,7 @@ def _count_unexpected(frames, limits, expected):
 
     def count(chunk):
         # Frames last: every operation runs over contiguous memory, one atom against all later ones.
-        coordinates = np.ascontiguousarray(chunk.transpose(2, 1, 0))
+        coordinates = np.ascontiguousarray(chunk[:, atoms].transpose(2, 1, 0))
         total = np.zeros(len(chunk), dtype=np.int64)
         for i in range(len(limits) - 1):
             squared = np.square(coordinates[:, i + 1 :] - coordinates[:, i, None]).sum(0)
@@ -255,7 +256,7 @@ def bond_angles(positions, graph):
 
 def torsion_angles(positions, graph, rows):
     """Torsion angles in radians, in (-pi, pi], shape (frames, t), of atom rows (t, 4) as in ``graph.torsions``."""
-    frames = as_positions_nm(positions, graph.n_atoms, "atoms")
+    frames, rows = as_positions_nm(positions, graph.n_atoms, "atoms"), np.asarray(rows)
     return in_chunks(lambda chunk: dihedral(chunk, rows), frames, 15 * len(rows))
 
 

@@ -36,14 +36,14 @@ def plot_ramachandran(sets, path):
     OutputError
         If the file cannot be written.
     """
-    from_sets = {name: _density(name, phi, psi) for name, (phi, psi) in sets.items()}
-    if not from_sets:
+    measured = {name: _density(name, phi, psi) for name, (phi, psi) in sets.items()}
+    if not measured:
         raise DataError("no set of torsions given: at least one name with its phi and psi expected")
-    densities = np.array([density for density, _ in from_sets.values()])
-    figure, norm = _figure(1.0 + 2.6 * len(from_sets), 2.9), _log_norm(densities[densities > 0])
-    panels = figure.subplots(1, len(from_sets), sharex=True, sharey=True, squeeze=False)[0]
+    densities = np.array([density for density, _ in measured.values()])
+    figure, norm = _figure(1.0 + 2.6 * len(measured), 2.9), _log_norm(densities[densities > 0])
+    panels = figure.subplots(1, len(measured), sharex=True, sharey=True, squeeze=False)[0]
     edges = np.linspace(-180, 180, DENSITY_BINS + 1)
-    for panel, (name, (density, count)) in zip(panels, from_sets.items(), strict=True):
+    for panel, (name, (density, count)) in zip(panels, measured.items(), strict=True):
         shown = np.ma.masked_equal(density, 0)
         # Rasterised: thousands of small paths would make an SVG slow to open.
         image = panel.pcolormesh(edges, edges, shown.T, norm=norm, cmap="viridis", rasterized=True)

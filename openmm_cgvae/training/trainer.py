@@ -97,10 +97,8 @@ class Trainer:
         CGVAE
             The averaged model, in evaluation mode.
         """
-        from tqdm.auto import tqdm
-
         started = time.monotonic()
-        bar = tqdm(total=self.config.epochs, initial=self.epoch, disable=not progress, unit="epoch")
+        bar = _progress_bar(self.config.epochs, self.epoch, progress)
         while self.epoch < self.config.epochs and time.monotonic() - started < 60 * max_minutes:
             begun = time.monotonic()
             train_loss = self._train_epoch()
@@ -112,9 +110,12 @@ class Trainer:
             row["seconds"] = time.monotonic() - begun
             self._save()
             self._log(row)
-            bar.update()
-            bar.set_postfix(train=f"{train_loss:.4g}", val=f"{measured['val_loss']:.4g}")
-        bar.close()
+            logger.info("epoch %d: training loss %.4g, validation loss %.4g", self.epoch, train_loss, row["val_loss"])
+            if bar is not None:
+                bar.update()
+                bar.set_postfix(train=f"{train_loss:.4g}", val=f"{measured['val_loss']:.4g}")
+        if bar is not None:
+            bar.close()
         return self.trained_model()
 
     def trained_model(self):
@@ -237,6 +238,15 @@ class Trainer:
             writer = csv.DictWriter(file, COLUMNS)
             writer.writeheader()
             writer.writerows(rows)
+
+
+def _progress_bar(total, initial, wanted):
+    # A training node may have torch and numpy alone; the log tells the progress there.
+    try:
+        from tqdm.auto import tqdm
+    except ImportError:
+        return None
+    return tqdm(total=total, initial=initial, unit="epoch") if wanted else None
 
 
 def _existing_folder(folder):

@@ -1,0 +1,1 @@
+"""The command line: ``openmm-cgvae SUBCOMMAND``, one thin module a subcommand."""

@@ -1,0 +1,56 @@
+"""Turn a saved CG trajectory into an all-atom one."""
+
+import time
+
+from openmm_cgvae.cli.common import (
+    add_model,
+    add_overwrite,
+    add_sampling,
+    check_with_topology,
+    make_minimizer,
+    print_table,
+    write_topology,
+)
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser):
+    parser.add_argument("trajectory", metavar="cg.dcd", help="CG trajectory with the model's beads")
+    add_model(parser)
+    parser.add_argument(
+        "-o", "--output", required=True, metavar="aa.dcd", help="all-atom trajectory (.dcd, .xtc, .pdb)"
+    )
+    add_sampling(parser)
+    parser.add_argument("--stride", type=int, default=1, metavar="n", help="use every n-th frame (1)")
+    add_overwrite(parser)
+
+
+def run(options):
+    check_with_topology(options.output, options.overwrite)
+    from openmm_cgvae.backmapper import Backmapper
+    from openmm_cgvae.trajectory import backmap_trajectory
+
+    backmapper = Backmapper.load(options.model)
+    minimizer = make_minimizer(options, backmapper)
+    started = time.perf_counter()
+    summary = backmap_trajectory(
+        options.trajectory,
+        backmapper,
+        options.output,
+        options.samples,
+        options.seed,
+        options.stride,
+        minimizer,
+        options.overwrite,
+    )
+    seconds = time.perf_counter() - started
+    write_topology(options.output, backmapper.topology)
+    structures = summary.n_frames * summary.n_samples
+    rows = [("structures", f"{structures} in {options.output}"), ("seed", summary.seed)]
+    rows.append(("structures/s", f"{structures / seconds:.0f}"))
+    if minimizer is not None:
+        before, after = summary.mean_energies()
+        rows.append(("mean energy, kJ/mol", f"{before:.1f} before, {after:.1f} after minimisation"))
+        rows.append(("left unminimised", summary.n_failed))
+    print_table(rows)

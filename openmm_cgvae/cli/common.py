@@ -1,0 +1,123 @@
+"""Arguments and steps that subcommands share."""
+
+from pathlib import Path
+
+from openmm_cgvae.errors import SettingsError
+from openmm_cgvae.output import check_output
+
+__all__ = [
+    "add_model",
+    "add_overwrite",
+    "add_reference",
+    "add_sampling",
+    "load_dataset",
+    "make_minimizer",
+    "print_table",
+    "write_topology",
+]
+
+
+def add_model(parser):
+    parser.add_argument("--model", required=True, metavar="NAME_OR_FILE", help="a bundled model or a model file")
+
+
+def add_overwrite(parser):
+    parser.add_argument("--overwrite", action="store_true", help="replace existing outputs")
+
+
+def add_sampling(parser):
+    """What every command that backmaps takes."""
+    parser.add_argument("--samples", type=int, default=1, metavar="K", help="all-atom structures a frame (1)")
+    parser.add_argument("--seed", type=int, metavar="S", help="same seed, same structures; random if omitted")
+    parser.add_argument("--minimize", action="store_true", help="minimise each structure briefly, beads restrained")
+    parser.add_argument(
+        "--prmtop", metavar="FILE", help="minimise with this Amber topology instead of amber14 in vacuum"
+    )
+    parser.add_argument("--implicit-solvent", metavar="NAME", help="minimise in GBn2, OBC2, ... instead of vacuum")
+
+
+def make_minimizer(options, backmapper):
+    """The `Minimizer` that was asked for, or None."""
+    if not options.minimize:
+        if options.prmtop or options.implicit_solvent:
+            raise SettingsError("--prmtop and --implicit-solvent are of the minimisation: add --minimize")
+        return None
+    from openmm_cgvae.app.minimizer import Minimizer
+
+    return Minimizer(backmapper.mapping, options.prmtop, implicitSolvent=options.implicit_solvent)
+
+
+def add_reference(parser):
+    """Reference trajectories and their mapping, or a prepared dataset."""
+    parser.add_argument("trajectories", nargs="+", metavar="AA.dcd", help="reference MD, a run each; or one .npz")
+    parser.add_argument("--top", metavar="AA.pdb", help="all-atom topology of the trajectories")
+    parser.add_argument(
+        "--mapping", default="residue", metavar="KIND", help="residue (default), alpha-carbon, or a mapping's JSON file"
+    )
+    parser.add_argument("--weights", default="geometric", choices=["geometric", "mass"], help="bead weights (residue)")
+    parser.add_argument("--run-frames", type=int, metavar="n", help="frames a run, where a file holds several runs")
+    parser.add_argument("--stride", type=int, default=1, metavar="n", help="use every n-th frame (1)")
+    parser.add_argument("--temperature", type=float, default=300.0, metavar="K", help="of the reference MD (300)")
+
+
+def load_dataset(options, hops=2, atom_types="atom"):
+    """The dataset of `add_reference`'s arguments."""
+    from openmm_cgvae.training.dataset import Dataset
+
+    if len(options.trajectories) == 1 and options.trajectories[0].endswith(".npz"):
+        return Dataset.load(options.trajectories[0])
+    if options.top is None:
+        raise SettingsError("--top is missing: give the all-atom topology (PDB) of the trajectories")
+    from openmm_cgvae.preparation import prepare_dataset, read_reference
+    from openmm_cgvae.trajectory_files import load_topology
+
+    topology = load_topology(options.top)
+    mapping = make_mapping(options, topology)
+    positions, runs = read_reference(options.trajectories, topology, options.stride, options.run_frames)
+    return prepare_dataset(positions, runs, mapping, options.temperature, hops, atom_types)
+
+
+def make_mapping(options, topology):
+    """The mapping of ``--mapping`` and ``--weights``."""
+    from openmm_cgvae.mapping import CGMapping, alpha_carbon_mapping, residue_mapping
+
+    if options.mapping == "residue":
+        return residue_mapping(topology, options.weights)
+    if options.mapping == "alpha-carbon":
+        return alpha_carbon_mapping(topology)
+    mapping = CGMapping.load(options.mapping)
+    mapping.check_topology(topology)
+    return mapping
+
+
+def topology_path(output):
+    """The PDB file beside a trajectory, or None where the output is one itself."""
+    path = Path(output).with_suffix(".pdb")
+    return None if path == Path(output) else path
+
+
+def check_with_topology(output, overwrite):
+    """Refuse an output, or the PDB file beside it, that may not be written."""
+    check_output(output, overwrite)
+    if topology_path(output) is not None:
+        check_output(topology_path(output), overwrite)
+
+
+def write_topology(output, topology):
+    """Write the first frame of a trajectory as the PDB file beside it."""
+    from openmm_cgvae.output import complete_output
+    from openmm_cgvae.trajectory_files import TrajectoryReader, TrajectoryWriter
+
+    path = topology_path(output)
+    if path is None:
+        return
+    first = next(iter(TrajectoryReader(output, topology, chunk_size=1)))
+    with complete_output(path) as temporary, TrajectoryWriter(temporary, topology) as writer:
+        writer.write(first.positions, first.times, first.lengths, first.angles)
+
+
+def print_table(rows):
+    """Print (name, value) rows in two columns."""
+    width = max(len(name) for name, _ in rows)
+    for name, value in rows:
+        print(f"{name:<{width}}  {value}")

@@ -1,0 +1,26 @@
+"""Make a model file of a training folder."""
+
+from pathlib import Path
+
+from openmm_cgvae.cli.common import add_overwrite
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser):
+    parser.add_argument("folder", metavar="FOLDER", help="what 'train' wrote")
+    parser.add_argument("--data", metavar="data.npz", help="the dataset it was trained on (FOLDER/data.npz)")
+    parser.add_argument("-o", "--output", metavar="model.pt", help="model file (FOLDER/model.pt)")
+    parser.add_argument("--name", help="what the model is called; the folder's name if omitted")
+    add_overwrite(parser)
+
+
+def run(options):
+    from openmm_cgvae.exporting import export_model
+    from openmm_cgvae.training.dataset import Dataset
+
+    folder = Path(options.folder)
+    dataset = Dataset.load(options.data or folder / "data.npz")
+    output = Path(options.output or folder / "model.pt")
+    export_model(folder / "checkpoint.pt", dataset, output, options.name or folder.name, options.overwrite)
+    print(f"model file: {output}")

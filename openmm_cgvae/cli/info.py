@@ -1,0 +1,50 @@
+"""Say what a model is, what it was trained on, and how good it is."""
+
+import json
+
+from openmm_cgvae.cli.common import print_table
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser):
+    parser.add_argument("model", metavar="NAME_OR_FILE", nargs="?", help="omit to list the bundled models")
+    parser.add_argument("--json", action="store_true", help="print all metadata as JSON")
+
+
+def run(options):
+    from openmm_cgvae.modelfile import ModelFile, pretrained_names, resolve_model
+
+    if options.model is None:
+        print_table(list(pretrained_names().items()) or [("(none)", "no bundled models")])
+        return
+    path = resolve_model(options.model)
+    file = ModelFile.load(path)
+    if options.json:
+        print(json.dumps(file.metadata, indent=1))
+        return
+    print_table(_rows(path, file))
+
+
+def _rows(path, file):
+    from openmm_cgvae.mapping import CGMapping
+
+    known, mapping = file.metadata, CGMapping.from_dict(file.mapping)
+    rows = [
+        ("model", known.get("name", path.stem)),
+        ("file", f"{path} ({path.stat().st_size / 1e6:.1f} MB, format {known['format_version']})"),
+        ("molecule", f"{mapping.n_atoms} atoms on {mapping.n_beads} beads"),
+    ]
+    for name, bead, mass in zip(mapping.names, mapping.beads, mapping.masses, strict=True):
+        rows.append((f"  bead {name}", f"{len(bead)} atoms, {mass:.1f} amu"))
+    rows.append(("CG potential", "yes" if file.potential else "no"))
+    if "data" in known:
+        data = known["data"]
+        parts = "/".join(str(n) for n in data["frames_train_validation_test"])
+        rows.append(("trained on", f"{data['frames']} frames of {data['runs']} runs ({parts} train/validation/test)"))
+    if "training" in known:
+        rows.append(("prior, epochs", f"{known['model']['prior']}, {known['training']['epochs_done']}"))
+    for name, value in known.get("held_out", {}).items():
+        if not isinstance(value, dict):
+            rows.append((f"  held-out {name}", f"{value:.4g}"))
+    return rows

@@ -1,0 +1,67 @@
+"""Parse the command line and turn errors into one line and an exit code."""
+
+import argparse
+import logging
+import sys
+
+from openmm_cgvae import __version__
+from openmm_cgvae.cli import backmap, demo, export, info, prepare, project, simulate, train
+from openmm_cgvae.errors import CGVAEError
+
+__all__ = ["main"]
+
+COMMANDS = {
+    "demo": demo,
+    "project": project,
+    "backmap": backmap,
+    "simulate": simulate,
+    "info": info,
+    "prepare": prepare,
+    "train": train,
+    "export": export,
+}
+
+
+def parser():
+    """The parser of all subcommands; a module of `COMMANDS` gives its arguments and its ``run``."""
+    top = argparse.ArgumentParser(
+        prog="openmm-cgvae", description="Put the atoms back into coarse-grained molecular dynamics."
+    )
+    top.add_argument("--version", action="version", version=f"openmm-cgvae {__version__}")
+    top.add_argument("--debug", action="store_true", help="show the traceback of an error, and all log messages")
+    commands = top.add_subparsers(dest="command", required=True, metavar="SUBCOMMAND")
+    for name, module in COMMANDS.items():
+        summary = module.__doc__.split("\n")[0]
+        command = commands.add_parser(name, help=summary, description=module.__doc__)
+        module.add_arguments(command)
+        command.set_defaults(run=module.run)
+    return top
+
+
+def main(arguments=None):
+    """Run the command line.
+
+    Returns
+    -------
+    int
+        0; 2 for an error of use or input, which is explained in one line; 130 if interrupted.
+    """
+    options = parser().parse_args(arguments)
+    level = logging.DEBUG if options.debug else logging.WARNING
+    logging.basicConfig(level=logging.WARNING, format="openmm-cgvae: %(levelname)s: %(message)s", stream=sys.stderr)
+    logging.getLogger("openmm_cgvae").setLevel(level)
+    try:
+        options.run(options)
+    except CGVAEError as error:
+        if options.debug:
+            raise
+        print(f"openmm-cgvae: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("openmm-cgvae: interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,29 @@
+"""Project an all-atom trajectory to a model's beads."""
+
+from openmm_cgvae.cli.common import add_model, add_overwrite, check_with_topology, write_topology
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser):
+    parser.add_argument("trajectory", metavar="AA.dcd", help="all-atom trajectory")
+    parser.add_argument("--top", required=True, metavar="AA.pdb", help="its topology")
+    add_model(parser)
+    parser.add_argument("-o", "--output", required=True, metavar="cg.dcd", help="CG trajectory (.dcd, .xtc, .pdb)")
+    parser.add_argument("--stride", type=int, default=1, metavar="n", help="use every n-th frame (1)")
+    add_overwrite(parser)
+
+
+def run(options):
+    check_with_topology(options.output, options.overwrite)
+    from openmm_cgvae.backmapper import Backmapper
+    from openmm_cgvae.trajectory import project_trajectory
+    from openmm_cgvae.trajectory_files import load_topology
+
+    mapping = Backmapper.load(options.model).mapping
+    topology = load_topology(options.top)
+    n = project_trajectory(
+        options.trajectory, topology, mapping, options.output, options.stride, overwrite=options.overwrite
+    )
+    write_topology(options.output, mapping.cg_topology())
+    print(f"{n} frames of {mapping.n_beads} beads in {options.output}")

@@ -1,0 +1,97 @@
+"""Train a model on reference MD; run it again to go on after an interruption."""
+
+import ast
+import math
+from contextlib import suppress
+from dataclasses import fields, replace
+from pathlib import Path
+
+from openmm_cgvae.cli.common import add_reference, load_dataset
+from openmm_cgvae.errors import SettingsError
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser):
+    add_reference(parser)
+    parser.add_argument("-o", "--output", required=True, metavar="FOLDER", help="checkpoint, log, plot and model file")
+    parser.add_argument("--preset", default="small", help="small, gaussian, paper-alanine-dipeptide, paper-chignolin")
+    parser.add_argument("--epochs", type=int, help="the preset's if omitted")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="stop after the epoch that ends after this")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="change any setting")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--name", help="what the model is called; the folder's name if omitted")
+
+
+def run(options):
+    from openmm_cgvae.training import Trainer
+
+    model_config, training_config = settings(options)
+    folder = Path(options.output)
+    dataset = _dataset(options, folder, model_config, training_config)
+    trainer = Trainer(dataset, folder, model_config, training_config, options.device)
+    trainer.run(options.minutes)
+    _plot(folder)
+    _export(folder, dataset, options.name or folder.name)
+
+
+def settings(options):
+    """The preset's settings with ``--epochs`` and every ``--set`` applied."""
+    from openmm_cgvae.models.config import ModelConfig, TrainingConfig, config_from_dict, config_to_dict, preset
+
+    model_config, training_config = preset(options.preset)
+    if options.epochs is not None:
+        training_config = replace(training_config, epochs=options.epochs)
+    names = {field.name for field in fields(ModelConfig)}
+    changes = {True: {}, False: {}}
+    for text in options.set:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise SettingsError(f"--set {text} given: NAME=VALUE is expected")
+        # A plain word, such as flow, stays one.
+        with suppress(ValueError, SyntaxError):
+            value = ast.literal_eval(value)
+        changes[name in names][name] = value
+    return (
+        config_from_dict(ModelConfig, config_to_dict(model_config) | changes[True]),
+        config_from_dict(TrainingConfig, config_to_dict(training_config) | changes[False]),
+    )
+
+
+def _dataset(options, folder, model_config, training_config):
+    """The prepared dataset; a trajectory is prepared once and kept in the folder."""
+    from openmm_cgvae.training.dataset import Dataset
+
+    kept = folder / "data.npz"
+    if kept.exists() and not options.trajectories[0].endswith(".npz"):
+        return Dataset.load(kept)
+    atom_types = "element" if options.preset.startswith("paper") else "atom"
+    dataset = load_dataset(options, training_config.hops, atom_types)
+    if not options.trajectories[0].endswith(".npz"):
+        from openmm_cgvae.output import check_output
+
+        check_output(folder)
+        folder.mkdir(exist_ok=True)
+        dataset.save(kept)
+    return dataset
+
+
+def _plot(folder):
+    try:
+        from openmm_cgvae.report.plots import plot_training
+
+        plot_training(folder / "training.csv", folder / "training.png")
+    except ImportError as error:
+        print(f"no plot of the losses: {error}")
+
+
+def _export(folder, dataset, name):
+    path = folder / "model.pt"
+    try:
+        from openmm_cgvae.exporting import export_model
+
+        export_model(folder / "checkpoint.pt", dataset, path, name, overwrite=True)
+    except ModuleNotFoundError as error:
+        print(f"trained, not exported: {error}; on a machine with the whole package run 'openmm-cgvae export {folder}'")
+        return
+    print(f"model file: {path}")

@@ -1,0 +1,146 @@
+"""The main job from end to end: a CG run with all-atom frames, backmapped, minimised, measured and drawn."""
+
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+
+from openmm_cgvae.backmapper import Backmapper
+from openmm_cgvae.chemistry import MolecularGraph, dihedral, signed_volume
+from openmm_cgvae.mapping.topology import as_mdtraj_topology
+from openmm_cgvae.modelfile import PRETRAINED
+from openmm_cgvae.output import check_output, complete_output
+from openmm_cgvae.trajectory import backmap_trajectory
+from openmm_cgvae.trajectory_files import TrajectoryReader, TrajectoryWriter
+
+__all__ = ["demonstrate", "load_frames", "reference_frames"]
+
+
+def demonstrate(model, folder, reference, steps=50_000, report_interval=50, seed=0, overwrite=False):
+    """Run a model's CG system, backmap and minimise its frames, and compare them with reference MD.
+
+    Parameters
+    ----------
+    model : str or path
+        Bundled model or model file.
+    folder : path
+        Gets ``cg.dcd``, ``cg.pdb`` (the CG run), ``aa.dcd``, ``aa.pdb`` (written by the reporter during the run),
+        ``minimized.dcd``, ``ramachandran.png`` and ``summary.json``. Created if missing.
+    reference : numpy.ndarray, shape (frames, n, 3)
+        All-atom MD in nm that the model has not seen.
+    steps, report_interval : int
+        Of the CG run.
+    seed : int
+        Of the CG run and of the samples.
+    overwrite : bool
+
+    Returns
+    -------
+    dict
+        What ``summary.json`` holds: settings, structure figures before and after minimisation, speeds.
+    """
+    folder = Path(folder)
+    folder.mkdir(exist_ok=True)
+    backmapper = Backmapper.load(model)
+    names = ("cg.dcd", "cg.pdb", "aa.dcd", "aa.pdb", "minimized.dcd", "ramachandran.png", "summary.json")
+    paths = {name: check_output(folder / name, overwrite) for name in names}
+    run_seconds = _run(backmapper, paths, steps, report_interval, seed)
+    _, minimizing_seconds, energies, n_failed = _minimize(backmapper, paths, seed)
+    sampling_seconds = _time_sampling(backmapper, paths, seed)
+    beads = load_frames(paths["cg.dcd"], backmapper.cg_topology())
+    sampled, minimized = (load_frames(paths[name], backmapper.topology) for name in ("aa.dcd", "minimized.dcd"))
+    summary = {
+        "model": str(model),
+        "steps": steps,
+        "frames": len(beads),
+        "seed": seed,
+        "frames_per_second": len(beads) / sampling_seconds,
+        "cg_run_seconds": run_seconds,
+        "minimized_frames_per_second": len(beads) / minimizing_seconds,
+        "energy_kj_mol": dict(zip(("sampled", "minimized"), energies, strict=True)),
+        "left_unminimized": n_failed,
+        "sampled": _measure(backmapper, sampled, beads, reference),
+        "minimized": _measure(backmapper, minimized, beads, reference),
+    }
+    _plot(backmapper, {"reference MD": reference, "backmapped CG run": sampled, "minimised": minimized}, paths)
+    with complete_output(paths["summary.json"]) as temporary:
+        temporary.write_text(json.dumps(summary, indent=1) + "\n")
+    return summary
+
+
+def reference_frames(model):
+    """The bundled held-out MD frames of a bundled model's molecule, (frames, n, 3) in nm."""
+    backmapper = Backmapper.load(model)
+    return load_frames(PRETRAINED / "alanine-dipeptide-reference.xtc", backmapper.topology)
+
+
+def load_frames(path, topology):
+    """All frames of a trajectory, (frames, n, 3) in nm."""
+    return np.concatenate([chunk.positions for chunk in TrajectoryReader(path, topology)])
+
+
+def _run(backmapper, paths, steps, report_interval, seed):
+    from openmm.app import DCDReporter
+
+    from openmm_cgvae.app.cgsystem import create_cg_simulation, run_steps
+    from openmm_cgvae.app.reporter import BackmapReporter
+
+    simulation = create_cg_simulation(backmapper.mapping, backmapper.cg_potential(), seed=seed)
+    started = time.perf_counter()
+    simulation.reporters.append(DCDReporter(str(paths["cg.dcd"]), report_interval))
+    with BackmapReporter(paths["aa.dcd"], report_interval, backmapper, seed=seed, overwrite=True) as reporter:
+        simulation.reporters.append(reporter)
+        run_steps(simulation, steps, progress=True)
+    seconds = time.perf_counter() - started
+    # The reporter of OpenMM flushes every frame; dropping it closes the file.
+    simulation.reporters.clear()
+    for name, topology in (("cg", backmapper.cg_topology()), ("aa", backmapper.topology)):
+        first = next(iter(TrajectoryReader(paths[f"{name}.dcd"], topology, chunk_size=1)))
+        with complete_output(paths[f"{name}.pdb"]) as temporary, TrajectoryWriter(temporary, topology) as writer:
+            writer.write(first.positions, first.times)
+    return seconds
+
+
+def _minimize(backmapper, paths, seed):
+    from openmm_cgvae.app.minimizer import Minimizer
+
+    minimizer = Minimizer(backmapper.mapping)
+    started = time.perf_counter()
+    summary = backmap_trajectory(
+        paths["cg.dcd"], backmapper, paths["minimized.dcd"], seed=seed, minimizer=minimizer, overwrite=True
+    )
+    return summary, time.perf_counter() - started, summary.mean_energies(), summary.n_failed
+
+
+def _time_sampling(backmapper, paths, seed):
+    """Seconds to read, backmap and write the CG run, once warm."""
+    output = paths["aa.dcd"].with_name("timing.dcd")
+    try:
+        for _ in range(2):
+            started = time.perf_counter()
+            backmap_trajectory(paths["cg.dcd"], backmapper, output, seed=seed, overwrite=True, progress=False)
+            seconds = time.perf_counter() - started
+    finally:
+        output.unlink(missing_ok=True)
+    return seconds
+
+
+def _measure(backmapper, positions, beads, reference):
+    from openmm_cgvae.metrics import structure_summary, torsion_divergence
+
+    graph = MolecularGraph.from_topology(as_mdtraj_topology(backmapper.topology))
+    signs = np.sign(signed_volume(reference[0], graph.stereocentres))
+    figures = structure_summary(positions, graph, signs, beads=beads, mapping=backmapper.mapping)
+    return figures | {"torsions": torsion_divergence(positions, reference, graph)}
+
+
+def _plot(backmapper, sets, paths):
+    from openmm_cgvae.report.plots import plot_ramachandran
+
+    graph = MolecularGraph.from_topology(as_mdtraj_topology(backmapper.topology))
+    angles = {
+        name: tuple(dihedral(positions, graph.torsions[kind]).ravel() for kind in ("phi", "psi"))
+        for name, positions in sets.items()
+    }
+    plot_ramachandran(angles, paths["ramachandran.png"])

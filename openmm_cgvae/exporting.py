@@ -1,0 +1,114 @@
+"""From a checkpoint and its dataset to a model file that says how good it is."""
+
+import logging
+
+import numpy as np
+
+from openmm_cgvae.backmapper import Backmapper, bead_spread
+from openmm_cgvae.errors import TrainingError
+from openmm_cgvae.modelfile import ModelFile
+from openmm_cgvae.models.export import script_model
+from openmm_cgvae.output import check_output
+from openmm_cgvae.training import load_trained, split_runs
+
+__all__ = ["export_model", "held_out_figures"]
+
+logger = logging.getLogger(__name__)
+
+
+def export_model(checkpoint, dataset, path, name=None, overwrite=False, measure=True):
+    """Export a trained model.
+
+    Parameters
+    ----------
+    checkpoint : path
+        ``checkpoint.pt`` of a training folder.
+    dataset : Dataset
+        The one it was trained on.
+    path : path
+        Model file to write.
+    name : str, optional
+        What the model is called in its metadata.
+    overwrite : bool
+    measure : bool
+        Sample the held-out runs and store the figures.
+
+    Returns
+    -------
+    ModelFile
+
+    Raises
+    ------
+    TrainingError
+        If the checkpoint is of another dataset.
+    """
+    path = check_output(path, overwrite)
+    model, _, summary = load_trained(checkpoint)
+    if summary["data_sha256"] != dataset.sha256:
+        raise TrainingError(f"{checkpoint} was trained on other data than the dataset given: give its own dataset")
+    training = summary["training"]
+    parts = split_runs(dataset.runs, training["validation_fraction"], training["test_fraction"], training["seed"])
+    projection = dataset.spec.projection.astype(np.float32)
+    metadata = {
+        "name": name or path.stem,
+        "n_atoms": dataset.spec.n_atoms,
+        "n_beads": dataset.spec.n_beads,
+        "temperature_k": dataset.description["temperature"],
+        "bead_spread_nm": float(bead_spread(projection @ dataset.positions).mean()),
+        "data": {
+            "sha256": summary["data_sha256"],
+            "frames": len(dataset.positions),
+            "runs": len(np.unique(dataset.runs)),
+            "frames_train_validation_test": [len(part) for part in parts],
+        },
+        "model": summary["model"],
+        "training": {**training, "epochs_done": summary["epoch"]},
+    }
+    latent = summary["model"]["latent"] or summary["model"]["features"]
+    description = dataset.description
+    file = ModelFile(script_model(model, latent), description["mapping"], description["potential"], metadata)
+    if measure and len(parts[2]):
+        file.metadata["held_out"] = held_out_figures(Backmapper(file), dataset, parts[2])
+    file.save(path, overwrite=overwrite)
+    return file
+
+
+def held_out_figures(backmapper, dataset, frames, seed=0):
+    """Measure samples from the prior on held-out frames.
+
+    Parameters
+    ----------
+    backmapper : Backmapper
+    dataset : Dataset
+    frames : int array
+        Which of its frames.
+    seed : int
+
+    Returns
+    -------
+    dict
+        `structure_summary` and `torsion_divergence` of one sample a frame, and the RMSD in Angstrom of the
+        posterior mean for heavy atoms and for all atoms with equivalent hydrogens matched.
+    """
+    from openmm_cgvae.chemistry import MolecularGraph
+    from openmm_cgvae.mapping.topology import as_mdtraj_topology
+    from openmm_cgvae.metrics import match_equivalent_hydrogens, rmsd, structure_summary, torsion_divergence
+
+    reference, runs = dataset.positions[frames], dataset.runs[frames]
+    mapping = backmapper.mapping
+    graph = MolecularGraph.from_topology(as_mdtraj_topology(backmapper.topology))
+    beads = mapping.project(reference)
+    sampled = backmapper.sample(beads, seed=seed)[:, 0]
+    rebuilt = backmapper.reconstruct(reference)
+    matched = match_equivalent_hydrogens(rebuilt, reference, graph)
+
+    def root_mean_square(values):
+        return 10 * float(np.sqrt((values**2).mean()))
+
+    return {
+        **structure_summary(sampled, graph, dataset.spec.handedness, beads=beads, mapping=mapping),
+        "recon_rmsd_heavy_angstrom": root_mean_square(rmsd(rebuilt, reference, graph.heavy)),
+        "recon_rmsd_all_angstrom": root_mean_square(rmsd(rebuilt, reference)),
+        "recon_rmsd_all_permuted_angstrom": root_mean_square(rmsd(rebuilt, matched)),
+        "torsions": torsion_divergence(sampled, reference, graph, runs=runs),
+    }
