@@ -6,13 +6,15 @@ from pathlib import Path
 
 import numpy as np
 
+from openmm_cgvae.app.minimizer import Minimizer
+from openmm_cgvae.app.run import run_and_backmap
 from openmm_cgvae.backmapper import Backmapper
 from openmm_cgvae.chemistry import MolecularGraph, dihedral, signed_volume
 from openmm_cgvae.mapping.topology import as_mdtraj_topology
 from openmm_cgvae.modelfile import PRETRAINED
 from openmm_cgvae.output import check_output, complete_output
 from openmm_cgvae.trajectory import backmap_trajectory
-from openmm_cgvae.trajectory_files import TrajectoryReader, TrajectoryWriter
+from openmm_cgvae.trajectory_files import TrajectoryReader, write_topology_beside
 
 __all__ = ["demonstrate", "load_frames", "reference_frames"]
 
@@ -45,8 +47,21 @@ def demonstrate(model, folder, reference, steps=50_000, report_interval=50, seed
     backmapper = Backmapper.load(model)
     names = ("cg.dcd", "cg.pdb", "aa.dcd", "aa.pdb", "minimized.dcd", "ramachandran.png", "summary.json")
     paths = {name: check_output(folder / name, overwrite) for name in names}
-    run_seconds = _run(backmapper, paths, steps, report_interval, seed)
-    _, minimizing_seconds, energies, n_failed = _minimize(backmapper, paths, seed)
+    run = run_and_backmap(
+        backmapper, steps, report_interval, paths["aa.dcd"], paths["cg.dcd"], seed=seed, overwrite=True
+    )
+    write_topology_beside(paths["cg.dcd"], backmapper.cg_topology())
+    write_topology_beside(paths["aa.dcd"], backmapper.topology)
+    started = time.perf_counter()
+    minimizing = backmap_trajectory(
+        paths["cg.dcd"],
+        backmapper,
+        paths["minimized.dcd"],
+        seed=seed,
+        minimizer=Minimizer(backmapper.mapping),
+        overwrite=True,
+    )
+    minimizing_seconds = time.perf_counter() - started
     sampling_seconds = _time_sampling(backmapper, paths, seed)
     beads = load_frames(paths["cg.dcd"], backmapper.cg_topology())
     sampled, minimized = (load_frames(paths[name], backmapper.topology) for name in ("aa.dcd", "minimized.dcd"))
@@ -56,10 +71,10 @@ def demonstrate(model, folder, reference, steps=50_000, report_interval=50, seed
         "frames": len(beads),
         "seed": seed,
         "frames_per_second": len(beads) / sampling_seconds,
-        "cg_run_seconds": run_seconds,
+        "cg_run_seconds": run.seconds,
         "minimized_frames_per_second": len(beads) / minimizing_seconds,
-        "energy_kj_mol": dict(zip(("sampled", "minimized"), energies, strict=True)),
-        "left_unminimized": n_failed,
+        "energy_kj_mol": dict(zip(("sampled", "minimized"), minimizing.mean_energies(), strict=True)),
+        "left_unminimized": minimizing.n_failed,
         "sampled": _measure(backmapper, sampled, beads, reference),
         "minimized": _measure(backmapper, minimized, beads, reference),
     }
@@ -78,39 +93,6 @@ def reference_frames(model):
 def load_frames(path, topology):
     """All frames of a trajectory, (frames, n, 3) in nm."""
     return np.concatenate([chunk.positions for chunk in TrajectoryReader(path, topology)])
-
-
-def _run(backmapper, paths, steps, report_interval, seed):
-    from openmm.app import DCDReporter
-
-    from openmm_cgvae.app.cgsystem import create_cg_simulation, run_steps
-    from openmm_cgvae.app.reporter import BackmapReporter
-
-    simulation = create_cg_simulation(backmapper.mapping, backmapper.cg_potential(), seed=seed)
-    started = time.perf_counter()
-    simulation.reporters.append(DCDReporter(str(paths["cg.dcd"]), report_interval))
-    with BackmapReporter(paths["aa.dcd"], report_interval, backmapper, seed=seed, overwrite=True) as reporter:
-        simulation.reporters.append(reporter)
-        run_steps(simulation, steps, progress=True)
-    seconds = time.perf_counter() - started
-    # The reporter of OpenMM flushes every frame; dropping it closes the file.
-    simulation.reporters.clear()
-    for name, topology in (("cg", backmapper.cg_topology()), ("aa", backmapper.topology)):
-        first = next(iter(TrajectoryReader(paths[f"{name}.dcd"], topology, chunk_size=1)))
-        with complete_output(paths[f"{name}.pdb"]) as temporary, TrajectoryWriter(temporary, topology) as writer:
-            writer.write(first.positions, first.times)
-    return seconds
-
-
-def _minimize(backmapper, paths, seed):
-    from openmm_cgvae.app.minimizer import Minimizer
-
-    minimizer = Minimizer(backmapper.mapping)
-    started = time.perf_counter()
-    summary = backmap_trajectory(
-        paths["cg.dcd"], backmapper, paths["minimized.dcd"], seed=seed, minimizer=minimizer, overwrite=True
-    )
-    return summary, time.perf_counter() - started, summary.mean_energies(), summary.n_failed
 
 
 def _time_sampling(backmapper, paths, seed):

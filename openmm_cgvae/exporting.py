@@ -94,7 +94,7 @@ def held_out_figures(backmapper, dataset, frames, seed=0):
     from openmm_cgvae.mapping.topology import as_mdtraj_topology
     from openmm_cgvae.metrics import match_equivalent_hydrogens, rmsd, structure_summary, torsion_divergence
 
-    reference, runs = dataset.positions[frames], dataset.runs[frames]
+    reference = dataset.positions[frames]
     mapping = backmapper.mapping
     graph = MolecularGraph.from_topology(as_mdtraj_topology(backmapper.topology))
     beads = mapping.project(reference)
@@ -110,5 +110,5 @@ def held_out_figures(backmapper, dataset, frames, seed=0):
         "recon_rmsd_heavy_angstrom": root_mean_square(rmsd(rebuilt, reference, graph.heavy)),
         "recon_rmsd_all_angstrom": root_mean_square(rmsd(rebuilt, reference)),
         "recon_rmsd_all_permuted_angstrom": root_mean_square(rmsd(rebuilt, matched)),
-        "torsions": torsion_divergence(sampled, reference, graph, runs=runs),
+        "torsions": torsion_divergence(sampled, reference, graph),
     }

@@ -11,9 +11,10 @@ import numpy as np
 
 from openmm_cgvae.errors import DataError, OutputError, TopologyMismatchError
 from openmm_cgvae.mapping.topology import as_mdtraj_topology
+from openmm_cgvae.output import complete_output
 from openmm_cgvae.units import ANGSTROM_PER_NM
 
-__all__ = ["WRITABLE", "Chunk", "TrajectoryReader", "TrajectoryWriter", "load_topology"]
+__all__ = ["WRITABLE", "Chunk", "TrajectoryReader", "TrajectoryWriter", "load_topology", "write_topology_beside"]
 
 WRITABLE = (".dcd", ".xtc", ".pdb")
 # CHARMM's unit of time in ps, in which a DCD header holds the time step.
@@ -59,6 +60,16 @@ def load_topology(path):
         return mdtraj.load_topology(str(path))
     except Exception as error:
         raise DataError(f"topology {path} cannot be read: a PDB file is expected ({_one_line(error)})") from error
+
+
+def write_topology_beside(trajectory, topology):
+    """Write the first frame of ``aa.dcd`` as ``aa.pdb``; nothing where the trajectory is a PDB file itself."""
+    path = Path(trajectory).with_suffix(".pdb")
+    if path == Path(trajectory):
+        return
+    first = next(iter(TrajectoryReader(trajectory, topology, chunk_size=1)))
+    with complete_output(path) as temporary, TrajectoryWriter(temporary, topology) as writer:
+        writer.write(first.positions, first.times, first.lengths, first.angles)
 
 
 class TrajectoryReader:

@@ -1,12 +1,13 @@
 """A coarse-grained system to run in OpenMM: tabulated potentials of mean force on beads with the right masses."""
 
 import logging
+from pathlib import Path
 
 import numpy as np
 import openmm
 from openmm import app
 
-from openmm_cgvae.errors import SettingsError, SimulationError
+from openmm_cgvae.errors import OutputError, SettingsError, SimulationError
 from openmm_cgvae.units import value_in_md_units
 
 __all__ = ["create_cg_simulation", "create_cg_system", "run_steps"]
@@ -127,7 +128,7 @@ def create_cg_simulation(
     temperature = _positive("temperature", potential.temperature if temperature is None else temperature, "K")
     step = _positive("timeStep", potential.time_step_ps if timeStep is None else timeStep, "ps")
     friction = _positive("friction", friction, "1/ps")
-    if not -len(potential.starts_nm) <= start < len(potential.starts_nm):
+    if not 0 <= start < len(potential.starts_nm):
         raise SettingsError(f"start {start} given: 0 to {len(potential.starts_nm) - 1} are stored")
     integrator = openmm.LangevinMiddleIntegrator(temperature, friction, step)
     integrator.setRandomNumberSeed(_openmm_seed(seed))
@@ -177,6 +178,8 @@ def run_steps(simulation, steps, progress=False, lastState=None):
     ------
     SettingsError
         If `steps` is negative.
+    OutputError
+        If the folder of `lastState` is missing.
     SimulationError
         If positions are no longer finite.
     """
@@ -184,6 +187,8 @@ def run_steps(simulation, steps, progress=False, lastState=None):
 
     if steps < 0:
         raise SettingsError(f"steps {steps} given: 0 or more are expected")
+    if lastState is not None and not Path(lastState).parent.is_dir():
+        raise OutputError(f"folder {Path(lastState).parent} does not exist: create it first")
     state = _finite_state(simulation)
     with tqdm(total=steps, unit="step", unit_scale=True, delay=3, disable=not progress) as bar:
         for done in range(0, steps, STEPS_PER_SLICE):
@@ -193,8 +198,7 @@ def run_steps(simulation, steps, progress=False, lastState=None):
                 state = _finite_state(simulation)
             except (openmm.OpenMMException, FloatingPointError) as error:
                 if lastState is not None:
-                    with open(lastState, "w") as file:
-                        file.write(openmm.XmlSerializer.serialize(state))
+                    Path(lastState).write_text(openmm.XmlSerializer.serialize(state))
                 step = value_in_md_units(simulation.integrator.getStepSize())
                 raise SimulationError(
                     f"unstable between steps {done} and {done + n} of this run ({error}): "

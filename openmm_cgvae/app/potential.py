@@ -19,20 +19,16 @@ TINY_NM2 = 1e-12
 MIN_BANDWIDTH_NM = 0.002
 MIN_BANDWIDTH_COSINE = 0.02
 # Where fewer frames than this lie under the smoothing kernel, the walls take over.
-MIN_FRAMES_UNDER_KERNEL = 20
+MIN_FRAMES_UNDER_KERNEL = 50
 # kJ/mol/nm^2; keeps beads of widely spread distances from passing through each other.
-import os
-
-MIN_WALL = float(os.environ.get("WALL", 1000))
-SHARE = os.environ.get("SHARE")
-SHARE = None if SHARE is None else float(SHARE)
+MIN_WALL = 5000.0
 FINE_BINS = 4000
 STEPS_PER_PERIOD = 20
 TIME_STEP_RANGE_PS = (0.001, 0.02)
 N_STARTS = 8
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TabulatedTerms:
     """Potentials of one kind of coordinate, each a table between two edges and a harmonic wall beyond them.
 
@@ -64,7 +60,7 @@ class TabulatedTerms:
     @cached_property
     def splines(self):
         """One natural spline a term, over its coordinate."""
-        grids = np.linspace(self.lower, self.upper, self.energies.shape[1], axis=1)
+        grids = np.linspace(self.lower, self.upper, self.energies.shape[-1], axis=1)
         return tuple(CubicSpline(x, u, bc_type="natural") for x, u in zip(grids, self.energies, strict=True))
 
     @cached_property
@@ -122,7 +118,7 @@ def _values(beads_nm, rows):
     return (np.cross(a, b) * c).sum(-1) / np.sqrt(squared)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class CGPotential:
     """All that a coarse-grained simulation needs besides the mapping: tables, time step, start positions.
 
@@ -187,7 +183,7 @@ class CGPotential:
                 distances=TabulatedTerms.from_dict(description["distances"], 2),
                 angles=TabulatedTerms.from_dict(description["angles"], 3),
                 chiralities=TabulatedTerms.from_dict(description["chiralities"], 4),
-                starts_nm=np.array(description["starts_nm"], dtype=float),
+                starts_nm=_as_frames(description["starts_nm"]),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise ModelFileError(
@@ -195,17 +191,26 @@ class CGPotential:
             ) from error
 
 
-def boltzmann_inversion(beads_nm, bead_bonds, temperature, masses, n_grid=200):
+def _as_frames(rows):
+    frames = np.array(rows, dtype=float)
+    if frames.ndim != 3:
+        raise ValueError(f"start positions of shape {frames.shape}")
+    return frames
+
+
+def boltzmann_inversion(beads_nm, bead_bonds, temperature, masses, n_grid=100):
     """Potentials of mean force of the beads' distances and angles, each inverted on its own.
 
     U(r) = -kT ln(P(r) / r^2) and U(theta) = -kT ln(P(theta) / sin theta); the latter is -kT ln P(cos theta), and
-    tabulated so, because a force over cos theta has no pole at 0 and 180 degrees.
+    tabulated so, because a force over cos theta has no pole at 0 and 180 degrees. A distance that stands for an
+    angle or a torsion, as the three of a triangle do (volume element r12 r13 r23), is divided by r instead.
 
     Up to three beads all distances are used. Beyond that: bonded distances, angles of bonded triples, and the
     distances of all pairs that no angle spans. These last are more than there are degrees of freedom left, and
-    each already contains the mean effect of the others; so they are divided by that excess, walls excepted.
-    As distances and angles cannot tell a frame from its mirror image, every bonded quadruple also gets
-    -kT ln(2 P(c) / (P(c) + P(-c))) of its chirality c, which changes nothing but which image is visited.
+    each already contains the mean effect of the others; so they are scaled down to that number, walls excepted.
+    Every pair has walls, so beads do not pass through each other. As distances and angles cannot tell a frame from
+    its mirror image, every bonded quadruple also gets -kT ln(2 P(c) / (P(c) + P(-c))) of its chirality c: added
+    to a mirror-symmetric potential that has the right P(c) + P(-c), it gives the right P(c).
 
     Correlations between terms are not accounted for: simulated distributions are near the reference's, not equal.
 
@@ -241,8 +246,12 @@ def boltzmann_inversion(beads_nm, bead_bonds, temperature, masses, n_grid=200):
     beads_nm, bead_bonds, masses = _checked_data(beads_nm, bead_bonds, masses)
     kT = BOLTZMANN_KJ_PER_MOL_K * temperature
     rows = _choose_terms(beads_nm.shape[1], bead_bonds)
-    inversions = (_invert_distance, _invert_cosine, _invert_chirality)
-    terms = [_tabulate(beads_nm, r, f, kT, n_grid) for r, f in zip(rows, inversions, strict=True)]
+    powers = _jacobian_powers(rows[0], bead_bonds, len(masses))
+    terms = [
+        _tabulate(beads_nm, rows[0], n_grid, lambda t, values: _invert_distance(values, kT, powers[t])),
+        _tabulate(beads_nm, rows[1], n_grid, lambda t, values: _invert_cosine(values, kT)),
+        _tabulate(beads_nm, rows[2], n_grid, lambda t, values: _invert_chirality(values, kT)),
+    ]
     terms[0] = _share_out(terms[0], terms[1], bead_bonds, len(masses))
     chosen = np.unique(np.linspace(0, len(beads_nm) - 1, N_STARTS).round().astype(int))
     starts = beads_nm[chosen] - beads_nm[chosen].mean(1, keepdims=True)
@@ -283,40 +292,49 @@ def _choose_terms(n_beads, bead_bonds):
     return tuple(np.array(r, dtype=np.int64).reshape(-1, k) for r, k in ((pairs, 2), (angles, 3), (quadruples, 4)))
 
 
-def _share_out(distances, angles, bead_bonds, n_beads):
-    """Divide the energies of pairs that are not bonded by how many more terms than degrees of freedom there are.
+def _jacobian_powers(pairs, bead_bonds, n_beads):
+    """2 where a distance is a radius, 1 where it stands for an angle or a torsion; shape (p,)."""
+    if n_beads <= 3:
+        return np.full(len(pairs), 2 if n_beads == 2 else 1)
+    bonded = {tuple(pair) for pair in bead_bonds.tolist()}
+    return np.array([2 if tuple(pair) in bonded else 1 for pair in pairs.tolist()])
 
-    Those that an angle spans keep their walls only.
+
+def _share_out(distances, angles, bead_bonds, n_beads):
+    """Scale the energies of pairs that are not bonded by how many degrees of freedom there are for each.
+
+    Pairs that an angle spans keep their walls only.
     """
     bonded = {tuple(pair) for pair in bead_bonds.tolist()}
     spanned = {(i, k) for i, _, k in angles.beads.tolist()}
-    kinds = [0 if pair in spanned else 1 if pair in bonded else 2 for pair in map(tuple, distances.beads.tolist())]
-    freedom = max(3 * n_beads - 6, 1) - kinds.count(1) - len(angles)
-    share = SHARE if SHARE is not None and n_beads > 3 else np.clip(freedom / max(kinds.count(2), 1), 0.0, 1.0)
-    print("share", share)
-    return replace(distances, energies=np.array([0.0, 1.0, share])[kinds, None] * distances.energies)
+    pairs = [tuple(pair) for pair in distances.beads.tolist()]
+    kinds = np.array([0 if p in spanned else 1 if p in bonded else 2 for p in pairs], dtype=np.int64)
+    freedom = max(3 * n_beads - 6, 1) - len(bonded) - len(angles)
+    share = np.clip(freedom / max((kinds == 2).sum(), 1), 0.0, 1.0)
+    scale = np.array([0.0, 1.0, share])[kinds]
+    return replace(distances, energies=(scale[:, None] * distances.energies).round(4))
 
 
-def _tabulate(beads_nm, rows, invert, kT, n_grid):
+def _tabulate(beads_nm, rows, n_grid, invert):
     """Invert the distribution of every row's coordinate; rounded, so that the JSON form is short and exact."""
     values = _values(beads_nm, rows).T
-    found = [invert(row, kT) for row in values]
+    found = [invert(t, row) for t, row in enumerate(values)]
     lower, upper, wall = (np.array([f[k] for f in found], dtype=float).round(6) for k in range(3))
     energies = np.zeros((len(rows), n_grid))
     for t, (_, _, _, x, potential) in enumerate(found):
         energies[t] = np.interp(np.linspace(lower[t], upper[t], n_grid), x, potential)
-    return TabulatedTerms(rows, lower, upper, wall, energies.round(5))
+    return TabulatedTerms(rows, lower, upper, wall, energies.round(4))
 
 
-def _invert_distance(values, kT):
-    """Edges, wall, grid and energies of -kT ln(P(r) / r^2)."""
+def _invert_distance(values, kT, power):
+    """Edges, wall, grid and energies of -kT ln(P(r) / r^power)."""
     bandwidth = _bandwidth(values, MIN_BANDWIDTH_NM)
     low, high = max(values.min() - 4 * bandwidth, 1e-3), values.max() + 4 * bandwidth
     x, density, least = _smooth_density(values, bandwidth, low, high)
     lower, upper = x[density >= least][[0, -1]]
     # As stiff as the harmonic potential of the same spread.
     wall = max(kT / (values.var() + bandwidth**2), MIN_WALL)
-    return lower, upper, wall, x, _lowered(-kT * np.log((density + 0.1 * least) / x**2), density)
+    return lower, upper, wall, x, _lowered(-kT * np.log((density + 0.1 * least) / x**power), density)
 
 
 def _invert_cosine(values, kT):
@@ -377,13 +395,13 @@ def _time_step(terms, masses):
     for kind in others:
         for row, curvature in zip(kind.beads, kind.curvatures, strict=True):
             arms = [1 / shortest[tuple(sorted(bond))] for bond in itertools.pairwise(row.tolist())]
-            gradient = _spread(arms)
-            hessian[np.ix_(row, row)] += max(curvature, 0) * np.outer(gradient, gradient)
+            gradient = _alternating_sums(arms)
+            hessian[np.ix_(row, row)] += curvature * np.outer(gradient, gradient)
     frequency = np.sqrt(max(np.linalg.eigvalsh(hessian / np.sqrt(np.outer(masses, masses))).max(), 1e-12))
     return float(np.clip(2 * np.pi / frequency / STEPS_PER_PERIOD, *TIME_STEP_RANGE_PS).round(5))
 
 
-def _spread(arms):
-    """Gradient magnitudes of a bending motion: alternating sums of the neighbouring inverse arm lengths."""
+def _alternating_sums(arms):
+    """Gradient magnitudes of a bending motion, from the inverse lengths of its arms."""
     padded = [0.0, *arms, 0.0]
     return np.array([(-1) ** k * (padded[k] + padded[k + 1]) for k in range(len(arms) + 1)])

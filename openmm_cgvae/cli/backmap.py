@@ -9,7 +9,6 @@ from openmm_cgvae.cli.common import (
     check_with_topology,
     make_minimizer,
     print_table,
-    write_topology,
 )
 
 __all__ = ["add_arguments", "run"]
@@ -30,6 +29,7 @@ def run(options):
     check_with_topology(options.output, options.overwrite)
     from openmm_cgvae.backmapper import Backmapper
     from openmm_cgvae.trajectory import backmap_trajectory
+    from openmm_cgvae.trajectory_files import write_topology_beside
 
     backmapper = Backmapper.load(options.model)
     minimizer = make_minimizer(options, backmapper)
@@ -45,7 +45,7 @@ def run(options):
         options.overwrite,
     )
     seconds = time.perf_counter() - started
-    write_topology(options.output, backmapper.topology)
+    write_topology_beside(options.output, backmapper.topology)
     structures = summary.n_frames * summary.n_samples
     rows = [("structures", f"{structures} in {options.output}"), ("seed", summary.seed)]
     rows.append(("structures/s", f"{structures / seconds:.0f}"))

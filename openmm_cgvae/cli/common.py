@@ -10,10 +10,10 @@ __all__ = [
     "add_overwrite",
     "add_reference",
     "add_sampling",
+    "check_with_topology",
     "load_dataset",
     "make_minimizer",
     "print_table",
-    "write_topology",
 ]
 
 
@@ -90,30 +90,10 @@ def make_mapping(options, topology):
     return mapping
 
 
-def topology_path(output):
-    """The PDB file beside a trajectory, or None where the output is one itself."""
-    path = Path(output).with_suffix(".pdb")
-    return None if path == Path(output) else path
-
-
 def check_with_topology(output, overwrite):
-    """Refuse an output, or the PDB file beside it, that may not be written."""
+    """Refuse a trajectory, or the PDB file to be written beside it, that may not be written."""
     check_output(output, overwrite)
-    if topology_path(output) is not None:
-        check_output(topology_path(output), overwrite)
-
-
-def write_topology(output, topology):
-    """Write the first frame of a trajectory as the PDB file beside it."""
-    from openmm_cgvae.output import complete_output
-    from openmm_cgvae.trajectory_files import TrajectoryReader, TrajectoryWriter
-
-    path = topology_path(output)
-    if path is None:
-        return
-    first = next(iter(TrajectoryReader(output, topology, chunk_size=1)))
-    with complete_output(path) as temporary, TrajectoryWriter(temporary, topology) as writer:
-        writer.write(first.positions, first.times, first.lengths, first.angles)
+    check_output(Path(output).with_suffix(".pdb"), overwrite)
 
 
 def print_table(rows):

@@ -1,6 +1,6 @@
 """Project an all-atom trajectory to a model's beads."""
 
-from openmm_cgvae.cli.common import add_model, add_overwrite, check_with_topology, write_topology
+from openmm_cgvae.cli.common import add_model, add_overwrite, check_with_topology
 
 __all__ = ["add_arguments", "run"]
 
@@ -18,12 +18,12 @@ def run(options):
     check_with_topology(options.output, options.overwrite)
     from openmm_cgvae.backmapper import Backmapper
     from openmm_cgvae.trajectory import project_trajectory
-    from openmm_cgvae.trajectory_files import load_topology
+    from openmm_cgvae.trajectory_files import load_topology, write_topology_beside
 
     mapping = Backmapper.load(options.model).mapping
     topology = load_topology(options.top)
     n = project_trajectory(
         options.trajectory, topology, mapping, options.output, options.stride, overwrite=options.overwrite
     )
-    write_topology(options.output, mapping.cg_topology())
+    write_topology_beside(options.output, mapping.cg_topology())
     print(f"{n} frames of {mapping.n_beads} beads in {options.output}")

@@ -1,7 +1,5 @@
 """Run a model's CG system in OpenMM and write all-atom frames as it goes."""
 
-import time
-
 from openmm_cgvae.cli.common import (
     add_model,
     add_overwrite,
@@ -9,9 +7,7 @@ from openmm_cgvae.cli.common import (
     check_with_topology,
     make_minimizer,
     print_table,
-    write_topology,
 )
-from openmm_cgvae.errors import SettingsError
 
 __all__ = ["add_arguments", "run"]
 
@@ -31,53 +27,37 @@ def add_arguments(parser):
 
 
 def run(options):
-    if not 1 <= options.report_interval <= options.steps:
-        given = f"--steps {options.steps} --report-interval {options.report_interval}"
-        raise SettingsError(f"{given} given: an interval from 1 to the number of steps is expected")
     check_with_topology(options.output, options.overwrite)
     if options.cg_output is not None:
         check_with_topology(options.cg_output, options.overwrite)
-    from openmm.app import DCDReporter
-
-    from openmm_cgvae.app.cgsystem import create_cg_simulation, run_steps
-    from openmm_cgvae.app.reporter import BackmapReporter
+    from openmm_cgvae.app.run import run_and_backmap
     from openmm_cgvae.backmapper import Backmapper
+    from openmm_cgvae.trajectory_files import write_topology_beside
 
     backmapper = Backmapper.load(options.model)
-    simulation = create_cg_simulation(
-        backmapper.mapping,
-        backmapper.cg_potential(),
-        options.temperature,
-        options.friction,
-        options.time_step,
-        options.platform,
-        options.seed,
-    )
-    reporter = BackmapReporter(
-        options.output,
-        options.report_interval,
+    summary = run_and_backmap(
         backmapper,
+        options.steps,
+        options.report_interval,
+        options.output,
+        options.cg_output,
         nSamples=options.samples,
         seed=options.seed,
         minimizer=make_minimizer(options, backmapper),
         overwrite=options.overwrite,
+        temperature=options.temperature,
+        friction=options.friction,
+        timeStep=options.time_step,
+        platform=options.platform,
     )
+    write_topology_beside(options.output, backmapper.topology)
     if options.cg_output is not None:
-        simulation.reporters.append(DCDReporter(options.cg_output, options.report_interval))
-    started = time.perf_counter()
-    with reporter:
-        simulation.reporters.append(reporter)
-        run_steps(simulation, options.steps, progress=True)
-    seconds = time.perf_counter() - started
-    write_topology(options.output, backmapper.topology)
-    if options.cg_output is not None:
-        simulation.reporters.clear()
-        write_topology(options.cg_output, backmapper.cg_topology())
+        write_topology_beside(options.cg_output, backmapper.cg_topology())
     rows = [
-        ("frames", f"{reporter.n_frames} of {options.samples} structures in {options.output}"),
-        ("steps/s", f"{options.steps / seconds:.0f}"),
-        ("seed", reporter.seed),
+        ("frames", f"{summary.n_frames} of {options.samples} structures each, in {options.output}"),
+        ("steps/s", f"{options.steps / summary.seconds:.0f}"),
+        ("seed", summary.seed),
     ]
     if options.minimize:
-        rows.append(("left unminimised", reporter.n_failed))
+        rows.append(("left unminimised", summary.n_failed))
     print_table(rows)

@@ -84,15 +84,15 @@ class TrainingConfig:
     seed : int
     """
 
-    epochs: int = 200
+    epochs: int = 250
     batch_size: int = 64
     learning_rate: float = 1e-3
     gamma: float = 20.0
     beta: float = 0.003
     hops: int = 2
-    patience: int = 15
-    factor: float = 0.3
-    min_learning_rate: float = 1e-6
+    patience: int = 10
+    factor: float = 0.5
+    min_learning_rate: float = 2e-5
     gradient_clip: float = 1.0
     ema_decay: float = 0.999
     permute_hydrogens: bool = True
@@ -117,7 +117,7 @@ _PAPER = {
     "model": ModelConfig(features=600, encoder_layers=4, prior_layers=4, bead_cutoff_angstrom=9.5, latent=None,
                          prior="gaussian"),
     "training": TrainingConfig(epochs=500, batch_size=32, learning_rate=8e-5, gamma=25.0, beta=0.05, ema_decay=0.0,
-                               permute_hydrogens=False),
+                               permute_hydrogens=False, patience=15, factor=0.3, min_learning_rate=0.0),
 }  # fmt: skip
 
 PRESETS = {

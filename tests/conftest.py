@@ -1,0 +1,97 @@
+"""Small real data, and small models on it."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from openmm_cgvae.backmapper import Backmapper, bead_spread
+from openmm_cgvae.chemistry import MolecularGraph
+from openmm_cgvae.mapping import custom_mapping, residue_mapping
+from openmm_cgvae.modelfile import ModelFile
+from openmm_cgvae.models import CGVAE, ModelConfig
+from openmm_cgvae.models.export import script_model
+from openmm_cgvae.preparation import prepare_dataset, read_reference
+from openmm_cgvae.trajectory_files import load_topology
+
+DATA = Path(__file__).parent / "data"
+FIVE_BEADS = [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11, 12, 13], [14, 15, 16, 17], [18, 19, 20, 21]]
+TINY = ModelConfig(features=16, radial=4, encoder_layers=1, prior_layers=1, decoder_layers=2, flow_width=16,
+                   flow_layers=1, flow_steps=2)  # fmt: skip
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread():
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def topology():
+    """mdtraj topology of alanine dipeptide."""
+    return load_topology(DATA / "alanine_dipeptide.pdb")
+
+
+@pytest.fixture(scope="session")
+def graph(topology):
+    return MolecularGraph.from_topology(topology)
+
+
+@pytest.fixture(scope="session")
+def reference(topology):
+    """Real MD: positions (200, 22, 3) in nm and runs (200,), 8 runs of 25 frames."""
+    return read_reference([DATA / "alanine_dipeptide.xtc"], topology, run_frames=25)
+
+
+@pytest.fixture(scope="session")
+def mapping(topology):
+    """Three beads, by residue."""
+    return residue_mapping(topology)
+
+
+@pytest.fixture(scope="session")
+def five_beads(topology):
+    return custom_mapping(topology, FIVE_BEADS)
+
+
+@pytest.fixture(scope="session")
+def dataset(reference, mapping):
+    return prepare_dataset(*reference, mapping)
+
+
+@pytest.fixture(scope="session")
+def five_bead_dataset(reference, five_beads):
+    return prepare_dataset(*reference, five_beads)
+
+
+def untrained_model(dataset, config=TINY, seed=0):
+    """A `CGVAE` with random weights."""
+    torch.manual_seed(seed)
+    return CGVAE(dataset.spec, config).eval()
+
+
+def untrained_file(dataset, config=TINY):
+    """A `ModelFile` with random weights, which all properties but accuracy can be tested on."""
+    module = script_model(untrained_model(dataset, config), config.latent or config.features)
+    beads = dataset.spec.projection @ dataset.positions
+    spread = {"bead_spread_nm": float(np.mean(bead_spread(beads))), "name": "untrained"}
+    return ModelFile(module, dataset.description["mapping"], dataset.description["potential"], spread)
+
+
+@pytest.fixture(scope="session")
+def model_path(dataset, tmp_path_factory):
+    """A small untrained model file of three beads."""
+    path = tmp_path_factory.mktemp("model") / "untrained.pt"
+    untrained_file(dataset).save(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def backmapper(model_path):
+    return Backmapper.load(model_path)
+
+
+def rotation(seed=0):
+    """A random proper rotation matrix (3, 3)."""
+    q, _ = np.linalg.qr(np.random.default_rng(seed).normal(size=(3, 3)))
+    return q * np.sign(np.linalg.det(q))
