@@ -90,6 +90,11 @@ class Backmapper:
         """The all-atom ``openmm.app.Topology``."""
         return self.mapping.topology
 
+    @property
+    def handedness(self):
+        """Sign (+1 or -1) of each stereocentre in the reference, as `Minimizer` takes it; None if unknown."""
+        return self.metadata.get("handedness")
+
     def cg_topology(self):
         """The coarse-grained ``openmm.app.Topology``."""
         return self.mapping.cg_topology()

@@ -9,7 +9,7 @@ import numpy as np
 from openmm_cgvae.app.minimizer import Minimizer
 from openmm_cgvae.app.run import run_and_backmap
 from openmm_cgvae.backmapper import Backmapper
-from openmm_cgvae.chemistry import MolecularGraph, dihedral, signed_volume
+from openmm_cgvae.chemistry import MolecularGraph, dihedral
 from openmm_cgvae.mapping.topology import as_mdtraj_topology
 from openmm_cgvae.modelfile import PRETRAINED
 from openmm_cgvae.output import check_output, complete_output
@@ -58,7 +58,7 @@ def demonstrate(model, folder, reference, steps=50_000, report_interval=50, seed
         backmapper,
         paths["minimized.dcd"],
         seed=seed,
-        minimizer=Minimizer(backmapper.mapping),
+        minimizer=Minimizer(backmapper.mapping, handedness=backmapper.handedness),
         overwrite=True,
     )
     minimizing_seconds = time.perf_counter() - started
@@ -112,8 +112,9 @@ def _measure(backmapper, positions, beads, reference):
     from openmm_cgvae.metrics import structure_summary, torsion_divergence
 
     graph = MolecularGraph.from_topology(as_mdtraj_topology(backmapper.topology))
-    signs = np.sign(signed_volume(reference[0], graph.stereocentres))
-    figures = structure_summary(positions, graph, signs, beads=beads, mapping=backmapper.mapping)
+    figures = structure_summary(
+        positions, graph, np.array(backmapper.handedness), beads=beads, mapping=backmapper.mapping
+    )
     return figures | {"torsions": torsion_divergence(positions, reference, graph)}
 
 

@@ -53,6 +53,7 @@ def export_model(checkpoint, dataset, path, name=None, overwrite=False, measure=
         "name": name or path.stem,
         "n_atoms": dataset.spec.n_atoms,
         "n_beads": dataset.spec.n_beads,
+        "handedness": dataset.spec.handedness.tolist(),
         "temperature_k": dataset.description["temperature"],
         "bead_spread_nm": float(bead_spread(projection @ dataset.positions).mean()),
         "data": {

@@ -5,6 +5,7 @@ import os
 import struct
 import sys
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -106,7 +107,7 @@ class TrajectoryReader:
         if self._dcd is not None:
             self._check_particles(self._dcd.n_atoms)
         elif self.path.suffix.lower() == ".xtc":
-            _check_xtc(self.path)
+            self._check_particles(_particles_of_xtc(self.path))
 
     @property
     def n_frames(self):
@@ -276,15 +277,17 @@ class _DCDHeader:
         # One frame, or frames without a time between them: mdtraj's own header stands.
         if not dt > 0:
             return
+        # First step and interval are whole numbers of steps, so the step is a fraction of dt.
+        start = Fraction(times[0] / dt).limit_denominator(1000)
         with open(path, "r+b") as file:
             file.seek(12)
-            file.write(struct.pack("=2i", round(times[0] / dt), 1))
+            file.write(struct.pack("=2i", start.numerator, start.denominator))
             file.seek(44)
-            file.write(struct.pack("=f", dt / AKMA_PS))
+            file.write(struct.pack("=f", dt / start.denominator / AKMA_PS))
 
 
-def _check_xtc(path):
-    """Notice an XTC file whose last frame is incomplete, which mdtraj passes over."""
+def _particles_of_xtc(path):
+    """Particles a frame; notices an incomplete last frame, which mdtraj passes over."""
     import mdtraj
 
     try:
@@ -302,6 +305,7 @@ def _check_xtc(path):
         size = 56 + 12 * n_atoms if n_atoms <= 9 else 92 + -(-struct.unpack(">i", head[88:92])[0] // 4) * 4
     if last + size != os.path.getsize(path):
         raise DataError(f"trajectory {path} is truncated in its last frame: copy it again")
+    return n_atoms
 
 
 def _box_vectors(lengths, angles):

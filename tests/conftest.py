@@ -74,8 +74,12 @@ def untrained_file(dataset, config=TINY):
     """A `ModelFile` with random weights, which all properties but accuracy can be tested on."""
     module = script_model(untrained_model(dataset, config), config.latent or config.features)
     beads = dataset.spec.projection @ dataset.positions
-    spread = {"bead_spread_nm": float(np.mean(bead_spread(beads))), "name": "untrained"}
-    return ModelFile(module, dataset.description["mapping"], dataset.description["potential"], spread)
+    metadata = {
+        "name": "untrained",
+        "bead_spread_nm": float(np.mean(bead_spread(beads))),
+        "handedness": dataset.spec.handedness.tolist(),
+    }
+    return ModelFile(module, dataset.description["mapping"], dataset.description["potential"], metadata)
 
 
 @pytest.fixture(scope="session")

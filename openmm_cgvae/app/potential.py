@@ -207,10 +207,10 @@ def boltzmann_inversion(beads_nm, bead_bonds, temperature, masses, n_grid=100):
 
     Up to three beads all distances are used. Beyond that: bonded distances, angles of bonded triples, and the
     distances of all pairs that no angle spans. These last are more than there are degrees of freedom left, and
-    each already contains the mean effect of the others; so they are scaled down to that number, walls excepted.
-    Every pair has walls, so beads do not pass through each other. As distances and angles cannot tell a frame from
-    its mirror image, every bonded quadruple also gets -kT ln(2 P(c) / (P(c) + P(-c))) of its chirality c: added
-    to a mirror-symmetric potential that has the right P(c) + P(-c), it gives the right P(c).
+    each already contains the mean effect of the others; so they are scaled down to that number, except where they
+    repel. Every pair has walls, so beads do not pass through each other. As distances and angles cannot tell a
+    frame from its mirror image, every bonded quadruple also gets -kT ln(2 P(c) / (P(c) + P(-c))) of its chirality
+    c: added to a mirror-symmetric potential that has the right P(c) + P(-c), it gives the right P(c).
 
     Correlations between terms are not accounted for: simulated distributions are near the reference's, not equal.
 
@@ -303,7 +303,8 @@ def _jacobian_powers(pairs, bead_bonds, n_beads):
 def _share_out(distances, angles, bead_bonds, n_beads):
     """Scale the energies of pairs that are not bonded by how many degrees of freedom there are for each.
 
-    Pairs that an angle spans keep their walls only.
+    Their repulsive flank, down to the first minimum, stays whole: it is the two beads' own. Pairs that an angle
+    spans keep their walls only.
     """
     bonded = {tuple(pair) for pair in bead_bonds.tolist()}
     spanned = {(i, k) for i, _, k in angles.beads.tolist()}
@@ -311,8 +312,12 @@ def _share_out(distances, angles, bead_bonds, n_beads):
     kinds = np.array([0 if p in spanned else 1 if p in bonded else 2 for p in pairs], dtype=np.int64)
     freedom = max(3 * n_beads - 6, 1) - len(bonded) - len(angles)
     share = np.clip(freedom / max((kinds == 2).sum(), 1), 0.0, 1.0)
-    scale = np.array([0.0, 1.0, share])[kinds]
-    return replace(distances, energies=(scale[:, None] * distances.energies).round(4))
+    energies = np.array([0.0, 1.0, share])[kinds, None] * distances.energies
+    for k in np.flatnonzero(kinds == 2):
+        table = distances.energies[k]
+        contact = np.argmax(np.diff(table) >= 0)
+        energies[k, :contact] += (1 - share) * (table[:contact] - table[contact])
+    return replace(distances, energies=energies.round(4))
 
 
 def _tabulate(beads_nm, rows, n_grid, invert):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from openmm_cgvae.app.worker import BatchWorker
 from openmm_cgvae.errors import OutputError, SettingsError, TopologyMismatchError
 from openmm_cgvae.output import check_output
 
@@ -18,7 +19,8 @@ class BackmapReporter:
     """Backmaps the running CG simulation and writes all-atom frames.
 
     Append it to ``simulation.reporters`` like a ``DCDReporter``; close it, or use it as a context manager, when the
-    run is over.
+    run is over. Frames are backmapped in a thread beside the simulation, several at a time and in order; if they
+    come faster than they can be backmapped, the simulation waits.
 
     Parameters
     ----------
@@ -74,6 +76,8 @@ class BackmapReporter:
         self._seed = secrets.randbits(63) if seed is None else int(seed)
         self._minimizer = minimizer
         self._writer = None
+        self._worker = None
+        self._wrap = False
         self._closed = False
         self.n_frames = 0
         self.n_failed = 0
@@ -89,29 +93,35 @@ class BackmapReporter:
         return {"steps": steps, "periodic": False, "include": ["positions"]}
 
     def report(self, simulation, state):
-        """Backmap the current frame and write it."""
+        """Hand the current frame to the worker that backmaps and writes it.
+
+        Raises
+        ------
+        CGVAEError or other
+            What went wrong with an earlier frame.
+        """
         if self._closed:
             raise OutputError(f"reporter of {self._path} is closed: remove it from simulation.reporters")
-        if self._writer is None:
+        if self._worker is None:
             self._open(simulation)
-        beads = state.getPositions(asNumpy=True)
         frame = simulation.currentStep // self._reportInterval
-        atoms = self._backmapper.sample(beads, self._nSamples, self._seed, [frame])[0]
-        if self._minimizer is not None:
-            repeated = np.repeat(np.asarray(beads)[None], self._nSamples, axis=0)
-            result = self._minimizer.minimize(atoms, repeated, progress=False)
-            atoms, self.n_failed = result.positions, self.n_failed + int(result.failed.sum())
+        beads = state.getPositions(asNumpy=True)._value
         vectors = state.getPeriodicBoxVectors(asNumpy=True)._value
-        if self._wraps(simulation):
-            atoms = _wrapped(atoms, vectors)
-        for sample in atoms:
-            self._writer.writeModel(sample, vectors)
-        self.n_frames += 1
+        self._worker.put((frame, beads, vectors))
 
-    def _wraps(self, simulation):
-        if self._enforcePeriodicBox is None:
-            return simulation.system.usesPeriodicBoundaryConditions()
-        return self._enforcePeriodicBox
+    def _process(self, items):
+        """Backmap and write consecutive frames, in the worker's thread."""
+        frames, beads, vectors = (np.array(column) for column in zip(*items, strict=True))
+        atoms = self._backmapper.sample(beads, self._nSamples, self._seed, frames)
+        if self._minimizer is not None:
+            flat = atoms.reshape(-1, *atoms.shape[2:])
+            result = self._minimizer.minimize(flat, np.repeat(beads, self._nSamples, axis=0), progress=False)
+            atoms = result.positions.reshape(atoms.shape)
+            self.n_failed += int(result.failed.sum())
+        for samples, box in zip(atoms, vectors, strict=True):
+            for sample in _wrapped(samples, box) if self._wrap else samples:
+                self._writer.writeModel(sample, box)
+            self.n_frames += 1
 
     def _open(self, simulation):
         n_particles = simulation.topology.getNumAtoms()
@@ -121,7 +131,9 @@ class BackmapReporter:
                 "use the model of this CG system"
             )
         topology = self._backmapper.topology
-        if simulation.system.usesPeriodicBoundaryConditions():
+        periodic = simulation.system.usesPeriodicBoundaryConditions()
+        self._wrap = periodic if self._enforcePeriodicBox is None else self._enforcePeriodicBox
+        if periodic:
             topology.setPeriodicBoxVectors(simulation.topology.getPeriodicBoxVectors())
             if topology.getPeriodicBoxVectors() is None:
                 topology.setPeriodicBoxVectors(simulation.system.getDefaultPeriodicBoxVectors())
@@ -129,13 +141,24 @@ class BackmapReporter:
         # Samples of one frame share out the interval, which keeps the times of a DCD or XTC file even.
         timing = dt / self._nSamples, simulation.currentStep * self._nSamples, self._reportInterval
         self._writer = _FrameWriter(self._path, topology, timing, self._append)
+        self._worker = BatchWorker(self._process)
 
     def close(self):
-        """Finish the file; harmless if called again."""
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
+        """Write what is still queued and finish the file; harmless if called again.
+
+        Raises
+        ------
+        CGVAEError or other
+            What went wrong with a frame that was still queued.
+        """
         self._closed = True
+        worker, self._worker = self._worker, None
+        if worker is None:
+            return
+        try:
+            worker.close()
+        finally:
+            self._writer.close()
 
     def __enter__(self):
         return self
@@ -144,7 +167,7 @@ class BackmapReporter:
         self.close()
 
     def __del__(self):
-        if getattr(self, "_writer", None) is not None:
+        if getattr(self, "_worker", None) is not None:
             self.close()
 
 

@@ -44,7 +44,7 @@ def make_minimizer(options, backmapper):
         return None
     from openmm_cgvae.app.minimizer import Minimizer
 
-    return Minimizer(backmapper.mapping, options.prmtop, implicitSolvent=options.implicit_solvent)
+    return Minimizer(backmapper.mapping, options.prmtop, options.implicit_solvent, handedness=backmapper.handedness)
 
 
 def add_reference(parser):

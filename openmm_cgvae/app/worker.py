@@ -1,0 +1,78 @@
+"""Work beside the simulation: in order, bounded, and never failing silently."""
+
+import queue
+import threading
+import time
+
+__all__ = ["BatchWorker"]
+
+CLOSE = object()
+
+
+class BatchWorker:
+    """A thread that hands items, in order and several at a time, to a function.
+
+    Parameters
+    ----------
+    process : callable
+        Takes a non-empty list of items. Its first exception ends the work and is raised by the next `put` or
+        `close`.
+    batch : int
+        Most items a call.
+    capacity : int
+        Items that may wait; `put` blocks beyond, so that memory does not grow.
+    patience : float
+        Seconds to wait for a batch to fill.
+    """
+
+    def __init__(self, process, batch=64, capacity=256, patience=0.25):
+        self._process = process
+        self._batch = batch
+        self._patience = patience
+        self._queue = queue.Queue(capacity)
+        self._error = None
+        self._thread = threading.Thread(target=self._work, name="openmm_cgvae backmapping", daemon=True)
+        self._thread.start()
+
+    def put(self, item):
+        """Queue an item, waiting for room if need be."""
+        self._raise_error()
+        self._queue.put(item)
+
+    def close(self):
+        """Finish everything queued and end the thread; raises the error of unfinished work, once."""
+        if self._thread.is_alive():
+            self._queue.put(CLOSE)
+        self._thread.join()
+        self._raise_error()
+
+    def _raise_error(self):
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
+
+    def _work(self):
+        closing = failed = False
+        while not closing:
+            items, closing = self._collect()
+            # After an error the queue is still emptied, so that `put` cannot block for ever.
+            if items and not failed:
+                try:
+                    self._process(items)
+                except BaseException as error:
+                    self._error, failed = error, True
+
+    def _collect(self):
+        items = []
+        deadline = None
+        while len(items) < self._batch:
+            try:
+                wait = None if deadline is None else max(0.0, deadline - time.monotonic())
+                item = self._queue.get(timeout=wait)
+            except queue.Empty:
+                break
+            if item is CLOSE:
+                return items, True
+            items.append(item)
+            deadline = deadline or time.monotonic() + self._patience
+        return items, False
