@@ -11,7 +11,7 @@ from openmm_cgvae import __version__
 from openmm_cgvae.errors import ModelFileError
 from openmm_cgvae.output import check_output, complete_output
 
-__all__ = ["FORMAT_VERSION", "ModelFile", "pretrained_names", "resolve_model"]
+__all__ = ["FORMAT_VERSION", "PRETRAINED", "ModelFile", "pretrained_names", "read_index", "resolve_model"]
 
 FORMAT = "openmm_cgvae model"
 FORMAT_VERSION = 1
@@ -104,10 +104,11 @@ def _check_format(path, metadata):
 
 def pretrained_names():
     """Names and descriptions of the bundled models, a dict."""
-    return {name: entry["description"] for name, entry in _index().items()}
+    return {name: entry["description"] for name, entry in read_index().items()}
 
 
-def _index():
+def read_index():
+    """The bundled models: name to file, SHA-256 and description."""
     path = PRETRAINED / "index.json"
     return json.loads(path.read_text()) if path.exists() else {}
 
@@ -124,7 +125,7 @@ def resolve_model(name_or_path):
     ModelFileError
         If there is neither such a file nor such a name, or a bundled file is not the one that was released.
     """
-    index = _index()
+    index = read_index()
     if str(name_or_path) in index:
         entry = index[str(name_or_path)]
         path = PRETRAINED / entry["file"]

@@ -41,7 +41,7 @@ def gaussian_noise(seed, frames, samples, size):
             continue
         for column, sample in enumerate(samples):
             start = int(frames[stretch[0]]) * blocks
-            philox = np.random.Philox(key=[seed, int(sample)], counter=[start, 0, 0, 0])
+            philox = np.random.Philox(key=np.array([seed, sample], dtype=np.uint64), counter=[start, 0, 0, 0])
             words[stretch, column] = philox.random_raw(len(stretch) * blocks * WORDS).reshape(len(stretch), -1)
     # 53 random bits to (0, 1], so that the logarithm is finite.
     uniform = ((words >> np.uint64(11)) + np.uint64(1)).astype(np.float64) * 2.0**-53

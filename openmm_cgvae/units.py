@@ -44,14 +44,11 @@ def as_positions_nm(positions, n_particles, what="particles"):
     PositionsError
         If the shape is wrong or a coordinate is not finite.
     """
-    array = np.asarray(value_in_md_units(positions))
-    if array.dtype == object:
-        # A list of Vec3 Quantities, as State.getPositions() without asNumpy may give.
-        array = np.array([[value_in_md_units(x) for x in row] for row in array], dtype=float)
     try:
+        array = np.asarray(_in_nm(positions))
         array = np.asarray(array, dtype=np.float32 if array.dtype == np.float32 else np.float64)
     except (TypeError, ValueError) as error:
-        raise PositionsError(f"positions of type {array.dtype} given, numbers in nm expected") from error
+        raise PositionsError(f"positions cannot be read ({error}): numbers in nm or lengths expected") from error
     if array.ndim == 2:
         array = array[None]
     if array.ndim != 3 or array.shape[1:] != (n_particles, 3):
@@ -67,3 +64,12 @@ def as_positions_nm(positions, n_particles, what="particles"):
             "the simulation that wrote them has become unstable; leave such frames out"
         )
     return array
+
+
+def _in_nm(positions):
+    if hasattr(positions, "value_in_unit"):
+        from openmm.unit import nanometer
+
+        return positions.value_in_unit(nanometer)
+    # Element by element, since numpy would drop the units of a list of Quantities.
+    return [_in_nm(part) for part in positions] if isinstance(positions, list | tuple) else positions

@@ -204,7 +204,9 @@ class CGMapping:
         try:
             topology = topology_from_dict(description["topology"])
             return cls(topology, description["beads"], description["weights"], description["names"])
-        except (KeyError, TypeError) as error:
+        except MappingError:
+            raise
+        except (KeyError, TypeError, ValueError) as error:
             raise MappingError(f"not a mapping ({error!r}): what CGMapping.save writes is expected") from error
 
     def save(self, path):

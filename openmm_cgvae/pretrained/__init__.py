@@ -1,0 +1,1 @@
+"""Bundled models: an index of names, and the files."""

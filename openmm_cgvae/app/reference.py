@@ -1,0 +1,155 @@
+"""Reference MD to learn from: independent implicit-solvent runs from hot starts, resumable run by run."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from openmm_cgvae.errors import DataError, MinimizationError, OutputError, SettingsError
+from openmm_cgvae.output import complete_output
+
+__all__ = ["ReferenceProtocol", "sample_reference"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ReferenceProtocol:
+    """How each run is made: minimise, a hot burst, equilibrate, then record.
+
+    Parameters
+    ----------
+    forcefield : tuple of str
+        OpenMM force field files, implicit solvent included.
+    temperature, hot_temperature : float
+        K.
+    burst_ps : tuple of float
+        Shortest and longest hot burst; each run draws its own.
+    equilibration_ps, interval_ps : float
+        Before the first frame, and between frames.
+    frames : int
+        Frames a run.
+    friction : float
+        1/ps.
+    time_step_ps : float
+        With bonds to hydrogen constrained.
+    hydrogen_mass : float or None
+        amu, for a longer time step.
+    """
+
+    forcefield: tuple = ("amber99sbildn.xml", "amber99_obc.xml")
+    temperature: float = 300.0
+    hot_temperature: float = 900.0
+    burst_ps: tuple = (10.0, 40.0)
+    equilibration_ps: float = 20.0
+    interval_ps: float = 1.0
+    frames: int = 500
+    friction: float = 2.0
+    time_step_ps: float = 0.002
+    hydrogen_mass: float | None = None
+
+    def __post_init__(self):
+        for name in ("temperature", "hot_temperature", "interval_ps", "frames", "friction", "time_step_ps"):
+            if not getattr(self, name) > 0:
+                raise SettingsError(f"{name}={getattr(self, name)} given: a positive number is expected")
+
+
+def sample_reference(pdb, folder, runs, protocol=None, seed=0, platform=None, progress=True):
+    """Make independent MD runs, one DCD file each.
+
+    Runs that are complete are kept, so that an interrupted call goes on where it was when it is repeated. Run k
+    depends on `seed` and k alone.
+
+    Parameters
+    ----------
+    pdb : path
+        Starting structure with all hydrogens.
+    folder : path
+        Gets ``run-000.dcd``, ``run-001.dcd``, ...; created if missing.
+    runs : int
+    protocol : ReferenceProtocol, optional
+    seed : int
+    platform : str, optional
+        OpenMM platform; one thread of CPU if omitted.
+    progress : bool
+
+    Returns
+    -------
+    list of pathlib.Path
+
+    Raises
+    ------
+    DataError
+        If the PDB file cannot be read.
+    MinimizationError
+        If the force field does not fit the molecule.
+    """
+    from openmm.app import PDBFile
+    from tqdm.auto import tqdm
+
+    protocol = protocol or ReferenceProtocol()
+    folder = Path(folder)
+    if not folder.parent.is_dir():
+        raise OutputError(f"folder {folder.parent} does not exist: create it first")
+    folder.mkdir(exist_ok=True)
+    try:
+        start = PDBFile(str(pdb))
+    except Exception as error:
+        raise DataError(f"starting structure {pdb} cannot be read: a PDB file is expected ({error})") from error
+    paths = [folder / f"run-{k:03d}.dcd" for k in range(runs)]
+    missing = [k for k, path in enumerate(paths) if not path.exists()]
+    if missing:
+        simulation = _simulation(start.topology, protocol, platform)
+        for k in tqdm(missing, disable=not progress, unit="run"):
+            with complete_output(paths[k]) as temporary:
+                _sample_run(simulation, start.positions, protocol, [seed, k], temporary)
+            logger.info("run %d of %d written to %s", k + 1, runs, paths[k])
+    return paths
+
+
+def _simulation(topology, protocol, platform):
+    from openmm import LangevinMiddleIntegrator, Platform
+    from openmm.app import ForceField, HBonds, NoCutoff, Simulation
+
+    try:
+        system = ForceField(*protocol.forcefield).createSystem(
+            topology, nonbondedMethod=NoCutoff, constraints=HBonds, hydrogenMass=protocol.hydrogen_mass
+        )
+    except Exception as error:
+        raise MinimizationError(f"force field {', '.join(protocol.forcefield)} does not fit: {error}") from error
+    integrator = LangevinMiddleIntegrator(protocol.temperature, protocol.friction, protocol.time_step_ps)
+    chosen = Platform.getPlatformByName(platform or "CPU")
+    properties = {"Threads": "1", "DeterministicForces": "true"} if chosen.getName() == "CPU" else {}
+    # The seed must be set before the Context is made; each run then reinitialises it.
+    return Simulation(topology, system, integrator, chosen, properties)
+
+
+def _sample_run(simulation, positions, protocol, seed, path):
+    from openmm.app import DCDReporter
+
+    rng = np.random.default_rng(seed)
+    integrator = simulation.integrator
+    integrator.setRandomNumberSeed(int(rng.integers(1, 2**31 - 1)))
+    simulation.currentStep = 0
+    simulation.context.setTime(0)
+    simulation.context.setPositions(positions)
+    simulation.context.reinitialize(preserveState=True)
+    simulation.minimizeEnergy()
+    integrator.setTemperature(protocol.hot_temperature)
+    simulation.context.setVelocitiesToTemperature(protocol.hot_temperature, int(rng.integers(1, 2**31 - 1)))
+    simulation.step(_steps(rng.uniform(*protocol.burst_ps), protocol))
+    integrator.setTemperature(protocol.temperature)
+    simulation.step(_steps(protocol.equilibration_ps, protocol))
+    interval = _steps(protocol.interval_ps, protocol)
+    simulation.currentStep = 0
+    simulation.reporters.append(DCDReporter(str(path), interval))
+    try:
+        simulation.step(interval * protocol.frames)
+    finally:
+        # OpenMM's reporter closes its file when it goes.
+        simulation.reporters.clear()
+
+
+def _steps(picoseconds, protocol):
+    return max(1, round(picoseconds / protocol.time_step_ps))
