@@ -14,7 +14,7 @@ def test_new_output_in_an_existing_folder_is_accepted(path):
 
 
 def test_output_in_a_missing_folder_is_refused(tmp_path):
-    with pytest.raises(OutputError, match="missing of output .* does not exist: create it first"):
+    with pytest.raises(OutputError, match=r"missing of output .* does not exist: create it first"):
         check_output(tmp_path / "missing" / "frames.dcd")
 
 

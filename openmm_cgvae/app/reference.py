@@ -121,7 +121,6 @@ def _simulation(topology, protocol, platform):
     integrator = LangevinMiddleIntegrator(protocol.temperature, protocol.friction, protocol.time_step_ps)
     chosen = Platform.getPlatformByName(platform or "CPU")
     properties = {"Threads": "1", "DeterministicForces": "true"} if chosen.getName() == "CPU" else {}
-    # The seed must be set before the Context is made; each run then reinitialises it.
     return Simulation(topology, system, integrator, chosen, properties)
 
 
@@ -131,10 +130,9 @@ def _sample_run(simulation, positions, protocol, seed, path):
     rng = np.random.default_rng(seed)
     integrator = simulation.integrator
     integrator.setRandomNumberSeed(int(rng.integers(1, 2**31 - 1)))
-    simulation.currentStep = 0
-    simulation.context.setTime(0)
+    # A seed takes effect in a new Context only; preserving the state would preserve the old random numbers too.
+    simulation.context.reinitialize()
     simulation.context.setPositions(positions)
-    simulation.context.reinitialize(preserveState=True)
     simulation.minimizeEnergy()
     integrator.setTemperature(protocol.hot_temperature)
     simulation.context.setVelocitiesToTemperature(protocol.hot_temperature, int(rng.integers(1, 2**31 - 1)))

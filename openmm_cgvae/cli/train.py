@@ -37,25 +37,30 @@ def run(options):
 
 def settings(options):
     """The preset's settings with ``--epochs`` and every ``--set`` applied."""
-    from openmm_cgvae.models.config import ModelConfig, TrainingConfig, config_from_dict, config_to_dict, preset
+    from openmm_cgvae.models.config import check_settings, preset
 
     model_config, training_config = preset(options.preset)
     if options.epochs is not None:
         training_config = replace(training_config, epochs=options.epochs)
-    names = {field.name for field in fields(ModelConfig)}
-    changes = {True: {}, False: {}}
-    for text in options.set:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise SettingsError(f"--set {text} given: NAME=VALUE is expected")
-        # A plain word, such as flow, stays one.
-        with suppress(ValueError, SyntaxError):
-            value = ast.literal_eval(value)
-        changes[name in names][name] = value
-    return (
-        config_from_dict(ModelConfig, config_to_dict(model_config) | changes[True]),
-        config_from_dict(TrainingConfig, config_to_dict(training_config) | changes[False]),
+    changes = dict(_change(text) for text in options.set)
+    configs = model_config, training_config
+    names = [[field.name for field in fields(config)] for config in configs]
+    check_settings(changes, names[0] + names[1])
+    return tuple(
+        replace(config, **{name: value for name, value in changes.items() if name in own})
+        for config, own in zip(configs, names, strict=True)
     )
+
+
+def _change(text):
+    """(name, value) of a ``--set NAME=VALUE``."""
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise SettingsError(f"--set {text} given: NAME=VALUE is expected")
+    # A plain word, such as flow, stays one.
+    with suppress(ValueError, SyntaxError):
+        value = ast.literal_eval(value)
+    return name, value
 
 
 def _dataset(options, folder, model_config, training_config):

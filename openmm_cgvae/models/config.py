@@ -5,7 +5,15 @@ from difflib import get_close_matches
 
 from openmm_cgvae.errors import SettingsError
 
-__all__ = ["PRESETS", "ModelConfig", "TrainingConfig", "config_from_dict", "preset"]
+__all__ = [
+    "PRESETS",
+    "ModelConfig",
+    "TrainingConfig",
+    "check_settings",
+    "config_from_dict",
+    "config_to_dict",
+    "preset",
+]
 
 
 @dataclass(frozen=True)
@@ -147,14 +155,23 @@ def preset(name):
     return PRESETS[name]
 
 
-def config_from_dict(cls, values):
-    """Build a configuration from plain values, refusing unknown names."""
-    known = [field.name for field in fields(cls)]
-    for name in values:
+def check_settings(given, known):
+    """Refuse names that are no setting, with the nearest valid one.
+
+    Raises
+    ------
+    SettingsError
+    """
+    for name in given:
         if name not in known:
             near = get_close_matches(name, known, n=1)
             hint = f", did you mean {near[0]!r}?" if near else f": one of {', '.join(known)} is expected"
             raise SettingsError(f"unknown setting {name!r}{hint}")
+
+
+def config_from_dict(cls, values):
+    """Build a configuration from plain values, refusing unknown names."""
+    check_settings(values, [field.name for field in fields(cls)])
     return cls(**values)
 
 

@@ -1,3 +1,4 @@
+import itertools
 import json
 
 import mdtraj
@@ -9,7 +10,7 @@ from openmm_cgvae.errors import MappingError, OutputError, PositionsError, Topol
 from openmm_cgvae.mapping import CGMapping, alpha_carbon_mapping, custom_mapping, residue_mapping
 
 
-def chain_of(symbols, residues=None, bonds=True):
+def chain_of(symbols, residues=None):
     """One atom a symbol along a chain, named by symbol and number."""
     topology = mdtraj.Topology()
     chain = topology.add_chain()
@@ -17,7 +18,7 @@ def chain_of(symbols, residues=None, bonds=True):
     for k, symbol in enumerate(symbols):
         residue = topology.add_residue(residues[k] if residues else "MOL", chain)
         atoms.append(topology.add_atom(f"{symbol}{k}", mdtraj.element.Element.getBySymbol(symbol), residue))
-    for pair in zip(atoms, atoms[1:], strict=False) if bonds else ():
+    for pair in itertools.pairwise(atoms):
         topology.add_bond(*pair)
     return topology
 
@@ -226,7 +227,7 @@ def test_own_topology_is_accepted_in_either_kind(mapping, topology):
 
 
 def test_topology_of_another_size_is_refused(mapping):
-    with pytest.raises(TopologyMismatchError, match="of 4 atoms given, .* molecule of 22 atoms"):
+    with pytest.raises(TopologyMismatchError, match=r"of 4 atoms given, .* molecule of 22 atoms"):
         mapping.check_topology(chain_of("CCCC"))
 
 

@@ -1,0 +1,202 @@
+"""The exact calls that users make, and the one line each mistake gets."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import mdtraj
+import numpy as np
+import pytest
+from conftest import DATA
+from openmm import app
+
+from openmm_cgvae.cli.main import COMMANDS, main
+from openmm_cgvae.trajectory_files import TrajectoryReader, TrajectoryWriter
+
+AA, TOP = str(DATA / "alanine_dipeptide.xtc"), str(DATA / "alanine_dipeptide.pdb")
+
+
+@pytest.fixture(autouse=True)
+def _in_empty_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def model(model_path):
+    return str(model_path)
+
+
+@pytest.fixture
+def cg(model):
+    assert main(["project", AA, "--top", TOP, "--model", model, "-o", "cg.dcd"]) == 0
+    return "cg.dcd"
+
+
+def frames(path, topology):
+    return np.concatenate([c.positions for c in TrajectoryReader(path, topology)])
+
+
+def test_project_writes_the_beads_and_their_pdb(cg, mapping, reference):
+    np.testing.assert_allclose(frames("cg.dcd", mapping.cg_topology()), mapping.project(reference[0]), atol=1e-6)
+    assert mdtraj.load("cg.pdb").n_atoms == 3
+
+
+def test_backmap_writes_atoms_and_their_pdb(cg, model, backmapper, capsys):
+    assert (
+        main(["backmap", cg, "--model", model, "-o", "aa.dcd", "--samples", "2", "--seed", "5", "--stride", "10"]) == 0
+    )
+    beads = frames(cg, backmapper.cg_topology())[::10]
+    expected = backmapper.sample(beads, 2, seed=5, frames=np.arange(0, 200, 10)).reshape(-1, 22, 3)
+    np.testing.assert_allclose(frames("aa.dcd", backmapper.topology), expected, atol=2e-6)
+    assert app.PDBFile("aa.pdb").topology.getNumBonds() == 21
+    assert "40 in aa.dcd" in capsys.readouterr().out
+
+
+def test_backmap_minimize_reports_energies(cg, model, backmapper, capsys):
+    assert main(["backmap", cg, "--model", model, "-o", "aa.xtc", "--seed", "5", "--stride", "50", "--minimize"]) == 0
+    out = capsys.readouterr().out
+    assert "before" in out and "after minimisation" in out
+    beads = frames(cg, backmapper.cg_topology())[::50]
+    assert np.abs(backmapper.mapping.project(frames("aa.xtc", backmapper.topology)) - beads).max() < 0.01
+
+
+def test_simulate_writes_atoms_of_a_real_run(model, backmapper):
+    arguments = [
+        "simulate",
+        "--model",
+        model,
+        "--steps",
+        "100",
+        "--report-interval",
+        "20",
+        "-o",
+        "aa.dcd",
+        "--seed",
+        "2",
+    ]
+    assert main([*arguments, "--cg-output", "cg.dcd"]) == 0
+    atoms, beads = frames("aa.dcd", backmapper.topology), frames("cg.dcd", backmapper.cg_topology())
+    assert len(atoms) == 5
+    np.testing.assert_allclose(backmapper.mapping.project(atoms), beads, atol=1e-5)
+    first = atoms.copy()
+    assert main([*arguments, "--overwrite"]) == 0
+    np.testing.assert_array_equal(frames("aa.dcd", backmapper.topology), first)
+
+
+def test_info_tells_beads_and_json(model, capsys):
+    assert main(["info", model]) == 0
+    assert "22 atoms on 3 beads" in capsys.readouterr().out
+    assert main(["info", model, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["format"] == "openmm_cgvae model"
+
+
+def test_prepare_train_and_export_make_a_model(capsys):
+    assert main(["prepare", AA, "--top", TOP, "--run-frames", "25", "-o", "data.npz"]) == 0
+    sizes = ["--set", "features=16", "--set", "decoder_layers=2", "--set", "flow_width=16", "--set", "ema_decay=0"]
+    train = ["train", "data.npz", "-o", "run", "--epochs", "2", *sizes]
+    assert main(train) == 0
+    rows = (np.genfromtxt("run/training.csv", delimiter=",", names=True))["epoch"]
+    np.testing.assert_array_equal(rows, [1, 2])
+    assert main(["info", "run/model.pt"]) == 0
+    assert "held-out valid_ratio_all" in capsys.readouterr().out
+    assert main(["export", "run", "--data", "data.npz", "-o", "again.pt"]) == 0
+    assert main(["project", AA, "--top", TOP, "--model", "again.pt", "-o", "cg.dcd"]) == 0
+
+
+def test_train_takes_trajectories_directly():
+    sizes = ["--set", "features=16", "--set", "decoder_layers=1", "--set", "encoder_layers=1", "--epochs", "1"]
+    train = ["train", AA, "--top", TOP, "--run-frames", "25", "--mapping", "alpha-carbon", "-o", "run"]
+    # 22 atoms on one bead need as many channels.
+    assert main([*train, *sizes]) == 2
+    assert main([*train, *sizes, "--set", "features=24"]) == 0
+
+
+def mistakes(tmp_path, backmapper, five_beads, reference):
+    """Name to (arguments, what the line must hold)."""
+    beads = backmapper.mapping.project(reference[0][:10])
+
+    def written(name, positions, topology=None):
+        with TrajectoryWriter(name, topology or backmapper.cg_topology()) as writer:
+            writer.write(positions, np.arange(float(len(positions))))
+        return name
+
+    nan = beads.copy()
+    nan[3, 0, 0] = np.nan
+    written("good.dcd", beads)
+    (tmp_path / "truncated.dcd").write_bytes((tmp_path / "good.dcd").read_bytes()[:-7])
+    (tmp_path / "empty.dcd").touch()
+    (tmp_path / "text.pt").write_text("not a model")
+    (tmp_path / "exists.dcd").write_text("precious")
+    atoms = [line for line in Path(TOP).read_text().splitlines(keepends=True) if line.startswith(("ATOM", "HETATM"))]
+    (tmp_path / "other.pdb").write_text("".join(atoms[:-1]) + "END\n")
+    model = ["--model", "MODEL"]
+    backmap = ["backmap", "good.dcd", *model, "-o", "aa.dcd"]
+    return {
+        "bead count": (["backmap", written("five.dcd", five_beads.project(reference[0][:10]), five_beads.cg_topology()),
+                        *model, "-o", "aa.dcd"], "5 particles a frame, 3 are expected"),
+        "unit": (["backmap", written("far.dcd", beads * 100), *model, "-o", "aa.dcd"], "nm was seen in training"),
+        "nan": (["backmap", written("nan.dcd", nan), *model, "-o", "aa.dcd"], "NaN"),
+        "truncated": (["backmap", "truncated.dcd", *model, "-o", "aa.dcd"], "10 frames announced, 9 complete"),
+        "empty": (["backmap", "empty.dcd", *model, "-o", "aa.dcd"], "empty"),
+        "missing": (["backmap", "missing.dcd", *model, "-o", "aa.dcd"], "does not exist"),
+        "other molecule": (["project", AA, "--top", "other.pdb", *model, "-o", "aa.dcd"], "no bond|21 atoms given"),
+        "missing topology": (["project", AA, "--top", "no.pdb", *model, "-o", "aa.dcd"], "no.pdb does not exist"),
+        "missing model": (["backmap", "good.dcd", "--model", "no.pt", "-o", "aa.dcd"], "neither a file nor a bundled"),
+        "no model": (["backmap", "good.dcd", "--model", "text.pt", "-o", "aa.dcd"], "not a model file"),
+        "folder": (["backmap", "good.dcd", *model, "-o", "no/aa.dcd"], "folder no of output no/aa.dcd does not exist"),
+        "existing": (["backmap", "good.dcd", *model, "-o", "exists.dcd"], "--overwrite"),
+        "format": (["backmap", "good.dcd", *model, "-o", "aa.nc"], "name ending in .dcd, .xtc, .pdb"),
+        "samples": ([*backmap, "--samples", "0"], "n_samples=0"),
+        "stride": ([*backmap, "--stride", "-1"], "stride=-1"),
+        "seed": ([*backmap, "--seed", "-1"], "seed=-1"),
+        "solvent alone": ([*backmap, "--implicit-solvent", "GBn2"], "add --minimize"),
+        "solvent": ([*backmap, "--minimize", "--implicit-solvent", "water"], "water"),
+        "interval": (["simulate", *model, "--steps", "5", "--report-interval", "9", "-o", "aa.dcd"], "interval"),
+        "platform": (["simulate", *model, "--steps", "5", "--report-interval", "5", "-o", "aa.dcd",
+                      "--platform", "TPU"], "TPU"),
+        "temperature": (["simulate", *model, "--steps", "5", "--report-interval", "5", "-o", "aa.dcd",
+                         "--temperature", "-3"], "temperature"),
+        "preset": (["train", AA, "--top", TOP, "-o", "run", "--preset", "smal"], "did you mean 'small'"),
+        "setting": (["train", AA, "--top", TOP, "-o", "run", "--set", "feature=3"], "did you mean 'features'"),
+        "no topology": (["train", AA, "-o", "run"], "--top is missing"),
+        "dataset": (["train", "text.npz", "-o", "run"], "does not exist"),
+        "mapping": (["prepare", AA, "--top", TOP, "--mapping", "residues", "-o", "d.npz"], "residues"),
+        "checkpoint": (["export", ".", "--data", "none.npz"], "none.npz does not exist"),
+    }  # fmt: skip
+
+
+def test_every_mistake_gets_one_line_and_leaves_nothing(
+    tmp_path, model, backmapper, five_beads, reference, capsys, subtests
+):
+    cases = mistakes(tmp_path, backmapper, five_beads, reference)
+    before = {p.name for p in tmp_path.iterdir()}
+    for name, (arguments, expected) in cases.items():
+        with subtests.test(name):
+            assert main([model if a == "MODEL" else a for a in arguments]) == 2
+            lines = capsys.readouterr().err.strip().split("\n")
+            assert len(lines) == 1, lines
+            assert lines[0].startswith("openmm-cgvae: error: ")
+            assert any(part in lines[0] for part in expected.split("|")), lines[0]
+            assert {p.name for p in tmp_path.iterdir()} == before
+    assert (tmp_path / "exists.dcd").read_text() == "precious"
+
+
+def test_positions_in_angstrom_are_warned_of(tmp_path, model, backmapper, reference, caplog):
+    with TrajectoryWriter("far.dcd", backmapper.cg_topology()) as writer:
+        writer.write(backmapper.mapping.project(reference[0][:10]) * 10, np.arange(10.0))
+    assert main(["backmap", "far.dcd", "--model", model, "-o", "aa.dcd"]) == 0
+    assert "check that positions are in nm" in caplog.text
+
+
+def test_the_topology_of_another_molecule_is_refused(tmp_path, model, capsys):
+    (tmp_path / "other.pdb").write_text(Path(TOP).read_text().replace("ALA", "GLY"))
+    assert main(["project", AA, "--top", "other.pdb", "--model", model, "-o", "cg.dcd"]) == 2
+    assert "GLY" in capsys.readouterr().err
+
+
+def test_the_installed_command_lists_every_subcommand():
+    done = subprocess.run([sys.executable, "-m", "openmm_cgvae", "--help"], capture_output=True, text=True)
+    assert done.returncode == 0
+    for name in COMMANDS:
+        assert name in done.stdout
