@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test unit lint clean
+.PHONY: demo test unit lint bench clean
 
 demo: $(VENV)/.installed
 	$(BIN)/openmm-cgvae demo --overwrite
@@ -18,6 +18,9 @@ unit: $(VENV)/.installed
 lint: $(VENV)/.installed
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+
+bench: $(VENV)/.installed
+	$(BIN)/python benchmarks/run.py
 
 # torch first and pinned: an open range would bring the newest build with several GB of CUDA.
 $(VENV)/.installed: setup.py constraints.txt

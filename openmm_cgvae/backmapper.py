@@ -145,6 +145,8 @@ class Backmapper:
         if not 0 <= seed < 2**64:
             raise SettingsError(f"seed={seed} given: an integer from 0 to 2**64 - 1 is expected")
         frames = np.arange(len(beads)) if frames is None else np.asarray(frames)
+        if frames.shape != (len(beads),) or (frames < 0).any():
+            raise SettingsError(f"frames={frames} given: a number from 0 for each of {len(beads)} frames is expected")
         self._check_spread(beads)
         atoms = np.empty((len(beads), n_samples, self.n_atoms, 3), dtype=PRECISIONS[self.precision])
         step = max(1, self.chunk_size // n_samples)
@@ -159,7 +161,8 @@ class Backmapper:
         latent = self._module.latent
         noise = gaussian_noise(seed, frames, np.arange(n_samples), self.n_beads * latent)
         noise = noise.reshape(-1, self.n_beads, latent).astype(PRECISIONS[self.precision])
-        repeated = np.repeat(beads.astype(PRECISIONS[self.precision]), n_samples, axis=0)
+        # In their own precision: the module subtracts their centre before it rounds them to its own.
+        repeated = np.repeat(beads, n_samples, axis=0)
         with torch.inference_mode():
             given = (torch.from_numpy(array).to(self._device) for array in (repeated, noise))
             atoms = self._module(*given).cpu().numpy()
@@ -186,7 +189,7 @@ class Backmapper:
             for start in range(0, len(atoms), self.chunk_size):
                 part = torch.from_numpy(atoms[start : start + self.chunk_size]).to(self._device)
                 parts.append(self._module.reconstruct(part).cpu().numpy())
-        return np.concatenate(parts)
+        return np.concatenate(parts) if parts else atoms
 
     def _check_spread(self, beads):
         expected = self.metadata.get("bead_spread_nm", 0.0)

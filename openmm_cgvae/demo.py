@@ -19,7 +19,7 @@ from openmm_cgvae.trajectory_files import TrajectoryReader, write_topology_besid
 __all__ = ["demonstrate", "load_frames", "reference_frames"]
 
 
-def demonstrate(model, folder, reference, steps=50_000, report_interval=50, seed=0, overwrite=False):
+def demonstrate(model, folder, reference, steps=400_000, report_interval=100, seed=0, overwrite=False):
     """Run a model's CG system, backmap and minimise its frames, and compare them with reference MD.
 
     Parameters

@@ -93,13 +93,17 @@ def _read_extra_files(path):
 
 
 def _check_format(path, metadata):
-    if metadata.get("format") != FORMAT:
-        raise ModelFileError(f"{path} is a {metadata.get('format')!r}, {FORMAT!r} is expected")
-    if metadata["format_version"] > FORMAT_VERSION:
+    found = metadata.get("format") if isinstance(metadata, dict) else None
+    if found != FORMAT:
+        raise ModelFileError(f"{path} is a {found!r}, {FORMAT!r} is expected")
+    version = metadata.get("format_version", 0)
+    if version > FORMAT_VERSION:
         raise ModelFileError(
-            f"{path} has format version {metadata['format_version']}, this package reads up to {FORMAT_VERSION}: "
+            f"{path} has format version {version}, this package reads up to {FORMAT_VERSION}: "
             f"upgrade openmm_cgvae (the file was written by {metadata['package_version']}, this is {__version__})"
         )
+    if version < FORMAT_VERSION and version not in MIGRATIONS:
+        raise ModelFileError(f"{path} has format version {version}, which is not read: export the model again")
 
 
 def pretrained_names():
@@ -129,7 +133,7 @@ def resolve_model(name_or_path):
     if str(name_or_path) in index:
         entry = index[str(name_or_path)]
         path = PRETRAINED / entry["file"]
-        if hashlib.sha256(path.read_bytes()).hexdigest() != entry["sha256"]:
+        if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != entry["sha256"]:
             raise ModelFileError(f"bundled model {name_or_path} is damaged: install openmm_cgvae again")
         return path
     path = Path(name_or_path)

@@ -2,6 +2,7 @@
 
 import logging
 import secrets
+import time
 from pathlib import Path
 
 import numpy as np
@@ -121,6 +122,8 @@ class BackmapReporter:
         for samples, box in zip(atoms, vectors, strict=True):
             for sample in _wrapped(samples, box) if self._wrap else samples:
                 self._writer.writeModel(sample, box)
+                # Let the simulation's thread have Python's lock, for which it would wait 5 ms otherwise.
+                time.sleep(0)
             self.n_frames += 1
 
     def _open(self, simulation):
@@ -141,7 +144,7 @@ class BackmapReporter:
         # Samples of one frame share out the interval, which keeps the times of a DCD or XTC file even.
         timing = dt / self._nSamples, simulation.currentStep * self._nSamples, self._reportInterval
         self._writer = _FrameWriter(self._path, topology, timing, self._append)
-        self._worker = BatchWorker(self._process)
+        self._worker = BatchWorker(self._process, prepare=_use_one_thread)
 
     def close(self):
         """Write what is still queued and finish the file; harmless if called again.
@@ -209,6 +212,13 @@ class _FrameWriter:
             self._pdb.writeFooter(self._topology, self._stream)
         if self._stream is not None:
             self._stream.close()
+
+
+def _use_one_thread():
+    """Leave the other cores to the simulation; torch keeps this number per thread."""
+    import torch
+
+    torch.set_num_threads(1)
 
 
 def _wrapped(atoms, vectors):

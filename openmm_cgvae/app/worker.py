@@ -23,10 +23,13 @@ class BatchWorker:
         Items that may wait; `put` blocks beyond, so that memory does not grow.
     patience : float
         Seconds to wait for a batch to fill.
+    prepare : callable, optional
+        Called once in the thread before any work.
     """
 
-    def __init__(self, process, batch=64, capacity=256, patience=0.25):
+    def __init__(self, process, batch=64, capacity=256, patience=0.25, prepare=None):
         self._process = process
+        self._prepare = prepare
         self._batch = batch
         self._patience = patience
         self._queue = queue.Queue(capacity)
@@ -52,6 +55,8 @@ class BatchWorker:
             raise error
 
     def _work(self):
+        if self._prepare is not None:
+            self._prepare()
         closing = failed = False
         while not closing:
             items, closing = self._collect()

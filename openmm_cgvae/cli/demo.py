@@ -8,7 +8,7 @@ __all__ = ["add_arguments", "print_summary", "run"]
 def add_arguments(parser):
     parser.add_argument("-o", "--output", default="demo_output", metavar="FOLDER", help="(demo_output)")
     parser.add_argument("--model", default="alanine-dipeptide-3", metavar="NAME", help="(alanine-dipeptide-3)")
-    parser.add_argument("--steps", type=int, default=50_000, help="steps of the CG run (50000)")
+    parser.add_argument("--steps", type=int, default=400_000, help="steps of the CG run (400000)")
     parser.add_argument("--seed", type=int, default=0)
     add_overwrite(parser)
 

@@ -38,8 +38,9 @@ class CGVAE(nn.Module):
         self.encoder = Encoder(spec, config)
         self.prior = FlowPrior(spec, config) if config.prior == "flow" else GaussianPrior(spec, config)
         self.decoder = Decoder(spec, config)
-        self.register_buffer("projection", torch.as_tensor(spec.projection))
-        self.register_buffer("assignment", torch.as_tensor(spec.assignment))
+        # Copies, since loading weights writes into the buffers.
+        self.register_buffer("projection", torch.tensor(spec.projection))
+        self.register_buffer("assignment", torch.tensor(spec.assignment))
 
     def project(self, x: torch.Tensor) -> torch.Tensor:
         """Atoms (B, n, 3) to beads (B, N, 3), X = M x."""

@@ -113,7 +113,7 @@ class TrainingConfig:
             if not getattr(self, name) > 0:
                 raise SettingsError(f"{name}={getattr(self, name)} given: a positive number is expected")
         for name in ("gamma", "beta", "patience", "min_learning_rate"):
-            if getattr(self, name) < 0:
+            if not getattr(self, name) >= 0:
                 raise SettingsError(f"{name}={getattr(self, name)} given: 0 or more is expected")
         if not 0 <= self.ema_decay < 1:
             raise SettingsError(f"ema_decay={self.ema_decay} given: 0 or more and below 1 is expected")

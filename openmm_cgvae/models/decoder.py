@@ -96,7 +96,7 @@ class Decoder(nn.Module):
         Parameters
         ----------
         X : Tensor, shape (B, N, 3)
-            Beads in Angstrom.
+            Beads in Angstrom; distances are taken in their precision, the rest is done in that of `z`.
         z : Tensor, shape (B, N, latent)
 
         Returns
@@ -106,6 +106,7 @@ class Decoder(nn.Module):
         """
         batch, n = X.shape[0], X.shape[1]
         distance, unit = pair_vectors(X)
+        distance, unit = distance.to(z.dtype), unit.to(z.dtype)
         rbf = self.radial.pairs(distance)
         rbf_unit = (rbf.unsqueeze(2) * unit.transpose(2, 3).unsqueeze(-1)).reshape(batch, 3 * n, n, rbf.shape[3])
         H = self.enter(z) + self.bead_embedding

@@ -50,7 +50,7 @@ class Encoder(nn.Module):
         membership[torch.as_tensor(spec.assignment), torch.arange(spec.n_atoms)] = 1.0
         self.register_buffer("membership", membership)
         for name in ("atom_types", "assignment", "atom_frames", "bead_axes"):
-            self.register_buffer(name, torch.as_tensor(getattr(spec, name)))
+            self.register_buffer(name, torch.tensor(getattr(spec, name)))
 
     def volumes(self, x: torch.Tensor, X: torch.Tensor) -> torch.Tensor:
         """Signed volumes of every atom in Angstrom, shape (B, n, 2)."""

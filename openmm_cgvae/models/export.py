@@ -35,8 +35,9 @@ class ExportedModel(nn.Module):
         Tensor, shape (B, n, 3)
             nm, in the precision of `beads`, with M x = X.
         """
-        X = self.centred(beads)
-        return self.placed(beads, self.model.displace(X, self.model.prior(X, noise.to(X.dtype))))
+        X = (beads - beads.mean(1, keepdim=True)) * self.angstrom_per_nm
+        z = self.model.prior(X, noise.to(self.model.decoder.bead_embedding.dtype))
+        return self.placed(beads, self.model.displace(X, z))
 
     @torch.jit.export
     def reconstruct(self, atoms: torch.Tensor) -> torch.Tensor:
@@ -49,11 +50,6 @@ class ExportedModel(nn.Module):
         X = ((beads - centre) * self.angstrom_per_nm).to(dtype)
         mean, _ = self.model.encode(x, X)
         return self.placed(beads + first, self.model.displace(X, mean))
-
-    def centred(self, beads: torch.Tensor) -> torch.Tensor:
-        """Beads about their centre in Angstrom, in the model's precision: nothing is lost far from the origin."""
-        centred = beads - beads.mean(1, keepdim=True)
-        return (centred * self.angstrom_per_nm).to(self.model.decoder.bead_embedding.dtype)
 
     def placed(self, beads: torch.Tensor, displacement: torch.Tensor) -> torch.Tensor:
         """Beads in nm plus displacements in Angstrom, recentred once more in the precision of the beads."""

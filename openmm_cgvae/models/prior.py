@@ -20,7 +20,7 @@ class BeadVolumes(nn.Module):
 
     def __init__(self, spec: MoleculeSpec):
         super().__init__()
-        self.register_buffer("frames", torch.as_tensor(spec.bead_frames))
+        self.register_buffer("frames", torch.tensor(spec.bead_frames))
 
     def forward(self, X: torch.Tensor) -> torch.Tensor:
         """Beads (B, N, 3) in Angstrom to (B, N)."""
@@ -52,11 +52,15 @@ class GaussianPrior(nn.Module):
 
     def parameters_of(self, X):
         # type: (Tensor) -> tuple[Tensor, Tensor]
-        """Mean and log-variance, each (B, N, latent), from beads (B, N, 3) in Angstrom."""
+        """Mean and log-variance, each (B, N, latent), from beads (B, N, 3) in Angstrom.
+
+        Distances and volumes are taken in the precision of the beads, the rest is done in that of the weights.
+        """
         distance, _ = pair_vectors(X)
-        rbf = self.radial.pairs(distance)
+        rbf = self.radial.pairs(distance.to(self.composition.dtype))
         composition = self.composition.expand(X.shape[0], -1, -1)
-        H = self.fingerprint(torch.cat([composition, self.volumes(X).unsqueeze(-1)], dim=-1))
+        volumes = self.volumes(X).to(composition.dtype).unsqueeze(-1)
+        H = self.fingerprint(torch.cat([composition, volumes], dim=-1))
         for layer in self.layers:
             H = layer(H, rbf)
         return self.mean(H), self.log_variance(H).clamp(-12.0, 6.0)
@@ -97,12 +101,17 @@ class FlowPrior(nn.Module):
 
     def raw_condition(self, X: torch.Tensor) -> torch.Tensor:
         """Beads (B, N, 3) in Angstrom to invariants (B, C), not standardised."""
-        distance = torch.sqrt((X[:, self.first] - X[:, self.second]).square().sum(-1))
+        distance = torch.sqrt((X[:, self.first] - X[:, self.second]).square().sum(-1) + 1e-8)
         return torch.cat([distance, self.volumes(X)], dim=-1)
 
     def condition(self, X: torch.Tensor) -> torch.Tensor:
-        """Beads (B, N, 3) in Angstrom to an embedding (B, width)."""
-        return self.embed((self.raw_condition(X) - self.condition_mean) / self.condition_scale)
+        """Beads (B, N, 3) in Angstrom to an embedding (B, width).
+
+        The invariants are taken in the precision of the beads: what is left of a rotation's rounding would be
+        amplified where the flow divides its paths.
+        """
+        raw = self.raw_condition(X).to(self.condition_mean.dtype)
+        return self.embed((raw - self.condition_mean) / self.condition_scale)
 
     def velocity(self, z: torch.Tensor, t: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
         """Velocity (B, N * latent) at z (B, N * latent) and times t (B, 1)."""

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +42,9 @@ class Dataset:
     def __post_init__(self):
         if len(self.positions) < 2:
             raise DataError(f"{len(self.positions)} frames given: a dataset needs at least 2")
+        finite = np.isfinite(self.positions).all(axis=(1, 2))
+        if not finite.all():
+            raise DataError(f"positions of frame {int(np.argmin(finite))} hold NaN or infinity: leave such frames out")
 
     @property
     def sha256(self):
@@ -82,7 +87,7 @@ class Dataset:
                 return cls(arrays["positions"], arrays["runs"], MoleculeSpec.from_arrays(arrays), description)
         except FileNotFoundError as error:
             raise DataError(f"dataset {path} does not exist: make it with 'openmm-cgvae prepare'") from error
-        except (OSError, ValueError, KeyError, EOFError) as error:
+        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             if isinstance(error, DataError):
                 raise
             raise DataError(f"{path} is not a dataset: what 'openmm-cgvae prepare' writes is expected") from error

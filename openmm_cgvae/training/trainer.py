@@ -16,6 +16,7 @@ from openmm_cgvae.models.cgvae import CGVAE
 from openmm_cgvae.models.config import ModelConfig, TrainingConfig, config_from_dict, config_to_dict
 from openmm_cgvae.models.prior import FlowPrior
 from openmm_cgvae.models.spec import MoleculeSpec
+from openmm_cgvae.output import complete_output
 from openmm_cgvae.training.dataset import split_runs
 from openmm_cgvae.training.losses import graph_loss, kl_divergence, match_hydrogens, msd_loss
 
@@ -25,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 COLUMNS = ("epoch", "train_loss", "val_loss", "val_msd", "val_graph", "val_kl", "val_flow", "learning_rate", "seconds")
 VALIDATION_BATCH = 256
-# So many updates in a row whose gradient is not finite end the run.
+# So many updates of an epoch, or all of them, without a finite gradient end the run.
 MAX_BAD_STEPS = 50
 
 
@@ -108,8 +109,9 @@ class Trainer:
             row = {"epoch": self.epoch, "train_loss": train_loss, **measured}
             row["learning_rate"] = self.optimizer.param_groups[0]["lr"]
             row["seconds"] = time.monotonic() - begun
-            self._save()
+            # In this order: a run killed in between does the epoch again and replaces its row.
             self._log(row)
+            self._save()
             logger.info("epoch %d: training loss %.4g, validation loss %.4g", self.epoch, train_loss, row["val_loss"])
             if bar is not None:
                 bar.update()
@@ -120,9 +122,7 @@ class Trainer:
 
     def trained_model(self):
         """The model to use: averaged weights, evaluation mode, on the CPU."""
-        model = CGVAE(self.spec, self.model_config)
-        model.load_state_dict(self.average.module.state_dict())
-        return model.eval()
+        return _with_weights(self.spec, self.model_config, self.average.module.state_dict())
 
     def _generator(self, purpose):
         seed = np.random.SeedSequence([self.config.seed, self.epoch, purpose]).generate_state(1)[0]
@@ -133,7 +133,8 @@ class Trainer:
         frames = torch.as_tensor(self.train_frames)[torch.randperm(len(self.train_frames), generator=generator)]
         total, bad = 0.0, 0
         self.model.train()
-        for batch in frames.split(self.config.batch_size):
+        batches = frames.split(self.config.batch_size)
+        for batch in batches:
             terms = self.losses(self.model, self.positions[batch.to(self.device)], generator)
             loss = self._total(terms)
             self.optimizer.zero_grad()
@@ -141,7 +142,7 @@ class Trainer:
             norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.gradient_clip)
             if not torch.isfinite(norm):
                 bad += 1
-                if bad > MAX_BAD_STEPS:
+                if bad > MAX_BAD_STEPS or bad == len(batches):
                     raise TrainingError(
                         f"{bad} updates of epoch {self.epoch + 1} had no finite gradient: "
                         "lower learning_rate, or check the trajectory for broken frames"
@@ -219,8 +220,14 @@ class Trainer:
     def _resume(self):
         if not self.checkpoint_path.exists():
             return
-        state = torch.load(self.checkpoint_path, weights_only=True, map_location=self.device)
-        if state["identity"] != self._identity():
+        try:
+            state = torch.load(self.checkpoint_path, weights_only=True, map_location=self.device)
+            spec = {name: value.cpu().numpy() for name, value in state["spec"].items()}
+            same_molecule = all(np.array_equal(spec[name], own) for name, own in self.spec.to_arrays().items())
+            same = same_molecule and state["identity"] == self._identity()
+        except Exception as error:
+            raise TrainingError(f"{self.checkpoint_path} cannot be read ({type(error).__name__}): remove it") from error
+        if not same:
             raise SettingsError(
                 f"{self.checkpoint_path} is of a run with other settings or data: give another folder, or remove it"
             )
@@ -233,13 +240,12 @@ class Trainer:
 
     def _log(self, row):
         path = self.folder / "training.csv"
-        # A run killed between checkpoint and log leaves rows to drop or none; rows after this epoch are stale.
         rows = []
         if path.exists() and self.epoch > 1:
             with open(path, newline="") as file:
                 rows = [r for r in csv.DictReader(file) if int(r["epoch"]) < self.epoch]
         rows.append({name: f"{row[name]:.6g}" for name in COLUMNS})
-        with open(path, "w", newline="") as file:
+        with complete_output(path) as temporary, open(temporary, "w", newline="") as file:
             writer = csv.DictWriter(file, COLUMNS)
             writer.writeheader()
             writer.writerows(rows)
@@ -258,6 +264,8 @@ def _existing_folder(folder):
     folder = Path(folder)
     if not folder.parent.is_dir():
         raise OutputError(f"folder {folder.parent} does not exist: create it first")
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"{folder} is a file: give the name of a folder")
     folder.mkdir(exist_ok=True)
     return folder
 
@@ -282,11 +290,18 @@ def load_trained(path):
         state = torch.load(path, weights_only=True, map_location="cpu")
         spec = MoleculeSpec.from_arrays({name: value.numpy() for name, value in state["spec"].items()})
         identity = state["identity"]
-        model = CGVAE(spec, config_from_dict(ModelConfig, identity["model"]))
         weights = {k.removeprefix("module."): v for k, v in state["average"].items() if k.startswith("module.")}
-        model.load_state_dict(weights)
+        model = _with_weights(spec, config_from_dict(ModelConfig, identity["model"]), weights)
     except FileNotFoundError as error:
         raise TrainingError(f"checkpoint {path} does not exist: train first with 'openmm-cgvae train'") from error
     except Exception as error:
         raise TrainingError(f"{path} is not a checkpoint of this package: {type(error).__name__}") from error
-    return model.eval(), spec, {**identity, "epoch": state["epoch"]}
+    return model, spec, {**identity, "epoch": state["epoch"]}
+
+
+def _with_weights(spec, config, weights):
+    model = CGVAE(spec, config)
+    model.load_state_dict(weights)
+    # Trained in single precision, but M itself is known to double.
+    model.projection.copy_(torch.as_tensor(spec.projection))
+    return model.eval()

@@ -1,0 +1,101 @@
+"""What the bundled models must reach, on MD of runs they have not seen."""
+
+import numpy as np
+import pytest
+from conftest import rotation
+
+from openmm_cgvae.app.minimizer import Minimizer
+from openmm_cgvae.backmapper import Backmapper
+from openmm_cgvae.chemistry import MolecularGraph
+from openmm_cgvae.demo import load_frames, reference_frames
+from openmm_cgvae.mapping.topology import as_mdtraj_topology
+from openmm_cgvae.metrics import correct_chirality, structure_summary, valid_graphs
+from openmm_cgvae.modelfile import PRETRAINED, pretrained_names, resolve_model
+
+NAMES = ("alanine-dipeptide-3", "alanine-dipeptide-5")
+
+
+@pytest.fixture(params=NAMES, scope="module")
+def name(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def pretrained(name):
+    return Backmapper.load(name)
+
+
+@pytest.fixture(scope="module")
+def molecule(pretrained):
+    return MolecularGraph.from_topology(as_mdtraj_topology(pretrained.topology))
+
+
+@pytest.fixture(scope="module")
+def held_out(name):
+    return reference_frames(name)
+
+
+def test_the_index_names_every_file():
+    assert set(pretrained_names()) == set(NAMES)
+    assert {path.name for path in PRETRAINED.glob("*.pt")} == {f"{name}.pt" for name in NAMES}
+
+
+def test_a_bundled_model_is_small(name):
+    assert resolve_model(name).stat().st_size <= 5e6
+
+
+def test_samples_are_the_right_molecule(pretrained, molecule, held_out):
+    beads = pretrained.mapping.project(held_out)
+    samples = pretrained.sample(beads, seed=11)[:, 0]
+    figures = structure_summary(samples, molecule, pretrained.handedness, beads=beads, mapping=pretrained.mapping)
+    assert figures["valid_ratio_all"] >= 0.99
+    assert figures["chirality_ratio"] == 1.0
+    assert figures["cis_trans_ratio"] >= 0.999
+    assert figures["cg_consistency_max_nm"] <= 1e-5
+
+
+def test_samples_follow_the_beads_through_space(pretrained, held_out):
+    beads = pretrained.mapping.project(held_out[:50].astype(np.float64))
+    turn, shift = rotation(4), np.array([3.0, -1.0, 2.0])
+    samples = pretrained.sample(beads, seed=2)[:, 0]
+    moved = pretrained.sample(beads @ turn.T + shift, seed=2)[:, 0]
+    np.testing.assert_allclose(moved, samples @ turn.T + shift, atol=1e-5)
+
+
+def test_mirrored_beads_still_give_l_amino_acids(pretrained, molecule, held_out):
+    mirrored = pretrained.mapping.project(held_out) * np.array([1.0, 1.0, -1.0])
+    samples = pretrained.sample(mirrored, seed=3)[:, 0]
+    assert correct_chirality(samples, molecule, pretrained.handedness).mean() >= 0.99
+
+
+def test_minimised_samples_are_all_valid(pretrained, molecule, held_out):
+    beads = pretrained.mapping.project(held_out[::5])
+    samples = pretrained.sample(beads, seed=5)[:, 0]
+    result = Minimizer(pretrained.mapping, handedness=pretrained.handedness).minimize(samples, beads, progress=False)
+    assert not result.failed.any()
+    assert valid_graphs(result.positions, molecule).all()
+    assert np.abs(pretrained.mapping.project(result.positions) - beads).max() <= 0.01
+    assert np.median(result.energy_after) < np.median(result.energy_before)
+
+
+def test_samples_of_one_frame_are_diverse(pretrained, held_out):
+    beads = pretrained.mapping.project(held_out[:20])
+    samples = pretrained.sample(beads, n_samples=16, seed=8)
+    # The methyl groups alone turn by more than this.
+    assert (samples.std(1).mean((1, 2)) > 0.005).all()
+
+
+@pytest.mark.slow
+def test_the_demo_leaves_what_it_promises(tmp_path):
+    from openmm_cgvae.cli.main import main
+
+    folder = tmp_path / "demo"
+    assert main(["demo", "-o", str(folder), "--steps", "20000"]) == 0
+    names = {"cg.dcd", "cg.pdb", "aa.dcd", "aa.pdb", "minimized.dcd", "ramachandran.png", "summary.json"}
+    assert {path.name for path in folder.iterdir()} == names
+    backmapper = Backmapper.load("alanine-dipeptide-3")
+    beads = load_frames(folder / "cg.dcd", backmapper.cg_topology())
+    for name in ("aa.dcd", "minimized.dcd"):
+        atoms = load_frames(folder / name, backmapper.topology)
+        assert np.abs(backmapper.mapping.project(atoms) - beads).max() <= (1e-5 if name == "aa.dcd" else 0.01)
+    assert main(["demo", "-o", str(folder), "--steps", "20000"]) == 2, "an existing demo is not overwritten"
