@@ -48,7 +48,7 @@ def prepare_dataset(positions, runs, mapping, temperature=300.0, hops=2, atom_ty
     spec = molecule_spec(graph, mapping, positions, hops, atom_types)
     potential = None
     if temperature is not None:
-        from openmm_cgvae.app.potential import boltzmann_inversion
+        from openmm_cgvae.app.boltzmann import boltzmann_inversion
 
         beads = mapping.project(positions)
         potential = boltzmann_inversion(beads, mapping.bead_bonds, temperature, mapping.masses).to_dict()

@@ -2,10 +2,8 @@
 
 import contextlib
 import os
-import struct
 import sys
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +11,12 @@ import numpy as np
 from openmm_cgvae.errors import DataError, OutputError, TopologyMismatchError
 from openmm_cgvae.mapping.topology import as_mdtraj_topology
 from openmm_cgvae.output import complete_output
+from openmm_cgvae.trajectory_headers import DCDHeader, one_line, particles_of_xtc
 from openmm_cgvae.units import ANGSTROM_PER_NM
 
 __all__ = ["WRITABLE", "Chunk", "TrajectoryReader", "TrajectoryWriter", "load_topology", "write_topology_beside"]
 
 WRITABLE = (".dcd", ".xtc", ".pdb")
-# CHARMM's unit of time in ps, in which a DCD header holds the time step.
-AKMA_PS = 0.04888821
 
 
 @dataclass(frozen=True)
@@ -60,7 +57,7 @@ def load_topology(path):
     try:
         return mdtraj.load_topology(str(path))
     except Exception as error:
-        raise DataError(f"topology {path} cannot be read: a PDB file is expected ({_one_line(error)})") from error
+        raise DataError(f"topology {path} cannot be read: a PDB file is expected ({one_line(error)})") from error
 
 
 def write_topology_beside(trajectory, topology):
@@ -103,11 +100,11 @@ class TrajectoryReader:
             raise DataError(f"trajectory {path} does not exist")
         if self.path.stat().st_size == 0:
             raise DataError(f"trajectory {path} is empty: no byte in it")
-        self._dcd = _DCDHeader.read(self.path) if self.path.suffix.lower() == ".dcd" else None
+        self._dcd = DCDHeader.read(self.path) if self.path.suffix.lower() == ".dcd" else None
         if self._dcd is not None:
             self._check_particles(self._dcd.n_atoms)
         elif self.path.suffix.lower() == ".xtc":
-            self._check_particles(_particles_of_xtc(self.path))
+            self._check_particles(particles_of_xtc(self.path))
 
     @property
     def n_frames(self):
@@ -149,9 +146,9 @@ class TrajectoryReader:
     def _raise_unreadable(self, error):
         if "atoms" in str(error):
             raise TopologyMismatchError(
-                f"trajectory {self.path} does not fit {self._topology.n_atoms} particles: {_one_line(error)}"
+                f"trajectory {self.path} does not fit {self._topology.n_atoms} particles: {one_line(error)}"
             ) from error
-        raise DataError(f"trajectory {self.path} cannot be read: {_one_line(error)}") from error
+        raise DataError(f"trajectory {self.path} cannot be read: {one_line(error)}") from error
 
     def _chunk(self, part, first):
         frames = (first + np.arange(len(part))) * self.stride
@@ -222,7 +219,7 @@ class TrajectoryWriter:
         self._file.close()
         self._file = None
         if self._suffix == ".dcd" and self._count:
-            _DCDHeader.set_times(self.path, self._first_times)
+            DCDHeader.set_times(self.path, self._first_times)
 
     def __enter__(self):
         return self
@@ -231,92 +228,11 @@ class TrajectoryWriter:
         self.close()
 
 
-@dataclass(frozen=True)
-class _DCDHeader:
-    """The few header fields that mdtraj neither reads nor writes (CHARMM's layout)."""
-
-    n_atoms: int
-    first_step: int
-    interval: int
-    time_step_ps: float
-
-    @classmethod
-    def read(cls, path):
-        with open(path, "rb") as file:
-            head = file.read(100)
-            try:
-                if len(head) < 100 or head[4:8] != b"CORD" or head[:4] not in (b"T\0\0\0", b"\0\0\0T"):
-                    raise DataError(f"trajectory {path} is not a DCD file, or only the beginning of one")
-                order = "<" if head[:4] == b"T\0\0\0" else ">"
-                n_frames, first, interval = struct.unpack(order + "3i", head[8:20])
-                delta, has_box = struct.unpack(order + "fi", head[44:52])
-                file.seek(92 + 4 + struct.unpack(order + "i", head[92:96])[0] + 4)
-                n_atoms = struct.unpack(order + "3i", file.read(12))[1]
-            except struct.error as error:
-                raise DataError(f"trajectory {path} is truncated within its header") from error
-            body = os.path.getsize(path) - file.tell()
-        frame_size = 3 * (4 * n_atoms + 8) + (56 if has_box else 0)
-        complete, rest = divmod(body, frame_size)
-        if complete == 0:
-            raise DataError(f"trajectory {path} is empty: it holds no complete frame")
-        # A header of 0 frames is left by programs that never went back to it; the size alone counts then.
-        if rest or (n_frames and complete < n_frames):
-            raise DataError(
-                f"trajectory {path} is truncated: {n_frames} frames announced, {complete} complete; "
-                "copy it again, or rewrite the complete frames with mdconvert"
-            )
-        return cls(n_atoms, first, interval, delta * AKMA_PS)
-
-    def times(self, frames):
-        return (self.first_step + frames * self.interval) * self.time_step_ps
-
-    @staticmethod
-    def set_times(path, times):
-        """Set first step, interval and time step of a file of mdtraj's, so that frame k is at times[0] + k dt."""
-        dt = times[1] - times[0] if len(times) > 1 else 0.0
-        # One frame, or frames without a time between them: mdtraj's own header stands.
-        if not dt > 0:
-            return
-        # First step and interval are whole numbers of steps, so the step is a fraction of dt.
-        start = Fraction(times[0] / dt).limit_denominator(1000)
-        with open(path, "r+b") as file:
-            file.seek(12)
-            file.write(struct.pack("=2i", start.numerator, start.denominator))
-            file.seek(44)
-            file.write(struct.pack("=f", dt / start.denominator / AKMA_PS))
-
-
-def _particles_of_xtc(path):
-    """Particles a frame; notices an incomplete last frame, which mdtraj passes over."""
-    import mdtraj
-
-    try:
-        with mdtraj.open(str(path)) as file:
-            last = int(file.offsets[-1]) if len(file) else None
-    except Exception as error:
-        raise DataError(f"trajectory {path} cannot be read: {_one_line(error)}") from error
-    if last is None:
-        raise DataError(f"trajectory {path} is empty: it holds no frame")
-    with open(path, "rb") as file:
-        file.seek(last)
-        head = file.read(92)
-        n_atoms = struct.unpack(">i", head[4:8])[0]
-        # Up to 9 atoms are stored plainly, more are compressed and preceded by their size.
-        size = 56 + 12 * n_atoms if n_atoms <= 9 else 92 + -(-struct.unpack(">i", head[88:92])[0] // 4) * 4
-    if last + size != os.path.getsize(path):
-        raise DataError(f"trajectory {path} is truncated in its last frame: copy it again")
-    return n_atoms
-
-
 def _box_vectors(lengths, angles):
     from mdtraj.utils import lengths_and_angles_to_box_vectors
 
     vectors = lengths_and_angles_to_box_vectors(*lengths.T, *angles.T)
     return np.stack(vectors, axis=1).astype(np.float32)
-
-
-def _one_line(error):
-    return " ".join(str(error).split())[:200]
 
 
 @contextlib.contextmanager

@@ -20,6 +20,7 @@ LAYERS = [
     {"training", "modelfile"},
     {"metrics"},
     {"backmapper"},
+    {"trajectory_headers"},
     {"trajectory_files"},
     {"trajectory", "app", "preparation", "exporting"},
     {"report"},
@@ -100,7 +101,7 @@ def test_imports_go_downward(path):
     ("package", "allowed"),
     [
         ("openmm", {"app", "mapping", "units"}),
-        ("mdtraj", {"trajectory_files", "mapping", "metrics"}),
+        ("mdtraj", {"trajectory_files", "trajectory_headers", "mapping", "metrics"}),
         ("rdkit", {"chemistry"}),
         ("parmed", {"app"}),
     ],

@@ -2,20 +2,13 @@
 
 import logging
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 import numpy as np
 import openmm
-from openmm import app
 
+from openmm_cgvae.app.forcefield import create_atomistic_system, first_line, nearest_name
 from openmm_cgvae.chemistry import MolecularGraph
-from openmm_cgvae.errors import (
-    MinimizationError,
-    MissingDependencyError,
-    PositionsError,
-    SettingsError,
-    TopologyMismatchError,
-)
+from openmm_cgvae.errors import MinimizationError, PositionsError, SettingsError, TopologyMismatchError
 from openmm_cgvae.mapping.topology import as_mdtraj_topology
 from openmm_cgvae.metrics import handedness as handedness_of
 from openmm_cgvae.metrics import valid_graphs
@@ -26,7 +19,6 @@ __all__ = ["MinimizationResult", "Minimizer"]
 logger = logging.getLogger(__name__)
 
 BEAD_TOLERANCE_NM = 0.01
-IMPLICIT_SOLVENTS = ("HCT", "OBC1", "OBC2", "GBn", "GBn2")
 # As stiff as the stiffest bonds. Measured after 50 iterations, 22 and 175 atoms with 0.02-0.03 nm noise: 1e4 leaves
 # beads up to 0.03 nm off (alpha carbons 0.07), 1e5 0.004 (0.02), 1e6 0.0007 (0.003) at no cost in energy or time; from
 # 3e6 on, bead and bond compete and the energy stays tens of kJ/mol higher.
@@ -115,7 +107,7 @@ class Minimizer:
         self.tolerance = _checked_number("tolerance", tolerance)
         self._handedness = self._checked_handedness(handedness)
         self._restraint = _bead_restraint(mapping, _checked_number("restraint", restraint))
-        system = _create_system(mapping, self.graph, forcefield, _solvent_name(implicitSolvent))
+        system = create_atomistic_system(mapping, self.graph, forcefield, implicitSolvent)
         for force in system.getForces():
             force.setForceGroup(0)
         system.addForce(self._restraint)
@@ -248,123 +240,21 @@ def _bead_restraint(mapping, stiffness):
     return force
 
 
-def _create_system(mapping, graph, forcefield, solvent):
-    """Build the all-atom ``System``: no cutoff, no constraints, rigid nothing."""
-    if isinstance(forcefield, app.ForceField) and solvent:
-        raise SettingsError(
-            f"implicitSolvent {solvent!r} given with a ForceField: "
-            f"include its file, ForceField(..., 'implicit/{solvent.lower()}.xml'), instead"
-        )
-    if forcefield is None:
-        files = ["amber14-all.xml"] + ([f"implicit/{solvent.lower()}.xml"] if solvent else [])
-        forcefield = app.ForceField(*files)
-    if isinstance(forcefield, app.ForceField):
-        return _system_from_forcefield(mapping.topology, forcefield)
-    structure = _as_structure(forcefield)
-    _check_same_molecule(structure, graph)
-    settings = {"implicitSolvent": getattr(app, solvent)} if solvent else {}
-    try:
-        return structure.createSystem(
-            nonbondedMethod=app.NoCutoff, constraints=None, rigidWater=False, removeCMMotion=False, **settings
-        )
-    # ParmEd has no one type for what a structure may lack.
-    except Exception as error:
-        raise MinimizationError(
-            f"no energy for this ParmEd structure ({_first_line(error)}): give one with all its parameters, "
-            "as an Amber prmtop has them"
-        ) from error
-
-
-def _system_from_forcefield(topology, forcefield):
-    try:
-        return forcefield.createSystem(
-            topology, nonbondedMethod=app.NoCutoff, constraints=None, rigidWater=False, removeCMMotion=False
-        )
-    except ValueError as error:
-        lacking = [f"{r.name}{r.index + 1}" for r in forcefield.getUnmatchedResidues(topology)]
-        if not lacking:
-            raise MinimizationError(f"the force field does not fit the molecule: {_first_line(error)}") from error
-        raise MinimizationError(
-            f"the force field has no parameters for {', '.join(lacking[:5])}"
-            f"{f' and {len(lacking) - 5} more' if len(lacking) > 5 else ''}: give a ForceField that has, or a prmtop"
-        ) from error
-
-
-def _as_structure(forcefield):
-    """Return a ``parmed.Structure``, read from a file if need be."""
-    try:
-        import parmed
-    except ImportError as error:
-        raise MissingDependencyError(
-            "a force field other than an openmm.app.ForceField needs ParmEd: pip install parmed"
-        ) from error
-    if isinstance(forcefield, parmed.Structure):
-        return forcefield
-    try:
-        structure = parmed.load_file(str(forcefield))
-    # ParmEd's readers fail with whatever the first wrong byte leads to.
-    except Exception as error:
-        raise MinimizationError(
-            f"force field {str(forcefield)!r} cannot be read ({_first_line(error)}): an openmm.app.ForceField, a "
-            "parmed.Structure or a file of parameters that ParmEd reads, such as a prmtop, is expected"
-        ) from error
-    if not isinstance(structure, parmed.Structure):
-        raise MinimizationError(
-            f"{forcefield} holds a {type(structure).__name__}: a molecule with its parameters, such as a prmtop, "
-            "is expected"
-        )
-    return structure
-
-
-def _check_same_molecule(structure, graph):
-    """Compare elements and bonds in order: atom names are no guide, for H1 in one file is HH31 in another."""
-    numbers = np.array([atom.atomic_number for atom in structure.atoms])
-    if len(numbers) != graph.n_atoms:
-        raise TopologyMismatchError(
-            f"a ParmEd structure of {len(numbers)} atoms given, the mapping is of a molecule of {graph.n_atoms} atoms: "
-            "give that of the same molecule, without solvent"
-        )
-    differing = np.flatnonzero(numbers != graph.atomic_numbers)
-    bonds = {tuple(sorted((bond.atom1.idx, bond.atom2.idx))) for bond in structure.bonds}
-    odd = bonds ^ {tuple(sorted(bond)) for bond in graph.bonds.tolist()}
-    if differing.size or odd:
-        i = int(differing[0]) if differing.size else min(odd)[0]
-        what = "of another element" if differing.size else "bonded to another atom"
-        raise TopologyMismatchError(
-            f"atom {i} ({graph.residues[i]} {graph.names[i]}) is {what} in the ParmEd structure: "
-            "it is of another molecule, or its atoms are in another order"
-        )
-
-
 def _create_context(system, platform):
     if platform is None:
         born = any(isinstance(f, openmm.CustomGBForce | openmm.GBSAOBCForce) for f in system.getForces())
         platform = "CPU" if born or system.getNumParticles() > MAX_REFERENCE_ATOMS else "Reference"
     if isinstance(platform, str):
         names = [openmm.Platform.getPlatform(i).getName() for i in range(openmm.Platform.getNumPlatforms())]
-        platform = openmm.Platform.getPlatformByName(_nearest_name("platform", platform, names))
+        platform = openmm.Platform.getPlatformByName(nearest_name("platform", platform, names))
     properties = {k: v for k, v in PLATFORM_PROPERTIES.items() if k in platform.getPropertyNames()}
     try:
         # The integrator is never stepped: a Context needs one.
         return openmm.Context(system, openmm.VerletIntegrator(0.001), platform, properties)
     except openmm.OpenMMException as error:
         raise MinimizationError(
-            f"no OpenMM Context on platform {platform.getName()} ({_first_line(error)}): try platform='CPU'"
+            f"no OpenMM Context on platform {platform.getName()} ({first_line(error)}): try platform='CPU'"
         ) from error
-
-
-def _solvent_name(given):
-    return None if given is None else _nearest_name("implicitSolvent", str(given), IMPLICIT_SOLVENTS)
-
-
-def _nearest_name(what, given, names):
-    """Return the one of `names` that `given` is but for its case, or refuse it with the nearest."""
-    by_lower = {name.lower(): name for name in names}
-    if given.lower() not in by_lower:
-        near = get_close_matches(given.lower(), by_lower, n=1)
-        hint = f", did you mean {by_lower[near[0]]!r}?" if near else ""
-        raise SettingsError(f"{what} {given!r} given: one of {', '.join(names)} is expected{hint}")
-    return by_lower[given.lower()]
 
 
 def _checked_number(what, given, allow_zero=False):
@@ -384,7 +274,3 @@ def _warn_of_failures(reasons):
         logger.warning(
             "%d of %d frames kept unminimised; frame %d: %s", len(failed), len(reasons), first, reasons[first]
         )
-
-
-def _first_line(error):
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".:")

@@ -5,8 +5,8 @@ import openmm
 import pytest
 from openmm import app, unit
 
+from openmm_cgvae.app.boltzmann import boltzmann_inversion
 from openmm_cgvae.app.cgsystem import create_cg_simulation, create_cg_system, run_steps
-from openmm_cgvae.app.potential import boltzmann_inversion
 from openmm_cgvae.errors import OutputError, SettingsError, SimulationError
 from openmm_cgvae.mapping import custom_mapping
 

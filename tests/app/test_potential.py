@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from openmm_cgvae.app.potential import CGPotential, boltzmann_inversion
+from openmm_cgvae.app.boltzmann import boltzmann_inversion
+from openmm_cgvae.app.potential import CGPotential
 from openmm_cgvae.errors import DataError, ModelFileError, SettingsError
 from openmm_cgvae.units import BOLTZMANN_KJ_PER_MOL_K
 
