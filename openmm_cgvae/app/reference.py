@@ -1,7 +1,9 @@
 """Reference MD to learn from: independent implicit-solvent runs from hot starts, resumable run by run."""
 
+import hashlib
+import json
 import logging
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -59,7 +61,7 @@ def sample_reference(pdb, folder, runs, protocol=None, seed=0, platform=None, pr
     """Make independent MD runs, one DCD file each.
 
     Runs that are complete are kept, so that an interrupted call goes on where it was when it is repeated. Run k
-    depends on `seed` and k alone.
+    depends on the protocol, `seed` and k alone; ``protocol.json`` beside the runs records both.
 
     Parameters
     ----------
@@ -82,6 +84,8 @@ def sample_reference(pdb, folder, runs, protocol=None, seed=0, platform=None, pr
     ------
     DataError
         If the PDB file cannot be read.
+    SettingsError
+        If the folder holds runs of another protocol, seed or starting structure.
     MinimizationError
         If the force field does not fit the molecule.
     """
@@ -97,15 +101,28 @@ def sample_reference(pdb, folder, runs, protocol=None, seed=0, platform=None, pr
         start = PDBFile(str(pdb))
     except Exception as error:
         raise DataError(f"starting structure {pdb} cannot be read: a PDB file is expected ({error})") from error
+    _record(folder / "protocol.json", pdb, protocol, seed)
     paths = [folder / f"run-{k:03d}.dcd" for k in range(runs)]
     missing = [k for k, path in enumerate(paths) if not path.exists()]
     if missing:
         simulation = _simulation(start.topology, protocol, platform)
-        for k in tqdm(missing, disable=not progress, unit="run"):
+        for k in tqdm(missing, total=runs, initial=runs - len(missing), disable=not progress, unit="run"):
             with complete_output(paths[k]) as temporary:
                 _sample_run(simulation, start.positions, protocol, [seed, k], temporary)
             logger.info("run %d of %d written to %s", k + 1, runs, paths[k])
     return paths
+
+
+def _record(path, pdb, protocol, seed):
+    """Write what the runs depend on, or check that it is what they were begun with."""
+    digest = hashlib.sha256(Path(pdb).read_bytes()).hexdigest()
+    record = json.loads(json.dumps({"protocol": asdict(protocol), "seed": seed, "pdb_sha256": digest}))
+    if path.exists():
+        if json.loads(path.read_text()) != record:
+            raise SettingsError(f"{path.parent} holds runs of other settings (see {path.name}): give another folder")
+        return
+    with complete_output(path) as temporary:
+        temporary.write_text(json.dumps(record, indent=1) + "\n")
 
 
 def _simulation(topology, protocol, platform):

@@ -5,7 +5,7 @@ import logging
 import sys
 
 from openmm_cgvae import __version__
-from openmm_cgvae.cli import backmap, demo, export, info, prepare, project, simulate, train
+from openmm_cgvae.cli import backmap, demo, export, info, prepare, project, sample_reference, simulate, train
 from openmm_cgvae.errors import CGVAEError
 
 __all__ = ["main"]
@@ -16,6 +16,7 @@ COMMANDS = {
     "backmap": backmap,
     "simulate": simulate,
     "info": info,
+    "sample-reference": sample_reference,
     "prepare": prepare,
     "train": train,
     "export": export,

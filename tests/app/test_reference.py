@@ -41,3 +41,11 @@ def test_bad_input_is_refused(tmp_path):
         replace(SHORT, frames=0)
     with pytest.raises(MinimizationError, match="does not fit"):
         sample_reference(PDB, tmp_path / "a", 1, replace(SHORT, forcefield=("tip3p.xml",)))
+
+
+def test_a_folder_holds_runs_of_one_protocol(tmp_path):
+    sample_reference(PDB, tmp_path / "a", 1, SHORT, seed=3, progress=False)
+    with pytest.raises(SettingsError, match="other settings"):
+        sample_reference(PDB, tmp_path / "a", 2, SHORT, seed=4, progress=False)
+    with pytest.raises(SettingsError, match="other settings"):
+        sample_reference(PDB, tmp_path / "a", 2, replace(SHORT, temperature=310.0), seed=3, progress=False)

@@ -112,6 +112,12 @@ def test_train_takes_trajectories_directly():
     assert main([*train, *sizes, "--set", "features=24"]) == 0
 
 
+def test_sample_reference_makes_runs_to_train_on(topology):
+    short = ["--burst", "0.1", "0.2", "--equilibration", "0.1", "--interval", "0.1", "--frames", "3"]
+    assert main(["sample-reference", TOP, "-o", "md", "--runs", "2", *short]) == 0
+    assert [len(frames(f"md/run-00{k}.dcd", topology)) for k in range(2)] == [3, 3]
+
+
 def mistakes(tmp_path, backmapper, five_beads, reference):
     """Name to (arguments, what the line must hold)."""
     beads = backmapper.mapping.project(reference[0][:10])

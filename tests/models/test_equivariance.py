@@ -102,6 +102,24 @@ def test_samples_project_back_to_their_beads(name, origin_nm, topology, referenc
     assert np.abs(mapping.matrix @ atoms.astype(float) - beads).max() <= 1e-5
 
 
+def test_displacements_leave_the_beads_where_they_are(data):
+    model = untrained_model(data, DEEP).double()
+    _, X = frames_of(data)
+    with torch.inference_mode():
+        dx = model.displace(X, noise_for(data, DEEP))
+    assert dx.abs().max() > 1e-2
+    assert model.project(dx).abs().max() < 1e-14
+
+
+def test_beads_in_double_are_met_in_double_by_weights_in_single(data):
+    module = script_model(untrained_model(data, DEEP), DEEP.latent)
+    beads = frames_of(data)[1] / 10 + 50
+    with torch.inference_mode():
+        atoms = module(beads, noise_for(data, DEEP))
+    assert atoms.dtype == torch.float64
+    assert (torch.as_tensor(data.spec.projection) @ atoms - beads).abs().max() < 1e-13
+
+
 def test_mirrored_beads_do_not_give_mirrored_atoms_when_handed(data):
     model = untrained_model(data, DEEP).double()
     _, X = frames_of(data)

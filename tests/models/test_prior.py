@@ -125,8 +125,10 @@ def test_moments_of_the_latents_stay_as_they_are_in_validation(flow):
     X, z = torch.randn(6, 3, 3, dtype=torch.float64), 3 + torch.randn(6, 3, 1, dtype=torch.float64)
     flow.eval().matching_loss(X, z, torch.Generator().manual_seed(0))
     assert (flow.latent_mean == 0).all()
+    assert (flow.latent_scale == 1).all()
     flow.train().matching_loss(X, z, torch.Generator().manual_seed(0))
     torch.testing.assert_close(flow.latent_mean, 0.01 * z.reshape(6, 3).mean(0))
+    torch.testing.assert_close(flow.latent_scale, 0.99 + 0.01 * z.reshape(6, 3).std(0))
 
 
 def test_flow_matching_learns_mean_and_spread_that_depend_on_the_beads(flow):

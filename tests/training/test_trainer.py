@@ -241,6 +241,47 @@ def test_loss_falls_on_real_data(model, dataset, tmp_path):
     assert all(value > 0 for value in flow) if model.prior == "flow" else not any(flow)
 
 
+def terms_of(dataset, folder, model=TINY, **settings):
+    """A trainer and the losses of its random weights on 20 frames."""
+    trainer = Trainer(dataset, folder, model, replace(CONFIG, **settings))
+    return trainer, trainer.losses(trainer.model, trainer.positions[:20], torch.Generator().manual_seed(0))
+
+
+def test_every_epoch_takes_its_frames_in_another_order(dataset, tmp_path, monkeypatch):
+    trainer = Trainer(dataset, tmp_path, TINY, replace(CONFIG, epochs=2))
+    taken, losses = [], trainer.losses
+    monkeypatch.setattr(trainer, "losses", lambda m, x, g: taken.append(x) or losses(m, x, g))
+    trainer.run(progress=False)
+    # Two updates and one validation an epoch.
+    first, second = torch.cat(taken[0:2]), torch.cat(taken[3:5])
+    assert len(first) == len(trainer.train_frames)
+    assert not torch.equal(first, second)
+    assert torch.equal(first.sum((1, 2)).sort().values, second.sum((1, 2)).sort().values)
+    assert torch.equal(taken[2], taken[5])
+
+
+def test_hydrogens_are_relabelled_in_the_loss_where_asked(dataset, tmp_path):
+    fixed, free = (
+        terms_of(dataset, tmp_path / str(permute), permute_hydrogens=permute)[1] for permute in (False, True)
+    )
+    assert free["msd"] < fixed["msd"]
+    assert free["kl"] == fixed["kl"]
+
+
+def test_gaussian_prior_learns_from_the_divergence(dataset, tmp_path):
+    trainer, terms = terms_of(dataset, tmp_path, GAUSSIAN)
+    terms["kl"].backward()
+    assert trainer.model.prior.mean[-1].bias.grad.abs().max() > 0
+    assert trainer.model.encoder.mean[-1].bias.grad.abs().max() > 0
+
+
+def test_flow_learns_from_the_latents_without_pulling_at_them(dataset, tmp_path):
+    trainer, terms = terms_of(dataset, tmp_path)
+    terms["flow"].backward()
+    assert trainer.model.prior.leave.bias.grad.abs().max() > 0
+    assert all(p.grad is None for p in trainer.model.encoder.parameters())
+
+
 def test_loaded_model_is_the_averaged_one(dataset, whole):
     trainer = Trainer(dataset, whole, TINY, CONFIG)
     model, spec, summary = load_trained(whole / "checkpoint.pt")
