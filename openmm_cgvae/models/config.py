@@ -15,6 +15,8 @@ __all__ = [
     "preset",
 ]
 
+ACTIVATIONS = ("swish", "relu", "tanh", "gelu", "elu")
+
 
 @dataclass(frozen=True)
 class ModelConfig:
@@ -39,6 +41,8 @@ class ModelConfig:
     handed : bool
         Break reflection symmetry (pseudoscalars start at 1), so that a mirrored CG frame still gives an L-amino
         acid. False gives the O(3)-equivariant decoder.
+    activation : {"swish", "relu", "tanh", "gelu", "elu"}
+        Of encoder, prior and decoder networks; the flow's is swish.
     """
 
     features: int = 64
@@ -54,6 +58,7 @@ class ModelConfig:
     flow_layers: int = 3
     flow_steps: int = 8
     handed: bool = True
+    activation: str = "swish"
 
     def __post_init__(self):
         for name in ("features", "radial", "encoder_layers", "prior_layers", "decoder_layers", "flow_width",
@@ -62,6 +67,8 @@ class ModelConfig:
                 raise SettingsError(f"{name}={getattr(self, name)} given: a positive number is expected")
         if self.prior not in ("gaussian", "flow"):
             raise SettingsError(f"prior={self.prior!r} given: 'gaussian' or 'flow' is expected")
+        if self.activation not in ACTIVATIONS:
+            raise SettingsError(f"activation={self.activation!r} given: one of {', '.join(ACTIVATIONS)} is expected")
         if self.latent is not None and self.latent < 1:
             raise SettingsError(f"latent={self.latent} given: a positive number, or None for the width, is expected")
 

@@ -25,7 +25,7 @@ class Message(nn.Module):
         super().__init__()
         F = config.features
         self.features = F
-        self.node = mlp(F, F, 9 * F)
+        self.node = mlp(F, F, 9 * F, config.activation)
         self.filter = nn.Parameter(torch.randn(config.radial + 1, 9, F) / math.sqrt(config.radial + 1))
 
     def forward(self, H, Hbar, V, Vbar, rbf, rbf_unit):
@@ -63,7 +63,7 @@ class Update(nn.Module):
         super().__init__()
         F = config.features
         self.mix = nn.Linear(F, 2 * F, bias=False)
-        self.node = mlp(2 * F, F, 3 * F)
+        self.node = mlp(2 * F, F, 3 * F, config.activation)
 
     def forward(self, H, V):
         # type: (Tensor, Tensor) -> tuple[Tensor, Tensor]

@@ -18,10 +18,10 @@ class EncoderLayer(nn.Module):
 
     def __init__(self, config: ModelConfig):
         super().__init__()
-        self.atoms = BeadConvolution(config.features, config.radial)
-        self.beads = BeadConvolution(config.features, config.radial)
+        self.atoms = BeadConvolution(config.features, config.radial, config.activation)
+        self.beads = BeadConvolution(config.features, config.radial, config.activation)
         self.pool_filter = nn.Linear(config.radial + 1 + N_VOLUMES, config.features)
-        self.pool_message = mlp(config.features, config.features, config.features)
+        self.pool_message = mlp(config.features, config.features, config.features, config.activation)
 
     def forward(self, h, H, atom_rbf, pool_features, bead_rbf, membership):
         # type: (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor) -> tuple[Tensor, Tensor]
@@ -44,8 +44,8 @@ class Encoder(nn.Module):
         self.bead_radial = RadialBasis(config.radial, config.bead_cutoff_angstrom)
         self.layers = nn.ModuleList([EncoderLayer(config) for _ in range(config.encoder_layers)])
         latent = config.latent or config.features
-        self.mean = mlp(config.features, config.features, latent)
-        self.log_variance = mlp(config.features, config.features, latent)
+        self.mean = mlp(config.features, config.features, latent, config.activation)
+        self.log_variance = mlp(config.features, config.features, latent, config.activation)
         membership = torch.zeros(spec.n_beads, spec.n_atoms)
         membership[torch.as_tensor(spec.assignment), torch.arange(spec.n_atoms)] = 1.0
         self.register_buffer("membership", membership)

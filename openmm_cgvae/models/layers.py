@@ -13,9 +13,12 @@ from torch import nn
 __all__ = ["BeadConvolution", "RadialBasis", "mlp", "neighbour_sum", "pair_vectors", "signed_volumes"]
 
 
-def mlp(n_in: int, n_hidden: int, n_out: int) -> nn.Sequential:
-    """Two linear layers with a swish between."""
-    return nn.Sequential(nn.Linear(n_in, n_hidden), nn.SiLU(), nn.Linear(n_hidden, n_out))
+ACTIVATION_LAYERS = {"swish": nn.SiLU, "relu": nn.ReLU, "tanh": nn.Tanh, "gelu": nn.GELU, "elu": nn.ELU}
+
+
+def mlp(n_in: int, n_hidden: int, n_out: int, activation: str = "swish") -> nn.Sequential:
+    """Two linear layers with an activation between."""
+    return nn.Sequential(nn.Linear(n_in, n_hidden), ACTIVATION_LAYERS[activation](), nn.Linear(n_hidden, n_out))
 
 
 def pair_vectors(points: torch.Tensor):
@@ -114,10 +117,10 @@ class BeadConvolution(nn.Module):
     linear L4 and costs n evaluations instead of n^2.
     """
 
-    def __init__(self, features: int, n_radial: int):
+    def __init__(self, features: int, n_radial: int, activation: str = "swish"):
         super().__init__()
         self.filter = nn.Parameter(torch.randn(n_radial + 1, features) / math.sqrt(n_radial + 1))
-        self.update = mlp(features, features, features)
+        self.update = mlp(features, features, features, activation)
 
     def forward(self, h: torch.Tensor, rbf: torch.Tensor) -> torch.Tensor:
         """Node features (B, n, F) and radial functions (B, n, n, K + 1) to (B, n, F)."""

@@ -44,11 +44,11 @@ class GaussianPrior(nn.Module):
         self.volumes = BeadVolumes(spec)
         self.radial = RadialBasis(config.radial, config.bead_cutoff_angstrom)
         self.layers = nn.ModuleList(
-            [BeadConvolution(config.features, config.radial) for _ in range(config.prior_layers)]
+            [BeadConvolution(config.features, config.radial, config.activation) for _ in range(config.prior_layers)]
         )
         latent = config.latent or config.features
-        self.mean = mlp(config.features, config.features, latent)
-        self.log_variance = mlp(config.features, config.features, latent)
+        self.mean = mlp(config.features, config.features, latent, config.activation)
+        self.log_variance = mlp(config.features, config.features, latent, config.activation)
 
     def parameters_of(self, X):
         # type: (Tensor) -> tuple[Tensor, Tensor]

@@ -105,3 +105,12 @@ def test_model_narrower_than_its_largest_bead_is_refused(dataset):
     with pytest.raises(SettingsError, match="features=9 given, but a bead has 10 atoms: at least 10"):
         CGVAE(dataset.spec, replace(TINY, features=9))
     CGVAE(dataset.spec, replace(TINY, features=10))
+
+
+def test_every_activation_named_is_there():
+    from openmm_cgvae.models.config import ACTIVATIONS
+    from openmm_cgvae.models.layers import ACTIVATION_LAYERS
+
+    assert tuple(ACTIVATION_LAYERS) == ACTIVATIONS
+    with pytest.raises(SettingsError, match="swish, relu"):
+        ModelConfig(activation="softplus")
