@@ -1,5 +1,6 @@
 """From bead positions to all-atom samples."""
 
+import copy
 import logging
 import secrets
 
@@ -63,7 +64,10 @@ class Backmapper:
         self.precision = precision
         self.chunk_size = chunk_size
         self._device = torch.device(device)
-        self._module = model.module.to(self._device, getattr(torch, np.dtype(PRECISIONS[precision]).name))
+        with torch.no_grad():
+            # A copy, since changing its precision would round the caller's.
+            module = copy.deepcopy(model.module)
+        self._module = module.to(self._device, getattr(torch, np.dtype(PRECISIONS[precision]).name))
         self._warned = False
 
     @classmethod
@@ -161,7 +165,8 @@ class Backmapper:
         latent = self._module.latent
         noise = gaussian_noise(seed, frames, np.arange(n_samples), self.n_beads * latent)
         noise = noise.reshape(-1, self.n_beads, latent).astype(PRECISIONS[self.precision])
-        # In their own precision: the module subtracts their centre before it rounds them to its own.
+        # In double, if given so: the module subtracts their centre before it rounds them to its own precision.
+        beads = beads.astype(np.float64) if self.precision == "double" else beads
         repeated = np.repeat(beads, n_samples, axis=0)
         with torch.inference_mode():
             given = (torch.from_numpy(array).to(self._device) for array in (repeated, noise))

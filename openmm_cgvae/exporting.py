@@ -40,12 +40,14 @@ def export_model(checkpoint, dataset, path, name=None, overwrite=False, measure=
     Raises
     ------
     TrainingError
-        If the checkpoint is of another dataset.
+        If the checkpoint is of another dataset or mapping.
     """
     path = check_output(path, overwrite)
-    model, _, summary = load_trained(checkpoint)
-    if summary["data_sha256"] != dataset.sha256:
-        raise TrainingError(f"{checkpoint} was trained on other data than the dataset given: give its own dataset")
+    model, spec, summary = load_trained(checkpoint)
+    own = dataset.spec.to_arrays()
+    same_mapping = all(np.array_equal(array, own[name]) for name, array in spec.to_arrays().items())
+    if summary["data_sha256"] != dataset.sha256 or not same_mapping:
+        raise TrainingError(f"{checkpoint} was trained on other data or another mapping: give its own dataset")
     training = summary["training"]
     parts = split_runs(dataset.runs, training["validation_fraction"], training["test_fraction"], training["seed"])
     projection = dataset.spec.projection.astype(np.float32)

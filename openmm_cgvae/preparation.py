@@ -43,7 +43,9 @@ def prepare_dataset(positions, runs, mapping, temperature=300.0, hops=2, atom_ty
     DataError
         If the reference is no valid MD of this molecule: broken molecules, or mixed handedness.
     """
-    positions = np.ascontiguousarray(positions, dtype=np.float32)
+    positions = np.ascontiguousarray(as_positions_nm(positions, mapping.n_atoms, "atoms"), dtype=np.float32)
+    if len(runs) != len(positions):
+        raise DataError(f"{len(runs)} run numbers given for {len(positions)} frames: one each is expected")
     graph = MolecularGraph.from_topology(as_mdtraj_topology(mapping.topology))
     spec = molecule_spec(graph, mapping, positions, hops, atom_types)
     potential = None

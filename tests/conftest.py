@@ -17,7 +17,7 @@ from openmm_cgvae.trajectory_files import load_topology
 
 DATA = Path(__file__).parent / "data"
 FIVE_BEADS = [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11, 12, 13], [14, 15, 16, 17], [18, 19, 20, 21]]
-TINY = ModelConfig(features=16, radial=4, encoder_layers=1, prior_layers=1, decoder_layers=2, flow_width=16,
+TINY = ModelConfig(features=16, radial=4, encoder_layers=1, prior_layers=1, decoder_layers=3, flow_width=16,
                    flow_layers=1, flow_steps=2)  # fmt: skip
 
 

@@ -58,9 +58,13 @@ def add_reference(parser):
     parser.add_argument("--run-frames", type=int, metavar="n", help="frames a run, where a file holds several runs")
     parser.add_argument("--stride", type=int, default=1, metavar="n", help="use every n-th frame (1)")
     parser.add_argument("--temperature", type=float, default=300.0, metavar="K", help="of the reference MD (300)")
+    parser.add_argument("--hops", type=int, default=2, help="bonds between the pairs of the graph loss, at most (2)")
+    parser.add_argument(
+        "--atom-types", choices=["atom", "element"], default="atom", help="an embedding an atom, or an element (paper)"
+    )
 
 
-def load_dataset(options, hops=2, atom_types="atom"):
+def load_dataset(options):
     """The dataset of `add_reference`'s arguments."""
     from openmm_cgvae.training.dataset import Dataset
 
@@ -74,7 +78,7 @@ def load_dataset(options, hops=2, atom_types="atom"):
     topology = load_topology(options.top)
     mapping = make_mapping(options, topology)
     positions, runs = read_reference(options.trajectories, topology, options.stride, options.run_frames)
-    return prepare_dataset(positions, runs, mapping, options.temperature, hops, atom_types)
+    return prepare_dataset(positions, runs, mapping, options.temperature, options.hops, options.atom_types)
 
 
 def make_mapping(options, topology):

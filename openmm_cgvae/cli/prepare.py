@@ -8,10 +8,6 @@ __all__ = ["add_arguments", "run"]
 
 def add_arguments(parser):
     add_reference(parser)
-    parser.add_argument("--hops", type=int, default=2, help="bonds between the pairs of the graph loss, at most (2)")
-    parser.add_argument(
-        "--atom-types", choices=["atom", "element"], default="atom", help="what an atom's embedding stands for (atom)"
-    )
     parser.add_argument("-o", "--output", required=True, metavar="data.npz", help="dataset file")
     add_overwrite(parser)
 
@@ -22,7 +18,7 @@ def run(options):
     if not options.output.endswith(".npz"):
         raise OutputError(f"output {options.output} given: a name ending in .npz is expected")
     check_output(options.output, options.overwrite)
-    dataset = load_dataset(options, options.hops, options.atom_types)
+    dataset = load_dataset(options)
     dataset.save(options.output)
     print(
         f"{len(dataset.positions)} frames, {dataset.spec.n_atoms} atoms on {dataset.spec.n_beads} beads, "

@@ -26,10 +26,15 @@ def add_arguments(parser):
 def run(options):
     from openmm_cgvae.training import Trainer
 
-    model_config, training_config = settings(options)
+    configs = settings(options)
     folder = Path(options.output)
-    dataset = _dataset(options, folder, model_config, training_config)
-    trainer = Trainer(dataset, folder, model_config, training_config, options.device)
+    kept = folder / "data.npz"
+    given = options.trajectories[0].endswith(".npz")
+    dataset = _dataset(options, kept)
+    trainer = Trainer(dataset, folder, *configs, options.device)
+    if not given and not kept.exists():
+        # So that the command, repeated, need not read the trajectories again, and can export.
+        dataset.save(kept)
     trainer.run(options.minutes)
     _plot(folder)
     _export(folder, dataset, options.name or folder.name)
@@ -63,22 +68,12 @@ def _change(text):
     return name, value
 
 
-def _dataset(options, folder, model_config, training_config):
-    """The prepared dataset; a trajectory is prepared once and kept in the folder."""
+def _dataset(options, kept):
     from openmm_cgvae.training.dataset import Dataset
 
-    kept = folder / "data.npz"
     if kept.exists() and not options.trajectories[0].endswith(".npz"):
         return Dataset.load(kept)
-    atom_types = "element" if options.preset.startswith("paper") else "atom"
-    dataset = load_dataset(options, training_config.hops, atom_types)
-    if not options.trajectories[0].endswith(".npz"):
-        from openmm_cgvae.output import check_output
-
-        check_output(folder)
-        folder.mkdir(exist_ok=True)
-        dataset.save(kept)
-    return dataset
+    return load_dataset(options)
 
 
 def _plot(folder):

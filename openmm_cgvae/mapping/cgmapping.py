@@ -1,5 +1,6 @@
 """The coarse-grained mapping: which atom belongs to which bead, and with which weight."""
 
+import itertools
 import json
 from pathlib import Path
 
@@ -154,12 +155,13 @@ class CGMapping:
         -------
         openmm.app.Topology
         """
-        residues = [self._description["atoms"][bead[0]][2] for bead in self.beads]
-        described = [self._description["residues"][r] for r in residues]
+        described = [self._description["residues"][self._description["atoms"][bead[0]][2]] for bead in self.beads]
+        # A topology lists particles chain by chain: beads that leave a chain and come back open a new one.
+        chains = np.cumsum([0] + [a[2] != b[2] for a, b in itertools.pairwise(described)])
         return topology_from_dict(
             {
                 "atoms": [[name, "", k] for k, name in enumerate(self.names)],
-                "residues": [[name, number, chain] for name, number, chain in described],
+                "residues": [[name, number, int(c)] for (name, number, _), c in zip(described, chains, strict=True)],
                 "bonds": self.bead_bonds.tolist(),
             }
         )

@@ -25,11 +25,16 @@ class CGVAE(nn.Module):
     Raises
     ------
     SettingsError
-        If the model is narrower than the largest bead, so that channel selection cannot serve all its atoms.
+        If the model is narrower than the largest bead, so that channel selection cannot serve all its atoms, or
+        there are fewer than 3 beads, which span no plane: no equivariant decoder can place atoms off their line.
     """
 
     def __init__(self, spec: MoleculeSpec, config: ModelConfig):
         super().__init__()
+        if spec.n_beads < 3:
+            raise SettingsError(
+                f"a mapping of {spec.n_beads} beads given: at least 3 are needed, since one or two have no orientation"
+            )
         largest = int(spec.channels.max()) + 1
         if config.features < largest:
             raise SettingsError(

@@ -65,6 +65,9 @@ class ModelConfig:
                      "flow_layers", "flow_steps", "atom_cutoff_angstrom", "bead_cutoff_angstrom"):  # fmt: skip
             if not getattr(self, name) > 0:
                 raise SettingsError(f"{name}={getattr(self, name)} given: a positive number is expected")
+        if self.handed and self.decoder_layers < 3:
+            # Edges give vectors, these give pseudovectors, and only these give vectors that break the symmetry.
+            raise SettingsError(f"decoder_layers={self.decoder_layers} given: handedness takes at least 3")
         if self.prior not in ("gaussian", "flow"):
             raise SettingsError(f"prior={self.prior!r} given: 'gaussian' or 'flow' is expected")
         if self.activation not in ACTIVATIONS:
@@ -84,8 +87,6 @@ class TrainingConfig:
         Of Adam.
     gamma, beta : float
         Weights of the graph loss and of the KL divergence.
-    hops : int
-        Largest number of bonds between the pairs of the graph loss.
     patience, factor, min_learning_rate : int, float, float
         Of the plateau schedule, on the validation loss.
     gradient_clip : float
@@ -104,7 +105,6 @@ class TrainingConfig:
     learning_rate: float = 1e-3
     gamma: float = 20.0
     beta: float = 0.003
-    hops: int = 2
     patience: int = 10
     factor: float = 0.5
     min_learning_rate: float = 2e-5
@@ -116,7 +116,7 @@ class TrainingConfig:
     seed: int = 0
 
     def __post_init__(self):
-        for name in ("epochs", "batch_size", "learning_rate", "hops", "factor", "gradient_clip"):
+        for name in ("epochs", "batch_size", "learning_rate", "factor", "gradient_clip"):
             if not getattr(self, name) > 0:
                 raise SettingsError(f"{name}={getattr(self, name)} given: a positive number is expected")
         for name in ("gamma", "beta", "patience", "min_learning_rate"):

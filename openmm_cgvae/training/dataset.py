@@ -15,7 +15,8 @@ from openmm_cgvae.models.spec import MoleculeSpec
 __all__ = ["Dataset", "split_runs"]
 
 FORMAT = "openmm_cgvae dataset 1"
-# A single run is cut into this many contiguous blocks, which stand in for runs.
+# Fewer runs are cut into this many contiguous blocks in all, which stand in for runs.
+MIN_RUNS = 5
 N_BLOCKS = 20
 
 
@@ -96,7 +97,7 @@ class Dataset:
 def split_runs(runs, validation_fraction, test_fraction, seed):
     """Split frames into training, validation and test by whole runs, never by shuffled frames.
 
-    A single run is cut into 20 contiguous blocks, which are then split instead.
+    Fewer than 5 runs are cut into some 20 contiguous blocks, which are then split instead.
 
     Parameters
     ----------
@@ -115,8 +116,8 @@ def split_runs(runs, validation_fraction, test_fraction, seed):
     DataError
         If nothing is left to train on.
     """
-    if len(np.unique(runs)) == 1:
-        runs = np.arange(len(runs)) * N_BLOCKS // len(runs)
+    if len(np.unique(runs)) < MIN_RUNS:
+        runs = _blocks(np.unique(runs, return_inverse=True)[1])
     names = np.unique(runs)
     order = np.random.Generator(np.random.Philox(seed)).permutation(names)
     n_test = max(1, round(test_fraction * len(names))) if test_fraction > 0 else 0
@@ -125,3 +126,13 @@ def split_runs(runs, validation_fraction, test_fraction, seed):
         raise DataError(f"{len(names)} runs given, {n_test + n_validation} to be held out: give more runs or frames")
     parts = order[n_test + n_validation :], order[n_test : n_test + n_validation], order[:n_test]
     return tuple(np.flatnonzero(np.isin(runs, part)) for part in parts)
+
+
+def _blocks(runs):
+    """Number the contiguous blocks that runs numbered from 0 are cut into, shape (frames,)."""
+    sizes = np.bincount(runs)
+    each = -(-N_BLOCKS // len(sizes))
+    place = np.zeros(len(runs), dtype=np.int64)
+    for run, size in enumerate(sizes):
+        place[runs == run] = np.arange(size)
+    return runs * each + place * each // sizes[runs]

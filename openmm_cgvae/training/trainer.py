@@ -57,14 +57,15 @@ class Trainer:
         self.device = torch.device(device)
         self.spec = dataset.spec
         self.data_sha256 = dataset.sha256
-        self.folder = _existing_folder(folder)
         parts = split_runs(dataset.runs, self.config.validation_fraction, self.config.test_fraction, self.config.seed)
         self.train_frames, self.validation_frames, self.test_frames = parts
         positions = torch.as_tensor(dataset.positions, device=self.device)
         # About each frame's first atom, in Angstrom, so that float32 keeps its digits.
         self.positions = (positions - positions[:, :1]) * 10.0
         torch.manual_seed(self.config.seed)
+        # Before the folder is made: settings that do not fit leave nothing behind.
         self.model = CGVAE(self.spec, self.model_config).float().to(self.device)
+        self.folder = _existing_folder(folder)
         self.projection = torch.as_tensor(self.spec.projection, dtype=torch.float32, device=self.device)
         self.pairs = torch.as_tensor(self.spec.graph_pairs, device=self.device)
         self.hydrogens = torch.as_tensor(self.spec.equivalent_hydrogens, device=self.device)

@@ -93,7 +93,7 @@ def test_info_tells_beads_and_json(model, capsys):
 
 def test_prepare_train_and_export_make_a_model(capsys):
     assert main(["prepare", AA, "--top", TOP, "--run-frames", "25", "-o", "data.npz"]) == 0
-    sizes = ["--set", "features=16", "--set", "decoder_layers=2", "--set", "flow_width=16", "--set", "ema_decay=0"]
+    sizes = ["--set", "features=16", "--set", "decoder_layers=3", "--set", "flow_width=16", "--set", "ema_decay=0"]
     train = ["train", "data.npz", "-o", "run", "--epochs", "2", *sizes]
     assert main(train) == 0
     rows = (np.genfromtxt("run/training.csv", delimiter=",", names=True))["epoch"]
@@ -105,11 +105,11 @@ def test_prepare_train_and_export_make_a_model(capsys):
 
 
 def test_train_takes_trajectories_directly():
-    sizes = ["--set", "features=16", "--set", "decoder_layers=1", "--set", "encoder_layers=1", "--epochs", "1"]
-    train = ["train", AA, "--top", TOP, "--run-frames", "25", "--mapping", "alpha-carbon", "-o", "run"]
-    # 22 atoms on one bead need as many channels.
-    assert main([*train, *sizes]) == 2
-    assert main([*train, *sizes, "--set", "features=24"]) == 0
+    sizes = ["--set", "decoder_layers=3", "--set", "encoder_layers=1", "--epochs", "1"]
+    train = ["train", AA, "--top", TOP, "--run-frames", "25", "--weights", "mass", "-o", "run"]
+    # 10 atoms on a bead need as many channels.
+    assert main([*train, *sizes, "--set", "features=9"]) == 2
+    assert main([*train, *sizes, "--set", "features=12"]) == 0
 
 
 def test_sample_reference_makes_runs_to_train_on(topology):
@@ -164,6 +164,7 @@ def mistakes(tmp_path, backmapper, five_beads, reference):
         "temperature": (["simulate", *model, "--steps", "5", "--report-interval", "5", "-o", "aa.dcd",
                          "--temperature", "-3"], "temperature"),
         "preset": (["train", AA, "--top", TOP, "-o", "run", "--preset", "smal"], "did you mean 'small'"),
+        "one bead": (["train", AA, "--top", TOP, "-o", "run", "--mapping", "alpha-carbon"], "at least 3 are needed"),
         "setting": (["train", AA, "--top", TOP, "-o", "run", "--set", "feature=3"], "did you mean 'features'"),
         "no topology": (["train", AA, "-o", "run"], "--top is missing"),
         "dataset": (["train", "text.npz", "-o", "run"], "does not exist"),

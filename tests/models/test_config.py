@@ -20,7 +20,6 @@ TABLE_4 = {
     "batch_size": (32, 2),
     "learning_rate": (8e-5, 1e-4),
     "epochs": (500, 100),
-    "hops": (2, 2),
     "beta": (0.05, 0.05),
     # Appendix F.2.
     "patience": (15, 15),

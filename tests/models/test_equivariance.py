@@ -7,7 +7,7 @@ import pytest
 import torch
 from conftest import TINY, rotation, untrained_model
 
-from openmm_cgvae.mapping import alpha_carbon_mapping, custom_mapping, residue_mapping
+from openmm_cgvae.mapping import custom_mapping, residue_mapping
 from openmm_cgvae.models.export import script_model
 from openmm_cgvae.preparation import prepare_dataset
 
@@ -74,7 +74,7 @@ def test_reconstructions_turn_and_move_with_their_atoms(data, precision):
 
 
 def residue_alpha_like(topology):
-    """Residue beads that sit on one atom each; all others have weight 0."""
+    """Beads that sit on one carbon each, as alpha carbons do; all other atoms have weight 0."""
     beads = [[atom.index for atom in residue.atoms] for residue in topology.residues]
     weights = np.zeros(topology.n_atoms)
     weights[[1, 8, 18]] = 1
@@ -84,8 +84,7 @@ def residue_alpha_like(topology):
 MAPPINGS = {
     "geometric": residue_mapping,
     "mass": lambda topology: residue_mapping(topology, "mass"),
-    "one-atom-a-bead": residue_alpha_like,
-    "alpha-carbon": alpha_carbon_mapping,
+    "alpha-carbon": residue_alpha_like,
 }
 
 
@@ -94,8 +93,7 @@ MAPPINGS = {
 def test_samples_project_back_to_their_beads(name, origin_nm, topology, reference):
     mapping = MAPPINGS[name](topology)
     data = prepare_dataset(*reference, mapping, temperature=None)
-    # As wide as the molecule, which is a single bead with an alpha carbon.
-    module = exported(data, replace(DEEP, features=22), torch.float32)
+    module = exported(data, DEEP, torch.float32)
     beads = (mapping.project(data.positions[:8]) + origin_nm).astype(np.float32)
     with torch.inference_mode():
         atoms = module(torch.as_tensor(beads), noise_for(data, DEEP).float()).numpy()

@@ -117,8 +117,8 @@ def test_same_seed_gives_the_same_split_and_another_seed_another():
 
 
 def test_no_test_fraction_holds_no_test_runs_out():
-    train, validation, test = split_runs(np.repeat(np.arange(4), 3), 0.1, 0.0, seed=0)
-    assert (len(train), len(validation), len(test)) == (9, 3, 0)
+    train, validation, test = split_runs(np.repeat(np.arange(5), 3), 0.1, 0.0, seed=0)
+    assert (len(train), len(validation), len(test)) == (12, 3, 0)
 
 
 def test_single_run_is_cut_into_twenty_contiguous_blocks():
@@ -187,3 +187,12 @@ def test_elements_may_be_the_atom_types_as_in_the_paper(reference, mapping, grap
 def test_hops_choose_the_pairs_of_the_graph_loss(reference, mapping, graph):
     data = prepare_dataset(*reference, mapping, temperature=None, hops=1)
     np.testing.assert_array_equal(data.spec.graph_pairs, np.unique(np.sort(graph.bonds, axis=1), axis=0))
+
+
+def test_few_runs_are_cut_into_blocks_of_their_own():
+    runs = np.repeat([3, 8], [100, 60])
+    parts = split_runs(runs, 0.1, 0.2, seed=0)
+    assert sorted(np.concatenate(parts)) == list(range(160))
+    assert [len(np.unique(runs[part])) for part in parts[:1]] == [2]
+    # Contiguous blocks: far fewer jumps than frames.
+    assert all((np.diff(part) > 1).sum() < len(part) / 4 for part in parts)
