@@ -3,6 +3,7 @@ import logging
 import numpy as np
 import openmm
 import pytest
+import torch
 from openmm import unit
 
 from openmm_cgvae.backmapper import Backmapper, bead_spread
@@ -227,3 +228,11 @@ def test_model_without_potential_says_so(model_path):
     file.potential = None
     with pytest.raises(ModelFileError, match="holds no CG potential"):
         Backmapper(file).cg_potential()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_cuda_gives_the_structures_of_the_cpu(model_path, reference, mapping):
+    beads = mapping.project(reference[0][:20])
+    on_cpu = Backmapper.load(model_path, precision="double").sample(beads, n_samples=2, seed=4)
+    on_gpu = Backmapper.load(model_path, device="cuda", precision="double").sample(beads, n_samples=2, seed=4)
+    np.testing.assert_allclose(on_gpu, on_cpu, atol=1e-8)
