@@ -73,6 +73,8 @@ def write_topology_beside(trajectory, topology):
 class TrajectoryReader:
     """Chunks of a trajectory file that mdtraj reads: ``for chunk in TrajectoryReader(path, topology): ...``.
 
+    In a periodic box, molecules that were split over its sides are made whole along their bonds.
+
     Parameters
     ----------
     path : path
@@ -151,6 +153,10 @@ class TrajectoryReader:
         raise DataError(f"trajectory {self.path} cannot be read: {one_line(error)}") from error
 
     def _chunk(self, part, first):
+        periodic = part.unitcell_lengths is not None and (part.unitcell_lengths > 0).all()
+        if periodic and self._topology.n_bonds:
+            # Programs wrap particles into the box one by one; bonds then show what belongs together.
+            part.make_molecules_whole(inplace=True)
         frames = (first + np.arange(len(part))) * self.stride
         times = part.time if self._dcd is None else self._dcd.times(frames)
         return Chunk(frames, part.xyz, np.asarray(times, dtype=float), part.unitcell_lengths, part.unitcell_angles)

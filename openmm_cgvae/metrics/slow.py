@@ -83,7 +83,7 @@ def slow_pairs(graph):
     rows = np.concatenate([graph.torsions[name] for name in ("phi", "psi", "omega")])
     atoms = alpha = graph.heavy
     if len(rows):
-        atoms = np.unique([[i, *graph.neighbours[i]] for i in rows.ravel()][0:0] or _with_neighbours(graph, rows))
+        atoms = _with_neighbours(graph, rows)
         alpha = np.unique(graph.torsions["omega"][:, [0, 3]])
     pairs = _pairs_apart(graph, atoms)
     if len(pairs) > MAX_PAIRS:

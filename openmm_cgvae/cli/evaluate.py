@@ -1,0 +1,65 @@
+"""Compare samples of a model with reference MD in every respect."""
+
+import json
+
+from openmm_cgvae.cli.common import add_model, add_overwrite, print_table
+from openmm_cgvae.output import check_output, complete_output
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser):
+    parser.add_argument("trajectories", nargs="+", metavar="AA.dcd", help="MD the model has not seen, a run each")
+    parser.add_argument("--top", required=True, metavar="AA.pdb", help="all-atom topology of the trajectories")
+    add_model(parser)
+    parser.add_argument("--json", required=True, metavar="out.json", help="gets all figures")
+    parser.add_argument("--samples", type=int, default=8, metavar="K", help="all-atom structures a frame (8)")
+    parser.add_argument("--stride", type=int, default=1, metavar="n", help="use every n-th frame (1)")
+    parser.add_argument("--run-frames", type=int, metavar="n", help="frames a run, where a file holds several runs")
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="same seed, same figures (0)")
+    parser.add_argument("--no-minimize", action="store_true", help="leave out the energies")
+    add_overwrite(parser)
+
+
+def run(options):
+    output = check_output(options.json, options.overwrite)
+    import numpy as np
+
+    from openmm_cgvae.backmapper import Backmapper
+    from openmm_cgvae.evaluation import evaluate
+    from openmm_cgvae.preparation import read_reference
+    from openmm_cgvae.trajectory_files import load_topology
+
+    topology = load_topology(options.top)
+    backmapper = Backmapper.load(options.model)
+    backmapper.mapping.check_topology(topology)
+    reference, runs = read_reference(options.trajectories, topology, options.stride, options.run_frames)
+    figures = evaluate(
+        backmapper,
+        reference,
+        runs if len(np.unique(runs)) > 1 else None,
+        options.samples,
+        options.seed,
+        not options.no_minimize,
+    )
+    figures = {"model": options.model, "reference": options.trajectories, **figures}
+    with complete_output(output) as temporary:
+        temporary.write_text(json.dumps(figures, indent=1) + "\n")
+    print_table(list(_rows(figures)))
+
+
+def _rows(figures):
+    """All but the single torsions, each with its floor or with what the MD scores in brackets."""
+    for name, value in figures.items():
+        if isinstance(value, dict | list) or name.startswith("md_") or "_floor" in name:
+            continue
+        floor = figures.get(
+            f"{name}_floor", figures.get(name.replace("_w1_", "_w1_floor_")) if "_w1_" in name else None
+        )
+        md = figures.get(f"md_{name}")
+        compared = f" (floor {_shown(floor)})" if floor is not None else f" (MD {_shown(md)})" if md is not None else ""
+        yield name, _shown(value) + compared
+
+
+def _shown(value):
+    return f"{value:.4g}" if isinstance(value, float) else "-" if value is None else str(value)
