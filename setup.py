@@ -31,10 +31,12 @@ setup(
         "rdkit>=2023.9",
         "matplotlib>=3.8",
         "tqdm>=4.65",
+        "networkx>=3.0",
     ],
     extras_require={
         "torchforce": ["openmmtorch>=1.5"],
-        "test": ["pytest>=8", "ruff>=0.6"],
+        "tica": ["deeptime>=0.4.4"],
+        "test": ["pytest>=9", "ruff>=0.6", "deeptime>=0.4.4"],
     },
     entry_points={"console_scripts": ["openmm-cgvae = openmm_cgvae.cli.main:main"]},
 )

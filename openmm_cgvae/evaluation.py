@@ -71,20 +71,20 @@ def evaluate(backmapper, reference, runs=None, n_samples=8, seed=0, minimize=Tru
             As in `structure_summary`; handedness and cis/trans are compared with the frame that the beads are of.
             ``md_valid_ratio_all`` and so on are what the reference itself scores.
         ``bond_w1_nm``, ``angle_w1_rad``
-            `geometry_distance`, with ``bond_w1_floor_nm`` and ``angle_w1_floor_rad`` between halves of the reference.
+            `geometry_distance`, with ``bond_w1_nm_floor`` and ``angle_w1_rad_floor`` between halves of the reference.
         ``torsion_js_backbone``, ``torsion_js_side_chain``, ``torsion_js_rotatable_hydrogen``
             Means over `each_torsion_divergence`, whose values are under ``torsions``; nats. ``..._floor`` of each.
         ``ramachandran_js``, ``ramachandran_js_floor``
             Of the (phi, psi) histograms, mean over residues (`torsion_divergence`); nats.
         ``tica_js``, ``tica_js_floor``
             `tica_divergence`; nats.
-        ``diversity_ratio``, ``diversity_ratio_heavy``, ``diversity_spread_angstrom``,
+        ``diversity_ratio``, ``diversity_ratio_heavy``, ``diversity_ratio_uncorrected``, ``diversity_spread_angstrom``,
         ``diversity_reference_spread_angstrom``, ``diversity_neighbour_rmsd_angstrom``
-            `metrics.diversity.diversity_ratio`.
+            `metrics.diversity.diversity_ratio`; a warning says why where there is none.
         ``energy_per_atom_before_kj_mol``, ``energy_per_atom_after_kj_mol``
             Median before and after 50 iterations with the beads held, of one sample a frame;
             ``md_energy_per_atom_...`` of the same reference frames, treated alike. ``minimize_failed_ratio``: samples
-            that could not be minimised, and count as they are.
+            that could not be minimised, and count as they are. All are left out without `minimize`.
         ``frames_per_second``
             All-atom structures a second, sampling alone, after warming up.
 
@@ -220,9 +220,9 @@ def _geometry(case):
     first = np.isin(case.runs, np.unique(case.runs)[::2])
     found = geometry_distance(case.flat, case.reference, case.graph)
     floor = geometry_distance(case.reference[first], case.reference[~first], case.graph)
-    names = {"bond_w1{}_nm": "bond_wasserstein_nm", "angle_w1{}_rad": "angle_wasserstein_rad"}
+    names = {"bond_w1_nm": "bond_wasserstein_nm", "angle_w1_rad": "angle_wasserstein_rad"}
     return {
-        name.format(suffix): values.get(source)
+        name + suffix: values.get(source)
         for name, source in names.items()
         for suffix, values in (("", found), ("_floor", floor))
     }
@@ -253,16 +253,18 @@ def _slow_motions(case):
 
 
 def _diversity(case):
-    names = ("diversity_ratio", "diversity_ratio_heavy", "diversity_spread_angstrom",
-             "diversity_reference_spread_angstrom", "diversity_neighbour_rmsd_angstrom")  # fmt: skip
     try:
         found = diversity_ratio(case.samples, case.reference, case.mapping, case.graph, case.runs)
     except DataError as error:
-        # One sample a frame, or too few beads to superpose.
+        # One sample a frame, too few beads to superpose, too few frames to have neighbours.
         logger.warning("no diversity ratio: %s", error)
-        return dict.fromkeys(names)
-    scales = (1, 1, ANGSTROM_PER_NM, ANGSTROM_PER_NM, ANGSTROM_PER_NM)
-    return {name: scale * value for name, scale, value in zip(names, scales, found.values(), strict=True)}
+        found = {}
+    ratios = ("ratio", "ratio_heavy", "ratio_uncorrected")
+    lengths = ("spread", "reference_spread", "neighbour_rmsd")
+    in_angstrom = {name: ANGSTROM_PER_NM * found[f"{name}_nm"] if found else None for name in lengths}
+    return {f"diversity_{name}": found.get(name) for name in ratios} | {
+        f"diversity_{name}_angstrom": value for name, value in in_angstrom.items()
+    }
 
 
 def _energies(case, minimizer, n_minimized, progress):

@@ -49,16 +49,15 @@ def run(options):
 
 
 def _rows(figures):
-    """All but the single torsions, each with its floor or with what the MD scores in brackets."""
+    """All but the single torsions, each with its floor or with what MD itself scores in brackets."""
     for name, value in figures.items():
-        if isinstance(value, dict | list) or name.startswith("md_") or "_floor" in name:
+        if isinstance(value, dict) or name.startswith("md_") or name.endswith("_floor"):
             continue
-        floor = figures.get(
-            f"{name}_floor", figures.get(name.replace("_w1_", "_w1_floor_")) if "_w1_" in name else None
-        )
-        md = figures.get(f"md_{name}")
-        compared = f" (floor {_shown(floor)})" if floor is not None else f" (MD {_shown(md)})" if md is not None else ""
-        yield name, _shown(value) + compared
+        text = ", ".join(value) if isinstance(value, list) else _shown(value)
+        for other, label in ((f"{name}_floor", "floor"), (f"md_{name}", "MD")):
+            if figures.get(other) is not None:
+                text += f" ({label} {_shown(figures[other])})"
+        yield name, text
 
 
 def _shown(value):

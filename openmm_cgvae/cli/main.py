@@ -5,7 +5,19 @@ import logging
 import sys
 
 from openmm_cgvae import __version__
-from openmm_cgvae.cli import backmap, demo, export, info, prepare, project, sample_reference, simulate, train
+from openmm_cgvae.cli import (
+    backmap,
+    demo,
+    evaluate,
+    export,
+    info,
+    map,
+    prepare,
+    project,
+    sample_reference,
+    simulate,
+    train,
+)
 from openmm_cgvae.errors import CGVAEError
 
 __all__ = ["main"]
@@ -16,7 +28,9 @@ COMMANDS = {
     "backmap": backmap,
     "simulate": simulate,
     "info": info,
+    "evaluate": evaluate,
     "sample-reference": sample_reference,
+    "map": map,
     "prepare": prepare,
     "train": train,
     "export": export,

@@ -4,12 +4,12 @@ import logging
 
 import numpy as np
 
-from openmm_cgvae.errors import DataError, MappingError, SettingsError
-from openmm_cgvae.mapping.builders import custom_mapping
+from openmm_cgvae.errors import DataError, SettingsError
+from openmm_cgvae.mapping.builders import check_request, custom_mapping
 from openmm_cgvae.mapping.topology import as_mdtraj_topology
 from openmm_cgvae.units import as_positions_nm
 
-__all__ = ["autograin_loss", "autograin_mapping", "check_request"]
+__all__ = ["autograin_loss", "autograin_mapping"]
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +35,8 @@ def autograin_mapping(topology, positions, n_beads, seed=0, epochs=EPOCHS, weigh
 
     Both losses are quadratic in x, so the second moments of the frames stand for the frames: every update sees all
     of them. Four starts are trained side by side; each atom goes to its likeliest bead; a bead left empty is given
-    the atom farthest from the centre of its own bead; and the start with the least `autograin_loss` is taken.
+    the atom farthest from the centre of its own bead; and the start with the least `autograin_loss` is taken. This
+    takes minutes for a few hundred atoms.
 
     Parameters
     ----------
@@ -76,7 +77,7 @@ def autograin_mapping(topology, positions, n_beads, seed=0, epochs=EPOCHS, weigh
     frames = as_positions_nm(positions, topology.n_atoms, "atoms")
     least = max(2, -(-n_beads // 3))
     if len(frames) < least:
-        raise DataError(f"{len(frames)} frames given: AutoGrain learns {n_beads} beads from {least} or more frames")
+        raise DataError(f"frames given: {len(frames)}; AutoGrain learns {n_beads} beads from {least} or more frames")
     if len(frames) > MAX_FRAMES:
         chosen = np.random.default_rng(seed).choice(len(frames), MAX_FRAMES, replace=False)
         frames = frames[np.sort(chosen)]
@@ -110,34 +111,6 @@ def autograin_loss(mapping, positions):
     """
     frames = as_positions_nm(positions, mapping.n_atoms, "atoms")
     return _hard_loss(_second_moments(frames), mapping.assignment)
-
-
-def check_request(n_beads, least, most, what, seed=0):
-    """Refuse a number of beads or a seed that cannot be.
-
-    Parameters
-    ----------
-    n_beads : int
-    least, most : int
-        The range that is possible.
-    what : str
-        What there are `most` of.
-    seed : int
-
-    Raises
-    ------
-    MappingError
-        If `n_beads` is not a whole number from `least` to `most`.
-    SettingsError
-        If `seed` is negative or has more than 63 bits.
-    """
-    if n_beads != int(n_beads) or not least <= n_beads <= most:
-        raise MappingError(
-            f"{n_beads} beads asked for: a whole number from {least} to {most} is expected, "
-            f"since the molecule has {most} {what}"
-        )
-    if not 0 <= seed < 2**63:
-        raise SettingsError(f"seed={seed} given: an integer from 0 to 2**63 - 1 is expected")
 
 
 def _second_moments(frames):

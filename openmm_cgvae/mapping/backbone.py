@@ -3,8 +3,7 @@
 import numpy as np
 
 from openmm_cgvae.errors import DataError, MappingError
-from openmm_cgvae.mapping.autograin import check_request
-from openmm_cgvae.mapping.builders import custom_mapping
+from openmm_cgvae.mapping.builders import check_request, custom_mapping
 from openmm_cgvae.mapping.topology import as_mdtraj_topology
 from openmm_cgvae.units import as_positions_nm
 

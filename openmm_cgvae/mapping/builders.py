@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from openmm_cgvae.errors import MappingError
+from openmm_cgvae.errors import MappingError, SettingsError
 from openmm_cgvae.mapping.cgmapping import CGMapping
 from openmm_cgvae.mapping.topology import as_mdtraj_topology
 
-__all__ = ["alpha_carbon_mapping", "custom_mapping", "residue_mapping"]
+__all__ = ["alpha_carbon_mapping", "check_request", "custom_mapping", "residue_mapping"]
 
 
 def atom_weights(topology, weights):
@@ -98,3 +98,31 @@ def alpha_carbon_mapping(topology):
             raise MappingError(f"chain {chain.index} has no alpha carbon: map it by residue or by hand")
         beads += own
     return CGMapping(topology, beads, weights, names)
+
+
+def check_request(n_beads, least, most, what, seed=0):
+    """Refuse a number of beads or a seed that cannot be.
+
+    Parameters
+    ----------
+    n_beads : int
+    least, most : int
+        The range that is possible.
+    what : str
+        What there are `most` of.
+    seed : int
+
+    Raises
+    ------
+    MappingError
+        If `n_beads` is not a whole number from `least` to `most`.
+    SettingsError
+        If `seed` is negative or has more than 63 bits.
+    """
+    if n_beads != int(n_beads) or not least <= n_beads <= most:
+        raise MappingError(
+            f"{n_beads} beads asked for: a whole number from {least} to {most} is expected, "
+            f"since the molecule has {most} {what}"
+        )
+    if not 0 <= seed < 2**63:
+        raise SettingsError(f"seed={seed} given: an integer from 0 to 2**63 - 1 is expected")

@@ -1,8 +1,7 @@
 """Beads as communities of the bond graph (Girvan & Newman, PNAS 99, 7821, 2002)."""
 
 from openmm_cgvae.errors import MappingError
-from openmm_cgvae.mapping.autograin import check_request
-from openmm_cgvae.mapping.builders import custom_mapping
+from openmm_cgvae.mapping.builders import check_request, custom_mapping
 from openmm_cgvae.mapping.topology import as_mdtraj_topology
 
 __all__ = ["community_mapping"]

@@ -6,23 +6,26 @@ import numpy as np
 
 from openmm_cgvae.errors import DataError, PositionsError
 from openmm_cgvae.metrics.structure import match_equivalent_hydrogens
-from openmm_cgvae.units import as_positions_nm
+from openmm_cgvae.units import as_positions_nm, value_in_md_units
 
-__all__ = ["diversity_ratio", "frames_at_beads"]
+__all__ = ["diversity_ratio", "move_to_beads", "nearest_frames"]
 
 
-def diversity_ratio(samples, reference, mapping, graph, runs=None, neighbours=8, max_frames=200):
-    """Compare the spread of samples at fixed X with the spread of reference frames at nearly that X.
+def diversity_ratio(samples, reference, mapping, graph, runs=None, neighbours=8, max_frames=400):
+    """Compare the spread of samples at fixed X with that of reference frames.
 
-    The spread of a set of structures is the root of half the mean squared distance of two of its members, per atom,
-    equivalent hydrogens relabelled pair by pair: for independent draws, the standard deviation. The reference set of
-    a frame is that of `frames_at_beads`. The ratio is that of the spreads, each pooled over frames as a mean square.
+    The variance of independent structures is half the mean squared distance of two of them, per atom, equivalent
+    hydrogens relabelled pair by pair. MD is never twice at one X, so that there are three variances:
 
-    A perfect sampler scores 1, one that gives a single structure for each X scores 0. Broken structures spread too:
-    look at the ratio only where the structures are right. What remains of the neighbours' other X, beyond what
-    `frames_at_beads` takes out, makes the reference's spread too large and the ratio too small; as long as
-    ``neighbour_rmsd_nm`` is well below ``reference_spread_nm`` that is little. No published definition: the paper's
-    RMSD_gen (section F.3) has no value that would be right.
+    - V, of samples at the X of a frame;
+    - W, of a frame and its `nearest_frames`, which `move_to_beads` brought onto its X: it also holds what a structure
+      changes with the little that the neighbours' X is off;
+    - W', the same of samples instead, one at each of these X.
+
+    W' - V is thus that change alone, as the model sees it, and ratio = sqrt(V / (W - (W' - V))), each pooled over
+    frames before. A perfect sampler has W' = W and scores 1 however far the neighbours are; one that gives a single
+    structure for each X scores 0. sqrt(V / W) is given beside it, for a model that jumps with X has a large W' - V that
+    MD has not. Broken structures spread too: look at the ratio only where the structures are right. The definition is this project's own: the paper's RMSD_gen (section F.3) has no value that would be right.
 
     Parameters
     ----------
@@ -31,109 +34,110 @@ def diversity_ratio(samples, reference, mapping, graph, runs=None, neighbours=8,
     reference : Quantity or array_like, shape (frames, n, 3)
         nm.
     mapping : CGMapping
+        Of at least three beads, which do not lie on a line.
     graph : MolecularGraph
     runs : array_like, shape (frames,), optional
         Independent run of every reference frame; each frame its own if omitted.
     neighbours : int
-        Reference frames beside the frame itself in its set, each from another run.
+        Frames of other runs to compare a frame with.
     max_frames : int
         Frames to measure at, evenly spaced; the neighbours come from all.
 
     Returns
     -------
     dict
-        ``ratio`` and ``ratio_heavy`` (without hydrogens); ``spread_nm`` and ``reference_spread_nm`` over all atoms;
-        ``neighbour_rmsd_nm``, the root mean square of the bead RMSD of the neighbours.
+        ``ratio`` and ``ratio_heavy`` (without hydrogens); ``ratio_uncorrected``, sqrt(V / W); ``spread_nm``, the root
+        of V, and ``reference_spread_nm``, that of W - (W' - V), over all atoms; ``neighbour_rmsd_nm``, the root mean
+        square of the bead RMSD of frames and neighbours.
 
     Raises
     ------
     PositionsError
         If the shapes do not fit.
     DataError
-        If there are fewer than two samples, two runs or three beads, or the reference does not spread at all.
+        If there are fewer than two samples, two runs or three beads, or the reference does not spread beyond what
+        is put down to the neighbours' X, because it is too small or the model too bad.
     """
     reference = as_positions_nm(reference, graph.n_atoms, "atoms")
-    samples = np.asarray(samples)
-    if samples.ndim != 4 or samples.shape[::2] != (len(reference), graph.n_atoms):
-        raise PositionsError(
-            f"samples of shape {samples.shape} given, ({len(reference)}, s, {graph.n_atoms}, 3) expected"
-        )
-    if samples.shape[1] < 2:
-        raise DataError("1 sample a frame given: at least 2 have a spread")
+    samples = _checked_samples(samples, reference.shape)
+    beads = mapping.project(reference.astype(np.float64))
     centres = np.linspace(0, len(reference) - 1, min(max_frames, len(reference))).astype(np.int64)
-    expected, distances = frames_at_beads(reference, mapping, centres, runs, neighbours)
-    own, real = _spread(samples[centres].astype(np.float64), graph), _spread(expected, graph)
-    if not real[graph.heavy].mean() > 0:
-        raise DataError("reference frames do not spread at fixed beads: a ratio to that cannot be given")
+    nearest, distances = nearest_frames(beads, centres, runs, neighbours)
+    turn = np.arange(nearest.shape[1]) % samples.shape[1]
+    pairs = list(itertools.combinations(range(samples.shape[1]), 2))
+    own = _variance(*(samples[centres][:, list(side)] for side in zip(*pairs, strict=True)), graph)
+    near = move_to_beads(samples[nearest, turn], beads[centres], mapping)
+    own_near = _variance(samples[centres][:, turn], near, graph)
+    near = move_to_beads(reference[nearest], beads[centres], mapping)
+    real_near = _variance(np.broadcast_to(reference[centres, None], near.shape), near, graph)
+    real = real_near - (own_near - own)
+    if not min(real.mean(), real[graph.heavy].mean()) > 0:
+        raise DataError(
+            f"reference frames {np.sqrt(np.square(distances).mean()):.2g} nm apart in their beads do not tell how "
+            "they spread at fixed beads: give more frames, or a better model"
+        )
     return {
         "ratio": float(np.sqrt(own.mean() / real.mean())),
         "ratio_heavy": float(np.sqrt(own[graph.heavy].mean() / real[graph.heavy].mean())),
+        "ratio_uncorrected": float(np.sqrt(own.mean() / real_near.mean())),
         "spread_nm": float(np.sqrt(own.mean())),
         "reference_spread_nm": float(np.sqrt(real.mean())),
         "neighbour_rmsd_nm": float(np.sqrt(np.square(distances).mean())),
     }
 
 
-def frames_at_beads(reference, mapping, centres, runs=None, neighbours=8):
-    """Gather reference structures at (nearly) the beads X of some frames: draws from p(x | X), as far as MD has any.
+def _checked_samples(samples, shape):
+    """The samples as an array of (frames, s, n, 3) that fits a reference of (frames, n, 3)."""
+    samples = np.asarray(value_in_md_units(samples))
+    if samples.ndim != 4 or (samples.shape[0], *samples.shape[2:]) != shape:
+        raise PositionsError(f"samples of shape {samples.shape} given, ({shape[0]}, s, {shape[1]}, 3) expected")
+    if samples.shape[1] < 2:
+        raise DataError("1 sample a frame given: at least 2 have a spread")
+    return samples
 
-    To a frame itself come the frames of other runs with the nearest beads, one a run, so that they are independent.
-    Each is superposed by its beads (Kabsch, proper rotations only, since a mirrored X is another X), and every atom
-    is then shifted by what its bead still is off: x + M+ (X - M x). All structures of a set thus have exactly the
-    same beads, as samples do. How the atoms within a bead follow its surroundings is left as it is.
+
+def nearest_frames(beads, centres, runs=None, neighbours=8):
+    """Find the frames of other runs whose beads are most like those of some frames.
 
     Parameters
     ----------
-    reference : numpy.ndarray, shape (frames, n, 3)
-        nm.
-    mapping : CGMapping
-        Of at least three beads, which do not lie on a line.
+    beads : numpy.ndarray, shape (frames, N, 3)
+        nm; three beads or more.
     centres : int array, shape (c,)
-        Frames to gather at.
+        The frames to find neighbours of.
     runs : array_like, shape (frames,), optional
         Independent run of every frame; each frame its own if omitted.
     neighbours : int
-        Frames to add to each; fewer if there are not as many other runs.
+        Frames to find for each; all of other runs if these are fewer.
 
     Returns
     -------
-    structures : numpy.ndarray, shape (c, 1 + k, n, 3)
-        nm, the frame itself first, then by increasing distance.
+    nearest : int array, shape (c, k)
+        By increasing distance. Each is independent of the centre; two of them may share a run.
     distances : numpy.ndarray, shape (c, k)
-        RMSD of the beads in nm before the shift.
+        RMSD of the beads in nm after superposition by proper rotations, since a mirrored X is another X.
 
     Raises
     ------
     DataError
         If there are fewer than two runs or three beads.
     """
-    reference = np.asarray(reference, dtype=np.float64)
-    runs = np.arange(len(reference)) if runs is None else np.asarray(runs)
-    if runs.shape != (len(reference),) or len(np.unique(runs)) < 2 or mapping.n_beads < 3:
+    runs = np.arange(len(beads)) if runs is None else np.asarray(runs)
+    if runs.shape != (len(beads),) or len(np.unique(runs)) < 2 or beads.shape[1] < 3:
         raise DataError(
-            f"{len(np.unique(runs))} runs and {mapping.n_beads} beads given: at least 2 runs, one id a frame, and 3 "
-            "beads (which two superpose only up to a turn) are expected"
+            f"{len(np.unique(runs))} runs and {beads.shape[1]} beads given: at least 2 runs, one id a frame, and 3 "
+            "beads (two superpose only up to a turn) are expected"
         )
-    beads = mapping.project(reference)
-    origins = beads.mean(1, keepdims=True)
-    reference, beads = reference - origins, beads - origins
-    count = min(neighbours, len(np.unique(runs)) - 1)
-    structures, distances = [], []
+    beads = beads - beads.mean(1, keepdims=True)
+    # As many for every frame, so that they make one array.
+    count = min(neighbours, len(runs) - np.unique(runs, return_counts=True)[1].max())
+    nearest, distances = [], []
     for centre in np.asarray(centres):
         squared = _squared_bead_rmsd(beads, beads[centre])
-        nearest = _nearest_of_other_runs(squared, runs, centre)[:count]
-        turned = reference[nearest] @ _rotations(beads[nearest], beads[centre])
-        turned += mapping.lift(beads[centre] - mapping.project(turned))
-        structures.append(np.concatenate([reference[centre, None], turned]) + origins[centre])
-        distances.append(np.sqrt(squared[nearest]))
-    return np.stack(structures), np.stack(distances)
-
-
-def _nearest_of_other_runs(distances, runs, centre):
-    """The nearest frame of each run but the centre's, by increasing distance."""
-    order = np.argsort(distances, kind="stable")
-    order = order[runs[order] != runs[centre]]
-    return order[np.sort(np.unique(runs[order], return_index=True)[1])]
+        squared[runs == runs[centre]] = np.inf
+        nearest.append(np.argsort(squared, kind="stable")[:count])
+        distances.append(np.sqrt(squared[nearest[-1]]))
+    return np.stack(nearest), np.stack(distances)
 
 
 def _squared_bead_rmsd(beads, target):
@@ -145,18 +149,37 @@ def _squared_bead_rmsd(beads, target):
     return np.maximum(squared, 0) / len(target)
 
 
-def _rotations(beads, target):
-    """Proper rotations R, shape (frames, 3, 3), for which beads @ R lie nearest to the target (Kabsch)."""
-    u, _, vt = np.linalg.svd(np.einsum("fix,iy->fxy", beads, target))
+def move_to_beads(structures, beads, mapping):
+    """Bring structures onto given beads.
+
+    Each is superposed by its beads (Kabsch, Acta Cryst. A32, 922, 1976; proper rotations only), and every atom then
+    shifted by what its bead still is off, x + M+ (X - M x), so that it has exactly these beads, as samples have. How
+    the atoms within a bead follow its surroundings is left as it is.
+
+    Parameters
+    ----------
+    structures : numpy.ndarray, shape (c, k, n, 3)
+        nm.
+    beads : numpy.ndarray, shape (c, N, 3)
+        For the k structures of each row; nm.
+    mapping : CGMapping
+
+    Returns
+    -------
+    numpy.ndarray, shape (c, k, n, 3)
+        nm, float64.
+    """
+    flat = np.asarray(structures, dtype=np.float64).reshape(-1, *np.shape(structures)[2:])
+    targets = np.repeat(np.asarray(beads, dtype=np.float64), np.shape(structures)[1], axis=0)
+    origins, own = targets.mean(1, keepdims=True), mapping.project(flat)
+    centre = own.mean(1, keepdims=True)
+    u, _, vt = np.linalg.svd(np.einsum("fix,fiy->fxy", own - centre, targets - origins))
     u[:, :, 2] *= np.linalg.det(u @ vt)[:, None]
-    return u @ vt
+    moved = (flat - centre) @ (u @ vt) + origins
+    return (moved + mapping.lift(targets - mapping.project(moved))).reshape(np.shape(structures))
 
 
-def _spread(structures, graph):
-    """Half the mean squared distance of two members, (frames, s, n, 3) to (n,) in nm^2."""
-    pairs = list(itertools.combinations(range(structures.shape[1]), 2))
-    total = np.zeros(graph.n_atoms)
-    for i, j in pairs:
-        matched = match_equivalent_hydrogens(structures[:, i], structures[:, j], graph)
-        total += np.square(structures[:, i] - matched).sum(-1).mean(0)
-    return total / (2 * len(pairs))
+def _variance(one, other, graph):
+    """Half the mean squared distance of pairs, one of each array (frames, s, n, 3), to (n,) in nm^2."""
+    one, other = (np.asarray(x, dtype=np.float64).reshape(-1, graph.n_atoms, 3) for x in (one, other))
+    return np.square(one - match_equivalent_hydrogens(one, other, graph)).sum(-1).mean(0) / 2

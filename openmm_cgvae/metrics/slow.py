@@ -12,6 +12,11 @@ __all__ = ["slow_pairs", "tica_divergence"]
 # More distances than this are fitted to noise by a few thousand frames.
 MAX_PAIRS = 100
 COMPONENTS = 2
+# A component is slow if its autocorrelation after the lag time is above this.
+SLOW = np.exp(-1)
+# nm^2. What varies by less than 0.01 nm is stiff: it has no part in slow motions but, scaled up, in their fit, and
+# would make them a measure of bond lengths and angles.
+STIFF = 1e-4
 # Along each component, the outermost two for what lies beyond all but 0.5 % of the reference.
 BINS = 30
 TAIL_PERCENT = 0.5
@@ -22,8 +27,8 @@ def tica_divergence(positions, reference, graph, runs=None, lag=None, seed=0):
 
     Time-lagged independent component analysis (Perez-Hernandez et al., J. Chem. Phys. 139, 015102, 2013; as
     implemented in deeptime) of the distances of `slow_pairs` in the reference, pairs of times within a run only. The
-    histograms over the first two components are then compared; a molecule with a single such component is compared
-    along that.
+    histograms over the first two components are then compared; only over the first where the second relaxes within
+    the lag time, as in small molecules.
 
     Parameters
     ----------
@@ -43,7 +48,7 @@ def tica_divergence(positions, reference, graph, runs=None, lag=None, seed=0):
     -------
     (float, float) or None
         Jensen-Shannon divergence in nats and its floor (`jensen_shannon_with_floor`); None for a molecule without
-        a distance that varies.
+        a distance that varies by more than 0.01 nm.
 
     Raises
     ------
@@ -54,7 +59,7 @@ def tica_divergence(positions, reference, graph, runs=None, lag=None, seed=0):
     """
     pairs = slow_pairs(graph)
     features = _distances(reference, graph, pairs)
-    if not (np.ptp(features, axis=0) > 0).any():
+    if not features.var(0).max(initial=0) > STIFF:
         return None
     slow = _fit_tica(features, np.zeros(len(features)) if runs is None else np.asarray(runs), lag)
     expected, found = slow(features), slow(_distances(positions, graph, pairs))
@@ -127,4 +132,6 @@ def _fit_tica(features, runs, lag):
     first = np.flatnonzero(runs[:-lag] == runs[lag:])
     if not len(first):
         raise DataError(f"no run is longer than the lag of {lag} frames: give longer runs or a shorter lag")
-    return TICA(dim=COMPONENTS).fit((features[first], features[first + lag])).fetch_model().transform
+    model = TICA(dim=COMPONENTS, epsilon=STIFF).fit((features[first], features[first + lag])).fetch_model()
+    count = max(1, np.count_nonzero(model.singular_values[:COMPONENTS] > SLOW))
+    return lambda x: model.transform(x)[:, :count]

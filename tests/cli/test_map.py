@@ -89,7 +89,7 @@ def test_mistakes_get_a_line_and_leave_nothing(tmp_path, arguments, error, messa
 
 
 def test_one_frame_is_too_few_for_autograin():
-    with pytest.raises(DataError, match="1 frames given"):
+    with pytest.raises(DataError, match="frames given: 1;"):
         run("--method", "autograin", "--beads", "3", trajectory=TOP)
 
 

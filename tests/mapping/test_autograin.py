@@ -169,7 +169,7 @@ def test_impossible_numbers_of_beads_are_refused(topology, reference, n_beads):
 
 @pytest.mark.parametrize(("frames", "n_beads"), [(1, 3), (0, 3), (3, 12)])
 def test_too_few_frames_are_refused(topology, reference, frames, n_beads):
-    with pytest.raises(DataError, match=f"{frames} frames given"):
+    with pytest.raises(DataError, match=f"frames given: {frames};"):
         autograin_mapping(topology, reference[0][:frames], n_beads)
 
 
