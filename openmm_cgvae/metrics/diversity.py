@@ -10,6 +10,9 @@ from openmm_cgvae.units import as_positions_nm, value_in_md_units
 
 __all__ = ["diversity_ratio", "move_to_beads", "nearest_frames"]
 
+# Of what MD frames and their neighbours differ by, this must be left after the correction to be measured against.
+LEAST_LEFT = 0.1
+
 
 def diversity_ratio(samples, reference, mapping, graph, runs=None, neighbours=8, max_frames=400):
     """Compare the spread of samples at fixed X with that of reference frames.
@@ -24,8 +27,9 @@ def diversity_ratio(samples, reference, mapping, graph, runs=None, neighbours=8,
 
     W' - V is thus that change alone, as the model sees it, and ratio = sqrt(V / (W - (W' - V))), each pooled over
     frames before. A perfect sampler has W' = W and scores 1 however far the neighbours are; one that gives a single
-    structure for each X scores 0. sqrt(V / W) is given beside it, for a model that jumps with X has a large W' - V that
-    MD has not. Broken structures spread too: look at the ratio only where the structures are right. The definition is this project's own: the paper's RMSD_gen (section F.3) has no value that would be right.
+    structure for each X scores 0. sqrt(V / W) is given beside it, for a model that jumps with X has a large W' - V
+    that MD has not. Broken structures spread too: look at the ratio only where the structures are right. The
+    definition is this project's own: the paper's RMSD_gen (section F.3) has no value that would be right.
 
     Parameters
     ----------
@@ -71,7 +75,7 @@ def diversity_ratio(samples, reference, mapping, graph, runs=None, neighbours=8,
     near = move_to_beads(reference[nearest], beads[centres], mapping)
     real_near = _variance(np.broadcast_to(reference[centres, None], near.shape), near, graph)
     real = real_near - (own_near - own)
-    if not min(real.mean(), real[graph.heavy].mean()) > 0:
+    if any(real[atoms].mean() <= LEAST_LEFT * real_near[atoms].mean() for atoms in (graph.heavy, slice(None))):
         raise DataError(
             f"reference frames {np.sqrt(np.square(distances).mean()):.2g} nm apart in their beads do not tell how "
             "they spread at fixed beads: give more frames, or a better model"

@@ -40,7 +40,8 @@ def tica_divergence(positions, reference, graph, runs=None, lag=None, seed=0):
     runs : array_like, shape (reference frames,), optional
         Independent run of every reference frame; one trajectory if omitted, with a floor as of independent frames.
     lag : int, optional
-        Lag time in frames; 10 if omitted, or a quarter of the shortest run if that is less.
+        Lag time in frames; 10 if omitted, or a quarter of the shortest run if that is less. It decides which motions
+        are slow: compare figures of equally spaced references only.
     seed : int
         Of the thinning to equal counts.
 
