@@ -64,7 +64,7 @@ def sampling():
     }
 
 
-def reporter(steps=500_000, interval=500):
+def reporter(steps=2_000_000, interval=500):
     """Wall time of a CG run with `BackmapReporter` over that with a plain DCDReporter, in pairs."""
     backmapper = Backmapper.load(MODEL)
     simulation = create_cg_simulation(backmapper.mapping, backmapper.cg_potential(), seed=1)

@@ -12,17 +12,18 @@ from openmm_cgvae.errors import DataError, MissingDependencyError, SettingsError
 from openmm_cgvae.mapping.topology import as_mdtraj_topology
 from openmm_cgvae.metrics import (
     cis_trans,
+    diversity_ratio,
+    each_torsion_divergence,
     geometry_distance,
     handedness,
     match_equivalent_hydrogens,
     rmsd,
     structure_summary,
+    tica_divergence,
     torsion_divergence,
     valid_graphs,
 )
-from openmm_cgvae.metrics.diversity import diversity_ratio
-from openmm_cgvae.metrics.slow import tica_divergence
-from openmm_cgvae.metrics.torsions import KINDS, each_torsion_divergence
+from openmm_cgvae.metrics.torsions import KINDS
 from openmm_cgvae.units import ANGSTROM_PER_NM, as_positions_nm
 
 __all__ = ["evaluate"]

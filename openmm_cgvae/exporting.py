@@ -6,12 +6,13 @@ import numpy as np
 
 from openmm_cgvae.backmapper import Backmapper, bead_spread
 from openmm_cgvae.errors import TrainingError
+from openmm_cgvae.evaluation import evaluate
 from openmm_cgvae.modelfile import ModelFile
 from openmm_cgvae.models.export import script_model
 from openmm_cgvae.output import check_output
 from openmm_cgvae.training import load_trained, split_runs
 
-__all__ = ["export_model", "held_out_figures"]
+__all__ = ["export_model"]
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +32,7 @@ def export_model(checkpoint, dataset, path, name=None, overwrite=False, measure=
         What the model is called in its metadata.
     overwrite : bool
     measure : bool
-        Sample the held-out runs and store the figures.
+        Sample the held-out test runs and store what `evaluate` says of them.
 
     Returns
     -------
@@ -71,47 +72,16 @@ def export_model(checkpoint, dataset, path, name=None, overwrite=False, measure=
     description = dataset.description
     file = ModelFile(script_model(model, latent), description["mapping"], description["potential"], metadata)
     if measure and len(parts[2]):
-        file.metadata["held_out"] = held_out_figures(Backmapper(file), dataset, parts[2])
+        runs = dataset.runs[parts[2]]
+        figures = evaluate(
+            Backmapper(file),
+            dataset.positions[parts[2]],
+            runs if len(np.unique(runs)) > 1 else None,
+            minimize=False,
+            progress=False,
+        )
+        # A property of this machine, not of the model.
+        del figures["frames_per_second"]
+        file.metadata["held_out"] = figures
     file.save(path, overwrite=overwrite)
     return file
-
-
-def held_out_figures(backmapper, dataset, frames, seed=0):
-    """Measure samples from the prior on held-out frames.
-
-    Parameters
-    ----------
-    backmapper : Backmapper
-    dataset : Dataset
-    frames : int array
-        Which of its frames.
-    seed : int
-
-    Returns
-    -------
-    dict
-        `structure_summary` and `torsion_divergence` of one sample a frame, and the RMSD in Angstrom of the
-        posterior mean for heavy atoms and for all atoms with equivalent hydrogens matched.
-    """
-    from openmm_cgvae.chemistry import MolecularGraph
-    from openmm_cgvae.mapping.topology import as_mdtraj_topology
-    from openmm_cgvae.metrics import match_equivalent_hydrogens, rmsd, structure_summary, torsion_divergence
-
-    reference = dataset.positions[frames]
-    mapping = backmapper.mapping
-    graph = MolecularGraph.from_topology(as_mdtraj_topology(backmapper.topology))
-    beads = mapping.project(reference)
-    sampled = backmapper.sample(beads, seed=seed)[:, 0]
-    rebuilt = backmapper.reconstruct(reference)
-    matched = match_equivalent_hydrogens(rebuilt, reference, graph)
-
-    def root_mean_square(values):
-        return 10 * float(np.sqrt((values**2).mean()))
-
-    return {
-        **structure_summary(sampled, graph, dataset.spec.handedness, beads=beads, mapping=mapping),
-        "recon_rmsd_heavy_angstrom": root_mean_square(rmsd(rebuilt, reference, graph.heavy)),
-        "recon_rmsd_all_angstrom": root_mean_square(rmsd(rebuilt, reference)),
-        "recon_rmsd_all_permuted_angstrom": root_mean_square(rmsd(rebuilt, matched)),
-        "torsions": torsion_divergence(sampled, reference, graph),
-    }

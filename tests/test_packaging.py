@@ -106,6 +106,7 @@ def test_imports_go_downward(path):
         ("mdtraj", {"trajectory_files", "trajectory_headers", "mapping", "metrics"}),
         ("rdkit", {"chemistry"}),
         ("parmed", {"app"}),
+        ("deeptime", {"metrics"}),
     ],
 )
 def test_heavy_packages_are_imported_where_they_belong(package, allowed):

@@ -15,6 +15,9 @@ __all__ = ["BackmapReporter"]
 
 logger = logging.getLogger(__name__)
 
+# Long enough for another thread to wake up and take Python's lock; a sleep of 0 gives it back before that.
+LOCK_PAUSE_S = 5e-5
+
 
 class BackmapReporter:
     """Backmaps the running CG simulation and writes all-atom frames.
@@ -123,7 +126,7 @@ class BackmapReporter:
             for sample in _wrapped(samples, box) if self._wrap else samples:
                 self._writer.writeModel(sample, box)
                 # Let the simulation's thread have Python's lock, for which it would wait 5 ms otherwise.
-                time.sleep(0)
+                time.sleep(LOCK_PAUSE_S)
             self.n_frames += 1
 
     def _open(self, simulation):

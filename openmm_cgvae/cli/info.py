@@ -45,6 +45,6 @@ def _rows(path, file):
     if "training" in known:
         rows.append(("prior, epochs", f"{known['model']['prior']}, {known['training']['epochs_done']}"))
     for name, value in known.get("held_out", {}).items():
-        if not isinstance(value, dict):
+        if isinstance(value, int | float) and not name.startswith("md_"):
             rows.append((f"  held-out {name}", f"{value:.4g}"))
     return rows

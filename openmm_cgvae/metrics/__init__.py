@@ -6,6 +6,8 @@ from openmm_cgvae.metrics.distribution import (
     jensen_shannon_with_floor,
     wasserstein,
 )
+from openmm_cgvae.metrics.diversity import diversity_ratio
+from openmm_cgvae.metrics.slow import tica_divergence
 from openmm_cgvae.metrics.structure import (
     CONTACT_NM,
     bond_angles,
@@ -22,6 +24,7 @@ from openmm_cgvae.metrics.structure import (
     valid_graphs,
 )
 from openmm_cgvae.metrics.summary import geometry_distance, structure_summary, torsion_divergence
+from openmm_cgvae.metrics.torsions import each_torsion_divergence
 
 __all__ = [
     "CONTACT_NM",
@@ -32,6 +35,8 @@ __all__ = [
     "clashes",
     "correct_chirality",
     "correct_cis_trans",
+    "diversity_ratio",
+    "each_torsion_divergence",
     "geometry_distance",
     "handedness",
     "jensen_shannon",
@@ -40,6 +45,7 @@ __all__ = [
     "match_equivalent_hydrogens",
     "rmsd",
     "structure_summary",
+    "tica_divergence",
     "torsion_angles",
     "torsion_divergence",
     "valid_graphs",
