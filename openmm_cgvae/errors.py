@@ -1,4 +1,4 @@
-"""Every error this package raises on purpose.
+"""Every error this package raises on purpose, and what of others is repeated in them.
 
 Each one also is the built-in exception a caller would expect, so that ``except ValueError`` keeps working.
 """
@@ -16,6 +16,7 @@ __all__ = [
     "SimulationError",
     "TopologyMismatchError",
     "TrainingError",
+    "one_line",
 ]
 
 
@@ -65,3 +66,8 @@ class SimulationError(CGVAEError, RuntimeError):
 
 class MissingDependencyError(CGVAEError, ImportError):
     """An optional package is needed and not installed."""
+
+
+def one_line(error):
+    """Another package's error on one short line."""
+    return " ".join(str(error).split())[:200]

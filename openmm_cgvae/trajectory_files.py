@@ -8,13 +8,22 @@ from pathlib import Path
 
 import numpy as np
 
-from openmm_cgvae.errors import DataError, OutputError, TopologyMismatchError
+from openmm_cgvae.dcd import DCDHeader, DCDWriter
+from openmm_cgvae.errors import DataError, OutputError, TopologyMismatchError, one_line
 from openmm_cgvae.mapping.topology import as_mdtraj_topology
 from openmm_cgvae.output import complete_output
-from openmm_cgvae.trajectory_headers import DCDHeader, one_line, particles_of_xtc
 from openmm_cgvae.units import ANGSTROM_PER_NM
+from openmm_cgvae.xtc import particles_of_xtc
 
-__all__ = ["WRITABLE", "Chunk", "TrajectoryReader", "TrajectoryWriter", "load_topology", "write_topology_beside"]
+__all__ = [
+    "WRITABLE",
+    "Chunk",
+    "TrajectoryReader",
+    "TrajectoryWriter",
+    "box_lengths_and_angles",
+    "load_topology",
+    "write_topology_beside",
+]
 
 WRITABLE = (".dcd", ".xtc", ".pdb")
 
@@ -177,17 +186,19 @@ class TrajectoryWriter:
     """
 
     def __init__(self, path, topology):
-        from mdtraj.formats import DCDTrajectoryFile, PDBTrajectoryFile, XTCTrajectoryFile
+        from mdtraj.formats import PDBTrajectoryFile, XTCTrajectoryFile
 
         self.path = Path(path)
         self._topology = as_mdtraj_topology(topology)
         self._suffix = self.path.suffix.lower()
-        self._first_times = np.zeros(0)
         self._count = 0
         if self._suffix not in WRITABLE:
             raise OutputError(f"output {path} given: a name ending in {', '.join(WRITABLE)} is expected")
-        kinds = {".dcd": DCDTrajectoryFile, ".xtc": XTCTrajectoryFile, ".pdb": PDBTrajectoryFile}
-        self._file = kinds[self._suffix](str(self.path), "w")
+        if self._suffix == ".dcd":
+            self._file = DCDWriter(self.path, self._topology.n_atoms)
+        else:
+            kind = XTCTrajectoryFile if self._suffix == ".xtc" else PDBTrajectoryFile
+            self._file = kind(str(self.path), "w")
 
     def write(self, positions, times, lengths=None, angles=None):
         """Append frames.
@@ -201,11 +212,8 @@ class TrajectoryWriter:
         lengths, angles : numpy.ndarray, shape (f, 3), optional
             Periodic box in nm and degrees.
         """
-        if len(self._first_times) < 2:
-            self._first_times = np.concatenate([self._first_times, times])[:2]
         if self._suffix == ".dcd":
-            box = (None, None) if lengths is None else (lengths * ANGSTROM_PER_NM, angles)
-            self._file.write(positions * ANGSTROM_PER_NM, *box)
+            self._file.write(positions, times, lengths, angles)
         elif self._suffix == ".xtc":
             steps = np.arange(self._count, self._count + len(positions), dtype=np.int32)
             box = None if lengths is None else _box_vectors(lengths, angles)
@@ -220,18 +228,21 @@ class TrajectoryWriter:
 
     def close(self):
         """Finish the file."""
-        if self._file is None:
-            return
         self._file.close()
-        self._file = None
-        if self._suffix == ".dcd" and self._count:
-            DCDHeader.set_times(self.path, self._first_times)
 
     def __enter__(self):
         return self
 
     def __exit__(self, *exception):
         self.close()
+
+
+def box_lengths_and_angles(vectors):
+    """Box vectors (f, 3, 3) to lengths and angles in degrees, (f, 3) each."""
+    from mdtraj.utils import box_vectors_to_lengths_and_angles
+
+    columns = box_vectors_to_lengths_and_angles(*np.swapaxes(vectors, 0, 1))
+    return np.stack(columns[:3], axis=1), np.stack(columns[3:], axis=1)
 
 
 def _box_vectors(lengths, angles):

@@ -20,7 +20,7 @@ LAYERS = [
     {"training", "modelfile"},
     {"metrics"},
     {"backmapper"},
-    {"trajectory_headers"},
+    {"dcd", "xtc"},
     {"trajectory_files"},
     {"trajectory", "app", "preparation"},
     {"evaluation"},
@@ -103,7 +103,7 @@ def test_imports_go_downward(path):
     ("package", "allowed"),
     [
         ("openmm", {"app", "mapping", "units"}),
-        ("mdtraj", {"trajectory_files", "trajectory_headers", "mapping", "metrics"}),
+        ("mdtraj", {"trajectory_files", "xtc", "mapping", "metrics"}),
         ("rdkit", {"chemistry"}),
         ("parmed", {"app"}),
         ("deeptime", {"metrics"}),

@@ -2,21 +2,19 @@
 
 import logging
 import secrets
-import time
 from pathlib import Path
 
 import numpy as np
 
 from openmm_cgvae.app.worker import BatchWorker
+from openmm_cgvae.dcd import DCDWriter
 from openmm_cgvae.errors import OutputError, SettingsError, TopologyMismatchError
 from openmm_cgvae.output import check_output
+from openmm_cgvae.trajectory_files import box_lengths_and_angles
 
 __all__ = ["BackmapReporter"]
 
 logger = logging.getLogger(__name__)
-
-# Long enough for another thread to wake up and take Python's lock; a sleep of 0 gives it back before that.
-LOCK_PAUSE_S = 5e-5
 
 
 class BackmapReporter:
@@ -122,12 +120,10 @@ class BackmapReporter:
             result = self._minimizer.minimize(flat, np.repeat(beads, self._nSamples, axis=0), progress=False)
             atoms = result.positions.reshape(atoms.shape)
             self.n_failed += int(result.failed.sum())
-        for samples, box in zip(atoms, vectors, strict=True):
-            for sample in _wrapped(samples, box) if self._wrap else samples:
-                self._writer.writeModel(sample, box)
-                # Let the simulation's thread have Python's lock, for which it would wait 5 ms otherwise.
-                time.sleep(LOCK_PAUSE_S)
-            self.n_frames += 1
+        if self._wrap:
+            atoms = np.stack([_wrapped(samples, box) for samples, box in zip(atoms, vectors, strict=True)])
+        self._writer.write(atoms.reshape(-1, *atoms.shape[2:]), np.repeat(vectors, self._nSamples, axis=0))
+        self.n_frames += len(frames)
 
     def _open(self, simulation):
         n_particles = simulation.topology.getNumAtoms()
@@ -178,43 +174,51 @@ class BackmapReporter:
 
 
 class _FrameWriter:
-    """OpenMM's own file classes behind one call."""
+    """DCD, XTC and PDB files, appended to or not, behind one call."""
 
     def __init__(self, path, topology, timing, append):
-        from openmm.app import DCDFile, PDBFile, XTCFile
+        from openmm.app import PDBFile, XTCFile
 
         path, self._topology, self._models = Path(path), topology, 0
-        suffix = path.suffix.lower()
-        self._pdb = PDBFile if suffix == ".pdb" else None
-        self._stream = None
-        if suffix == ".xtc":
+        self._periodic = topology.getPeriodicBoxVectors() is not None
+        self._suffix = path.suffix.lower()
+        self._timing = timing
+        if self._suffix == ".dcd":
+            self._file = DCDWriter(path, topology.getNumAtoms(), append)
+        elif self._suffix == ".xtc":
             if not append:
                 path.unlink(missing_ok=True)
             self._file = XTCFile(str(path), topology, *timing, append)
-        elif suffix == ".dcd":
-            self._stream = open(path, "r+b" if append else "wb")  # noqa: SIM115 (closed by close)
-            self._file = DCDFile(self._stream, topology, *timing, append)
         else:
-            self._stream = open(path, "w")  # noqa: SIM115 (closed by close)
-            PDBFile.writeHeader(topology, self._stream)
+            self._file = open(path, "w")  # noqa: SIM115 (closed by close)
+            PDBFile.writeHeader(topology, self._file)
 
-    def writeModel(self, positions, vectors):
-        """Write one structure (n, 3) in nm, with box vectors in nm where the topology is periodic."""
+    def write(self, positions, vectors):
+        """Write structures (f, n, 3) in nm, with box vectors (f, 3, 3) in nm where the topology is periodic."""
+        from openmm.app import PDBFile
         from openmm.unit import nanometer
 
-        self._models += 1
-        if self._pdb is not None:
-            self._pdb.writeModel(self._topology, positions * nanometer, self._stream, self._models)
-        elif self._topology.getPeriodicBoxVectors() is not None:
-            self._file.writeModel(positions, periodicBoxVectors=vectors * nanometer)
-        else:
-            self._file.writeModel(positions)
+        numbers = self._models + np.arange(len(positions))
+        self._models += len(positions)
+        if self._suffix == ".dcd":
+            dt, first, interval = self._timing
+            box = box_lengths_and_angles(vectors) if self._periodic else (None, None)
+            self._file.write(positions, (first + numbers * interval) * dt._value, *box)
+            return
+        for number, frame, box in zip(numbers, positions, vectors, strict=True):
+            if self._suffix == ".pdb":
+                PDBFile.writeModel(self._topology, frame * nanometer, self._file, int(number) + 1)
+            else:
+                self._file.writeModel(frame, periodicBoxVectors=box * nanometer if self._periodic else None)
 
     def close(self):
-        if self._pdb is not None:
-            self._pdb.writeFooter(self._topology, self._stream)
-        if self._stream is not None:
-            self._stream.close()
+        if self._suffix == ".pdb":
+            from openmm.app import PDBFile
+
+            PDBFile.writeFooter(self._topology, self._file)
+        # OpenMM opens an XTC file anew for every frame.
+        if self._suffix != ".xtc":
+            self._file.close()
 
 
 def _use_one_thread():
