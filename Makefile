@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test unit lint bench clean
+.PHONY: demo test unit lint bench figures clean
 
 demo: $(VENV)/.installed
 	$(BIN)/openmm-cgvae demo --overwrite
@@ -18,6 +18,10 @@ unit: $(VENV)/.installed
 lint: $(VENV)/.installed
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+
+# The picture of the README.
+figures: demo
+	cp demo_output/ramachandran.png docs/ramachandran.png
 
 bench: $(VENV)/.installed
 	$(BIN)/python benchmarks/run.py

@@ -2,6 +2,7 @@
 
 import logging
 import secrets
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +22,8 @@ class BackmapReporter:
     """Backmaps the running CG simulation and writes all-atom frames.
 
     Append it to ``simulation.reporters`` like a ``DCDReporter``; close it, or use it as a context manager, when the
-    run is over. Frames are backmapped in a thread beside the simulation, several at a time and in order; if they
-    come faster than they can be backmapped, the simulation waits.
+    run is over (the end of the program does it too). Frames are backmapped in a thread beside the simulation, several
+    at a time and in order; if they come faster than they can be backmapped, the simulation waits.
 
     Parameters
     ----------
@@ -79,6 +80,7 @@ class BackmapReporter:
         self._minimizer = minimizer
         self._writer = None
         self._worker = None
+        self._finish = None
         self._wrap = False
         self._closed = False
         self.n_frames = 0
@@ -144,6 +146,8 @@ class BackmapReporter:
         timing = dt / self._nSamples, simulation.currentStep * self._nSamples, self._reportInterval
         self._writer = _FrameWriter(self._path, topology, timing, self._append)
         self._worker = BatchWorker(self._process, prepare=_use_one_thread)
+        # Runs once: in `close`, or at the end of the program for those who never close a reporter.
+        self._finish = weakref.finalize(self, _finish, self._worker, self._writer)
 
     def close(self):
         """Write what is still queued and finish the file; harmless if called again.
@@ -154,13 +158,8 @@ class BackmapReporter:
             What went wrong with a frame that was still queued.
         """
         self._closed = True
-        worker, self._worker = self._worker, None
-        if worker is None:
-            return
-        try:
-            worker.close()
-        finally:
-            self._writer.close()
+        if self._finish is not None:
+            self._finish()
 
     def __enter__(self):
         return self
@@ -168,9 +167,12 @@ class BackmapReporter:
     def __exit__(self, *exception):
         self.close()
 
-    def __del__(self):
-        if getattr(self, "_worker", None) is not None:
-            self.close()
+
+def _finish(worker, writer):
+    try:
+        worker.close()
+    finally:
+        writer.close()
 
 
 class _FrameWriter:

@@ -1,5 +1,8 @@
 """The reporter in real OpenMM runs."""
 
+import subprocess
+import sys
+
 import mdtraj
 import numpy as np
 import openmm
@@ -88,6 +91,20 @@ def test_appending_continues_the_file(simulation, backmapper, tmp_path):
     atoms, times, _ = load(tmp_path / "aa.dcd", backmapper.topology)
     assert len(atoms) == 6
     assert np.all(np.diff(times) > 0)
+
+
+def test_frames_are_complete_at_the_end_of_a_program_that_never_closes(model_path, backmapper, tmp_path):
+    program = f"""
+from openmm_cgvae import Backmapper, BackmapReporter
+from openmm_cgvae.app.cgsystem import create_cg_simulation
+backmapper = Backmapper.load({str(model_path)!r})
+simulation = create_cg_simulation(backmapper.mapping, backmapper.cg_potential(), seed=1)
+simulation.reporters.append(BackmapReporter({str(tmp_path / "aa.dcd")!r}, 2, backmapper, seed=1))
+simulation.step(400)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0 and not done.stderr, done.stderr
+    assert len(load(tmp_path / "aa.dcd", backmapper.topology)[0]) == 200
 
 
 def test_pdb_output_has_models_and_the_molecule(simulation, backmapper, tmp_path):
