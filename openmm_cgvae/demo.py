@@ -73,7 +73,7 @@ def demonstrate(model, folder, reference, steps=400_000, report_interval=100, se
         "frames_per_second": len(beads) / sampling_seconds,
         "cg_run_seconds": run.seconds,
         "minimized_frames_per_second": len(beads) / minimizing_seconds,
-        "energy_kj_mol": dict(zip(("sampled", "minimized"), minimizing.mean_energies(), strict=True)),
+        "median_energy_kj_mol": dict(zip(("sampled", "minimized"), minimizing.median_energies(), strict=True)),
         "left_unminimized": minimizing.n_failed,
         "sampled": _measure(backmapper, sampled, beads, reference),
         "minimized": _measure(backmapper, minimized, beads, reference),

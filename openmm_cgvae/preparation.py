@@ -69,7 +69,7 @@ def read_reference(paths, topology, stride=1, run_frames=None):
     stride : int
         Use every stride-th frame.
     run_frames : int, optional
-        Frames of each independent run, where a file holds several one after the other.
+        Frames of each independent run, before the stride, where a file holds several one after the other.
 
     Returns
     -------

@@ -38,11 +38,9 @@ class BackmapSummary:
     energies_before: list = field(default_factory=list)
     energies_after: list = field(default_factory=list)
 
-    def mean_energies(self):
-        """Mean energy in kJ/mol before and after the minimisation, over structures where both are finite."""
-        before, after = np.concatenate(self.energies_before), np.concatenate(self.energies_after)
-        finite = np.isfinite(before) & np.isfinite(after)
-        return float(before[finite].mean()), float(after[finite].mean())
+    def median_energies(self):
+        """Median energy in kJ/mol before and after the minimisation; a clash would rule a mean."""
+        return tuple(float(np.median(np.concatenate(e))) for e in (self.energies_before, self.energies_after))
 
 
 def backmap_trajectory(

@@ -50,7 +50,7 @@ def run(options):
     rows = [("structures", f"{structures} in {options.output}"), ("seed", summary.seed)]
     rows.append(("structures/s", f"{structures / seconds:.0f}"))
     if minimizer is not None:
-        before, after = summary.mean_energies()
-        rows.append(("mean energy, kJ/mol", f"{before:.1f} before, {after:.1f} after minimisation"))
+        before, after = summary.median_energies()
+        rows.append(("median energy, kJ/mol", f"{before:.5g} before, {after:.5g} after minimisation"))
         rows.append(("left unminimised", summary.n_failed))
     print_table(rows)

@@ -55,7 +55,9 @@ def add_reference(parser):
         "--mapping", default="residue", metavar="KIND", help="residue (default), alpha-carbon, or a mapping's JSON file"
     )
     parser.add_argument("--weights", default="geometric", choices=["geometric", "mass"], help="bead weights (residue)")
-    parser.add_argument("--run-frames", type=int, metavar="n", help="frames a run, where a file holds several runs")
+    parser.add_argument(
+        "--run-frames", type=int, metavar="n", help="frames a run (before the stride), where a file holds several"
+    )
     parser.add_argument("--stride", type=int, default=1, metavar="n", help="use every n-th frame (1)")
     parser.add_argument("--temperature", type=float, default=300.0, metavar="K", help="of the reference MD (300)")
     parser.add_argument("--hops", type=int, default=2, help="bonds between the pairs of the graph loss, at most (2)")

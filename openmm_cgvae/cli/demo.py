@@ -34,7 +34,7 @@ def print_summary(summary):
     def percent(value):
         return f"{100 * value:.1f} %"
 
-    energies = summary["energy_kj_mol"]
+    energies = summary["median_energy_kj_mol"]
     print_table(
         [
             ("", f"{'sampled':>12}{'minimised':>14}"),
@@ -47,6 +47,6 @@ def print_summary(summary):
             ("valid bond graphs, all atoms", both("valid_ratio_all", percent)),
             ("valid bond graphs, heavy atoms", both("valid_ratio_heavy", percent)),
             ("correct chirality", both("chirality_ratio", percent)),
-            ("mean energy, kJ/mol", f"{energies['sampled']:>12.1f}{energies['minimized']:>14.1f}"),
+            ("median energy, kJ/mol", f"{energies['sampled']:>12.1f}{energies['minimized']:>14.1f}"),
         ]
     )

@@ -15,7 +15,9 @@ def add_arguments(parser):
     parser.add_argument("--json", required=True, metavar="out.json", help="gets all figures")
     parser.add_argument("--samples", type=int, default=8, metavar="K", help="all-atom structures a frame (8)")
     parser.add_argument("--stride", type=int, default=1, metavar="n", help="use every n-th frame (1)")
-    parser.add_argument("--run-frames", type=int, metavar="n", help="frames a run, where a file holds several runs")
+    parser.add_argument(
+        "--run-frames", type=int, metavar="n", help="frames a run (before the stride), where a file holds several"
+    )
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="same seed, same figures (0)")
     parser.add_argument("--no-minimize", action="store_true", help="leave out the energies")
     add_overwrite(parser)

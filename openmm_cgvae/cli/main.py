@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import os
 import sys
 
 from openmm_cgvae import __version__
@@ -59,7 +60,8 @@ def main(arguments=None):
     Returns
     -------
     int
-        0; 2 for an error of use or input, which is explained in one line; 130 if interrupted.
+        0; 2 for an error of use or input, which is explained in one line; 130 if interrupted; 1 if the reader of the
+        output has gone.
     """
     options = parser().parse_args(arguments)
     level = logging.DEBUG if options.debug else logging.WARNING
@@ -72,6 +74,10 @@ def main(arguments=None):
             raise
         print(f"openmm-cgvae: error: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:
+        # The reader of our output has gone (``| head``); Python would complain once more when it closes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except KeyboardInterrupt:
         print("openmm-cgvae: interrupted", file=sys.stderr)
         return 130

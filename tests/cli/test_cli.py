@@ -207,3 +207,10 @@ def test_the_installed_command_lists_every_subcommand():
     assert done.returncode == 0
     for name in COMMANDS:
         assert name in done.stdout
+
+
+def test_a_reader_that_goes_away_gets_no_traceback(model):
+    command = [sys.executable, "-m", "openmm_cgvae", "info", model, "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        process.stdout.close()
+        assert process.stderr.read() == ""
