@@ -52,9 +52,9 @@ class ModelConfig:
     decoder_layers: int = 5
     atom_cutoff_angstrom: float = 8.5
     bead_cutoff_angstrom: float = 12.0
-    latent: int | None = 4
+    latent: int | None = 8
     prior: str = "flow"
-    flow_width: int = 128
+    flow_width: int = 192
     flow_layers: int = 3
     flow_steps: int = 8
     handed: bool = True
@@ -104,8 +104,8 @@ class TrainingConfig:
     batch_size: int = 64
     learning_rate: float = 1e-3
     gamma: float = 20.0
-    beta: float = 0.003
-    patience: int = 10
+    beta: float = 0.0005
+    patience: int = 6
     factor: float = 0.5
     min_learning_rate: float = 2e-5
     gradient_clip: float = 1.0
