@@ -54,6 +54,7 @@ def arguments():
     parser.add_argument("--beads", type=int, choices=[3, 5], default=3, help="3: one a residue; 5: by hand")
     parser.add_argument("--reference", type=Path, nargs="+", help="use this MD (of 300 K) instead of making some")
     parser.add_argument("--run-frames", type=int, help="frames a run, if a reference file holds several runs")
+    parser.add_argument("--epochs", type=int, help="of training, the preset's if omitted")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="of training, at most")
     options = parser.parse_args()
     options.model_name = f"alanine-dipeptide-{options.beads}"
@@ -87,6 +88,8 @@ def settings(options):
     if options.quick:
         model_config = replace(model_config, features=32, decoder_layers=3, flow_width=32)
         training_config = replace(training_config, epochs=10, batch_size=16, ema_decay=0.9)
+    if options.epochs is not None:
+        training_config = replace(training_config, epochs=options.epochs)
     return model_config, training_config
 
 
