@@ -9,6 +9,7 @@ import numpy as np
 from openmm_cgvae.errors import ModelFileError, PositionsError, SettingsError
 from openmm_cgvae.mapping import CGMapping
 from openmm_cgvae.modelfile import ModelFile, resolve_model
+from openmm_cgvae.models.device import usable_device
 from openmm_cgvae.noise import gaussian_noise
 from openmm_cgvae.units import as_positions_nm
 
@@ -63,7 +64,7 @@ class Backmapper:
         self.potential = model.potential
         self.precision = precision
         self.chunk_size = chunk_size
-        self._device = torch.device(device)
+        self._device = usable_device(device)
         with torch.no_grad():
             # A copy, since changing its precision would round the caller's.
             module = copy.deepcopy(model.module)
@@ -79,7 +80,7 @@ class Backmapper:
         ModelFileError
             If there is no such model, or the file is not a model file.
         """
-        return cls(ModelFile.load(resolve_model(name_or_path), device), device, precision, chunk_size)
+        return cls(ModelFile.load(resolve_model(name_or_path)), device, precision, chunk_size)
 
     @property
     def n_atoms(self):
@@ -139,8 +140,8 @@ class Backmapper:
         Raises
         ------
         PositionsError
-            If the number of beads is wrong, a position is not finite, or the beads are spread 100 times more or
-            less than in training; 10 times is warned of.
+            If the number of beads is wrong, a position is not finite, or the beads are spread 50 times more or
+            less than in training, as by two wrong units; 5 times, as Angstrom for nm give, is warned of.
         """
         beads = as_positions_nm(cg_positions, self.n_beads, "beads")
         if n_samples < 1:

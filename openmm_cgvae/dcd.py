@@ -123,7 +123,9 @@ class DCDWriter:
         self._file.seek(0, os.SEEK_END)
         self._file.write(frames.tobytes())
         self._count += len(frames)
-        self._times = np.concatenate([self._times, times])[:2]
+        if len(self._times) < 2:
+            # All times of the first call with more than one frame: their mean spacing is the most precise.
+            self._times = np.concatenate([self._times, times])
         first, interval, step = self._timing()
         # After the frames, so that a killed process leaves a header that is true.
         self._file.seek(8)
@@ -134,7 +136,8 @@ class DCDWriter:
 
     def _timing(self):
         """First step, steps between frames, and ps a step, so that frame k is at times[0] + k dt."""
-        dt = self._times[1] - self._times[0] if len(self._times) > 1 else 0.0
+        n = len(self._times)
+        dt = (self._times[-1] - self._times[0]) / (n - 1) if n > 1 else 0.0
         if not dt > 0:
             # One frame, or frames without a time between them.
             return 0, 1, AKMA_PS

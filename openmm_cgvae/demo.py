@@ -12,7 +12,7 @@ from openmm_cgvae.backmapper import Backmapper
 from openmm_cgvae.chemistry import MolecularGraph, dihedral
 from openmm_cgvae.mapping.topology import as_mdtraj_topology
 from openmm_cgvae.modelfile import PRETRAINED
-from openmm_cgvae.output import check_output, complete_output
+from openmm_cgvae.output import check_output, complete_output, existing_folder
 from openmm_cgvae.trajectory import backmap_trajectory
 from openmm_cgvae.trajectory_files import TrajectoryReader, write_topology_beside
 
@@ -43,7 +43,7 @@ def demonstrate(model, folder, reference, steps=400_000, report_interval=100, se
         What ``summary.json`` holds: settings, structure figures before and after minimisation, speeds.
     """
     folder = Path(folder)
-    folder.mkdir(exist_ok=True)
+    existing_folder(folder)
     backmapper = Backmapper.load(model)
     names = ("cg.dcd", "cg.pdb", "aa.dcd", "aa.pdb", "minimized.dcd", "ramachandran.png", "summary.json")
     paths = {name: check_output(folder / name, overwrite) for name in names}

@@ -1,7 +1,5 @@
 """From a checkpoint and its dataset to a model file that says how good it is."""
 
-import logging
-
 import numpy as np
 
 from openmm_cgvae.backmapper import Backmapper, bead_spread
@@ -13,8 +11,6 @@ from openmm_cgvae.output import check_output
 from openmm_cgvae.training import load_trained, split_runs
 
 __all__ = ["export_model"]
-
-logger = logging.getLogger(__name__)
 
 
 def export_model(checkpoint, dataset, path, name=None, overwrite=False, measure=True):

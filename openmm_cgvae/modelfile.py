@@ -55,8 +55,8 @@ class ModelFile:
             torch.jit.save(self.module, str(temporary), _extra_files=files)
 
     @classmethod
-    def load(cls, path, device="cpu"):
-        """Read a model file; nothing in it is unpickled or executed outside TorchScript.
+    def load(cls, path):
+        """Read a model file, on the CPU; nothing in it is unpickled or executed outside TorchScript.
 
         Raises
         ------
@@ -70,7 +70,7 @@ class ModelFile:
         while extra["metadata.json"]["format_version"] < FORMAT_VERSION:
             extra = MIGRATIONS[extra["metadata.json"]["format_version"]](extra)
         try:
-            module = torch.jit.load(str(path), map_location=device)
+            module = torch.jit.load(str(path), map_location="cpu")
         except RuntimeError as error:
             raise ModelFileError(f"model file {path} is damaged: torch cannot load it; export it again") from error
         return cls(module.eval(), extra["mapping.json"], extra["potential.json"], extra["metadata.json"])

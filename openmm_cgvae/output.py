@@ -6,10 +6,10 @@ from pathlib import Path
 
 from openmm_cgvae.errors import OutputError
 
-__all__ = ["check_output", "complete_output"]
+__all__ = ["check_output", "complete_output", "existing_folder"]
 
 
-def check_output(path, overwrite=False):
+def check_output(path, overwrite=False, inputs=()):
     """Refuse an output that cannot or may not be written, before any work is done.
 
     Parameters
@@ -17,6 +17,8 @@ def check_output(path, overwrite=False):
     path : path
     overwrite : bool
         Whether an existing file may be replaced.
+    inputs : sequence of path
+        Files that may not be replaced whatever `overwrite` says.
 
     Returns
     -------
@@ -32,6 +34,9 @@ def check_output(path, overwrite=False):
         raise OutputError(f"folder {path.parent} of output {path} does not exist: create it first")
     if path.is_dir():
         raise OutputError(f"output {path} is a folder: give the name of a file")
+    for given in inputs:
+        if path.exists() and Path(given).exists() and path.samefile(given):
+            raise OutputError(f"output {path} is an input of the same command: choose another name")
     if path.exists() and not overwrite:
         raise OutputError(f"output {path} exists: choose another name, or pass overwrite (--overwrite) to replace it")
     return path
@@ -51,3 +56,14 @@ def complete_output(path):
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def existing_folder(folder):
+    """Make a folder for outputs if it is missing; its parent must exist (`OutputError`)."""
+    folder = Path(folder)
+    if not folder.parent.is_dir():
+        raise OutputError(f"folder {folder.parent} does not exist: create it first")
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"{folder} is a file: give the name of a folder")
+    folder.mkdir(exist_ok=True)
+    return folder

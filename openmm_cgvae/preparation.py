@@ -1,7 +1,5 @@
 """From reference trajectories and a mapping to a dataset that needs nothing but torch and numpy."""
 
-import logging
-
 import numpy as np
 
 from openmm_cgvae.chemistry import MolecularGraph, signed_volume
@@ -13,8 +11,6 @@ from openmm_cgvae.trajectory_files import TrajectoryReader
 from openmm_cgvae.units import as_positions_nm
 
 __all__ = ["molecule_spec", "prepare_dataset", "read_reference"]
-
-logger = logging.getLogger(__name__)
 
 
 def prepare_dataset(positions, runs, mapping, temperature=300.0, hops=2, atom_types="atom"):
@@ -44,6 +40,8 @@ def prepare_dataset(positions, runs, mapping, temperature=300.0, hops=2, atom_ty
         If the reference is no valid MD of this molecule: broken molecules, or mixed handedness.
     """
     positions = np.ascontiguousarray(as_positions_nm(positions, mapping.n_atoms, "atoms"), dtype=np.float32)
+    if hops < 1:
+        raise SettingsError(f"hops={hops} given: 1 or more is expected, the bonds at least")
     if len(runs) != len(positions):
         raise DataError(f"{len(runs)} run numbers given for {len(positions)} frames: one each is expected")
     graph = MolecularGraph.from_topology(as_mdtraj_topology(mapping.topology))
@@ -78,8 +76,8 @@ def read_reference(paths, topology, stride=1, run_frames=None):
     runs : int array, shape (frames,)
         Independent run of every frame.
     """
-    if stride < 1 or (run_frames is not None and run_frames < 1):
-        raise SettingsError(f"stride={stride}, run_frames={run_frames} given: 1 or more is expected of both")
+    if run_frames is not None and run_frames < 1:
+        raise SettingsError(f"run_frames={run_frames} given: 1 or more is expected")
     positions, runs, n_runs = [], [], 0
     for path in paths:
         frames = []

@@ -1,18 +1,15 @@
 """Backmap saved coarse-grained trajectories: streaming in, streaming out."""
 
-import logging
 import secrets
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from openmm_cgvae.errors import SettingsError
+from openmm_cgvae.errors import SettingsError, TopologyMismatchError
 from openmm_cgvae.output import check_output, complete_output
-from openmm_cgvae.trajectory_files import TrajectoryReader, TrajectoryWriter
+from openmm_cgvae.trajectory_files import TrajectoryReader, TrajectoryWriter, check_format
 
 __all__ = ["BackmapSummary", "backmap_trajectory", "project_trajectory"]
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -64,8 +61,8 @@ def backmap_trajectory(
     backmapper : Backmapper
     output : path
         All-atom trajectory ending in .dcd, .xtc (which rounds to 0.001 nm) or .pdb, with the times and box of the CG
-        frames. It appears when it is complete. With several samples, those of a frame follow one another; in a DCD
-        file, which can only hold evenly spaced times, they share out the frame's time interval.
+        frames. It appears when it is complete. With several samples, those of a frame follow one another and share
+        out its time interval, since a DCD file can only hold evenly spaced times.
     n_samples : int
         Structures for each frame.
     seed : int, optional
@@ -92,14 +89,19 @@ def backmap_trajectory(
     """
     from tqdm.auto import tqdm
 
-    if stride < 1 or n_samples < 1:
-        raise SettingsError(f"stride={stride}, n_samples={n_samples} given: 1 or more is expected of both")
-    output = check_output(output, overwrite)
-    reader = TrajectoryReader(trajectory, backmapper.cg_topology(), max(1, chunk_size // n_samples), stride)
+    if n_samples < 1:
+        raise SettingsError(f"n_samples={n_samples} given: 1 or more is expected")
+    output = check_format(check_output(output, overwrite, [trajectory]))
+    if minimizer is not None and minimizer.mapping != backmapper.mapping:
+        raise TopologyMismatchError("the minimizer is of another mapping than the backmapper: make it of the same")
+    # At least two frames, which tell the spacing of the times.
+    reader = TrajectoryReader(trajectory, backmapper.cg_topology(), max(2, chunk_size // n_samples), stride)
     summary = BackmapSummary(n_samples=n_samples, seed=secrets.randbits(63) if seed is None else int(seed))
     with complete_output(output) as temporary, TrajectoryWriter(temporary, backmapper.topology) as writer:
         bar = tqdm(total=reader.n_frames, disable=not progress, unit="frame", delay=2, leave=False)
+        spacing = 0.0
         for chunk in reader:
+            spacing = chunk.times[1] - chunk.times[0] if len(chunk.times) > 1 else spacing
             atoms = backmapper.sample(chunk.positions, n_samples, summary.seed, chunk.frames)
             atoms = atoms.reshape(-1, backmapper.n_atoms, 3)
             if minimizer is not None:
@@ -107,7 +109,7 @@ def backmap_trajectory(
             box = (None, None) if chunk.lengths is None else (
                 np.repeat(chunk.lengths, n_samples, axis=0), np.repeat(chunk.angles, n_samples, axis=0)
             )  # fmt: skip
-            writer.write(atoms, _sample_times(chunk.times, n_samples, output.suffix), *box)
+            writer.write(atoms, _sample_times(chunk.times, n_samples, spacing), *box)
             summary.n_frames += len(chunk.frames)
             bar.update(len(chunk.frames))
         bar.close()
@@ -122,12 +124,9 @@ def _minimized(atoms, beads, minimizer, summary):
     return result.positions
 
 
-def _sample_times(times, n_samples, suffix):
-    repeated = np.repeat(times, n_samples)
-    if suffix.lower() == ".dcd" and len(times) > 1:
-        spacing = (times[1] - times[0]) / n_samples
-        repeated = repeated + np.tile(np.arange(n_samples), len(times)) * spacing
-    return repeated
+def _sample_times(times, n_samples, spacing):
+    """The samples of a frame share out its time interval: a DCD file can only hold evenly spaced times."""
+    return (times[:, None] + np.arange(n_samples) * spacing / n_samples).ravel()
 
 
 def project_trajectory(trajectory, topology, mapping, output, stride=1, overwrite=False, progress=True):
@@ -152,7 +151,7 @@ def project_trajectory(trajectory, topology, mapping, output, stride=1, overwrit
     """
     from tqdm.auto import tqdm
 
-    output = check_output(output, overwrite)
+    output = check_format(check_output(output, overwrite, [trajectory]))
     mapping.check_topology(topology)
     reader = TrajectoryReader(trajectory, topology, stride=stride)
     written = 0

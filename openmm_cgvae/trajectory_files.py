@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from openmm_cgvae.dcd import DCDHeader, DCDWriter
-from openmm_cgvae.errors import DataError, OutputError, TopologyMismatchError, one_line
+from openmm_cgvae.errors import DataError, OutputError, SettingsError, TopologyMismatchError, one_line
 from openmm_cgvae.mapping.topology import as_mdtraj_topology
 from openmm_cgvae.output import complete_output
 from openmm_cgvae.units import ANGSTROM_PER_NM
@@ -69,6 +69,13 @@ def load_topology(path):
         raise DataError(f"topology {path} cannot be read: a PDB file is expected ({one_line(error)})") from error
 
 
+def check_format(path):
+    """Return the path of an output if its suffix is one of `WRITABLE`, else refuse it (`OutputError`)."""
+    if Path(path).suffix.lower() not in WRITABLE:
+        raise OutputError(f"output {path} given: a name ending in {', '.join(WRITABLE)} is expected")
+    return Path(path)
+
+
 def write_topology_beside(trajectory, topology):
     """Write the first frame of ``aa.dcd`` as ``aa.pdb``; nothing where the trajectory is a PDB file itself."""
     path = Path(trajectory).with_suffix(".pdb")
@@ -107,8 +114,10 @@ class TrajectoryReader:
         self.chunk_size = chunk_size
         self.stride = stride
         self._topology = as_mdtraj_topology(topology)
+        if stride < 1 or chunk_size < 1:
+            raise SettingsError(f"stride={stride}, chunk_size={chunk_size} given: 1 or more is expected of both")
         if not self.path.is_file():
-            raise DataError(f"trajectory {path} does not exist")
+            raise DataError(f"trajectory {path} {'is a folder' if self.path.is_dir() else 'does not exist'}")
         if self.path.stat().st_size == 0:
             raise DataError(f"trajectory {path} is empty: no byte in it")
         self._dcd = DCDHeader.read(self.path) if self.path.suffix.lower() == ".dcd" else None
@@ -133,6 +142,14 @@ class TrajectoryReader:
                 f"trajectory {self.path} has {found} particles a frame, {self._topology.n_atoms} are expected: "
                 "it is of another molecule or mapping, or holds solvent; leave that out"
             )
+
+    def _check_names(self, found):
+        for i, (own, other) in enumerate(zip(self._topology.atoms, found.atoms, strict=True)):
+            if own.name != other.name:
+                raise TopologyMismatchError(
+                    f"particle {i} of {self.path} is called {other.name}, {own.name} is expected: "
+                    "it is of another molecule, or its particles are in another order"
+                )
 
     def __iter__(self):
         import mdtraj
@@ -162,8 +179,14 @@ class TrajectoryReader:
         raise DataError(f"trajectory {self.path} cannot be read: {one_line(error)}") from error
 
     def _chunk(self, part, first):
+        if part.topology is not self._topology:
+            # The file brought names of its own, as a PDB file does.
+            self._check_names(part.topology)
+            part.topology = self._topology
         periodic = part.unitcell_lengths is not None and (part.unitcell_lengths > 0).all()
         if periodic and self._topology.n_bonds:
+            part.xyz = part.xyz.astype(np.float32)
+            part.unitcell_vectors = part.unitcell_vectors.astype(np.float32)
             # Programs wrap particles into the box one by one; bonds then show what belongs together.
             part.make_molecules_whole(inplace=True)
         frames = (first + np.arange(len(part))) * self.stride
@@ -192,8 +215,7 @@ class TrajectoryWriter:
         self._topology = as_mdtraj_topology(topology)
         self._suffix = self.path.suffix.lower()
         self._count = 0
-        if self._suffix not in WRITABLE:
-            raise OutputError(f"output {path} given: a name ending in {', '.join(WRITABLE)} is expected")
+        check_format(self.path)
         if self._suffix == ".dcd":
             self._file = DCDWriter(self.path, self._topology.n_atoms)
         else:

@@ -8,6 +8,7 @@ import zipfile
 import numpy as np
 import pytest
 import torch
+from conftest import TINY
 
 from openmm_cgvae import modelfile
 from openmm_cgvae.backmapper import Backmapper
@@ -57,7 +58,7 @@ def test_saved_model_loads_as_the_same(model_path, tmp_path, dataset):
     file.save(tmp_path / "again.pt")
     again = ModelFile.load(tmp_path / "again.pt")
     assert (again.mapping, again.potential, again.metadata) == (file.mapping, file.potential, file.metadata)
-    beads, noise = torch.rand(2, 3, 3), torch.randn(2, 3, 4)
+    beads, noise = torch.rand(2, 3, 3), torch.randn(2, 3, TINY.latent)
     torch.testing.assert_close(again.module(beads, noise), file.module(beads, noise), rtol=0, atol=0)
 
 
@@ -87,7 +88,7 @@ numpy.savez(arrays, atoms=atoms.numpy(), rebuilt=rebuilt.numpy())
 def test_file_runs_with_torch_alone_and_gives_the_same_numbers(precision, dtype, model_path, dataset, tmp_path):
     backmapper = Backmapper.load(model_path, precision=precision)
     beads = backmapper.mapping.project(dataset.positions[:5]).astype(dtype)
-    noise = gaussian_noise(7, np.arange(5), [0], 3 * 4).reshape(5, 3, 4).astype(dtype)
+    noise = gaussian_noise(7, np.arange(5), [0], 3 * TINY.latent).reshape(5, 3, TINY.latent).astype(dtype)
     arrays = tmp_path / "arrays.npz"
     np.savez(arrays, beads=beads, noise=noise)
     command = [sys.executable, "-c", ALONE, model_path, arrays, dtype]

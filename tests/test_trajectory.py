@@ -77,6 +77,24 @@ def test_chunks_do_not_change_the_result(cg_trajectory, backmapper, tmp_path):
     np.testing.assert_allclose(a.times, b.times, rtol=1e-5)
 
 
+def test_times_survive_chunks_of_few_frames(cg_trajectory, backmapper, tmp_path):
+    backmap_trajectory(cg_trajectory, backmapper, tmp_path / "aa.dcd", seed=3, n_samples=3, chunk_size=1)
+    np.testing.assert_allclose(
+        read(tmp_path / "aa.dcd", backmapper).times[::3], 100 + 2.5 * np.arange(FRAMES), rtol=1e-5
+    )
+
+
+def test_the_names_in_a_pdb_trajectory_are_checked(tmp_path, backmapper, reference, topology):
+    path = tmp_path / "aa.pdb"
+    with TrajectoryWriter(path, topology) as writer:
+        writer.write(reference[0][:3], np.arange(3.0))
+    assert project_trajectory(path, topology, backmapper.mapping, tmp_path / "cg.dcd") == 3
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(line.replace(" CB  ALA", " CX  ALA") for line in lines))
+    with pytest.raises(TopologyMismatchError, match="CX, CB is expected"):
+        project_trajectory(path, topology, backmapper.mapping, tmp_path / "other.dcd")
+
+
 def test_samples_of_a_frame_follow_one_another(cg_trajectory, backmapper, tmp_path):
     backmap_trajectory(cg_trajectory, backmapper, tmp_path / "aa.dcd", seed=3, n_samples=3)
     found = read(tmp_path / "aa.dcd", backmapper)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from openmm_cgvae.errors import DataError, MinimizationError, OutputError, SettingsError
-from openmm_cgvae.output import complete_output
+from openmm_cgvae.errors import DataError, MinimizationError, SettingsError
+from openmm_cgvae.output import complete_output, existing_folder
 
 __all__ = ["ReferenceProtocol", "sample_reference"]
 
@@ -93,10 +93,9 @@ def sample_reference(pdb, folder, runs, protocol=None, seed=0, platform=None, pr
     from tqdm.auto import tqdm
 
     protocol = protocol or ReferenceProtocol()
-    folder = Path(folder)
-    if not folder.parent.is_dir():
-        raise OutputError(f"folder {folder.parent} does not exist: create it first")
-    folder.mkdir(exist_ok=True)
+    if runs < 1:
+        raise SettingsError(f"runs={runs} given: 1 or more is expected")
+    folder = existing_folder(folder)
     try:
         start = PDBFile(str(pdb))
     except Exception as error:

@@ -138,9 +138,7 @@ class BackmapReporter:
         periodic = simulation.system.usesPeriodicBoundaryConditions()
         self._wrap = periodic if self._enforcePeriodicBox is None else self._enforcePeriodicBox
         if periodic:
-            topology.setPeriodicBoxVectors(simulation.topology.getPeriodicBoxVectors())
-            if topology.getPeriodicBoxVectors() is None:
-                topology.setPeriodicBoxVectors(simulation.system.getDefaultPeriodicBoxVectors())
+            topology.setPeriodicBoxVectors(simulation.context.getState().getPeriodicBoxVectors())
         dt = simulation.integrator.getStepSize()
         # Samples of one frame share out the interval, which keeps the times of a DCD or XTC file even.
         timing = dt / self._nSamples, simulation.currentStep * self._nSamples, self._reportInterval
@@ -164,8 +162,14 @@ class BackmapReporter:
     def __enter__(self):
         return self
 
-    def __exit__(self, *exception):
-        self.close()
+    def __exit__(self, kind, error, traceback):
+        try:
+            self.close()
+        except Exception as own:
+            if error is None:
+                raise
+            # What ended the run comes first: a frame that could not be backmapped may be its consequence.
+            logger.warning("while closing %s: %s", self._path, own)
 
 
 def _finish(worker, writer):
@@ -197,6 +201,7 @@ class _FrameWriter:
 
     def write(self, positions, vectors):
         """Write structures (f, n, 3) in nm, with box vectors (f, 3, 3) in nm where the topology is periodic."""
+        from openmm import Vec3
         from openmm.app import PDBFile
         from openmm.unit import nanometer
 
@@ -211,7 +216,9 @@ class _FrameWriter:
             if self._suffix == ".pdb":
                 PDBFile.writeModel(self._topology, frame * nanometer, self._file, int(number) + 1)
             else:
-                self._file.writeModel(frame, periodicBoxVectors=box * nanometer if self._periodic else None)
+                # OpenMM's XTC writer takes the vectors' components by name.
+                vectors = [Vec3(*vector) for vector in box] * nanometer if self._periodic else None
+                self._file.writeModel(frame, periodicBoxVectors=vectors)
 
     def close(self):
         if self._suffix == ".pdb":

@@ -2,10 +2,11 @@
 
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 from openmm_cgvae.app.cgsystem import create_cg_simulation, run_steps
 from openmm_cgvae.app.reporter import BackmapReporter
-from openmm_cgvae.errors import SettingsError
+from openmm_cgvae.errors import OutputError, SettingsError
 from openmm_cgvae.output import check_output
 
 __all__ = ["RunSummary", "run_and_backmap"]
@@ -67,12 +68,14 @@ def run_and_backmap(
     if not 1 <= reportInterval <= steps:
         given = f"steps={steps}, report interval={reportInterval}"
         raise SettingsError(f"{given} given: an interval from 1 to the number of steps is expected")
+    if cgFile is not None:
+        _check_cg_file(cgFile, file, overwrite)
     simulation = create_cg_simulation(backmapper.mapping, backmapper.cg_potential(), seed=seed, **dynamics)
     reporter = BackmapReporter(
         file, reportInterval, backmapper, nSamples=nSamples, seed=seed, minimizer=minimizer, overwrite=overwrite
     )
     if cgFile is not None:
-        simulation.reporters.append(DCDReporter(str(check_output(cgFile, overwrite)), reportInterval))
+        simulation.reporters.append(DCDReporter(str(cgFile), reportInterval))
     started = time.perf_counter()
     with reporter:
         simulation.reporters.append(reporter)
@@ -81,3 +84,11 @@ def run_and_backmap(
     # OpenMM's reporter closes its file when it goes.
     simulation.reporters.clear()
     return RunSummary(reporter.n_frames, reporter.n_failed, reporter.seed, seconds)
+
+
+def _check_cg_file(cgFile, file, overwrite):
+    cgFile, file = check_output(cgFile, overwrite), Path(file)
+    if cgFile.suffix.lower() != ".dcd":
+        raise OutputError(f"output {cgFile} given for the beads: a name ending in .dcd is expected")
+    if cgFile.with_suffix("").resolve() == file.with_suffix("").resolve():
+        raise OutputError(f"outputs {cgFile} and {file} given: beads and atoms need different names")

@@ -15,8 +15,8 @@ class BatchWorker:
     Parameters
     ----------
     process : callable
-        Takes a non-empty list of items. Its first exception ends the work and is raised by the next `put` or
-        `close`.
+        Takes a non-empty list of items. Its first exception ends the work and is raised by every
+        later `put`, or by `close` if there is none.
     batch : int
         Most items a call.
     capacity : int
@@ -34,6 +34,7 @@ class BatchWorker:
         self._patience = patience
         self._queue = queue.Queue(capacity)
         self._error = None
+        self._raised = False
         self._thread = threading.Thread(target=self._work, name="openmm_cgvae backmapping", daemon=True)
         self._thread.start()
 
@@ -43,26 +44,28 @@ class BatchWorker:
         self._queue.put(item)
 
     def close(self):
-        """Finish everything queued and end the thread; raises the error of unfinished work, once."""
+        """Finish everything queued and end the thread; raises the error of unfinished work, unless `put` has."""
         if self._thread.is_alive():
             self._queue.put(CLOSE)
         self._thread.join()
-        self._raise_error()
+        if not self._raised:
+            self._raise_error()
 
     def _raise_error(self):
-        error, self._error = self._error, None
-        if error is not None:
-            raise error
+        if self._error is not None:
+            self._raised = True
+            raise self._error
 
     def _work(self):
-        if self._prepare is not None:
-            self._prepare()
         closing = failed = False
         while not closing:
             items, closing = self._collect()
             # After an error the queue is still emptied, so that `put` cannot block for ever.
             if items and not failed:
                 try:
+                    if self._prepare is not None:
+                        self._prepare()
+                        self._prepare = None
                     self._process(items)
                 except BaseException as error:
                     self._error, failed = error, True

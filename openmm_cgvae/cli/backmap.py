@@ -26,7 +26,7 @@ def add_arguments(parser):
 
 
 def run(options):
-    check_with_topology(options.output, options.overwrite)
+    check_with_topology(options.output, options.overwrite, [options.trajectory])
     from openmm_cgvae.backmapper import Backmapper
     from openmm_cgvae.trajectory import backmap_trajectory
     from openmm_cgvae.trajectory_files import write_topology_beside

@@ -96,10 +96,10 @@ def make_mapping(options, topology):
     return mapping
 
 
-def check_with_topology(output, overwrite):
+def check_with_topology(output, overwrite, inputs=()):
     """Refuse a trajectory, or the PDB file to be written beside it, that may not be written."""
-    check_output(output, overwrite)
-    check_output(Path(output).with_suffix(".pdb"), overwrite)
+    check_output(output, overwrite, inputs)
+    check_output(Path(output).with_suffix(".pdb"), overwrite, inputs)
 
 
 def print_table(rows):

@@ -69,15 +69,16 @@ def main(arguments=None):
     logging.getLogger("openmm_cgvae").setLevel(level)
     try:
         options.run(options)
-    except CGVAEError as error:
-        if options.debug:
-            raise
-        print(f"openmm-cgvae: error: {error}", file=sys.stderr)
-        return 2
     except BrokenPipeError:
         # The reader of our output has gone (``| head``); Python would complain once more when it closes stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except (CGVAEError, OSError) as error:
+        # An OSError that is not ours: a folder without permission, a full disk.
+        if options.debug:
+            raise
+        print(f"openmm-cgvae: error: {error}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("openmm-cgvae: interrupted", file=sys.stderr)
         return 130

@@ -1,6 +1,7 @@
 """Train a model on reference MD; run it again to go on after an interruption."""
 
 import ast
+import json
 import math
 from contextlib import suppress
 from dataclasses import fields, replace
@@ -29,12 +30,12 @@ def run(options):
     configs = settings(options)
     folder = Path(options.output)
     kept = folder / "data.npz"
-    given = options.trajectories[0].endswith(".npz")
     dataset = _dataset(options, kept)
     trainer = Trainer(dataset, folder, *configs, options.device)
-    if not given and not kept.exists():
+    if not _is_dataset(options) and not kept.exists():
         # So that the command, repeated, need not read the trajectories again, and can export.
         dataset.save(kept)
+        kept.with_suffix(".json").write_text(json.dumps(_origin(options), indent=1) + "\n")
     trainer.run(options.minutes)
     _plot(folder)
     _export(folder, dataset, options.name or folder.name)
@@ -71,9 +72,28 @@ def _change(text):
 def _dataset(options, kept):
     from openmm_cgvae.training.dataset import Dataset
 
-    if kept.exists() and not options.trajectories[0].endswith(".npz"):
-        return Dataset.load(kept)
-    return load_dataset(options)
+    if _is_dataset(options) or not kept.exists():
+        return load_dataset(options)
+    noted = kept.with_suffix(".json")
+    if not noted.exists() or json.loads(noted.read_text()) != _origin(options):
+        raise SettingsError(
+            f"{kept} was prepared from other trajectories or with other settings (see {noted}): give another folder"
+        )
+    return Dataset.load(kept)
+
+
+def _is_dataset(options):
+    return options.trajectories[0].endswith(".npz")
+
+
+def _origin(options):
+    """What a prepared dataset depends on: the files as they are, and the settings."""
+    paths = [*options.trajectories, *([options.top] if options.top else [])]
+    if Path(options.mapping).is_file():
+        paths.append(options.mapping)
+    files = [[str(path), Path(path).stat().st_size if Path(path).exists() else None] for path in paths]
+    names = ("mapping", "weights", "run_frames", "stride", "temperature", "hops", "atom_types")
+    return {"files": files, **{name: getattr(options, name) for name in names}}
 
 
 def _plot(folder):

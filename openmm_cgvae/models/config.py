@@ -18,6 +18,14 @@ __all__ = [
 ACTIVATIONS = ("swish", "relu", "tanh", "gelu", "elu")
 
 
+def _check_types(config):
+    """Every number is a number: a word would fail much later, in a comparison."""
+    for field in fields(config):
+        value = getattr(config, field.name)
+        if isinstance(field.default, int | float) and not isinstance(value, int | float) and value is not None:
+            raise SettingsError(f"{field.name}={value!r} given: a number is expected")
+
+
 @dataclass(frozen=True)
 class ModelConfig:
     """Hyper-parameters of `CGVAE` (Table 4 of the paper; lengths in Angstrom).
@@ -61,6 +69,7 @@ class ModelConfig:
     activation: str = "swish"
 
     def __post_init__(self):
+        _check_types(self)
         for name in ("features", "radial", "encoder_layers", "prior_layers", "decoder_layers", "flow_width",
                      "flow_layers", "flow_steps", "atom_cutoff_angstrom", "bead_cutoff_angstrom"):  # fmt: skip
             if not getattr(self, name) > 0:
@@ -116,6 +125,7 @@ class TrainingConfig:
     seed: int = 0
 
     def __post_init__(self):
+        _check_types(self)
         for name in ("epochs", "batch_size", "learning_rate", "factor", "gradient_clip"):
             if not getattr(self, name) > 0:
                 raise SettingsError(f"{name}={getattr(self, name)} given: a positive number is expected")

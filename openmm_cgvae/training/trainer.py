@@ -5,18 +5,18 @@ import logging
 import math
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from openmm_cgvae.errors import OutputError, SettingsError, TrainingError
+from openmm_cgvae.errors import SettingsError, TrainingError
 from openmm_cgvae.models.cgvae import CGVAE
 from openmm_cgvae.models.config import ModelConfig, TrainingConfig, config_from_dict, config_to_dict
+from openmm_cgvae.models.device import usable_device
 from openmm_cgvae.models.prior import FlowPrior
 from openmm_cgvae.models.spec import MoleculeSpec
-from openmm_cgvae.output import complete_output
+from openmm_cgvae.output import complete_output, existing_folder
 from openmm_cgvae.training.dataset import split_runs
 from openmm_cgvae.training.losses import graph_loss, kl_divergence, match_hydrogens, msd_loss
 
@@ -54,7 +54,7 @@ class Trainer:
     def __init__(self, dataset, folder, model_config=None, training_config=None, device="cpu"):
         self.model_config = model_config or ModelConfig()
         self.config = training_config or TrainingConfig()
-        self.device = torch.device(device)
+        self.device = usable_device(device)
         self.spec = dataset.spec
         self.data_sha256 = dataset.sha256
         parts = split_runs(dataset.runs, self.config.validation_fraction, self.config.test_fraction, self.config.seed)
@@ -65,7 +65,7 @@ class Trainer:
         torch.manual_seed(self.config.seed)
         # Before the folder is made: settings that do not fit leave nothing behind.
         self.model = CGVAE(self.spec, self.model_config).float().to(self.device)
-        self.folder = _existing_folder(folder)
+        self.folder = existing_folder(folder)
         self.projection = torch.as_tensor(self.spec.projection, dtype=torch.float32, device=self.device)
         self.pairs = torch.as_tensor(self.spec.graph_pairs, device=self.device)
         self.hydrogens = torch.as_tensor(self.spec.equivalent_hydrogens, device=self.device)
@@ -141,7 +141,7 @@ class Trainer:
             self.optimizer.zero_grad()
             loss.backward()
             norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.gradient_clip)
-            if not torch.isfinite(norm):
+            if not (torch.isfinite(norm) and torch.isfinite(loss)):
                 bad += 1
                 if bad > MAX_BAD_STEPS or bad == len(batches):
                     raise TrainingError(
@@ -259,16 +259,6 @@ def _progress_bar(total, initial, wanted):
     except ImportError:
         return None
     return tqdm(total=total, initial=initial, unit="epoch") if wanted else None
-
-
-def _existing_folder(folder):
-    folder = Path(folder)
-    if not folder.parent.is_dir():
-        raise OutputError(f"folder {folder.parent} does not exist: create it first")
-    if folder.exists() and not folder.is_dir():
-        raise OutputError(f"{folder} is a file: give the name of a folder")
-    folder.mkdir(exist_ok=True)
-    return folder
 
 
 def load_trained(path):

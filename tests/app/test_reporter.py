@@ -116,14 +116,16 @@ def test_pdb_output_has_models_and_the_molecule(simulation, backmapper, tmp_path
     assert pdb.topology.getNumBonds() == backmapper.topology.getNumBonds()
 
 
+@pytest.mark.parametrize("suffix", [".dcd", ".xtc", ".pdb"])
 @pytest.mark.parametrize("enforce", [None, False])
-def test_molecules_stay_whole_in_a_triclinic_box(simulation, backmapper, tmp_path, enforce):
+def test_molecules_stay_whole_in_a_triclinic_box(simulation, backmapper, tmp_path, enforce, suffix):
     vectors = np.array([[2.0, 0, 0], [0.5, 2.2, 0], [-0.4, 0.6, 2.1]])
     run = periodic_simulation(simulation, vectors)
-    with BackmapReporter(tmp_path / "aa.dcd", 5, backmapper, seed=1, enforcePeriodicBox=enforce) as reporter:
+    path = tmp_path / f"aa{suffix}"
+    with BackmapReporter(path, 5, backmapper, seed=1, enforcePeriodicBox=enforce) as reporter:
         run.reporters.append(reporter)
         run.step(50)
-    chunk = next(iter(TrajectoryReader(tmp_path / "aa.dcd", backmapper.topology)))
+    chunk = next(iter(TrajectoryReader(path, backmapper.topology)))
     np.testing.assert_allclose(chunk.lengths[0], np.linalg.norm(vectors, axis=1), rtol=1e-4)
     extent = np.ptp(chunk.positions, axis=1).max()
     assert extent < 2.0
@@ -196,6 +198,8 @@ def test_the_worker_keeps_order_and_raises_once():
         for k in range(100_000):
             worker.put(k)
     assert seen == list(range(len(seen)))
+    with pytest.raises(ValueError, match="sixty"):
+        worker.put(0)
     worker.close()
     assert max(seen) < 67
 

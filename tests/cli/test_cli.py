@@ -112,6 +112,21 @@ def test_train_takes_trajectories_directly():
     assert main([*train, *sizes, "--set", "features=12"]) == 0
 
 
+def test_a_training_folder_is_of_one_dataset(capsys):
+    sizes = ["--set", "features=12", "--set", "decoder_layers=3", "--set", "encoder_layers=1", "--epochs", "1"]
+    train = ["train", AA, "--top", TOP, "--run-frames", "25", "-o", "run", *sizes]
+    assert main(train) == 0
+    assert main(train) == 0
+    assert main([*train, "--weights", "mass"]) == 2
+    assert "other trajectories or with other settings" in capsys.readouterr().err
+
+
+def test_an_unstable_run_says_so(model, capsys):
+    run = ["simulate", "--model", model, "--steps", "2000", "--report-interval", "100", "-o", "aa.dcd"]
+    assert main([*run, "--time-step", "5"]) == 2
+    assert "use a timeStep below" in capsys.readouterr().err
+
+
 def test_sample_reference_makes_runs_to_train_on(topology):
     short = ["--burst", "0.1", "0.2", "--equilibration", "0.1", "--interval", "0.1", "--frames", "3"]
     assert main(["sample-reference", TOP, "-o", "md", "--runs", "2", *short]) == 0
@@ -156,6 +171,16 @@ def mistakes(tmp_path, backmapper, five_beads, reference):
         "samples": ([*backmap, "--samples", "0"], "n_samples=0"),
         "stride": ([*backmap, "--stride", "-1"], "stride=-1"),
         "seed": ([*backmap, "--seed", "-1"], "seed=-1"),
+        "own input": (["backmap", "good.dcd", *model, "-o", "good.dcd", "--overwrite"], "is an input"),
+        "project stride": (["project", AA, "--top", TOP, *model, "-o", "aa.dcd", "--stride", "0"], "stride=0"),
+        "same names": (["simulate", *model, "--steps", "5", "--report-interval", "5", "-o", "aa.dcd", "--cg-output",
+                        "aa.dcd"], "different names"),
+        "cg format": (["simulate", *model, "--steps", "5", "--report-interval", "5", "-o", "aa.dcd", "--cg-output",
+                       "cg.xtc"], "ending in .dcd"),
+        "hops": (["prepare", AA, "--top", TOP, "--hops", "0", "-o", "d.npz"], "hops=0"),
+        "device": (["train", AA, "--top", TOP, "-o", "run", "--device", "gpu"], "device 'gpu'"),
+        "word": (["train", AA, "--top", TOP, "-o", "run", "--set", "batch_size=abc"], "a number is expected"),
+        "demo folder": (["demo", "-o", "no/where"], "folder no does not exist"),
         "solvent alone": ([*backmap, "--implicit-solvent", "GBn2"], "add --minimize"),
         "solvent": ([*backmap, "--minimize", "--implicit-solvent", "water"], "water"),
         "interval": (["simulate", *model, "--steps", "5", "--report-interval", "9", "-o", "aa.dcd"], "interval"),
