@@ -1,19 +1,22 @@
 """All-atom force fields: OpenMM's, ParmEd structures, Amber files; refused with a reason where they do not fit."""
 
+import copy
 from difflib import get_close_matches
 
 import numpy as np
-from openmm import app
+from openmm import app, unit
 
 from openmm_cgvae.errors import MinimizationError, MissingDependencyError, SettingsError, TopologyMismatchError
+from openmm_cgvae.periodic import box_widths
 
-__all__ = ["IMPLICIT_SOLVENTS", "create_atomistic_system", "first_line", "nearest_name"]
+__all__ = ["IMPLICIT_SOLVENTS", "create_atomistic_system", "cutoff_nm", "first_line", "nearest_name"]
 
 IMPLICIT_SOLVENTS = ("HCT", "OBC1", "OBC2", "GBn", "GBn2")
+CUTOFF_NM = 0.9
 
 
-def create_atomistic_system(mapping, graph, forcefield=None, implicitSolvent=None):
-    """Build the all-atom ``System`` of a molecule: no cutoff, no constraints, nothing rigid.
+def create_atomistic_system(mapping, graph, forcefield=None, implicitSolvent=None, box=None):
+    """Build the all-atom ``System`` of a molecule: no constraints, nothing rigid, no cutoff unless in a box.
 
     Parameters
     ----------
@@ -24,6 +27,8 @@ def create_atomistic_system(mapping, graph, forcefield=None, implicitSolvent=Non
         amber14 if omitted.
     implicitSolvent : str, optional
         One of `IMPLICIT_SOLVENTS`; vacuum if omitted.
+    box : numpy.ndarray, shape (3, 3), optional
+        Periodic box vectors in nm; long-range forces are then particle mesh Ewald's.
 
     Returns
     -------
@@ -37,6 +42,8 @@ def create_atomistic_system(mapping, graph, forcefield=None, implicitSolvent=Non
     solvent = (
         None if implicitSolvent is None else nearest_name("implicitSolvent", str(implicitSolvent), IMPLICIT_SOLVENTS)
     )
+    if solvent and box is not None:
+        raise SettingsError(f"implicitSolvent {solvent!r} given with a box: leave out one of them")
     if isinstance(forcefield, app.ForceField) and solvent:
         raise SettingsError(
             f"implicitSolvent {solvent!r} given with a ForceField: "
@@ -46,14 +53,15 @@ def create_atomistic_system(mapping, graph, forcefield=None, implicitSolvent=Non
         files = ["amber14-all.xml"] + ([f"implicit/{solvent.lower()}.xml"] if solvent else [])
         forcefield = app.ForceField(*files)
     if isinstance(forcefield, app.ForceField):
-        return _system_from_forcefield(mapping.topology, forcefield)
+        return _system_from_forcefield(mapping.topology, forcefield, box)
     structure = _as_structure(forcefield)
     _check_same_molecule(structure, graph)
     settings = {"implicitSolvent": getattr(app, solvent)} if solvent else {}
+    if box is not None:
+        structure = copy.copy(structure)
+        structure.box_vectors = box * unit.nanometer
     try:
-        return structure.createSystem(
-            nonbondedMethod=app.NoCutoff, constraints=None, rigidWater=False, removeCMMotion=False, **settings
-        )
+        return structure.createSystem(**_common_settings(box), **settings)
     # ParmEd has no one type for what a structure may lack.
     except Exception as error:
         raise MinimizationError(
@@ -62,11 +70,25 @@ def create_atomistic_system(mapping, graph, forcefield=None, implicitSolvent=Non
         ) from error
 
 
-def _system_from_forcefield(topology, forcefield):
+def cutoff_nm(box):
+    """Cutoff of the pair forces for box vectors, shape (3, 3)."""
+    # OpenMM allows half the width; a little less leaves room for boxes that fluctuate.
+    return min(CUTOFF_NM, 0.45 * float(box_widths(box).min()))
+
+
+def _common_settings(box):
+    """Arguments of both kinds of ``createSystem``."""
+    pairs = {"nonbondedMethod": app.NoCutoff}
+    if box is not None:
+        pairs = {"nonbondedMethod": app.PME, "nonbondedCutoff": cutoff_nm(box) * unit.nanometer}
+    return pairs | {"constraints": None, "rigidWater": False, "removeCMMotion": False}
+
+
+def _system_from_forcefield(topology, forcefield, box):
+    if box is not None:
+        topology.setPeriodicBoxVectors(box * unit.nanometer)
     try:
-        return forcefield.createSystem(
-            topology, nonbondedMethod=app.NoCutoff, constraints=None, rigidWater=False, removeCMMotion=False
-        )
+        return forcefield.createSystem(topology, **_common_settings(box))
     except ValueError as error:
         lacking = [f"{r.name}{r.index + 1}" for r in forcefield.getUnmatchedResidues(topology)]
         if not lacking:

@@ -2,16 +2,20 @@
 
 import logging
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
-import openmm
 
-from openmm_cgvae.app.forcefield import create_atomistic_system, first_line, nearest_name
+from openmm_cgvae.app.copies import CopiesContext, can_copy
+from openmm_cgvae.app.forcefield import create_atomistic_system, cutoff_nm
+from openmm_cgvae.app.parallel import available_cores, in_threads
+from openmm_cgvae.app.restrained import GPU_PLATFORMS, FrameContext, reduced_vectors
 from openmm_cgvae.chemistry import MolecularGraph
-from openmm_cgvae.errors import MinimizationError, PositionsError, SettingsError, TopologyMismatchError
+from openmm_cgvae.errors import PositionsError, SettingsError, TopologyMismatchError
 from openmm_cgvae.mapping.topology import as_mdtraj_topology
 from openmm_cgvae.metrics import handedness as handedness_of
 from openmm_cgvae.metrics import valid_graphs
+from openmm_cgvae.periodic import as_box_vectors, box_widths
 from openmm_cgvae.units import as_positions_nm, value_in_md_units
 
 __all__ = ["MinimizationResult", "Minimizer"]
@@ -23,12 +27,10 @@ BEAD_TOLERANCE_NM = 0.01
 # beads up to 0.03 nm off (alpha carbons 0.07), 1e5 0.004 (0.02), 1e6 0.0007 (0.003) at no cost in energy or time; from
 # 3e6 on, bead and bond compete and the energy stays tens of kJ/mol higher.
 RESTRAINT = 1e6
-RESTRAINT_GROUP = 1
-# One evaluation in vacuum takes Reference longer than CPU from about this size on (22 atoms: 0.8 and 2.9 ms a frame;
-# 175 atoms: 21 and 13); Born radii are 2 to 10 times faster on CPU at any size.
-MAX_REFERENCE_ATOMS = 100
-# One thread and deterministic sums: the same input gives the same bits.
-PLATFORM_PROPERTIES = {"Threads": "1", "DeterministicForces": "true", "Precision": "mixed"}
+# A batch that is not full costs as much as a full one. Sized by a large GPU's threads, not yet measured on one; on the
+# CPU copies save nothing (175 atoms: an evaluation takes 0.2 ms alone, and 0.17 ms a copy of 16 with a cutoff).
+COPIED_ATOMS = 40_000
+MAX_COPIES = 256
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,9 @@ class Minimizer:
     """Relax all-atom structures for a few iterations while their beads stay where they are.
 
     ``Minimizer(mapping).minimize(positions)`` works without further settings. Each frame is minimised on its own,
-    so that the result does not depend on which frames share a call. Not to be used from two threads at once.
+    so that the result does not depend on which frames share a call or a Context, nor on the number of workers.
+    On the CPU, threads with a Context each work at different frames: OpenMM computes outside Python's lock. On a GPU,
+    many frames share a Context.
 
     Parameters
     ----------
@@ -75,10 +79,18 @@ class Minimizer:
     restraint : float or Quantity
         Stiffness that holds M x at X, kJ/mol/nm^2, felt by the bead moving along its own weights.
     platform : str or openmm.Platform, optional
-        The faster of Reference and CPU if omitted; always one thread.
+        If omitted CUDA or HIP if there is a device, else the faster of Reference and CPU; always one thread a Context.
     handedness : array_like, shape (centres,), optional
         1 or -1 for each of the molecule's stereocentres, as `openmm_cgvae.metrics.handedness` says of a reference
         structure: frames that differ after minimisation fail. If omitted, those that differ from the input do.
+    boxVectors : Quantity or array_like, shape (3, 3), optional
+        nm, rows a, b, c with a along x and b in the xy plane. The molecules of the topology are then in a periodic box,
+        their forces by particle mesh Ewald, with a cutoff of 0.9 nm, or 0.45 times the width of a smaller box.
+    workers : int, optional
+        Threads; every core if omitted, and one on a GPU.
+    copies : int, optional
+        Frames that share a Context, as copies that do not interact. If omitted as many as fill a GPU, and 1 on the
+        CPU, where that is faster; 1 in a box and with implicit solvent, where copies would feel each other.
 
     Raises
     ------
@@ -100,25 +112,32 @@ class Minimizer:
         restraint=RESTRAINT,
         platform=None,
         handedness=None,
+        boxVectors=None,
+        workers=None,
+        copies=None,
     ):
         self.mapping = mapping
         self.graph = MolecularGraph.from_topology(as_mdtraj_topology(mapping.topology))
         self.maxIterations = int(_checked_number("maxIterations", maxIterations, allow_zero=True))
         self.tolerance = _checked_number("tolerance", tolerance)
         self._handedness = self._checked_handedness(handedness)
-        self._restraint = _bead_restraint(mapping, _checked_number("restraint", restraint))
-        system = create_atomistic_system(mapping, self.graph, forcefield, implicitSolvent)
-        for force in system.getForces():
-            force.setForceGroup(0)
-        system.addForce(self._restraint)
-        self._context = _create_context(system, platform)
+        self._box = None if boxVectors is None else reduced_vectors(as_box_vectors(boxVectors, 1))[0]
+        system = create_atomistic_system(mapping, self.graph, forcefield, implicitSolvent, self._box)
+        settings = system, mapping, _checked_number("restraint", restraint), platform
+        context = FrameContext(*settings)
+        self.platform = context.platform
+        self.copies = self._checked_copies(copies, system)
+        self.workers = self._checked_workers(workers)
+        self._create = partial(_create_context, *settings, self.copies)
+        # Contexts that no thread is using: as many come to be as are ever in use at once.
+        self._idle = [context if self.copies == 1 else self._create()]
 
     @property
-    def platform(self):
-        """Name of the OpenMM platform in use."""
-        return self._context.getPlatform().getName()
+    def periodic(self):
+        """Whether the molecules are in a periodic box."""
+        return self._box is not None
 
-    def minimize(self, positions, beads=None, progress=True):
+    def minimize(self, positions, beads=None, progress=True, boxVectors=None):
         """Minimise each frame and check what came out.
 
         A frame fails, and is then kept as given, if its energy is not finite, a bead is more than 0.01 nm from
@@ -132,6 +151,8 @@ class Minimizer:
             Where to hold the beads; M x of the input if omitted. One frame of beads serves any number of structures.
         progress : bool
             Show a progress bar if it takes more than a few seconds.
+        boxVectors : Quantity or array_like, shape (frames, 3, 3) or (3, 3), optional
+            The periodic box of each frame, nm; the one given to the constructor if omitted.
 
         Returns
         -------
@@ -140,15 +161,12 @@ class Minimizer:
         Raises
         ------
         PositionsError
-            If positions or beads are of another shape, or not finite.
+            If positions, beads or box vectors are of another shape, or not finite, or a box too small for the cutoff.
         """
-        from tqdm.auto import tqdm
-
         frames = as_positions_nm(positions, self.mapping.n_atoms, "atoms")
         beads = self._checked_beads(beads, frames)
-        minimized, energies, reasons = frames.copy(), np.full((len(frames), 2), np.nan), [""] * len(frames)
-        for k in tqdm(range(len(frames)), unit="frame", delay=3, leave=False, disable=not progress):
-            minimized[k], energies[k], reasons[k] = self._minimize_frame(frames[k], beads[k])
+        boxes = self._checked_boxes(boxVectors, len(frames))
+        minimized, energies, reasons = self._relax_all(frames, beads, boxes, progress)
         reasons = tuple(a or b for a, b in zip(reasons, self._faults(minimized, frames, beads), strict=True))
         failed = np.array([bool(reason) for reason in reasons], dtype=bool)
         minimized[failed], energies[failed, 1] = frames[failed], energies[failed, 0]
@@ -156,32 +174,31 @@ class Minimizer:
         shape = (self.mapping.n_atoms, 3) if np.ndim(value_in_md_units(positions)) == 2 else frames.shape
         return MinimizationResult(minimized.reshape(shape), energies[:, 0], energies[:, 1], failed, reasons)
 
-    def _minimize_frame(self, frame, beads):
-        """Minimise one frame: positions, energies before and after, and why there are none ("" if there are)."""
-        # About the beads' centre, since a molecule that has diffused far has no digits left for single precision.
-        centre = beads.mean(0, dtype=float)
-        self._hold(beads - centre)
-        self._context.setPositions(frame - centre)
-        before = self._state().getPotentialEnergy()._value
+    def _relax_all(self, frames, beads, boxes, progress):
+        """Minimise without checks: positions, energies before and after, and why a frame has none ("" if it has)."""
+        from tqdm.auto import tqdm
+
+        minimized, energies, reasons = frames.copy(), np.full((len(frames), 2), np.nan), []
+        parts = [slice(k, k + self.copies) for k in range(0, len(frames), self.copies)]
+        batches = [(frames[part], beads[part], None if boxes is None else boxes[part]) for part in parts]
+        with tqdm(total=len(frames), unit="frame", delay=3, leave=False, disable=not progress) as bar:
+            for part, done in zip(parts, in_threads(self._relax, batches, self.workers), strict=True):
+                relaxed, energies[part], new = done
+                new = [why or _not_finite(*of) for why, *of in zip(new, energies[part, 1], relaxed, strict=True)]
+                minimized[part] = np.where(np.array(new)[:, None, None] == "", relaxed, frames[part])
+                reasons += new
+                bar.update(len(new))
+        return minimized, energies, reasons
+
+    def _relax(self, batch):
         try:
-            openmm.LocalEnergyMinimizer.minimize(self._context, self.tolerance, self.maxIterations)
-            state = self._state()
-        except openmm.OpenMMException as error:
-            return frame, (before, before), str(error)
-        after = state.getPotentialEnergy()._value
-        minimized = state.getPositions(asNumpy=True)._value + centre
-        if not np.isfinite(after) or not np.isfinite(minimized).all():
-            return frame, (before, before), f"energy after minimisation is {after}"
-        return minimized, (before, after), ""
-
-    def _hold(self, beads):
-        for k, bead in enumerate(beads):
-            stiffness = self._restraint.getBondParameters(k)[1][0]
-            self._restraint.setBondParameters(k, [k], [stiffness, *bead])
-        self._restraint.updateParametersInContext(self._context)
-
-    def _state(self):
-        return self._context.getState(positions=True, energy=True, groups={0})
+            context = self._idle.pop()
+        except IndexError:
+            context = self._create()
+        try:
+            return context.relax(*batch, self.tolerance, self.maxIterations)
+        finally:
+            self._idle.append(context)
 
     def _faults(self, minimized, given, beads):
         """Say what is wrong with each minimised frame, "" if nothing is."""
@@ -214,6 +231,40 @@ class Minimizer:
             )
         return np.broadcast_to(beads, (len(frames), *beads.shape[1:]))
 
+    def _checked_boxes(self, vectors, n_frames):
+        if vectors is None:
+            vectors = self._box
+        elif self._box is None:
+            raise SettingsError("boxVectors given to minimize, but the Minimizer was made without: give it a box too")
+        if vectors is None:
+            return None
+        vectors = reduced_vectors(as_box_vectors(vectors, n_frames))
+        # OpenMM's own check ends the whole process on the CPU platform.
+        narrowest, cutoff = box_widths(vectors).min(initial=np.inf), cutoff_nm(self._box)
+        if narrowest < 2 * cutoff:
+            raise PositionsError(
+                f"a box {narrowest:.3g} nm wide given, the cutoff is {cutoff:.3g} nm and goes by the box that the "
+                "Minimizer was made with: give that the smallest box"
+            )
+        return vectors
+
+    def _checked_copies(self, copies, system):
+        if copies is None:
+            on_gpu = self.platform in GPU_PLATFORMS and can_copy(system)
+            return max(1, min(MAX_COPIES, COPIED_ATOMS // self.mapping.n_atoms)) if on_gpu else 1
+        copies = _checked_count("copies", copies)
+        if copies > 1 and not can_copy(system):
+            raise SettingsError(
+                f"copies={copies} given, but in a box, with implicit solvent or with forces beyond bonds, angles, "
+                "torsions and pairs, copies in one Context would interact: leave copies out and use workers"
+            )
+        return copies
+
+    def _checked_workers(self, workers):
+        if workers is None:
+            return 1 if self.platform in GPU_PLATFORMS else available_cores()
+        return _checked_count("workers", workers)
+
     def _checked_handedness(self, handedness):
         if handedness is None:
             return None
@@ -226,35 +277,23 @@ class Minimizer:
         return signs.ravel()
 
 
-def _bead_restraint(mapping, stiffness):
-    """Harmonic restraints of every M x to a point that is set frame by frame, a ``CustomCentroidBondForce``."""
-    force = openmm.CustomCentroidBondForce(1, "k/2 * ((x1-x0)^2 + (y1-y0)^2 + (z1-z0)^2)")
-    for name in ("k", "x0", "y0", "z0"):
-        force.addPerBondParameter(name)
-    for k, row in enumerate(mapping.matrix):
-        atoms = np.flatnonzero(row)
-        force.addGroup(atoms.tolist(), row[atoms].tolist())
-        # The largest curvature is then the same for one atom a bead and for many, and so is the convergence.
-        force.addBond([k], [stiffness / (row**2).sum(), 0.0, 0.0, 0.0])
-    force.setForceGroup(RESTRAINT_GROUP)
-    return force
+def _create_context(system, mapping, stiffness, platform, copies):
+    if copies == 1:
+        return FrameContext(system, mapping, stiffness, platform)
+    return CopiesContext(system, mapping, stiffness, platform, copies)
 
 
-def _create_context(system, platform):
-    if platform is None:
-        born = any(isinstance(f, openmm.CustomGBForce | openmm.GBSAOBCForce) for f in system.getForces())
-        platform = "CPU" if born or system.getNumParticles() > MAX_REFERENCE_ATOMS else "Reference"
-    if isinstance(platform, str):
-        names = [openmm.Platform.getPlatform(i).getName() for i in range(openmm.Platform.getNumPlatforms())]
-        platform = openmm.Platform.getPlatformByName(nearest_name("platform", platform, names))
-    properties = {k: v for k, v in PLATFORM_PROPERTIES.items() if k in platform.getPropertyNames()}
-    try:
-        # The integrator is never stepped: a Context needs one.
-        return openmm.Context(system, openmm.VerletIntegrator(0.001), platform, properties)
-    except openmm.OpenMMException as error:
-        raise MinimizationError(
-            f"no OpenMM Context on platform {platform.getName()} ({first_line(error)}): try platform='CPU'"
-        ) from error
+def _not_finite(energy, positions):
+    """Say that an energy or a position is not finite, "" if all are."""
+    finite = np.isfinite(energy) and np.isfinite(positions).all()
+    return "" if finite else f"energy after minimisation is {energy}"
+
+
+def _checked_count(what, given):
+    number = _checked_number(what, given)
+    if number != int(number):
+        raise SettingsError(f"{what}={given} given: a whole number is expected")
+    return int(number)
 
 
 def _checked_number(what, given, allow_zero=False):

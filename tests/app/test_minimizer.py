@@ -2,6 +2,7 @@
 
 import copy
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import mdtraj
@@ -120,6 +121,23 @@ def test_serial_equals_batched_to_the_bit(platform, mapping, noisy):
     assert (whole.positions == np.stack([one.positions for one in serial])).all()
     assert np.array_equal(whole.energy_after, np.concatenate([one.energy_after for one in serial]), equal_nan=True)
     assert whole.reason == sum((one.reason for one in serial), ())
+
+
+@pytest.mark.parametrize("settings", [{}, {"platform": "CPU"}, {"implicitSolvent": "OBC2", "maxIterations": 5}])
+def test_the_number_of_workers_does_not_matter(settings, mapping, noisy):
+    batch = noisy.copy()
+    batch[3, 10] = batch[3, 20]
+    serial, parallel = (Minimizer(mapping, workers=n, **settings).minimize(batch) for n in (1, 3))
+    assert (parallel.positions == serial.positions).all()
+    assert np.array_equal(parallel.energy_after, serial.energy_after, equal_nan=True)
+    assert parallel.reason == serial.reason and parallel.reason[3]
+
+
+def test_may_be_used_from_several_threads_at_once(minimizer, noisy):
+    expected = minimizer.minimize(noisy).positions
+    with ThreadPoolExecutor(3) as pool:
+        results = list(pool.map(minimizer.minimize, [noisy] * 3))
+    assert all((result.positions == expected).all() for result in results)
 
 
 @pytest.mark.parametrize("platform", ["Reference", "CPU"])
@@ -269,6 +287,9 @@ def test_refuses_files_without_parameters(mapping, tmp_path):
         ({"maxIterations": -1}, "0 or more"),
         ({"tolerance": 0}, "above 0"),
         ({"restraint": "strong"}, "a number is expected"),
+        ({"workers": 0}, "workers=0 given: a number above 0"),
+        ({"copies": 1.5}, "a whole number is expected"),
+        ({"implicitSolvent": "GBn2", "boxVectors": np.eye(3)}, "given with a box: leave out one"),
     ],
 )
 def test_refuses_settings(mapping, settings, message):
