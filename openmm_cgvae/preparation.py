@@ -48,10 +48,12 @@ def prepare_dataset(positions, runs, mapping, temperature=300.0, hops=2, atom_ty
     spec = molecule_spec(graph, mapping, positions, hops, atom_types)
     potential = None
     if temperature is not None:
-        from openmm_cgvae.app.boltzmann import boltzmann_inversion
+        from openmm_cgvae.app.boltzmann import bead_types, boltzmann_inversion
 
         beads = mapping.project(positions)
-        potential = boltzmann_inversion(beads, mapping.bead_bonds, temperature, mapping.masses).to_dict()
+        potential = boltzmann_inversion(
+            beads, mapping.bead_bonds, temperature, mapping.masses, types=bead_types(mapping)
+        ).to_dict()
     description = {"mapping": mapping.to_dict(), "potential": potential, "temperature": temperature}
     return Dataset(positions, np.asarray(runs, dtype=np.int64), spec, description)
 
@@ -102,6 +104,7 @@ def molecule_spec(graph, mapping, positions, hops=2, atom_types="atom"):
     for bead in mapping.beads:
         channels[list(bead)] = np.arange(len(bead))
     bead_graph = _hops_between_beads(graph, mapping)
+    near = graph.pairs_within(3)
     return MoleculeSpec(
         atom_types=types.astype(np.int64),
         assignment=mapping.assignment,
@@ -112,6 +115,11 @@ def molecule_spec(graph, mapping, positions, hops=2, atom_types="atom"):
         bead_axes=_nearest(bead_graph, 2),
         graph_pairs=graph.pairs_within(hops),
         equivalent_hydrogens=graph.equivalent_hydrogens,
+        near_pairs=near,
+        near_hops=graph.bond_distances[near[:, 0], near[:, 1]],
+        rigid_pairs=graph.rigid_pairs,
+        trigonal_centres=graph.trigonal_centres,
+        contact_kinds=graph.contact_kinds,
         stereocentres=graph.stereocentres,
         handedness=_reference_handedness(graph, positions),
     )

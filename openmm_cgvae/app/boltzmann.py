@@ -7,10 +7,11 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
 from openmm_cgvae.app.potential import CGPotential, TabulatedTerms, term_values
+from openmm_cgvae.app.timestep import stable_time_step
 from openmm_cgvae.errors import DataError, SettingsError
 from openmm_cgvae.units import BOLTZMANN_KJ_PER_MOL_K, value_in_md_units
 
-__all__ = ["boltzmann_inversion"]
+__all__ = ["bead_types", "boltzmann_inversion"]
 
 # No density is resolved finer than this, so that a constant distance becomes a stiff spring.
 MIN_BANDWIDTH_NM = 0.002
@@ -20,12 +21,24 @@ MIN_FRAMES_UNDER_KERNEL = 50
 # kJ/mol/nm^2; keeps beads of widely spread distances from passing through each other.
 MIN_WALL = 5000.0
 FINE_BINS = 4000
-STEPS_PER_PERIOD = 20
-TIME_STEP_RANGE_PS = (0.001, 0.02)
 N_STARTS = 8
+# What a pair of beads is to each other: it decides the volume element and what its energy is scaled by.
+SPANNED, BONDED, APART = range(3)
 
 
-def boltzmann_inversion(beads_nm, bead_bonds, temperature, masses, n_grid=100):
+def bead_types(mapping):
+    """Type number of every bead of a `CGMapping`: the same for beads of the same atoms, by residue and atom name."""
+    atoms = [f"{atom.residue.name} {atom.name}" for atom in mapping.topology.atoms()]
+    return _numbered([tuple(sorted(atoms[i] for i in bead)) for bead in mapping.beads])
+
+
+def _numbered(keys):
+    """Number equal keys alike, in the order of their first appearance."""
+    numbers = {}
+    return np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.int64)
+
+
+def boltzmann_inversion(beads_nm, bead_bonds, temperature, masses, n_grid=100, types=None):
     """Potentials of mean force of the beads' distances and angles, each inverted on its own.
 
     U(r) = -kT ln(P(r) / r^2) and U(theta) = -kT ln(P(theta) / sin theta); the latter is -kT ln P(cos theta), and
@@ -39,7 +52,11 @@ def boltzmann_inversion(beads_nm, bead_bonds, temperature, masses, n_grid=100):
     frame from its mirror image, every bonded quadruple also gets -kT ln(2 P(c) / (P(c) + P(-c))) of its chirality
     c: added to a mirror-symmetric potential that has the right P(c) + P(-c), it gives the right P(c).
 
-    Correlations between terms are not accounted for: simulated distributions are near the reference's, not equal.
+    Terms over beads of the same types share a table, from the pooled values of all of them; bonded pairs, pairs
+    that an angle spans and other pairs are kept apart.
+
+    Correlations between terms are not accounted for: simulated distributions are near the reference's, not equal;
+    `iterative_boltzmann_inversion` brings them nearer.
 
     Parameters
     ----------
@@ -53,6 +70,8 @@ def boltzmann_inversion(beads_nm, bead_bonds, temperature, masses, n_grid=100):
         Bead masses in amu.
     n_grid : int
         Entries of every table.
+    types : array_like of int, shape (N,), optional
+        As `bead_types` gives; each bead its own type if omitted.
 
     Returns
     -------
@@ -71,18 +90,20 @@ def boltzmann_inversion(beads_nm, bead_bonds, temperature, masses, n_grid=100):
     if n_grid < 10:
         raise SettingsError(f"n_grid {n_grid} given: at least 10 table entries are expected")
     beads_nm, bead_bonds, masses = _checked_data(beads_nm, bead_bonds, masses)
+    types = _checked_types(types, len(masses))
     kT = BOLTZMANN_KJ_PER_MOL_K * temperature
-    rows = _choose_terms(beads_nm.shape[1], bead_bonds)
-    powers = _jacobian_powers(rows[0], bead_bonds, len(masses))
+    pairs, angles, quadruples = _choose_terms(beads_nm.shape[1], bead_bonds)
+    relations = _relations(pairs, bead_bonds, angles)
+    powers = _jacobian_powers(relations, len(masses))
     terms = [
-        _tabulate(beads_nm, rows[0], n_grid, lambda t, values: _invert_distance(values, kT, powers[t])),
-        _tabulate(beads_nm, rows[1], n_grid, lambda t, values: _invert_cosine(values, kT)),
-        _tabulate(beads_nm, rows[2], n_grid, lambda t, values: _invert_chirality(values, kT)),
+        _tabulate(beads_nm, pairs, types, n_grid, lambda t, values: _invert_distance(values, kT, powers[t]), relations),
+        _tabulate(beads_nm, angles, types, n_grid, lambda t, values: _invert_cosine(values, kT)),
+        _tabulate(beads_nm, quadruples, types, n_grid, lambda t, values: _invert_chirality(values, kT)),
     ]
-    terms[0] = _share_out(terms[0], terms[1], bead_bonds, len(masses))
+    terms[0] = _share_out(terms[0], relations, 3 * len(masses) - 6 - len(bead_bonds) - len(angles))
     chosen = np.unique(np.linspace(0, len(beads_nm) - 1, N_STARTS).round().astype(int))
     starts = beads_nm[chosen] - beads_nm[chosen].mean(1, keepdims=True)
-    return CGPotential(temperature, _time_step(terms, masses), *terms, starts.round(5))
+    return CGPotential(temperature, stable_time_step(terms, masses, beads_nm), *terms, starts.round(5))
 
 
 def _checked_data(beads_nm, bead_bonds, masses):
@@ -104,6 +125,13 @@ def _checked_data(beads_nm, bead_bonds, masses):
     return beads_nm, np.unique(bead_bonds, axis=0), masses
 
 
+def _checked_types(types, n_beads):
+    types = np.arange(n_beads) if types is None else np.asarray(types)
+    if types.shape != (n_beads,):
+        raise DataError(f"bead types of shape {types.shape} given: one for each of {n_beads} beads is expected")
+    return types.tolist()
+
+
 def _choose_terms(n_beads, bead_bonds):
     """Rows of beads of distances, angles and chiralities, shapes (p, 2), (a, 3) and (c, 4)."""
     bonded = {tuple(pair) for pair in bead_bonds.tolist()}
@@ -119,43 +147,53 @@ def _choose_terms(n_beads, bead_bonds):
     return tuple(np.array(r, dtype=np.int64).reshape(-1, k) for r, k in ((pairs, 2), (angles, 3), (quadruples, 4)))
 
 
-def _jacobian_powers(pairs, bead_bonds, n_beads):
+def _relations(pairs, bead_bonds, angles):
+    """Whether each pair is bonded, spanned by an angle, or apart; shape (p,)."""
+    known = {(i, k): SPANNED for i, _, k in angles.tolist()} | {tuple(pair): BONDED for pair in bead_bonds.tolist()}
+    return np.array([known.get(tuple(pair), APART) for pair in pairs.tolist()], dtype=np.int64)
+
+
+def _jacobian_powers(relations, n_beads):
     """2 where a distance is a radius, 1 where it stands for an angle or a torsion; shape (p,)."""
     if n_beads <= 3:
-        return np.full(len(pairs), 2 if n_beads == 2 else 1)
-    bonded = {tuple(pair) for pair in bead_bonds.tolist()}
-    return np.array([2 if tuple(pair) in bonded else 1 for pair in pairs.tolist()])
+        return np.full(len(relations), 2 if n_beads == 2 else 1)
+    return np.where(relations == BONDED, 2, 1)
 
 
-def _share_out(distances, angles, bead_bonds, n_beads):
-    """Scale the energies of pairs that are not bonded by how many degrees of freedom there are for each.
+def _share_out(distances, relations, freedom):
+    """Scale the energies of pairs that are not bonded by how many degrees of freedom are left for each.
 
     Their repulsive flank, down to the first minimum, stays whole: it is the two beads' own. Pairs that an angle
     spans keep their walls only.
     """
-    bonded = {tuple(pair) for pair in bead_bonds.tolist()}
-    spanned = {(i, k) for i, _, k in angles.beads.tolist()}
-    pairs = [tuple(pair) for pair in distances.beads.tolist()]
-    kinds = np.array([0 if p in spanned else 1 if p in bonded else 2 for p in pairs], dtype=np.int64)
-    freedom = max(3 * n_beads - 6, 1) - len(bonded) - len(angles)
-    share = np.clip(freedom / max((kinds == 2).sum(), 1), 0.0, 1.0)
-    energies = np.array([0.0, 1.0, share])[kinds, None] * distances.energies
-    for k in np.flatnonzero(kinds == 2):
+    share = np.clip(freedom / max((relations == APART).sum(), 1), 0.0, 1.0)
+    energies = distances.energies.copy()
+    energies[distances.tables[relations == SPANNED]] = 0.0
+    for k in np.unique(distances.tables[relations == APART]):
         table = distances.energies[k]
         contact = np.argmax(np.diff(table) >= 0)
+        energies[k] = share * table
         energies[k, :contact] += (1 - share) * (table[:contact] - table[contact])
     return replace(distances, energies=energies.round(4))
 
 
-def _tabulate(beads_nm, rows, n_grid, invert):
-    """Invert the distribution of every row's coordinate; rounded, so that the JSON form is short and exact."""
-    values = term_values(beads_nm, rows).T
-    found = [invert(t, row) for t, row in enumerate(values)]
+def _tabulate(beads_nm, rows, types, n_grid, invert, relations=None):
+    """Invert the pooled distribution of all rows of the same types (and relation), by the first such row's rule.
+
+    Rounded, so that the JSON form is short and exact.
+    """
+    of_types = [[types[i] for i in row] for row in rows.tolist()]
+    relations = np.zeros(len(rows), dtype=int) if relations is None else relations
+    # A row and its reverse are the same coordinate.
+    tables = _numbered([(r, *min(t, t[::-1])) for r, t in zip(relations.tolist(), of_types, strict=True)])
+    values = term_values(beads_nm, rows)
+    firsts = np.unique(tables, return_index=True)[1]
+    found = [invert(first, values[:, tables == m].ravel()) for m, first in enumerate(firsts)]
     lower, upper, wall = (np.array([f[k] for f in found], dtype=float).round(6) for k in range(3))
-    energies = np.zeros((len(rows), n_grid))
-    for t, (_, _, _, x, potential) in enumerate(found):
-        energies[t] = np.interp(np.linspace(lower[t], upper[t], n_grid), x, potential)
-    return TabulatedTerms(rows, lower, upper, wall, energies.round(4))
+    energies = np.zeros((len(found), n_grid))
+    for m, (_, _, _, x, potential) in enumerate(found):
+        energies[m] = np.interp(np.linspace(lower[m], upper[m], n_grid), x, potential)
+    return TabulatedTerms(rows, tables, lower, upper, wall, energies.round(4))
 
 
 def _invert_distance(values, kT, power):
@@ -211,29 +249,3 @@ def _smooth_density(values, bandwidth, low, high):
     density = gaussian_filter1d(counts / (len(values) * width), bandwidth / width, mode="reflect")
     one_frame = 1 / (len(values) * bandwidth * np.sqrt(2 * np.pi))
     return (edges[1:] + edges[:-1]) / 2, density, min(MIN_FRAMES_UNDER_KERNEL * one_frame, 0.1 * density.max())
-
-
-def _time_step(terms, masses):
-    """A twentieth of the shortest vibration period, in ps.
-
-    Each term adds its largest curvature times the outer product of its gradient's magnitudes, as if all motion
-    were along one line: 1 and -1 along a distance, 1/a, -(1/a + 1/b), 1/b across the shortest arms of an angle.
-    """
-    distances, *others = terms
-    hessian = np.zeros((len(masses), len(masses)))
-    shortest = {tuple(row): low for row, low in zip(distances.beads.tolist(), distances.lower, strict=True)}
-    for row, curvature in zip(distances.beads, distances.curvatures, strict=True):
-        hessian[np.ix_(row, row)] += curvature * np.array([[1, -1], [-1, 1]])
-    for kind in others:
-        for row, curvature in zip(kind.beads, kind.curvatures, strict=True):
-            arms = [1 / shortest[tuple(sorted(bond))] for bond in itertools.pairwise(row.tolist())]
-            gradient = _alternating_sums(arms)
-            hessian[np.ix_(row, row)] += curvature * np.outer(gradient, gradient)
-    frequency = np.sqrt(max(np.linalg.eigvalsh(hessian / np.sqrt(np.outer(masses, masses))).max(), 1e-12))
-    return float(np.clip(2 * np.pi / frequency / STEPS_PER_PERIOD, *TIME_STEP_RANGE_PS).round(5))
-
-
-def _alternating_sums(arms):
-    """Gradient magnitudes of a bending motion, from the inverse lengths of its arms."""
-    padded = [0.0, *arms, 0.0]
-    return np.array([(-1) ** k * (padded[k] + padded[k + 1]) for k in range(len(arms) + 1)])

@@ -7,6 +7,7 @@ import numpy as np
 import openmm
 from openmm import app
 
+from openmm_cgvae.app.cgbox import box_vectors, excluded_volume_force, pack, tiled_topology
 from openmm_cgvae.errors import OutputError, SettingsError, SimulationError
 from openmm_cgvae.units import value_in_md_units
 
@@ -26,63 +27,81 @@ COORDINATES = {
     "chiralities": "x = ((ay*bz - az*by)*cx + (az*bx - ax*bz)*cy + (ax*by - ay*bx)*cz) / sqrt(aa*bb*cc);" + A + B + C,
 }
 ENERGY = (
-    "table(term, (inside-lower)/(upper-lower)) + left*min(x-lower, 0) + right*max(x-upper, 0) + wall/2*(x-inside)^2;"
+    "table(number, (inside-lower)/(upper-lower)) + left*min(x-lower, 0) + right*max(x-upper, 0) + wall/2*(x-inside)^2;"
     "inside = min(max(x, lower), upper);"
 )
 
 
-def create_cg_system(mapping, potential):
+def create_cg_system(mapping, potential, copies=1, box=None):
     """Build the OpenMM ``System`` of the beads.
 
     Parameters
     ----------
     mapping : CGMapping
-        Gives the masses.
-    potential : CGPotential
+        Gives the masses, and the sizes of the beads.
+    potential : CGPotential or LearnedPotential
+        Of one molecule; it acts within each copy.
+    copies : int
+        Molecules, one after the other. Between them beads repel each other, see `excluded_volume_force`: one
+        molecule's reference trajectory holds nothing about attraction.
+    box : Quantity or array_like, optional
+        Edge length, three edge lengths or three box vectors of a periodic box, in nm. Needed for several copies.
 
     Returns
     -------
     openmm.System
-        One particle a bead; one force for every kind of term, and a ``CMMotionRemover`` so that the
-        molecule does not drift away (not for a single bead, which has no other motion).
+        One particle a bead; one force for every kind of term, that of `cg_force`, and a ``CMMotionRemover`` so that the
+        molecules do not drift away (not for a single bead, which has no other motion).
 
     Raises
     ------
     SettingsError
-        If the potential is of another number of beads.
+        If the potential is of another number of beads, or `copies` and `box` do not fit.
     """
     if potential.n_beads != mapping.n_beads:
         raise SettingsError(
             f"a potential of {potential.n_beads} beads given for a mapping of {mapping.n_beads} beads: "
             "use the two of the same model"
         )
+    vectors = box_vectors(box, copies)
     system = openmm.System()
-    for mass in mapping.masses:
+    for mass in np.tile(mapping.masses, copies):
         system.addParticle(float(mass))
     for (name, coordinate), terms in zip(COORDINATES.items(), potential.terms, strict=True):
         if len(terms):
-            system.addForce(_tabulated_force(name, terms, coordinate))
-    if mapping.n_beads > 1:
+            system.addForce(_tabulated_force(name, terms, coordinate, system.getNumParticles(), mapping.n_beads))
+    if hasattr(potential, "module"):
+        from openmm_cgvae.app.cgforce import cg_force
+
+        system.addForce(cg_force(potential, periodic=vectors is not None))
+    if vectors is not None:
+        system.setDefaultPeriodicBoxVectors(*vectors)
+        system.addForce(excluded_volume_force(mapping, copies, vectors))
+    if system.getNumParticles() > 1:
         system.addForce(openmm.CMMotionRemover(1))
     return system
 
 
-def _tabulated_force(name, terms, coordinate):
-    """One force for all terms of a kind: a two-dimensional table over (term, place between the edges).
+def _tabulated_force(name, terms, coordinate, n_particles, n_beads):
+    """One force for all terms of a kind: a two-dimensional table over (table, place between the edges).
 
-    At a whole term number the two-dimensional spline is that term's own natural spline.
+    At a whole table number the two-dimensional spline is that table's own natural spline. The force is not periodic:
+    molecules stay whole in OpenMM, however far they travel.
     """
     # OpenMM wants at least two rows, so the last one is there twice.
     rows = np.concatenate([terms.energies, terms.energies[-1:]])
     force = openmm.CustomCompoundBondForce(terms.beads.shape[1], ENERGY + coordinate)
     force.setName(f"CG {name}")
-    table = openmm.Continuous2DFunction(*rows.shape, rows.T.ravel().tolist(), 0, len(rows) - 1, 0, 1)
-    force.addTabulatedFunction("table", table)
-    for parameter in ("term", "lower", "upper", "left", "right", "wall"):
+    function = openmm.Continuous2DFunction(*rows.shape, rows.T.ravel().tolist(), 0, len(rows) - 1, 0, 1)
+    force.addTabulatedFunction("table", function)
+    for parameter in ("number", "lower", "upper", "left", "right", "wall"):
         force.addPerBondParameter(parameter)
-    parameters = np.stack([np.arange(len(terms)), terms.lower, terms.upper, *terms.edge_slopes, terms.wall], axis=1)
-    for beads, row in zip(terms.beads.tolist(), parameters.tolist(), strict=True):
-        force.addBond(beads, row)
+    tables = np.stack(
+        [np.arange(len(terms.wall)), terms.lower, terms.upper, *terms.edge_slopes, terms.wall], axis=1
+    ).tolist()
+    for first in range(0, n_particles, n_beads):
+        for beads, table in zip((terms.beads + first).tolist(), terms.tables, strict=True):
+            force.addBond(beads, tables[table])
     return force
 
 
@@ -95,6 +114,8 @@ def create_cg_simulation(
     platform=None,
     seed=None,
     start=0,
+    copies=1,
+    box=None,
 ):
     """Set up Langevin dynamics of the beads, ready to step.
 
@@ -109,12 +130,14 @@ def create_cg_simulation(
     timeStep : float or Quantity, optional
         ps; the potential's own estimate if omitted.
     platform : str, optional
-        OpenMM platform. ``Reference`` if omitted: the fastest without a GPU, because these forces run on one
-        thread on ``CPU`` as well, which adds about 20 microseconds a step.
+        OpenMM platform. ``Reference`` if omitted: the fastest for one molecule without a GPU, because these forces
+        run on one thread on ``CPU`` as well, which adds about 20 microseconds a step. ``CPU`` in a box.
     seed : int, optional
-        Of velocities and thermostat; drawn at random if omitted.
+        Of velocities, thermostat and packing; drawn at random if omitted.
     start : int
-        Which of the stored reference frames to start from.
+        Which of the stored reference frames to start from; further copies start from the next ones.
+    copies, box
+        As in `create_cg_system`. Copies start on a grid, each turned at random, overlaps minimised away.
 
     Returns
     -------
@@ -123,20 +146,26 @@ def create_cg_simulation(
     Raises
     ------
     SettingsError
-        If a number is out of its range or the platform is not there.
+        If a number is out of its range, the platform is not there, or the molecules do not fit the box.
     """
     temperature = _positive("temperature", potential.temperature if temperature is None else temperature, "K")
     step = _positive("timeStep", potential.time_step_ps if timeStep is None else timeStep, "ps")
     friction = _positive("friction", friction, "1/ps")
     if not 0 <= start < len(potential.starts_nm):
         raise SettingsError(f"start {start} given: 0 to {len(potential.starts_nm) - 1} are stored")
+    system = create_cg_system(mapping, potential, copies, box)
     integrator = openmm.LangevinMiddleIntegrator(temperature, friction, step)
     integrator.setRandomNumberSeed(_openmm_seed(seed))
-    system = create_cg_system(mapping, potential)
-    simulation = app.Simulation(mapping.cg_topology(), system, integrator, _platform(platform or "Reference"))
-    simulation.context.setPositions(potential.starts_nm[start])
+    chosen = _platform(platform or ("Reference" if box is None else "CPU"))
+    simulation = app.Simulation(tiled_topology(mapping, copies, box), system, integrator, chosen)
+    starts = np.roll(potential.starts_nm, -start, axis=0)
+    if box is None:
+        simulation.context.setPositions(starts[0])
+    else:
+        simulation.context.setPositions(pack(starts, copies, box_vectors(box), _openmm_seed(seed) or None))
+        simulation.minimizeEnergy()
     simulation.context.setVelocitiesToTemperature(temperature, *([] if seed is None else [_openmm_seed(seed)]))
-    logger.info("%d beads at %g K, step %g fs", mapping.n_beads, temperature, 1000 * step)
+    logger.info("%d copies of %d beads at %g K, step %g fs", copies, mapping.n_beads, temperature, 1000 * step)
     return simulation
 
 
@@ -169,8 +198,8 @@ def run_steps(simulation, steps, progress=False, lastState=None):
     ----------
     simulation : openmm.app.Simulation
     steps : int
-    progress : bool
-        Show a bar once it takes longer than a few seconds.
+    progress : bool or tqdm
+        Show a bar once it takes longer than a few seconds; or the bar to move on.
     lastState : str or path, optional
         Where to write the last finite state (as ``Simulation.saveState`` does) if the run fails.
 
@@ -190,7 +219,9 @@ def run_steps(simulation, steps, progress=False, lastState=None):
     if lastState is not None and not Path(lastState).parent.is_dir():
         raise OutputError(f"folder {Path(lastState).parent} does not exist: create it first")
     state = _finite_state(simulation)
-    with tqdm(total=steps, unit="step", unit_scale=True, delay=3, disable=not progress) as bar:
+    own = tqdm(total=steps, unit="step", unit_scale=True, delay=3, disable=progress is not True)
+    bar = own if isinstance(progress, bool) else progress
+    with own:
         for done in range(0, steps, STEPS_PER_SLICE):
             n = min(STEPS_PER_SLICE, steps - done)
             try:
@@ -200,9 +231,10 @@ def run_steps(simulation, steps, progress=False, lastState=None):
                 if lastState is not None:
                     Path(lastState).write_text(openmm.XmlSerializer.serialize(state))
                 step = value_in_md_units(simulation.integrator.getStepSize())
+                saved = "" if lastState is None else f"; the last good state is in {lastState}"
                 raise SimulationError(
                     f"unstable between steps {done} and {done + n} of this run ({error}): "
-                    f"use a timeStep below {1000 * step:g} fs"
+                    f"use a timeStep below {1000 * step:g} fs{saved}"
                 ) from error
             bar.update(n)
 

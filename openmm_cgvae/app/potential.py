@@ -1,15 +1,21 @@
 """Coarse-grained potentials as tables with walls, in a form that travels in a model file."""
 
-from dataclasses import asdict, dataclass
+import json
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from scipy.interpolate import CubicSpline
 
 from openmm_cgvae.errors import ModelFileError
+from openmm_cgvae.output import check_output, complete_output
 
 __all__ = ["CGPotential", "TabulatedTerms", "term_values"]
 
+FORMAT = "openmm_cgvae potential"
+FORMAT_VERSION = 2
+KINDS = {"distances": 2, "angles": 3, "chiralities": 4}
 # Keeps cosines finite where beads coincide (10^-6 nm, squared).
 TINY_NM2 = 1e-12
 
@@ -20,21 +26,25 @@ class TabulatedTerms:
 
     Between the edges the table is read by a natural cubic spline; beyond them the energy goes on with the
     spline's last slope plus ``wall / 2 * (x - edge)^2``, so it and its derivative are continuous and finite.
+    Terms over beads of the same types share a table.
 
     Parameters
     ----------
     beads : numpy.ndarray of int, shape (t, k)
         The beads of every term. k = 2: distance in nm. k = 3: cosine of the angle at the middle bead. k = 4: the
         chirality of three successive bonds, sin(angle) sin(angle) sin(torsion), from -1 to 1.
-    lower, upper : numpy.ndarray, shape (t,)
+    tables : numpy.ndarray of int, shape (t,)
+        The table of every term, from 0 to m - 1.
+    lower, upper : numpy.ndarray, shape (m,)
         The edges.
-    wall : numpy.ndarray, shape (t,)
+    wall : numpy.ndarray, shape (m,)
         kJ/mol/nm^2 for a distance, else kJ/mol.
-    energies : numpy.ndarray, shape (t, n_grid)
+    energies : numpy.ndarray, shape (m, n_grid)
         kJ/mol, at equal intervals from `lower` to `upper`.
     """
 
     beads: np.ndarray
+    tables: np.ndarray
     lower: np.ndarray
     upper: np.ndarray
     wall: np.ndarray
@@ -45,21 +55,15 @@ class TabulatedTerms:
 
     @cached_property
     def splines(self):
-        """One natural spline a term, over its coordinate."""
+        """One natural spline a table, over its coordinate."""
         grids = np.linspace(self.lower, self.upper, self.energies.shape[-1], axis=1)
         return tuple(CubicSpline(x, u, bc_type="natural") for x, u in zip(grids, self.energies, strict=True))
 
     @cached_property
     def edge_slopes(self):
-        """dU/dx at the lower and at the upper edge, shape (2, t)."""
+        """dU/dx at the lower and at the upper edge of every table, shape (2, m)."""
         edges = zip(self.splines, self.lower, self.upper, strict=True)
         return np.array([[spline(a, 1), spline(b, 1)] for spline, a, b in edges]).reshape(-1, 2).T
-
-    @property
-    def curvatures(self):
-        """The largest second derivative of every term, its walls included, shape (t,)."""
-        inside = [spline(spline.x, 2).max() for spline in self.splines]
-        return np.maximum(np.array(inside).reshape(-1), self.wall)
 
     def values(self, beads_nm):
         """The coordinates of all terms, of bead positions in nm; shape (..., t)."""
@@ -67,12 +71,25 @@ class TabulatedTerms:
 
     def energy(self, values):
         """Energy in kJ/mol of every term at its coordinate, shapes (..., t) to (..., t)."""
-        inside = np.clip(values, self.lower, self.upper)
-        table = np.zeros(inside.shape)
-        for t, spline in enumerate(self.splines):
-            table[..., t] = spline(inside[..., t])
+        inside = self._inside(values)
         beyond = values - inside
-        return table + np.where(beyond < 0, *self.edge_slopes) * beyond + self.wall / 2 * beyond**2
+        slopes = np.where(beyond < 0, *self.edge_slopes[:, self.tables])
+        return self._read(inside, 0) + slopes * beyond + self.wall[self.tables] / 2 * beyond**2
+
+    def curvature(self, values):
+        """Second derivative of every term's energy at its coordinate, shapes (..., t) to (..., t)."""
+        inside = self._inside(values)
+        return np.where(values == inside, self._read(inside, 2), self.wall[self.tables])
+
+    def _inside(self, values):
+        return np.clip(values, self.lower[self.tables], self.upper[self.tables])
+
+    def _read(self, inside, derivative):
+        found = np.zeros(inside.shape)
+        for m, spline in enumerate(self.splines):
+            own = self.tables == m
+            found[..., own] = spline(inside[..., own], derivative)
+        return found
 
     def to_dict(self):
         """JSON types only."""
@@ -83,9 +100,13 @@ class TabulatedTerms:
         """Rebuild from `to_dict`."""
         arrays = {name: np.array(description[name], dtype=float) for name in ("lower", "upper", "wall", "energies")}
         beads = np.array(description["beads"], dtype=np.int64).reshape(-1, beads_per_term)
-        if any(len(array) != len(beads) for array in arrays.values()):
+        tables = np.array(description["tables"], dtype=np.int64)
+        n_tables = tables.max(initial=-1) + 1
+        if len(tables) != len(beads) or any(len(array) != n_tables for array in arrays.values()):
             raise ValueError("tables and terms differ in number")
-        return cls(beads, **arrays)
+        if not all(np.isfinite(array).all() for array in arrays.values()):
+            raise ValueError("a table holds NaN or infinity")
+        return cls(beads, tables, **arrays)
 
 
 def term_values(beads_nm, rows):
@@ -108,14 +129,15 @@ def term_values(beads_nm, rows):
 class CGPotential:
     """All that a coarse-grained simulation needs besides the mapping: tables, time step, start positions.
 
-    Made by `boltzmann_inversion`, used by `openmm_cgvae.app.cgsystem.create_cg_simulation`.
+    Made by `boltzmann_inversion`, improved by `iterative_boltzmann_inversion`, used by `create_cg_simulation`. It
+    travels in datasets and model files, or alone: ``potential.save("potential.json")``.
 
     Parameters
     ----------
     temperature : float
         Of the reference trajectory, K.
     time_step_ps : float
-        A twentieth of the shortest vibration period, estimated from the largest curvatures and the bead masses.
+        As `openmm_cgvae.app.timestep.stable_time_step` finds it.
     distances, angles, chiralities : TabulatedTerms
         Over two, three and four beads.
     starts_nm : numpy.ndarray, shape (s, N, 3)
@@ -142,39 +164,90 @@ class CGPotential:
         """Potential energy in kJ/mol of bead positions in nm, shapes (..., N, 3) to (...)."""
         return sum(terms.energy(terms.values(beads_nm)).sum(-1) for terms in self.terms)
 
+    def with_energies(self, energies):
+        """The same potential with other tables: three arrays, as ``[terms.energies for terms in potential.terms]``."""
+        kinds = zip(KINDS, self.terms, energies, strict=True)
+        return replace(self, **{name: replace(terms, energies=array) for name, terms, array in kinds})
+
     def to_dict(self):
         """JSON types only; `from_dict` undoes it exactly."""
         return {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
             "temperature": self.temperature,
             "time_step_ps": self.time_step_ps,
-            "distances": self.distances.to_dict(),
-            "angles": self.angles.to_dict(),
-            "chiralities": self.chiralities.to_dict(),
+            **{name: terms.to_dict() for name, terms in zip(KINDS, self.terms, strict=True)},
             "starts_nm": self.starts_nm.tolist(),
         }
 
     @classmethod
     def from_dict(cls, description):
-        """Rebuild a potential from `to_dict`.
+        """Rebuild a potential from `to_dict`, of this or an older format version.
 
         Raises
         ------
         ModelFileError
-            If an entry is missing or of another type.
+            If an entry is missing or of another type, or the format is newer.
         """
         try:
+            # The first version had none.
+            version = description.get("format_version", 1)
+            if version > FORMAT_VERSION:
+                raise ModelFileError(
+                    f"coarse-grained potential of format version {version} given, this package reads up to "
+                    f"{FORMAT_VERSION}: upgrade openmm_cgvae"
+                )
+            for step in range(version, FORMAT_VERSION):
+                description = MIGRATIONS[step](description)
             return cls(
                 temperature=float(description["temperature"]),
                 time_step_ps=float(description["time_step_ps"]),
-                distances=TabulatedTerms.from_dict(description["distances"], 2),
-                angles=TabulatedTerms.from_dict(description["angles"], 3),
-                chiralities=TabulatedTerms.from_dict(description["chiralities"], 4),
+                **{name: TabulatedTerms.from_dict(description[name], k) for name, k in KINDS.items()},
                 starts_nm=_as_frames(description["starts_nm"]),
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            if isinstance(error, ModelFileError):
+                raise
             raise ModelFileError(
                 f"not a coarse-grained potential ({error!r}): what CGPotential.to_dict gives is expected"
             ) from error
+
+    def save(self, path, overwrite=False):
+        """Write the potential alone, as JSON; the file appears complete or not at all."""
+        path = check_output(path, overwrite)
+        with complete_output(path) as temporary:
+            temporary.write_text(json.dumps(self.to_dict()) + "\n")
+
+    @classmethod
+    def load(cls, path):
+        """Read a potential that `save` wrote.
+
+        Raises
+        ------
+        ModelFileError
+            If the file is missing or no coarse-grained potential.
+        """
+        try:
+            description = json.loads(Path(path).read_text())
+        except FileNotFoundError as error:
+            raise ModelFileError(
+                f"potential {path} does not exist: make one with 'openmm-cgvae cg-forcefield'"
+            ) from error
+        except (OSError, ValueError) as error:
+            raise ModelFileError(
+                f"{path} is no coarse-grained potential: the JSON file of 'openmm-cgvae cg-forcefield' is expected"
+            ) from error
+        return cls.from_dict(description)
+
+
+def _from_version_1(description):
+    """Before terms shared tables, each had its own."""
+    kinds = {name: description[name] | {"tables": [*range(len(description[name]["beads"]))]} for name in KINDS}
+    return description | kinds
+
+
+# One function a step, from the version that is its key to the next.
+MIGRATIONS = {1: _from_version_1}
 
 
 def _as_frames(rows):

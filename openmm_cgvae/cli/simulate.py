@@ -14,7 +14,10 @@ __all__ = ["add_arguments", "run"]
 
 def add_arguments(parser):
     add_model(parser)
-    parser.add_argument("--steps", type=int, required=True, metavar="n", help="steps to run")
+    parser.add_argument(
+        "--potential", metavar="FILE", help="instead of the model's own (see cg-forcefield, learn-forcefield)"
+    )
+    parser.add_argument("--steps", type=int, required=True, metavar="n", help="steps in all, those before --resume too")
     parser.add_argument("--report-interval", type=int, required=True, metavar="m", help="steps between frames")
     parser.add_argument("-o", "--output", required=True, metavar="aa.dcd", help="all-atom trajectory")
     parser.add_argument("--cg-output", metavar="cg.dcd", help="write the beads as well")
@@ -23,18 +26,28 @@ def add_arguments(parser):
     parser.add_argument("--friction", type=float, default=1.0, metavar="1/ps", help="of the Langevin thermostat (1)")
     parser.add_argument("--time-step", type=float, metavar="ps", help="the potential's own estimate if omitted")
     parser.add_argument("--platform", metavar="NAME", help="OpenMM platform")
+    parser.add_argument("--copies", type=int, default=1, metavar="n", help="molecules, in a periodic box (1)")
+    parser.add_argument(
+        "--box", type=float, nargs="+", metavar="nm", help="one or three edge lengths, or nine numbers of three vectors"
+    )
+    parser.add_argument(
+        "--correlation-time", type=float, metavar="ps", help="keep consecutive frames alike, against flicker"
+    )
+    parser.add_argument("--checkpoint", metavar="FILE", help="written every 20,000 steps or so, and at the end")
+    parser.add_argument("--resume", action="store_true", help="go on from --checkpoint, appending to the outputs")
     add_overwrite(parser)
 
 
 def run(options):
-    check_with_topology(options.output, options.overwrite)
-    if options.cg_output is not None:
-        check_with_topology(options.cg_output, options.overwrite)
-    from openmm_cgvae.app.run import run_and_backmap
+    for output in filter(None, (options.output, options.cg_output)):
+        check_with_topology(output, options.overwrite or options.resume)
+    from openmm_cgvae.app.learned import load_potential
+    from openmm_cgvae.app.run import run_and_backmap, whole_system
     from openmm_cgvae.backmapper import Backmapper
     from openmm_cgvae.trajectory_files import write_topology_beside
 
     backmapper = Backmapper.load(options.model)
+    whole = whole_system(backmapper, options.copies, options.box)
     summary = run_and_backmap(
         backmapper,
         options.steps,
@@ -43,19 +56,25 @@ def run(options):
         options.cg_output,
         nSamples=options.samples,
         seed=options.seed,
-        minimizer=make_minimizer(options, backmapper),
+        minimizer=make_minimizer(options, whole),
         overwrite=options.overwrite,
         temperature=options.temperature,
         friction=options.friction,
         timeStep=options.time_step,
         platform=options.platform,
+        copies=options.copies,
+        box=options.box,
+        potential=options.potential and load_potential(options.potential),
+        correlationTime=options.correlation_time,
+        checkpoint=options.checkpoint,
+        resume=options.resume,
     )
-    write_topology_beside(options.output, backmapper.topology)
+    write_topology_beside(options.output, whole.topology)
     if options.cg_output is not None:
-        write_topology_beside(options.cg_output, backmapper.cg_topology())
+        write_topology_beside(options.cg_output, whole.cg_topology())
     rows = [
         ("frames", f"{summary.n_frames} of {options.samples} structures each, in {options.output}"),
-        ("steps/s", f"{options.steps / summary.seconds:.0f}"),
+        ("steps/s", f"{summary.steps / summary.seconds:.0f}"),
         ("seed", summary.seed),
     ]
     if options.minimize:

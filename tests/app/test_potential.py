@@ -4,10 +4,12 @@ import json
 
 import numpy as np
 import pytest
+from openmm import app
 
-from openmm_cgvae.app.boltzmann import boltzmann_inversion
+from openmm_cgvae.app.boltzmann import bead_types, boltzmann_inversion
 from openmm_cgvae.app.potential import CGPotential
-from openmm_cgvae.errors import DataError, ModelFileError, SettingsError
+from openmm_cgvae.errors import DataError, ModelFileError, OutputError, SettingsError
+from openmm_cgvae.mapping import residue_mapping
 from openmm_cgvae.units import BOLTZMANN_KJ_PER_MOL_K
 
 TEMPERATURE = 300.0
@@ -179,16 +181,31 @@ def test_unbonded_pairs_share_the_degrees_of_freedom_left(generator):
     np.testing.assert_allclose(energies[3, :flank] - energies[3, flank], drop, atol=4e-4)
 
 
-def test_time_step_is_a_twentieth_of_the_period(generator):
-    k, mass = 2.0e4, 4.0
-    r = generator.normal(0.5, np.sqrt(KT / k), 50_000)
-    step = boltzmann_inversion(pair_frames(generator, r), [[0, 1]], TEMPERATURE, [mass, mass]).time_step_ps
-    expected = 2 * np.pi / np.sqrt(k / (mass / 2)) / 20
-    # The largest curvature of a sampled table exceeds k, but not fourfold.
-    assert expected / 2 < step < expected
-    heavy = boltzmann_inversion(pair_frames(generator, r), [[0, 1]], TEMPERATURE, [1e5, 1e5]).time_step_ps
-    light = boltzmann_inversion(pair_frames(generator, r), [[0, 1]], TEMPERATURE, [1e-3, 1e-3]).time_step_ps
-    assert (heavy, light) == (0.02, 0.001)
+def test_terms_of_the_same_types_share_a_table(generator):
+    frames = chain_frames(generator)
+    bonds = [[k, k + 1] for k in range(4)]
+    alike = boltzmann_inversion(frames, bonds, TEMPERATURE, [15] * 5, types=[0] * 5)
+    # Bonded, spanned by an angle, apart; one angle; one chirality.
+    assert [len(terms.wall) for terms in alike.terms] == [3, 1, 1]
+    assert [len(terms) for terms in alike.terms] == [10, 3, 2]
+    # Pooled: the range is that of all four bonds.
+    each = boltzmann_inversion(frames, bonds, TEMPERATURE, [15] * 5).distances
+    bonded = np.flatnonzero(np.diff(each.beads) == 1)
+    assert alike.distances.upper[alike.distances.tables[bonded[0]]] >= each.upper[bonded].min()
+    np.testing.assert_array_equal(alike.distances.tables[bonded], alike.distances.tables[bonded[0]])
+    # A palindrome: angle 0-1-2 is angle 4-3-2 read backwards.
+    mirrored = boltzmann_inversion(frames, bonds, TEMPERATURE, [15] * 5, types=[0, 1, 2, 1, 0])
+    assert mirrored.angles.tables.tolist() == [0, 1, 0]
+    assert mirrored.chiralities.tables.tolist() == [0, 0]
+
+
+def test_beads_of_the_same_atoms_are_of_one_type():
+    topology = app.Topology()
+    chain = topology.addChain()
+    for name in ("GLY", "ALA", "GLY"):
+        residue = topology.addResidue(name, chain)
+        topology.addAtom("CA", app.Element.getBySymbol("C"), residue)
+    assert bead_types(residue_mapping(topology)).tolist() == [0, 1, 0]
 
 
 def test_json_form_is_exact_and_short(generator):
@@ -225,6 +242,7 @@ def test_same_data_same_potential_wherever_it_lies(generator):
         ({"temperature": 0}, SettingsError, "positive"),
         ({"temperature": float("nan")}, SettingsError, "positive"),
         ({"n_grid": 3}, SettingsError, "at least 10"),
+        ({"types": [0]}, DataError, "one for each of 2 beads"),
     ],
 )
 def test_bad_input_is_refused(generator, change, error, words):
@@ -248,3 +266,47 @@ def test_a_damaged_description_is_refused(generator):
     ):
         with pytest.raises(ModelFileError, match="not a coarse-grained potential"):
             CGPotential.from_dict(damaged)
+
+
+def first_version(potential):
+    """What was written before terms shared tables."""
+    description = potential.to_dict()
+    del description["format"], description["format_version"]
+    for name in ("distances", "angles", "chiralities"):
+        del description[name]["tables"]
+    return description
+
+
+def test_a_potential_of_the_first_format_is_migrated(generator):
+    potential = chain_potential(generator)
+    assert CGPotential.from_dict(first_version(potential)).to_dict() == potential.to_dict()
+
+
+def test_a_potential_of_a_newer_format_is_refused(generator):
+    with pytest.raises(ModelFileError, match=r"format version 99.*upgrade"):
+        CGPotential.from_dict(chain_potential(generator).to_dict() | {"format_version": 99})
+
+
+def test_saved_alone_it_comes_back_exactly(generator, tmp_path):
+    potential = chain_potential(generator)
+    potential.save(tmp_path / "potential.json")
+    assert CGPotential.load(tmp_path / "potential.json").to_dict() == potential.to_dict()
+    with pytest.raises(OutputError, match="exists"):
+        potential.save(tmp_path / "potential.json")
+
+
+@pytest.mark.parametrize("text", ["", "[1, 2]", "{}", "no JSON"])
+def test_a_file_that_is_no_potential_is_refused(text, tmp_path):
+    path = tmp_path / "potential.json"
+    with pytest.raises(ModelFileError, match="does not exist"):
+        CGPotential.load(path)
+    path.write_text(text)
+    with pytest.raises(ModelFileError, match="coarse-grained potential"):
+        CGPotential.load(path)
+
+
+def test_tables_with_nan_are_refused(generator):
+    description = chain_potential(generator).to_dict()
+    description["distances"]["energies"][0][0] = float("nan")
+    with pytest.raises(ModelFileError, match="NaN"):
+        CGPotential.from_dict(description)

@@ -1,0 +1,81 @@
+"""Make a CG force field from reference MD: direct, then iterative, Boltzmann inversion."""
+
+from openmm_cgvae.cli.common import add_overwrite, add_reference, load_dataset, print_table
+from openmm_cgvae.errors import SettingsError, TopologyMismatchError
+from openmm_cgvae.output import check_output
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser):
+    add_reference(parser)
+    parser.add_argument(
+        "-o", "--output", required=True, metavar="potential.json", help="for simulate --potential; with --model a .pt"
+    )
+    parser.add_argument("--model", metavar="NAME_OR_FILE", help="write a copy of this model that holds the potential")
+    parser.add_argument("--iterations", type=int, default=40, metavar="n", help="0: direct inversion alone (40)")
+    parser.add_argument("--replicas", type=int, default=8, metavar="n", help="short CG runs an iteration (8)")
+    parser.add_argument("--steps", type=int, default=8000, metavar="n", help="of each run (8000)")
+    parser.add_argument("--rate", type=float, default=0.1, help="of the first iterations, above 0 to 1 (0.1)")
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="same seed, same potential (0)")
+    parser.add_argument("--checkpoint", metavar="FILE", help="written every iteration; repeat the command to go on")
+    add_overwrite(parser)
+
+
+def run(options):
+    check_output(options.output, options.overwrite, [*options.trajectories, *filter(None, [options.model])])
+    if (options.model is None) != options.output.endswith(".json"):
+        raise SettingsError(
+            f"--output {options.output} given: a name ending in .json, or another and --model, expected"
+        )
+    from openmm_cgvae.app.boltzmann import bead_types, boltzmann_inversion
+    from openmm_cgvae.mapping import CGMapping
+
+    dataset = load_dataset(options)
+    mapping = CGMapping.from_dict(dataset.description["mapping"])
+    model = _checked_model(options.model, mapping)
+    beads = mapping.project(dataset.positions)
+    temperature = dataset.description["temperature"] or options.temperature
+    potential = boltzmann_inversion(beads, mapping.bead_bonds, temperature, mapping.masses, types=bead_types(mapping))
+    if options.iterations != 0:
+        potential = _improved(options, mapping, potential, beads, dataset.runs)
+    if model is None:
+        potential.save(options.output, options.overwrite)
+    else:
+        model.potential = potential.to_dict()
+        model.save(options.output, options.overwrite)
+    print(f"{mapping.n_beads} beads, time step {1000 * potential.time_step_ps:.4g} fs, in {options.output}")
+
+
+def _checked_model(name, mapping):
+    """The model to put the potential into, if any; of the same mapping."""
+    if name is None:
+        return None
+    from openmm_cgvae.mapping import CGMapping
+    from openmm_cgvae.modelfile import ModelFile, resolve_model
+
+    model = ModelFile.load(resolve_model(name))
+    own = CGMapping.from_dict(model.mapping)
+    if own.beads != mapping.beads or (own.weights != mapping.weights).any():
+        raise TopologyMismatchError(f"model {name} has other beads than the reference data: use its own mapping")
+    return model
+
+
+def _improved(options, mapping, potential, beads, runs):
+    from openmm_cgvae.app.inversion import iterative_boltzmann_inversion
+
+    result = iterative_boltzmann_inversion(
+        mapping,
+        potential,
+        beads,
+        runs,
+        options.iterations,
+        options.replicas,
+        options.steps,
+        options.rate,
+        options.seed,
+        options.checkpoint,
+    )
+    rows = [(f"divergence, {name}", f"{value:.4f}") for name, value in result.divergences.items()]
+    print_table([*rows, ("floor, MD against MD", f"{result.floor:.4f}"), ("kept", result.chosen)])
+    return result.potential
