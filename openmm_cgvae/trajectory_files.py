@@ -12,7 +12,7 @@ from openmm_cgvae.dcd import DCDHeader, DCDWriter
 from openmm_cgvae.errors import DataError, OutputError, SettingsError, TopologyMismatchError, one_line
 from openmm_cgvae.mapping.topology import as_mdtraj_topology
 from openmm_cgvae.output import complete_output
-from openmm_cgvae.units import ANGSTROM_PER_NM
+from openmm_cgvae.pdb import PDBWriter
 from openmm_cgvae.xtc import particles_of_xtc
 
 __all__ = [
@@ -21,11 +21,13 @@ __all__ = [
     "TrajectoryReader",
     "TrajectoryWriter",
     "box_lengths_and_angles",
+    "box_vectors",
+    "load_box",
     "load_topology",
     "write_topology_beside",
 ]
 
-WRITABLE = (".dcd", ".xtc", ".pdb")
+WRITABLE = (".dcd", ".xtc", ".pdb", ".cif")
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,21 @@ def load_topology(path):
         return mdtraj.load_topology(str(path))
     except Exception as error:
         raise DataError(f"topology {path} cannot be read: a PDB file is expected ({one_line(error)})") from error
+
+
+def load_box(path, topology):
+    """Read the periodic box of a PDB, mmCIF or GRO file: vectors (3, 3) in nm, None if it has none.
+
+    Parameters
+    ----------
+    path : path
+    topology : mdtraj.Topology
+        What `load_topology` read from it.
+    """
+    if Path(path).suffix.lower() not in (".pdb", ".cif", ".gro"):
+        return None
+    first = next(iter(TrajectoryReader(path, topology, chunk_size=1)))
+    return None if first.lengths is None else box_vectors(first.lengths, first.angles)[0].astype(float)
 
 
 def check_format(path):
@@ -195,7 +212,7 @@ class TrajectoryReader:
 
 
 class TrajectoryWriter:
-    """Writes chunks to DCD, XTC or PDB, by the suffix of `path`; use it as a context manager.
+    """Writes chunks to DCD, XTC, PDB or mmCIF, by the suffix of `path`; use it as a context manager.
 
     Parameters
     ----------
@@ -205,11 +222,11 @@ class TrajectoryWriter:
     Raises
     ------
     OutputError
-        If the suffix is none of .dcd, .xtc, .pdb.
+        If the suffix is none of `WRITABLE`.
     """
 
     def __init__(self, path, topology):
-        from mdtraj.formats import PDBTrajectoryFile, XTCTrajectoryFile
+        from mdtraj.formats import XTCTrajectoryFile
 
         self.path = Path(path)
         self._topology = as_mdtraj_topology(topology)
@@ -218,9 +235,10 @@ class TrajectoryWriter:
         check_format(self.path)
         if self._suffix == ".dcd":
             self._file = DCDWriter(self.path, self._topology.n_atoms)
+        elif self._suffix == ".xtc":
+            self._file = XTCTrajectoryFile(str(self.path), "w")
         else:
-            kind = XTCTrajectoryFile if self._suffix == ".xtc" else PDBTrajectoryFile
-            self._file = kind(str(self.path), "w")
+            self._file = PDBWriter(self.path, self._topology)
 
     def write(self, positions, times, lengths=None, angles=None):
         """Append frames.
@@ -236,16 +254,13 @@ class TrajectoryWriter:
         """
         if self._suffix == ".dcd":
             self._file.write(positions, times, lengths, angles)
-        elif self._suffix == ".xtc":
+            return
+        box = None if lengths is None else box_vectors(lengths, angles)
+        if self._suffix == ".xtc":
             steps = np.arange(self._count, self._count + len(positions), dtype=np.int32)
-            box = None if lengths is None else _box_vectors(lengths, angles)
             self._file.write(positions.astype(np.float32), times.astype(np.float32), steps, box)
         else:
-            for k, frame in enumerate(positions):
-                box = {} if lengths is None else {
-                    "unitcell_lengths": lengths[k] * ANGSTROM_PER_NM, "unitcell_angles": angles[k]
-                }  # fmt: skip
-                self._file.write(frame * ANGSTROM_PER_NM, self._topology, modelIndex=self._count + k, **box)
+            self._file.write(positions, box)
         self._count += len(positions)
 
     def close(self):
@@ -267,7 +282,8 @@ def box_lengths_and_angles(vectors):
     return np.stack(columns[:3], axis=1), np.stack(columns[3:], axis=1)
 
 
-def _box_vectors(lengths, angles):
+def box_vectors(lengths, angles):
+    """Lengths in nm and angles in degrees, (f, 3) each, to box vectors (f, 3, 3) in nm, rows a, b, c."""
     from mdtraj.utils import lengths_and_angles_to_box_vectors
 
     vectors = lengths_and_angles_to_box_vectors(*lengths.T, *angles.T)

@@ -1,5 +1,6 @@
 """What is measured of a set of all-atom structures: each alone, their distribution, and summaries of both."""
 
+from openmm_cgvae.metrics.contacts import intermolecular_clashes
 from openmm_cgvae.metrics.distribution import (
     jensen_shannon,
     jensen_shannon_floor,
@@ -39,6 +40,7 @@ __all__ = [
     "each_torsion_divergence",
     "geometry_distance",
     "handedness",
+    "intermolecular_clashes",
     "jensen_shannon",
     "jensen_shannon_floor",
     "jensen_shannon_with_floor",

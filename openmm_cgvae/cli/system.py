@@ -1,0 +1,67 @@
+"""Arguments of commands that backmap a molecule, or a system of many."""
+
+from pathlib import Path
+
+from openmm_cgvae.errors import SettingsError
+
+__all__ = ["add_system", "load_backmapper"]
+
+
+def add_system(parser):
+    """What says which models and molecules there are."""
+    parser.add_argument(
+        "--model",
+        required=True,
+        action="append",
+        metavar="NAME_OR_FILE",
+        help="a bundled model or a model file; with --top once for every kind of molecule",
+    )
+    parser.add_argument("--top", metavar="cg.pdb", help="CG topology of a system of many molecules (PDB, mmCIF, GRO)")
+    parser.add_argument(
+        "--molecules",
+        metavar="NAME:n,...",
+        help="with --top: how many of each, in order, by the model's name or that of its file without .pt, or by the "
+        "residue name of what is kept or dropped; by the names of residues and beads if omitted",
+    )
+    parser.add_argument("--keep", metavar="CL,NA", help="with --top: residues that no model covers, kept as atoms")
+    parser.add_argument("--drop", metavar="W", help="with --top: residues that no model covers, left out")
+
+
+def load_backmapper(options):
+    """The `Backmapper` of the one model, or the `SystemBackmapper` of a topology."""
+    from openmm_cgvae.backmapper import Backmapper
+
+    if options.top is None:
+        if len(options.model) > 1 or options.molecules or options.keep or options.drop:
+            raise SettingsError(
+                "several models, --molecules, --keep or --drop given without --top: add the CG topology"
+            )
+        return Backmapper.load(options.model[0])
+    from openmm_cgvae.app.systembackmapper import SystemBackmapper
+    from openmm_cgvae.trajectory_files import load_box, load_topology
+
+    names = [Path(model).stem for model in options.model]
+    if len(set(names)) < len(names):
+        raise SettingsError(f"models {', '.join(options.model)} given: files of different names are expected")
+    backmappers = {name: Backmapper.load(model) for name, model in zip(names, options.model, strict=True)}
+    loaded = load_topology(options.top)
+    topology, box = loaded.to_openmm(), load_box(options.top, loaded)
+    if box is not None:
+        topology.setPeriodicBoxVectors(box)
+    return SystemBackmapper(
+        topology, backmappers, _numbers(options.molecules), *map(_listed, (options.keep, options.drop))
+    )
+
+
+def _listed(text):
+    return [name.strip() for name in text.split(",")] if text else []
+
+
+def _numbers(text):
+    """``ALA:125,CL:3`` as pairs, None of None."""
+    if text is None:
+        return None
+    try:
+        return [(name, int(number)) for name, number in (part.rsplit(":", 1) for part in _listed(text))]
+    except ValueError as error:
+        raise SettingsError(f"--molecules {text} given: NAME:number,NAME:number is expected") from error
