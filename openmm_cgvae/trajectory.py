@@ -5,11 +5,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from openmm_cgvae.errors import SettingsError, TopologyMismatchError
+from openmm_cgvae.errors import DataError, SettingsError, TopologyMismatchError
+from openmm_cgvae.noise import checked_correlation_time
 from openmm_cgvae.output import check_output, complete_output
-from openmm_cgvae.trajectory_files import TrajectoryReader, TrajectoryWriter, check_format
+from openmm_cgvae.periodic import molecule_labels
+from openmm_cgvae.periodic import wrap as wrap_molecules
+from openmm_cgvae.pipeline import run_pipeline
+from openmm_cgvae.trajectory_files import TrajectoryReader, TrajectoryWriter, box_vectors, check_format
 
-__all__ = ["BackmapSummary", "backmap_trajectory", "project_trajectory"]
+__all__ = ["BackmapSummary", "backmap_trajectory", "project_trajectory", "read_frame"]
 
 
 @dataclass
@@ -51,6 +55,8 @@ def backmap_trajectory(
     overwrite=False,
     chunk_size=1000,
     progress=True,
+    correlation_time=None,
+    wrap=False,
 ):
     """Turn a saved CG trajectory into an all-atom one, in constant memory.
 
@@ -77,6 +83,12 @@ def backmap_trajectory(
         Structures held in memory at once.
     progress : bool
         Show a progress bar.
+    correlation_time : float or Quantity, optional
+        ps over which the latent noise of a sample stays alike, so that a movie does not flicker; the distribution of
+        each frame is the same with and without, and a frame's structure does not depend on `stride`. Frames must be
+        evenly spaced in time; those of a PDB file, which has no times, count as 1 ps apart.
+    wrap : bool
+        Translate molecules into the periodic box; otherwise each is where its first bead is.
 
     Returns
     -------
@@ -91,33 +103,69 @@ def backmap_trajectory(
 
     if n_samples < 1:
         raise SettingsError(f"n_samples={n_samples} given: 1 or more is expected")
+    correlation_time = checked_correlation_time(correlation_time)
     output = check_format(check_output(output, overwrite, [trajectory]))
     if minimizer is not None and minimizer.mapping != backmapper.mapping:
         raise TopologyMismatchError("the minimizer is of another mapping than the backmapper: make it of the same")
     # At least two frames, which tell the spacing of the times.
     reader = TrajectoryReader(trajectory, backmapper.cg_topology(), max(2, chunk_size // n_samples), stride)
     summary = BackmapSummary(n_samples=n_samples, seed=secrets.randbits(63) if seed is None else int(seed))
-    with complete_output(output) as temporary, TrajectoryWriter(temporary, backmapper.topology) as writer:
-        bar = tqdm(total=reader.n_frames, disable=not progress, unit="frame", delay=2, leave=False)
-        spacing = 0.0
-        for chunk in reader:
-            spacing = chunk.times[1] - chunk.times[0] if len(chunk.times) > 1 else spacing
-            atoms = backmapper.sample(chunk.positions, n_samples, summary.seed, chunk.frames)
-            atoms = atoms.reshape(-1, backmapper.n_atoms, 3)
-            if minimizer is not None:
-                atoms = _minimized(atoms, np.repeat(chunk.positions, n_samples, axis=0), minimizer, summary)
-            box = (None, None) if chunk.lengths is None else (
-                np.repeat(chunk.lengths, n_samples, axis=0), np.repeat(chunk.angles, n_samples, axis=0)
-            )  # fmt: skip
-            writer.write(atoms, _sample_times(chunk.times, n_samples, spacing), *box)
-            summary.n_frames += len(chunk.frames)
-            bar.update(len(chunk.frames))
-        bar.close()
+    wrapping = _molecules(backmapper.topology) if wrap else None
+
+    def compute(item):
+        chunk, spacing, correlation = item
+        vectors = None if chunk.lengths is None else box_vectors(chunk.lengths, chunk.angles)
+        atoms = backmapper.sample(
+            chunk.positions, n_samples, summary.seed, chunk.frames, correlation=correlation, box=vectors
+        ).reshape(-1, backmapper.n_atoms, 3)
+        boxes, lengths, angles = (
+            None if values is None else np.repeat(values, n_samples, axis=0)
+            for values in (vectors, chunk.lengths, chunk.angles)
+        )
+        if minimizer is not None:
+            atoms = _minimized(atoms, boxes, minimizer, summary)
+        if wrapping is not None and boxes is not None:
+            atoms = wrap_molecules(atoms, boxes, wrapping)
+        summary.n_frames += len(chunk.frames)
+        return atoms, _sample_times(chunk.times, n_samples, spacing), lengths, angles
+
+    with (
+        complete_output(output) as temporary,
+        TrajectoryWriter(temporary, backmapper.topology) as writer,
+        tqdm(total=reader.n_frames, disable=not progress, unit="frame", delay=2, leave=False) as bar,
+    ):
+        items = _with_timing(reader, correlation_time)
+        run_pipeline(items, compute, lambda result: writer.write(*result), lambda item: bar.update(len(item[0].frames)))
     return summary
 
 
-def _minimized(atoms, beads, minimizer, summary):
-    result = minimizer.minimize(atoms, beads, progress=False)
+def _molecules(topology):
+    """Label of the molecule of every atom."""
+    return molecule_labels(topology.getNumAtoms(), [(i.index, j.index) for i, j in topology.bonds()])
+
+
+def _with_timing(reader, time):
+    """Every chunk of a reader, its frames' spacing in ps, and a correlation time in ps as one in frames of the file."""
+    interval, last, spacing = None, np.zeros(0), 0.0
+    for chunk in reader:
+        spacing = chunk.times[1] - chunk.times[0] if len(chunk.times) > 1 else spacing
+        if time:
+            times = np.append(last, chunk.times)
+            steps, last = np.diff(times) / reader.stride, times[-1:]
+            if interval is None and len(steps):
+                # To the 6 digits that float32 times hold, so that every stride gives the same.
+                interval = float(f"{steps[0]:.6g}")
+            # Their rounding apart.
+            if len(steps) and not (interval > 0 and np.allclose(steps, interval, 1e-3, 1e-6 * abs(times).max())):
+                raise DataError(
+                    f"frames of {reader.path} are not evenly spaced in time ({steps.min():g} to {steps.max():g} ps): "
+                    "write them so, or leave the correlation time out"
+                )
+        yield chunk, spacing, time / interval if interval else 0.0
+
+
+def _minimized(atoms, boxes, minimizer, summary):
+    result = minimizer.minimize(atoms, progress=False, boxVectors=boxes if minimizer.periodic else None)
     summary.n_failed += int(result.failed.sum())
     summary.energies_before.append(result.energy_before)
     summary.energies_after.append(result.energy_after)
@@ -163,3 +211,32 @@ def project_trajectory(trajectory, topology, mapping, output, stride=1, overwrit
             bar.update(len(chunk.frames))
         bar.close()
     return written
+
+
+def read_frame(trajectory, topology, frame):
+    """Read one frame, molecules whole.
+
+    Parameters
+    ----------
+    trajectory : path
+        Any format mdtraj reads.
+    topology : mdtraj.Topology or openmm.app.Topology
+    frame : int
+        Its number in the file, from 0.
+
+    Returns
+    -------
+    numpy.ndarray, shape (n, 3)
+        nm.
+
+    Raises
+    ------
+    DataError, TopologyMismatchError
+        If the file has no such frame, or as `TrajectoryReader` says.
+    """
+    n_frames = 0
+    for chunk in TrajectoryReader(trajectory, topology):
+        n_frames += len(chunk.frames)
+        if 0 <= frame < n_frames:
+            return chunk.positions[frame - n_frames]
+    raise DataError(f"frame {frame} given: {trajectory} holds frames 0 to {n_frames - 1}")

@@ -8,7 +8,7 @@ import pytest
 from openmm import app, unit
 
 from openmm_cgvae.errors import DataError, OutputError, PositionsError, SettingsError, TopologyMismatchError
-from openmm_cgvae.trajectory import backmap_trajectory, project_trajectory
+from openmm_cgvae.trajectory import backmap_trajectory, project_trajectory, read_frame
 from openmm_cgvae.trajectory_files import TrajectoryReader, TrajectoryWriter, write_topology_beside
 
 FRAMES = 40
@@ -199,11 +199,46 @@ def test_an_existing_output_is_kept_unless_told(cg_trajectory, backmapper, tmp_p
     assert backmap_trajectory(cg_trajectory, backmapper, tmp_path / "aa.dcd", overwrite=True).n_frames == FRAMES
 
 
+@pytest.mark.parametrize("options", [{"chunk_size": 7}, {"stride": 5}])
+def test_correlated_frames_do_not_depend_on_chunks_or_stride(cg_trajectory, backmapper, tmp_path, options):
+    backmap_trajectory(cg_trajectory, backmapper, tmp_path / "aa.dcd", seed=3, correlation_time=10.0, **options)
+    chosen = np.arange(0, FRAMES, options.get("stride", 1))
+    # Frames are 2.5 ps apart.
+    expected = backmapper.sample(beads_of(cg_trajectory, backmapper), seed=3, correlation=4.0)[chosen, 0]
+    np.testing.assert_allclose(read(tmp_path / "aa.dcd", backmapper).positions, expected, atol=2e-6)
+
+
+@pytest.mark.parametrize("times", [np.r_[0:5, 7:42], np.zeros(FRAMES), -np.arange(FRAMES)])
+@pytest.mark.parametrize("chunk_size", [5, 1000])
+def test_correlation_is_refused_where_times_are_uneven(reference, mapping, backmapper, tmp_path, times, chunk_size):
+    cg, aa = tmp_path / "cg.xtc", tmp_path / "aa.dcd"
+    with TrajectoryWriter(cg, mapping.cg_topology()) as writer:
+        writer.write(mapping.project(reference[0][:FRAMES]), times.astype(float))
+    with pytest.raises(DataError, match="not evenly spaced in time"):
+        backmap_trajectory(cg, backmapper, aa, seed=3, correlation_time=1.0, chunk_size=chunk_size)
+    assert left_behind(tmp_path) == []
+    backmap_trajectory(cg, backmapper, aa, seed=3)
+
+
+@pytest.mark.parametrize("frame", [0, 7, FRAMES - 1])
+def test_one_frame_is_read(cg_trajectory, backmapper, frame):
+    found = read_frame(cg_trajectory, backmapper.cg_topology(), frame)
+    np.testing.assert_array_equal(found, beads_of(cg_trajectory, backmapper)[frame])
+
+
+@pytest.mark.parametrize("frame", [-1, FRAMES])
+def test_a_frame_that_is_not_there_is_refused(cg_trajectory, backmapper, frame):
+    with pytest.raises(DataError, match=rf"frame {frame} given: .* frames 0 to {FRAMES - 1}"):
+        read_frame(cg_trajectory, backmapper.cg_topology(), frame)
+
+
 def test_bad_settings_and_outputs_are_refused(cg_trajectory, backmapper, tmp_path):
     with pytest.raises(OutputError, match="does not exist"):
         backmap_trajectory(cg_trajectory, backmapper, tmp_path / "no" / "aa.dcd")
     with pytest.raises(OutputError, match=r"\.dcd, \.xtc, \.pdb"):
         backmap_trajectory(cg_trajectory, backmapper, tmp_path / "aa.trr")
+    with pytest.raises(SettingsError, match="correlation time -1"):
+        backmap_trajectory(cg_trajectory, backmapper, tmp_path / "aa.dcd", correlation_time=-1)
     with pytest.raises(SettingsError, match="stride=0"):
         backmap_trajectory(cg_trajectory, backmapper, tmp_path / "aa.dcd", stride=0)
     assert left_behind(tmp_path) == []

@@ -10,7 +10,9 @@ import numpy as np
 from openmm_cgvae.app.worker import BatchWorker
 from openmm_cgvae.dcd import DCDWriter
 from openmm_cgvae.errors import OutputError, SettingsError, TopologyMismatchError
+from openmm_cgvae.noise import checked_correlation_time
 from openmm_cgvae.output import check_output
+from openmm_cgvae.periodic import molecule_labels, wrap
 from openmm_cgvae.trajectory_files import box_lengths_and_angles
 
 __all__ = ["BackmapReporter"]
@@ -44,11 +46,17 @@ class BackmapReporter:
         Minimise each structure briefly, beads restrained.
     overwrite : bool
         Replace an existing file.
+    correlationTime : float or Quantity, optional
+        ps over which the latent noise of a sample stays alike, so that a movie does not flicker; the distribution of
+        each frame is the same with and without. The noise depends on the frame number alone, so that runs that are
+        resumed or appended to fit together.
 
     Raises
     ------
     OutputError
         If the file exists and neither `append` nor `overwrite` is given, or it cannot be written.
+    SettingsError
+        If a number is out of its range.
     """
 
     def __init__(
@@ -62,6 +70,7 @@ class BackmapReporter:
         seed=None,
         minimizer=None,
         overwrite=False,
+        correlationTime=None,
     ):
         if reportInterval < 1 or nSamples < 1:
             raise SettingsError(f"reportInterval={reportInterval}, nSamples={nSamples}: 1 or more is expected of both")
@@ -78,10 +87,13 @@ class BackmapReporter:
         self._nSamples = int(nSamples)
         self._seed = secrets.randbits(63) if seed is None else int(seed)
         self._minimizer = minimizer
+        self._correlationTime = checked_correlation_time(correlationTime)
+        self._correlation = 0.0
         self._writer = None
         self._worker = None
         self._finish = None
-        self._wrap = False
+        self._periodic = self._wrap = False
+        self._molecules = None
         self._closed = False
         self.n_frames = 0
         self.n_failed = 0
@@ -116,15 +128,24 @@ class BackmapReporter:
     def _process(self, items):
         """Backmap and write consecutive frames, in the worker's thread."""
         frames, beads, vectors = (np.array(column) for column in zip(*items, strict=True))
-        atoms = self._backmapper.sample(beads, self._nSamples, self._seed, frames)
+        atoms = self._backmapper.sample(
+            beads,
+            self._nSamples,
+            self._seed,
+            frames,
+            correlation=self._correlation,
+            box=vectors if self._periodic else None,
+        )
+        atoms = atoms.reshape(-1, *atoms.shape[2:])
+        vectors = np.repeat(vectors, self._nSamples, axis=0)
         if self._minimizer is not None:
-            flat = atoms.reshape(-1, *atoms.shape[2:])
-            result = self._minimizer.minimize(flat, np.repeat(beads, self._nSamples, axis=0), progress=False)
-            atoms = result.positions.reshape(atoms.shape)
+            boxes = vectors if self._minimizer.periodic else None
+            result = self._minimizer.minimize(atoms, progress=False, boxVectors=boxes)
+            atoms = result.positions
             self.n_failed += int(result.failed.sum())
         if self._wrap:
-            atoms = np.stack([_wrapped(samples, box) for samples, box in zip(atoms, vectors, strict=True)])
-        self._writer.write(atoms.reshape(-1, *atoms.shape[2:]), np.repeat(vectors, self._nSamples, axis=0))
+            atoms = wrap(atoms, vectors, self._molecules)
+        self._writer.write(atoms, vectors)
         self.n_frames += len(frames)
 
     def _open(self, simulation):
@@ -135,11 +156,14 @@ class BackmapReporter:
                 "use the model of this CG system"
             )
         topology = self._backmapper.topology
-        periodic = simulation.system.usesPeriodicBoundaryConditions()
+        self._periodic = periodic = simulation.system.usesPeriodicBoundaryConditions()
         self._wrap = periodic if self._enforcePeriodicBox is None else self._enforcePeriodicBox
+        bonds = [(a.index, b.index) for a, b in topology.bonds()]
+        self._molecules = molecule_labels(topology.getNumAtoms(), bonds)
         if periodic:
             topology.setPeriodicBoxVectors(simulation.context.getState().getPeriodicBoxVectors())
         dt = simulation.integrator.getStepSize()
+        self._correlation = self._correlationTime / (self._reportInterval * dt._value)
         # Samples of one frame share out the interval, which keeps the times of a DCD or XTC file even.
         timing = dt / self._nSamples, simulation.currentStep * self._nSamples, self._reportInterval
         self._writer = _FrameWriter(self._path, topology, timing, self._append)
@@ -235,13 +259,3 @@ def _use_one_thread():
     import torch
 
     torch.set_num_threads(1)
-
-
-def _wrapped(atoms, vectors):
-    """Translate whole molecules, (samples, n, 3), so that their centres lie in the box of reduced `vectors`."""
-    centre = atoms.mean(1)
-    shift = np.zeros_like(centre)
-    # Last vector first: the others have no component along its axis (OpenMM's reduced form).
-    for k in (2, 1, 0):
-        shift -= np.floor((centre + shift)[:, k] / vectors[k, k])[:, None] * vectors[k]
-    return atoms + shift[:, None]

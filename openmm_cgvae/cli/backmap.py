@@ -3,35 +3,38 @@
 import time
 
 from openmm_cgvae.cli.common import (
-    add_model,
     add_overwrite,
     add_sampling,
     check_with_topology,
     make_minimizer,
     print_table,
 )
+from openmm_cgvae.cli.system import add_system, load_backmapper
 
 __all__ = ["add_arguments", "run"]
 
 
 def add_arguments(parser):
     parser.add_argument("trajectory", metavar="cg.dcd", help="CG trajectory with the model's beads")
-    add_model(parser)
+    add_system(parser)
     parser.add_argument(
         "-o", "--output", required=True, metavar="aa.dcd", help="all-atom trajectory (.dcd, .xtc, .pdb)"
     )
     add_sampling(parser)
+    parser.add_argument(
+        "--correlation-time", type=float, metavar="ps", help="keep frames closer than this alike (every one on its own)"
+    )
+    parser.add_argument("--wrap", action="store_true", help="translate molecules into the periodic box")
     parser.add_argument("--stride", type=int, default=1, metavar="n", help="use every n-th frame (1)")
     add_overwrite(parser)
 
 
 def run(options):
-    check_with_topology(options.output, options.overwrite, [options.trajectory])
-    from openmm_cgvae.backmapper import Backmapper
+    check_with_topology(options.output, options.overwrite, [options.trajectory, *filter(None, [options.top])])
     from openmm_cgvae.trajectory import backmap_trajectory
     from openmm_cgvae.trajectory_files import write_topology_beside
 
-    backmapper = Backmapper.load(options.model)
+    backmapper = load_backmapper(options)
     minimizer = make_minimizer(options, backmapper)
     started = time.perf_counter()
     summary = backmap_trajectory(
@@ -43,6 +46,8 @@ def run(options):
         options.stride,
         minimizer,
         options.overwrite,
+        correlation_time=options.correlation_time,
+        wrap=options.wrap,
     )
     seconds = time.perf_counter() - started
     write_topology_beside(options.output, backmapper.topology)

@@ -34,17 +34,25 @@ def add_sampling(parser):
         "--prmtop", metavar="FILE", help="minimise with this Amber topology instead of amber14 in vacuum"
     )
     parser.add_argument("--implicit-solvent", metavar="NAME", help="minimise in GBn2, OBC2, ... instead of vacuum")
+    parser.add_argument("--workers", type=int, metavar="n", help="frames minimised at a time (one a core)")
 
 
 def make_minimizer(options, backmapper):
     """The `Minimizer` that was asked for, or None."""
     if not options.minimize:
-        if options.prmtop or options.implicit_solvent:
-            raise SettingsError("--prmtop and --implicit-solvent are of the minimisation: add --minimize")
+        if options.prmtop or options.implicit_solvent or options.workers:
+            raise SettingsError("--prmtop, --implicit-solvent and --workers are of the minimisation: add --minimize")
         return None
     from openmm_cgvae.app.minimizer import Minimizer
 
-    return Minimizer(backmapper.mapping, options.prmtop, options.implicit_solvent, handedness=backmapper.handedness)
+    return Minimizer(
+        backmapper.mapping,
+        options.prmtop,
+        options.implicit_solvent,
+        handedness=backmapper.handedness,
+        boxVectors=backmapper.topology.getPeriodicBoxVectors(),
+        workers=options.workers,
+    )
 
 
 def add_reference(parser):

@@ -3,15 +3,20 @@
 import argparse
 import logging
 import os
+import shlex
 import sys
 
 from openmm_cgvae import __version__
 from openmm_cgvae.cli import (
     backmap,
+    benchmark,
+    cg_forcefield,
+    continue_run,
     demo,
     evaluate,
     export,
     info,
+    learn_forcefield,
     map,
     prepare,
     project,
@@ -28,11 +33,15 @@ COMMANDS = {
     "project": project,
     "backmap": backmap,
     "simulate": simulate,
+    "continue": continue_run,
     "info": info,
     "evaluate": evaluate,
+    "benchmark": benchmark,
     "sample-reference": sample_reference,
     "map": map,
     "prepare": prepare,
+    "cg-forcefield": cg_forcefield,
+    "learn-forcefield": learn_forcefield,
     "train": train,
     "export": export,
 }
@@ -64,6 +73,7 @@ def main(arguments=None):
         output has gone.
     """
     options = parser().parse_args(arguments)
+    options.command_line = shlex.join(["openmm-cgvae", *(sys.argv[1:] if arguments is None else arguments)])
     level = logging.DEBUG if options.debug else logging.WARNING
     logging.basicConfig(level=logging.WARNING, format="openmm-cgvae: %(levelname)s: %(message)s", stream=sys.stderr)
     logging.getLogger("openmm_cgvae").setLevel(level)

@@ -93,6 +93,23 @@ def test_appending_continues_the_file(simulation, backmapper, tmp_path):
     assert np.all(np.diff(times) > 0)
 
 
+def test_correlated_frames_are_those_of_the_trajectory_call_however_the_run_is_split(simulation, backmapper, tmp_path):
+    step = simulation.integrator.getStepSize()
+    states = []
+    for append in (False, True):
+        with BackmapReporter(
+            tmp_path / "aa.dcd", INTERVAL, backmapper, append, seed=1, nSamples=2, correlationTime=3 * INTERVAL * step
+        ) as reporter:
+            simulation.reporters.append(reporter)
+            for _ in range(3):
+                simulation.step(INTERVAL)
+                states.append(simulation.context.getState(positions=True).getPositions(asNumpy=True)._value)
+        simulation.reporters.clear()
+    atoms, _, _ = load(tmp_path / "aa.dcd", backmapper.topology)
+    expected = backmapper.sample(np.array(states), 2, seed=1, frames=np.arange(1, 7), correlation=3.0)
+    np.testing.assert_allclose(atoms.reshape(expected.shape), expected, atol=2e-6)
+
+
 def test_frames_are_complete_at_the_end_of_a_program_that_never_closes(model_path, backmapper, tmp_path):
     program = f"""
 from openmm_cgvae import Backmapper, BackmapReporter
@@ -180,6 +197,8 @@ def test_outputs_and_settings_are_checked_before_the_run(backmapper, tmp_path):
         BackmapReporter(tmp_path / "aa.nc", 5, backmapper)
     with pytest.raises(OutputError, match="append"):
         BackmapReporter(tmp_path / "new.dcd", 5, backmapper, append=True)
+    with pytest.raises(SettingsError, match="correlation time -2"):
+        BackmapReporter(tmp_path / "new.dcd", 5, backmapper, correlationTime=-2 * unit.picoseconds)
     with pytest.raises(SettingsError, match="reportInterval=0"):
         BackmapReporter(tmp_path / "new.dcd", 0, backmapper)
     assert (tmp_path / "aa.dcd").read_text() == "precious"

@@ -1,0 +1,62 @@
+"""How far atoms move between frames, by correlation time: ``python benchmarks/coherence.py``.
+
+Reference frames 1 ps apart are projected and backmapped with noise of several correlation times; the mean displacement
+of an atom between consecutive frames, superposed, stands beside that of the MD itself. The frames are the held-out
+runs bundled with the models, 500 a run. Results go to ``benchmarks/results/coherence-<date>.json``.
+"""
+
+import datetime
+import json
+from pathlib import Path
+
+import numpy as np
+
+from openmm_cgvae.backmapper import Backmapper
+from openmm_cgvae.chemistry import MolecularGraph
+from openmm_cgvae.demo import reference_frames
+from openmm_cgvae.mapping.topology import as_mdtraj_topology
+from openmm_cgvae.modelfile import pretrained_names
+
+RESULTS = Path(__file__).parent / "results"
+RUN_FRAMES = 500
+TIMES_PS = (0, 0.5, 1, 2, 3, 5, 10, 20, 50, 1000)
+
+
+def displacement(runs):
+    """Mean displacement in A between consecutive frames of runs (r, f, n, 3) in nm, superposed (Kabsch)."""
+    centred = runs - runs.mean(-2, keepdims=True)
+    first, second = centred[:, :-1], centred[:, 1:]
+    u, _, v = np.linalg.svd(np.swapaxes(second, -1, -2) @ first)
+    u[..., -1] *= np.linalg.det(u @ v)[..., None]
+    return float(10 * np.linalg.norm(first - second @ (u @ v), axis=-1).mean())
+
+
+def coherence(name):
+    """Displacements of heavy and of all atoms: of the MD, and by correlation time."""
+    backmapper = Backmapper.load(name)
+    heavy = MolecularGraph.from_topology(as_mdtraj_topology(backmapper.topology)).atomic_numbers > 1
+    reference = reference_frames(name)
+    runs = reference.reshape(-1, RUN_FRAMES, *reference.shape[1:])
+    rows = {"MD": runs}
+    for time in TIMES_PS:
+        samples = [
+            backmapper.sample(backmapper.mapping.project(run), 1, seed, correlation=time)[:, 0]
+            for seed, run in enumerate(runs)
+        ]
+        rows[f"{time} ps"] = np.stack(samples)
+    return {row: {"heavy": displacement(x[:, :, heavy]), "all": displacement(x)} for row, x in rows.items()}
+
+
+def main():
+    results = {name: coherence(name) for name in pretrained_names()}
+    for name, rows in results.items():
+        print(name)
+        for row, found in rows.items():
+            print(f"  {row:>8}  heavy {found['heavy']:.3f} A  all {found['all']:.3f} A")
+    path = RESULTS / f"coherence-{datetime.date.today()}.json"
+    path.write_text(json.dumps(results, indent=1) + "\n")
+    print(path)
+
+
+if __name__ == "__main__":
+    main()

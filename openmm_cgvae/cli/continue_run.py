@@ -1,0 +1,83 @@
+"""Continue from a CG frame in atoms: an all-atom run, in vacuum, implicit solvent or water."""
+
+import secrets
+import time
+
+from openmm_cgvae.cli.common import add_model, add_overwrite, check_with_topology, print_table
+from openmm_cgvae.errors import SettingsError
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser):
+    parser.add_argument("trajectory", metavar="cg.dcd", help="CG trajectory with the model's beads")
+    add_model(parser)
+    parser.add_argument("--frame", type=int, default=0, metavar="k", help="frame to start from (0)")
+    parser.add_argument("--steps", type=int, required=True, metavar="n", help="steps to run")
+    parser.add_argument("--report-interval", type=int, default=500, metavar="m", help="steps between frames (500)")
+    parser.add_argument(
+        "-o", "--output", required=True, metavar="aa.dcd", help="all-atom trajectory (.dcd, .xtc, .pdb)"
+    )
+    parser.add_argument("--forcefield", nargs="+", metavar="XML", help="OpenMM force field files; amber14 if omitted")
+    solvent = parser.add_mutually_exclusive_group()
+    solvent.add_argument("--implicit-solvent", metavar="NAME", help="GBn2, OBC2, ... instead of vacuum")
+    solvent.add_argument("--solvate", type=float, metavar="padding", help="nm of water around the molecule")
+    parser.add_argument("--water-model", default="tip3p", metavar="NAME", help="tip3p (default), spce, tip4pew")
+    parser.add_argument("--ionic-strength", type=float, default=0.0, metavar="mol/l", help="of NaCl (0)")
+    parser.add_argument("--temperature", type=float, default=300.0, metavar="K", help="(300)")
+    parser.add_argument("--friction", type=float, default=1.0, metavar="1/ps", help="(1)")
+    parser.add_argument("--time-step", type=float, default=0.002, metavar="ps", help="(0.002)")
+    parser.add_argument("--equilibration", type=float, default=2.0, metavar="ps", help="with the beads held (2)")
+    parser.add_argument("--platform", metavar="NAME", help="OpenMM platform")
+    parser.add_argument("--seed", type=int, metavar="S", help="of structure, velocities, thermostat; random if omitted")
+    add_overwrite(parser)
+
+
+def run(options):
+    check_with_topology(options.output, options.overwrite, [options.trajectory])
+    if not 1 <= options.report_interval <= options.steps:
+        given = f"--steps {options.steps} --report-interval {options.report_interval}"
+        raise SettingsError(f"{given} given: an interval from 1 to the number of steps is expected")
+    simulation = _simulation(options)
+    from openmm_cgvae.app.atomistic import run_and_write
+
+    started = time.perf_counter()
+    run_and_write(simulation, options.steps, options.report_interval, options.output)
+    seconds = time.perf_counter() - started
+    rows = [
+        ("frames", f"{options.steps // options.report_interval} in {options.output}"),
+        ("atoms", simulation.topology.getNumAtoms()),
+        ("ns/day", f"{86.4 * options.steps * options.time_step / seconds:.3g}"),
+        ("seed", options.seed),
+    ]
+    print_table(rows)
+
+
+def _simulation(options):
+    from openmm_cgvae.app.atomistic import to_atomistic_simulation
+    from openmm_cgvae.app.solvation import Solvation
+    from openmm_cgvae.backmapper import Backmapper
+    from openmm_cgvae.trajectory import read_frame
+    from openmm_cgvae.trajectory_files import check_format
+
+    check_format(options.output)
+    solvation = None
+    if options.solvate is not None:
+        solvation = Solvation(options.solvate, waterModel=options.water_model, ionicStrength=options.ionic_strength)
+    if options.seed is None:
+        options.seed = secrets.randbits(63)
+    backmapper = Backmapper.load(options.model)
+    return to_atomistic_simulation(
+        read_frame(options.trajectory, backmapper.cg_topology(), options.frame),
+        backmapper,
+        options.forcefield,
+        options.implicit_solvent,
+        solvation,
+        frame=options.frame,
+        temperature=options.temperature,
+        friction=options.friction,
+        timeStep=options.time_step,
+        equilibration=options.equilibration,
+        platform=options.platform,
+        seed=options.seed,
+    )

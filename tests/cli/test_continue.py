@@ -1,0 +1,58 @@
+"""``openmm-cgvae continue``: from a CG frame to an all-atom run."""
+
+import mdtraj
+import numpy as np
+import pytest
+from conftest import DATA
+
+from openmm_cgvae.cli.main import main
+
+MODEL = "alanine-dipeptide-3"
+RUN = ["--model", MODEL, "--steps=40", "--report-interval=10", "--platform=Reference", "--equilibration=0.1"]
+
+
+@pytest.fixture(autouse=True)
+def cg(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    aa, top = str(DATA / "alanine_dipeptide.xtc"), str(DATA / "alanine_dipeptide.pdb")
+    assert main(["project", aa, "--top", top, "--model", MODEL, "-o", "cg.dcd"]) == 0
+
+
+@pytest.mark.parametrize("output", ["aa.dcd", "aa.xtc", "aa.pdb"])
+def test_a_frame_goes_on_in_atoms(output, mapping, capsys):
+    assert main(["continue", "cg.dcd", *RUN, "-o", output, "--frame", "120", "--seed", "3"]) == 0
+    run = mdtraj.load(output, top="aa.pdb")
+    assert run.n_frames == 4 and run.n_atoms == 22
+    beads = mdtraj.load_frame("cg.dcd", 120, top="cg.pdb").xyz[0]
+    assert np.abs(mapping.project(run.xyz[0]) - beads).max() < 0.1
+    assert "4 in aa" in capsys.readouterr().out
+
+
+def test_the_same_seed_gives_the_same_run():
+    for output in ("one.dcd", "two.dcd"):
+        assert main(["continue", "cg.dcd", *RUN, "-o", output, "--seed", "3"]) == 0
+    one, two = (mdtraj.load(output, top="one.pdb").xyz for output in ("one.dcd", "two.dcd"))
+    np.testing.assert_array_equal(one, two)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (["--frame", "200"], "frame 200 given: cg.dcd holds frames 0 to 199"),
+        (["--report-interval", "50"], "an interval from 1 to the number of steps"),
+        (["--solvate", "0.1"], "nm wide is too small: the molecule is"),
+        (["--forcefield", "amber14/tip3p.xml"], "no parameters for ACE1"),
+        (["-o", "aa.nc"], "a name ending in"),
+        (["-o", "cg.dcd", "--overwrite"], "input of the same command"),
+        (["-o", "old.dcd"], "exists"),
+    ],
+)
+def test_a_mistake_gets_one_line_and_leaves_nothing(wrong, message, tmp_path, capsys):
+    (tmp_path / "old.dcd").write_text("precious")
+    before = sorted(tmp_path.iterdir())
+    capsys.readouterr()
+    assert main(["continue", "cg.dcd", *RUN, "-o", "aa.dcd", *wrong]) == 2
+    error = capsys.readouterr().err.strip()
+    assert message in error.splitlines()[-1]
+    assert sorted(tmp_path.iterdir()) == before
+    assert (tmp_path / "old.dcd").read_text() == "precious"
