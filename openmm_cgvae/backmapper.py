@@ -10,7 +10,8 @@ from openmm_cgvae.errors import ModelFileError, PositionsError, SettingsError
 from openmm_cgvae.mapping import CGMapping
 from openmm_cgvae.modelfile import ModelFile, resolve_model
 from openmm_cgvae.models.device import usable_device
-from openmm_cgvae.noise import gaussian_noise
+from openmm_cgvae.noise import correlated_noise
+from openmm_cgvae.periodic import as_box_vectors, check_fits, make_whole, spanning_tree
 from openmm_cgvae.units import as_positions_nm
 
 __all__ = ["Backmapper", "bead_spread"]
@@ -82,6 +83,15 @@ class Backmapper:
         """
         return cls(ModelFile.load(resolve_model(name_or_path)), device, precision, chunk_size)
 
+    def unbounded(self):
+        """This model without the bounds on local geometry: a `Backmapper`, or None where there are none."""
+        if not getattr(self._module, "bounded", False):
+            return None
+        other = copy.copy(self)
+        other._module = copy.deepcopy(self._module)
+        other._module.bounded = False
+        return other
+
     @property
     def n_atoms(self):
         return self.mapping.n_atoms
@@ -118,19 +128,24 @@ class Backmapper:
             raise ModelFileError("the model holds no CG potential: prepare its data with a temperature")
         return CGPotential.from_dict(self.potential)
 
-    def sample(self, cg_positions, n_samples=1, seed=None, frames=None):
+    def sample(self, cg_positions, n_samples=1, seed=None, frames=None, correlation=0.0, box=None):
         """Draw all-atom structures from p(x | X).
 
         Parameters
         ----------
         cg_positions : Quantity or array_like, shape (N, 3) or (frames, N, 3)
-            Bead positions, bare numbers in nm; molecules whole, not wrapped into a periodic box.
+            Bead positions, bare numbers in nm; the molecule whole, unless a box is given.
         n_samples : int
             Structures wanted for each frame.
         seed : int, optional
             Same seed, same structures, however the frames are split over calls. Drawn at random if omitted.
         frames : int array, shape (frames,), optional
             Frame numbers that key the noise; 0, 1, 2, ... if omitted.
+        correlation : float
+            Correlation time of the noise in frames, see `openmm_cgvae.noise.correlated_noise`: consecutive frames of a
+            sample then look alike, and each by itself is distributed as without. 0 draws every frame on its own.
+        box : Quantity or array_like, shape (3, 3) or (frames, 3, 3), optional
+            Periodic box vectors of any triclinic shape: the molecule is made whole along its bonds first.
 
         Returns
         -------
@@ -141,9 +156,14 @@ class Backmapper:
         ------
         PositionsError
             If the number of beads is wrong, a position is not finite, or the beads are spread 50 times more or
-            less than in training, as by two wrong units; 5 times, as Angstrom for nm give, is warned of.
+            less than in training, as by two wrong units; 5 times, as Angstrom for nm give, is warned of. If the box
+            is smaller than the molecule.
         """
         beads = as_positions_nm(cg_positions, self.n_beads, "beads")
+        if box is not None:
+            vectors = as_box_vectors(box, len(beads))
+            beads = make_whole(beads, vectors, spanning_tree(self.n_beads, self.mapping.bead_bonds))
+            check_fits(beads, vectors, "the molecule")
         if n_samples < 1:
             raise SettingsError(f"n_samples={n_samples} given: 1 or more is expected")
         seed = secrets.randbits(63) if seed is None else int(seed)
@@ -157,14 +177,14 @@ class Backmapper:
         step = max(1, self.chunk_size // n_samples)
         for start in range(0, len(beads), step):
             part = slice(start, start + step)
-            atoms[part] = self._sample_chunk(beads[part], n_samples, seed, frames[part])
+            atoms[part] = self._sample_chunk(beads[part], n_samples, seed, frames[part], correlation)
         return atoms
 
-    def _sample_chunk(self, beads, n_samples, seed, frames):
+    def _sample_chunk(self, beads, n_samples, seed, frames, correlation):
         import torch
 
         latent = self._module.latent
-        noise = gaussian_noise(seed, frames, np.arange(n_samples), self.n_beads * latent)
+        noise = correlated_noise(seed, frames, np.arange(n_samples), self.n_beads * latent, correlation)
         noise = noise.reshape(-1, self.n_beads, latent).astype(PRECISIONS[self.precision])
         # In double, if given so: the module subtracts their centre before it rounds them to its own precision.
         beads = beads.astype(np.float64) if self.precision == "double" else beads

@@ -61,7 +61,9 @@ class MolecularGraph:
     def _check_complete(self):
         bonded = np.zeros(self.n_atoms, dtype=bool)
         bonded[self.bonds.ravel()] = True
-        lacking = np.flatnonzero((self.atomic_numbers == 0) | (~bonded & (self.n_atoms > 1)))
+        # An ion is a residue of its own.
+        alone = np.bincount(self.residue_index)[self.residue_index] == 1
+        lacking = np.flatnonzero((self.atomic_numbers == 0) | (~bonded & ~alone))
         if lacking.size:
             i = lacking[0]
             raise TopologyMismatchError(
@@ -144,6 +146,43 @@ class MolecularGraph:
                 by_rank = sorted(row, key=lambda j: -ranks[j])
                 rows.append([i, *by_rank[:3]])
         return np.array(rows, dtype=np.int64).reshape(-1, 4)
+
+    @cached_property
+    def trigonal_centres(self):
+        """Atoms with three neighbours, and these: shape (t, 4), centre first."""
+        rows = [[i, *row] for i, row in enumerate(self.neighbours) if len(row) == 3]
+        return np.array(rows, dtype=np.int64).reshape(-1, 4)
+
+    @cached_property
+    def rigid_pairs(self):
+        """Pairs three bonds apart, about a bond of two trigonal atoms that hardly turns: shape (r, 2), each once.
+
+        Such are the bonds of peptides, aromatic rings and guanidinium groups.
+        """
+        trigonal = {int(i) for i in self.trigonal_centres[:, 0]}
+        pairs = {
+            (min(i, j), max(i, j))
+            for b, c in self.bonds.tolist()
+            if b in trigonal and c in trigonal
+            for i in self.neighbours[b]
+            for j in self.neighbours[c]
+            if self.bond_distances[i, j] == 3
+        }
+        return np.array(sorted(pairs), dtype=np.int64).reshape(-1, 2)
+
+    @cached_property
+    def contact_kinds(self):
+        """What the closest approach of an atom depends on: its element and, of hydrogen, what it is bonded to.
+
+        Returns
+        -------
+        int array, shape (n,)
+            Numbers from 0.
+        """
+        kinds = []
+        for z, row in zip(self.atomic_numbers, self.neighbours, strict=True):
+            kinds.append((int(z), int(self.atomic_numbers[row[0]]) if z == 1 and row else 0))
+        return np.unique(np.array(kinds), axis=0, return_inverse=True)[1].reshape(-1)
 
     @cached_property
     def equivalent_hydrogens(self):

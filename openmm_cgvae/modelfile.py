@@ -6,14 +6,14 @@ import zipfile
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
+from typing import ClassVar
 
 from openmm_cgvae import __version__
 from openmm_cgvae.errors import ModelFileError
 from openmm_cgvae.output import check_output, complete_output
 
-__all__ = ["FORMAT_VERSION", "PRETRAINED", "ModelFile", "pretrained_names", "read_index", "resolve_model"]
+__all__ = ["FORMAT_VERSION", "PRETRAINED", "EnergyFile", "ModelFile", "pretrained_names", "read_index", "resolve_model"]
 
-FORMAT = "openmm_cgvae model"
 FORMAT_VERSION = 1
 # One function a step, from the version that is its key to the next; each takes and returns the extra files' contents.
 MIGRATIONS = {}
@@ -37,18 +37,27 @@ class ModelFile:
         Model and training settings, hash of the data, held-out runs, measured figures, bead spread.
     """
 
+    FORMAT: ClassVar = "openmm_cgvae model"
+    UNITS: ClassVar = {"positions": "nm", "noise": "unit Gaussian"}
+    WRITER: ClassVar = "'openmm-cgvae export' or 'train'"
+
     module: object
     mapping: dict
     potential: dict | None = None
     metadata: dict = field(default_factory=dict)
+
+    @property
+    def weights(self):
+        """State dict of the `CGVAE` inside, as ``Trainer(..., start=...)`` takes it."""
+        return self.module.model.state_dict()
 
     def save(self, path, overwrite=False):
         """Write the file; it appears complete or not at all."""
         import torch
 
         path = check_output(path, overwrite)
-        metadata = {"format": FORMAT, "format_version": FORMAT_VERSION, "package_version": __version__}
-        metadata["units"] = {"positions": "nm", "noise": "unit Gaussian"}
+        metadata = {"format": self.FORMAT, "format_version": FORMAT_VERSION, "package_version": __version__}
+        metadata["units"] = self.UNITS
         contents = (metadata | self.metadata, self.mapping, self.potential)
         files = {name: json.dumps(value) for name, value in zip(EXTRA_FILES, contents, strict=True)}
         with complete_output(path) as temporary:
@@ -65,8 +74,8 @@ class ModelFile:
         """
         import torch
 
-        extra = _read_extra_files(Path(path))
-        _check_format(path, extra["metadata.json"])
+        extra = _read_extra_files(Path(path), cls.WRITER)
+        _check_format(path, extra["metadata.json"], cls.FORMAT)
         while extra["metadata.json"]["format_version"] < FORMAT_VERSION:
             extra = MIGRATIONS[extra["metadata.json"]["format_version"]](extra)
         try:
@@ -76,7 +85,15 @@ class ModelFile:
         return cls(module.eval(), extra["mapping.json"], extra["potential.json"], extra["metadata.json"])
 
 
-def _read_extra_files(path):
+class EnergyFile(ModelFile):
+    """A learned coarse-grained potential: as `ModelFile`, its module an `ExportedEnergy`, its tables the other part."""
+
+    FORMAT: ClassVar = "openmm_cgvae learned potential"
+    UNITS: ClassVar = {"positions": "nm", "energy": "kJ/mol"}
+    WRITER: ClassVar = "'openmm-cgvae learn-forcefield'"
+
+
+def _read_extra_files(path, writer):
     """The JSON members, read before torch sees the file."""
     try:
         with zipfile.ZipFile(path) as archive:
@@ -85,17 +102,15 @@ def _read_extra_files(path):
     except FileNotFoundError as error:
         raise ModelFileError(f"model file {path} does not exist") from error
     except (KeyError, zipfile.BadZipFile, ValueError, EOFError) as error:
-        raise ModelFileError(
-            f"{path} is not a model file of openmm_cgvae: what 'openmm-cgvae export' or 'train' writes is expected"
-        ) from error
+        raise ModelFileError(f"{path} is not a model file of openmm_cgvae: what {writer} writes is expected") from error
     except OSError as error:
         raise ModelFileError(f"model file {path} cannot be read: {error.strerror or error}") from error
 
 
-def _check_format(path, metadata):
+def _check_format(path, metadata, expected):
     found = metadata.get("format") if isinstance(metadata, dict) else None
-    if found != FORMAT:
-        raise ModelFileError(f"{path} is a {found!r}, {FORMAT!r} is expected")
+    if found != expected:
+        raise ModelFileError(f"{path} is a {found!r}, {expected!r} is expected")
     version = metadata.get("format_version", 0)
     if version > FORMAT_VERSION:
         raise ModelFileError(

@@ -73,6 +73,20 @@ def test_calls_for_parts_give_the_structures_of_the_whole(backmapper, beads):
         np.testing.assert_allclose(own, whole[part], rtol=0, atol=1e-6)
 
 
+def test_correlated_samples_do_not_depend_on_the_split_either(backmapper, beads):
+    whole = backmapper.sample(beads, n_samples=2, seed=5, correlation=6.0)
+    for part in (np.arange(4), np.array([7, 1, 9])):
+        own = backmapper.sample(beads[part], n_samples=2, seed=5, frames=part, correlation=6.0)
+        np.testing.assert_allclose(own, whole[part], rtol=0, atol=1e-6)
+
+
+def test_correlation_keeps_consecutive_frames_alike(backmapper, beads):
+    still = np.repeat(beads[:1], 50, axis=0)
+    steps = [np.abs(np.diff(backmapper.sample(still, seed=5, correlation=c)[:, 0], axis=0)).mean() for c in (0, 5, 500)]
+    assert steps[0] > 1.5 * steps[1] > 3 * steps[2] > 0
+    np.testing.assert_array_equal(backmapper.sample(beads, seed=5, correlation=0), backmapper.sample(beads, seed=5))
+
+
 def test_more_samples_begin_with_the_fewer(backmapper, beads):
     few, many = (backmapper.sample(beads, n_samples=n, seed=5) for n in (2, 5))
     np.testing.assert_allclose(many[:, :2], few, rtol=0, atol=1e-6)
@@ -171,6 +185,7 @@ def test_bead_spread_by_hand():
         ({"seed": -1}, "seed=-1"),
         ({"seed": 2**64}, "seed=18446744073709551616"),
         ({"frames": [0, 1]}, "frames"),
+        ({"correlation": -1.0}, "correlation time of -1"),
         ({"frames": -np.arange(10)}, "frames"),
     ],
 )

@@ -1,7 +1,8 @@
 """The model: pure torch, scriptable, without OpenMM or mdtraj."""
 
+from openmm_cgvae.models.bounds import BoundsProjection
 from openmm_cgvae.models.cgvae import CGVAE
 from openmm_cgvae.models.config import PRESETS, ModelConfig, TrainingConfig, preset
 from openmm_cgvae.models.spec import MoleculeSpec
 
-__all__ = ["CGVAE", "PRESETS", "ModelConfig", "MoleculeSpec", "TrainingConfig", "preset"]
+__all__ = ["CGVAE", "PRESETS", "BoundsProjection", "ModelConfig", "MoleculeSpec", "TrainingConfig", "preset"]

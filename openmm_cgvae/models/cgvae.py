@@ -4,10 +4,12 @@ import torch
 from torch import nn
 
 from openmm_cgvae.errors import SettingsError
+from openmm_cgvae.models.bounds import BoundsProjection
 from openmm_cgvae.models.config import ModelConfig
 from openmm_cgvae.models.decoder import Decoder
 from openmm_cgvae.models.encoder import Encoder
 from openmm_cgvae.models.prior import FlowPrior, GaussianPrior
+from openmm_cgvae.models.refinement import Refinement
 from openmm_cgvae.models.spec import MoleculeSpec
 
 __all__ = ["CGVAE"]
@@ -43,6 +45,8 @@ class CGVAE(nn.Module):
         self.encoder = Encoder(spec, config)
         self.prior = FlowPrior(spec, config) if config.prior == "flow" else GaussianPrior(spec, config)
         self.decoder = Decoder(spec, config)
+        self.refinement = Refinement(spec, config) if config.refinement_layers else None
+        self.bounds = BoundsProjection(spec, config.projection_sweeps)
         # Copies, since loading weights writes into the buffers.
         self.register_buffer("projection", torch.tensor(spec.projection))
         self.register_buffer("assignment", torch.tensor(spec.assignment))
@@ -58,15 +62,24 @@ class CGVAE(nn.Module):
 
     def displace(self, X: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
         """Displacement of every atom (B, n, 3) from its bead, recentred with M's own weights: M dx = 0."""
-        dx = self.decoder(X, z)
-        return dx - self.project(dx)[:, self.assignment]
+        V = self.decoder.vectors(X, z)
+        dx = self.decoder.select(V)
+        dx = dx - self.project(dx)[:, self.assignment]
+        if self.refinement is not None:
+            dx = self.refinement(dx, X, z, V, self.projection)
+        return dx
+
+    def bound(self, X: torch.Tensor, dx: torch.Tensor) -> torch.Tensor:
+        """Bring the local geometry of displacements (B, n, 3) inside what training saw, with M dx = 0 kept."""
+        x = X.to(dx.dtype)[:, self.assignment] + dx
+        return dx + (self.bounds(x, self.projection, self.assignment) - x)
 
     def decode(self, X: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
         """Beads (B, N, 3) and latents (B, N, latent) to atoms (B, n, 3) with M x = X."""
         return X[:, self.assignment] + self.displace(X, z)
 
     def sample(self, X: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
-        """Beads (B, N, 3) and unit Gaussian noise (B, N, latent) to atoms (B, n, 3)."""
+        """Beads (B, N, 3) and unit Gaussian noise (B, N, latent) to atoms (B, n, 3), before the bounds."""
         return self.decode(X, self.prior(X, noise))
 
     def forward(self, X: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:

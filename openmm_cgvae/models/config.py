@@ -46,6 +46,13 @@ class ModelConfig:
         The paper's diagonal Gaussian, or a conditional flow-matching prior.
     flow_width, flow_layers, flow_steps : int
         Size of the flow's velocity network and its number of Heun steps.
+    refinement_layers, refinement_width : int
+        Depth and features of the message passing on the bond graph after channel selection; 0 layers for none, as in
+        the paper.
+    refinement_vectors : int
+        Mixtures of its bead's vectors that an atom gets there.
+    projection_sweeps : int
+        Largest number of sweeps that bring local geometry inside the bounds of the training frames; 0 for none.
     handed : bool
         Break reflection symmetry (pseudoscalars start at 1), so that a mirrored CG frame still gives an L-amino
         acid. False gives the O(3)-equivariant decoder.
@@ -65,15 +72,23 @@ class ModelConfig:
     flow_width: int = 192
     flow_layers: int = 3
     flow_steps: int = 8
+    refinement_layers: int = 0
+    refinement_width: int = 64
+    refinement_vectors: int = 8
+    projection_sweeps: int = 60
     handed: bool = True
     activation: str = "swish"
 
     def __post_init__(self):
         _check_types(self)
         for name in ("features", "radial", "encoder_layers", "prior_layers", "decoder_layers", "flow_width",
-                     "flow_layers", "flow_steps", "atom_cutoff_angstrom", "bead_cutoff_angstrom"):  # fmt: skip
+                     "flow_layers", "flow_steps", "refinement_width", "refinement_vectors", "atom_cutoff_angstrom",
+                     "bead_cutoff_angstrom"):  # fmt: skip
             if not getattr(self, name) > 0:
                 raise SettingsError(f"{name}={getattr(self, name)} given: a positive number is expected")
+        for name in ("refinement_layers", "projection_sweeps"):
+            if not getattr(self, name) >= 0:
+                raise SettingsError(f"{name}={getattr(self, name)} given: 0 or more is expected")
         if self.handed and self.decoder_layers < 3:
             # Edges give vectors, these give pseudovectors, and only these give vectors that break the symmetry.
             raise SettingsError(f"decoder_layers={self.decoder_layers} given: handedness takes at least 3")
@@ -102,6 +117,8 @@ class TrainingConfig:
         Largest norm of the gradient.
     ema_decay : float
         Decay of the moving average of the weights, which is what is validated and exported; 0 for none.
+    smoothing_steps : int
+        Updates of a flow prior after the last epoch that bound how steeply samples follow the beads; 0 for none.
     permute_hydrogens : bool
         Let the loss choose the best relabelling of each XH3 group's hydrogens.
     validation_fraction, test_fraction : float
@@ -119,6 +136,7 @@ class TrainingConfig:
     min_learning_rate: float = 2e-5
     gradient_clip: float = 1.0
     ema_decay: float = 0.999
+    smoothing_steps: int = 0
     permute_hydrogens: bool = True
     validation_fraction: float = 0.1
     test_fraction: float = 0.2
@@ -126,10 +144,10 @@ class TrainingConfig:
 
     def __post_init__(self):
         _check_types(self)
-        for name in ("epochs", "batch_size", "learning_rate", "factor", "gradient_clip"):
+        for name in ("batch_size", "learning_rate", "factor", "gradient_clip"):
             if not getattr(self, name) > 0:
                 raise SettingsError(f"{name}={getattr(self, name)} given: a positive number is expected")
-        for name in ("gamma", "beta", "patience", "min_learning_rate"):
+        for name in ("epochs", "gamma", "beta", "patience", "min_learning_rate", "smoothing_steps"):
             if not getattr(self, name) >= 0:
                 raise SettingsError(f"{name}={getattr(self, name)} given: 0 or more is expected")
         if not 0 <= self.ema_decay < 1:
@@ -140,13 +158,15 @@ class TrainingConfig:
 
 _PAPER = {
     "model": ModelConfig(features=600, encoder_layers=4, prior_layers=4, bead_cutoff_angstrom=9.5, latent=None,
-                         prior="gaussian"),
+                         prior="gaussian", projection_sweeps=0),
     "training": TrainingConfig(epochs=500, batch_size=32, learning_rate=8e-5, gamma=25.0, beta=0.05, ema_decay=0.0,
                                permute_hydrogens=False, patience=15, factor=0.3, min_learning_rate=0.0),
 }  # fmt: skip
 
 PRESETS = {
-    "small": (ModelConfig(), TrainingConfig()),
+    "small": (ModelConfig(), TrainingConfig(smoothing_steps=2000)),
+    "peptide": (ModelConfig(features=96, latent=16, bead_cutoff_angstrom=25.0, flow_width=384, refinement_layers=4),
+                TrainingConfig(batch_size=32, smoothing_steps=2000)),
     "gaussian": (ModelConfig(prior="gaussian", latent=None), TrainingConfig(gamma=25.0, beta=0.05)),
     "paper-alanine-dipeptide": (_PAPER["model"], _PAPER["training"]),
     "paper-chignolin": (

@@ -1,15 +1,42 @@
 """The equivariant decoder: Eq. (5), (6) and (8) of the paper, factored, and channel selection."""
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import nn
+from torch.nn.functional import linear
 
 from openmm_cgvae.models.config import ModelConfig
-from openmm_cgvae.models.layers import RadialBasis, mlp, neighbour_sum, pair_vectors
+from openmm_cgvae.models.layers import RadialBasis, mlp, neighbour_sum
 from openmm_cgvae.models.spec import MoleculeSpec
 
 __all__ = ["Decoder"]
+
+
+class BeadGraph(NamedTuple):
+    """Neighbours of every bead, or all beads where `neighbours` is None.
+
+    `rbf` is (B, N, M, K + 1); `rbf_unit` is rbf times the unit vectors, (B, 3 N, M, K + 1).
+    """
+
+    rbf: torch.Tensor
+    rbf_unit: torch.Tensor
+    neighbours: torch.Tensor | None
+    neighbours_unit: torch.Tensor | None
+
+
+def bead_graph(rbf, unit, neighbours):
+    # type: (Tensor, Tensor, Tensor | None) -> BeadGraph
+    """From what `RadialBasis.graph` returns."""
+    rbf_unit = (rbf.unsqueeze(2) * unit.transpose(2, 3).unsqueeze(-1)).flatten(1, 2)
+    repeated = None if neighbours is None else neighbours.repeat_interleave(3, dim=1)
+    return BeadGraph(rbf, rbf_unit, neighbours, repeated)
+
+
+def cross(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """Vector product of (B, N, 3, F) tensors."""
+    return torch.linalg.cross(a, b, dim=2)
 
 
 class Message(nn.Module):
@@ -19,49 +46,68 @@ class Message(nn.Module):
     W_t(IJ) = L1_t(RBF(d_IJ)) o L2_t(H_J) with L1 linear, so that L2_t(H_J) o V_J is the source of a matrix product.
     The pseudoscalar sum, which the paper leaves without a filter, is weighted by the cutoff envelope, so that all
     terms vanish at the cutoff.
+
+    Vectors start at zero and appear after the first layer, pseudovectors after the second; after the last layer
+    only vectors are read. The terms that are zero, or that nobody reads, are not computed.
+
+    Parameters
+    ----------
+    config : ModelConfig
+    layer : int
+        Place in the decoder.
     """
 
-    def __init__(self, config: ModelConfig):
+    def __init__(self, config: ModelConfig, layer: int):
         super().__init__()
         F = config.features
+        self.has_vectors = layer > 0
+        self.has_pseudovectors = layer > 1
+        self.last = layer == config.decoder_layers - 1
         self.features = F
         self.node = mlp(F, F, 9 * F, config.activation)
         self.filter = nn.Parameter(torch.randn(config.radial + 1, 9, F) / math.sqrt(config.radial + 1))
 
-    def forward(self, H, Hbar, V, Vbar, rbf, rbf_unit):
-        # type: (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]
-        """Return the increments of H, Hbar (B, N, F) and V, Vbar (B, N, 3, F).
+    def summed(self, t, count, hidden, source, rbf, neighbours):
+        # type: (int, int, Tensor, Tensor | None, Tensor, Tensor | None) -> Tensor
+        """sum_J W o source_J for `count` filters from number t on: (B, N, count, C, F)."""
+        rows = slice(t * self.features, (t + count) * self.features)
+        phi = linear(hidden, self.node[2].weight[rows], self.node[2].bias[rows]).unflatten(2, (count, 1, -1))
+        weight = self.filter[:, t : t + count]
+        return neighbour_sum(rbf, weight, phi if source is None else phi * source.unsqueeze(2), neighbours)
 
-        `rbf` is (B, N, N, K + 1); `rbf_unit` is rbf times the unit vectors, (B, 3 N, N, K + 1).
-        """
-        phi = self.node(H).unflatten(2, (9, 1, self.features))
-        w = self.filter
-        # Filters by source: W1 for H; W2, W3, W7, W8 for Vbar; W5, W6, W9 for V; W4 for the unit vectors.
-        dH = neighbour_sum(rbf, w[:, 0:1], phi[:, :, 0:1] * H[:, :, None, None])[:, :, 0, 0]
-        bars = neighbour_sum(rbf, w[:, [1, 2, 6, 7]], phi[:, :, [1, 2, 6, 7]] * Vbar.unsqueeze(2))
-        vectors = neighbour_sum(rbf, w[:, [4, 5, 8]], phi[:, :, [4, 5, 8]] * V.unsqueeze(2))
-        edges = neighbour_sum(rbf_unit, w[:, 3:4], phi[:, :, 3:4]).reshape(V.shape)
-        cross_bar, scaled_bar, bar_cross_bar, mixed_bar = bars.unbind(2)
-        mixed, cross, scaled = vectors.unbind(2)
-
-        dHbar = torch.matmul(rbf[:, :, :, -1], (V * Vbar).sum(2))
-        Hb = Hbar.unsqueeze(2)
-        dV = torch.linalg.cross(V, cross_bar, dim=2) + Hb * scaled_bar + edges + mixed
-        dVbar = (
-            torch.linalg.cross(V, cross, dim=2)
-            + torch.linalg.cross(Vbar, bar_cross_bar, dim=2)
-            + mixed_bar
-            + Hb * scaled
-        )
+    def forward(self, H, Hbar, V, Vbar, graph):
+        # type: (Tensor, Tensor, Tensor, Tensor, BeadGraph) -> tuple[Tensor, Tensor, Tensor, Tensor]
+        """Return the increments of H, Hbar (B, N, F) and V, Vbar (B, N, 3, F)."""
+        hidden = self.node[1](self.node[0](H))
+        rbf, near, Hb = graph.rbf, graph.neighbours, Hbar.unsqueeze(2)
+        # W1 goes with H; W2, W3, W7, W8 with Vbar; W5, W6, W9 with V; W4 with the unit vectors.
+        dH = self.summed(0, 1, hidden, H.unsqueeze(2), rbf, near)[:, :, 0, 0]
+        dV = self.summed(3, 1, hidden, None, graph.rbf_unit, graph.neighbours_unit).reshape(V.shape)
+        dHbar, dVbar = torch.zeros_like(Hbar), torch.zeros_like(V)
+        if self.has_vectors:
+            vectors = self.summed(4, 1 if self.last else 2, hidden, V, rbf, near)
+            dV = dV + vectors[:, :, 0]
+            if not self.last:
+                scaled = self.summed(8, 1, hidden, V, rbf, near)[:, :, 0]
+                dVbar = cross(V, vectors[:, :, 1]) + Hb * scaled
+        if self.has_pseudovectors:
+            crossed, scaled = self.summed(1, 2, hidden, Vbar, rbf, near).unbind(2)
+            dV = dV + cross(V, crossed) + Hb * scaled
+            if not self.last:
+                crossed, mixed = self.summed(6, 2, hidden, Vbar, rbf, near).unbind(2)
+                dVbar = dVbar + cross(Vbar, crossed) + mixed
+                product = (V * Vbar).sum(2)[:, :, None, None]
+                dHbar = neighbour_sum(rbf[..., -1:], torch.ones_like(self.filter[:1, :1]), product, near)[:, :, 0, 0]
         return dH, dHbar, dV, dVbar
 
 
 class Update(nn.Module):
-    """The PaiNN update of Eq. (8), which mixes vector channels and couples H and V."""
+    """The PaiNN update of Eq. (8), which mixes vector channels and couples H and V; V alone in the last layer."""
 
-    def __init__(self, config: ModelConfig):
+    def __init__(self, config: ModelConfig, layer: int):
         super().__init__()
         F = config.features
+        self.last = layer == config.decoder_layers - 1
         self.mix = nn.Linear(F, 2 * F, bias=False)
         self.node = mlp(2 * F, F, 3 * F, config.activation)
 
@@ -70,9 +116,12 @@ class Update(nn.Module):
         """Update H (B, N, F) and V (B, N, 3, F)."""
         alpha, beta = self.mix(V).chunk(2, dim=-1)
         length = torch.sqrt(beta.square().sum(2) + 1e-8)
-        scalar, product, vector = self.node(torch.cat([H, length], dim=-1)).chunk(3, dim=-1)
-        H = H + scalar + product * (alpha * beta).sum(2)
-        return H, V + vector.unsqueeze(2) * alpha
+        hidden = self.node[1](self.node[0](torch.cat([H, length], dim=-1)))
+        if self.last:
+            rows = slice(2 * H.shape[2], 3 * H.shape[2])
+            return H, V + linear(hidden, self.node[2].weight[rows], self.node[2].bias[rows]).unsqueeze(2) * alpha
+        scalar, product, vector = self.node[2](hidden).chunk(3, dim=-1)
+        return H + scalar + product * (alpha * beta).sum(2), V + vector.unsqueeze(2) * alpha
 
 
 class Decoder(nn.Module):
@@ -85,13 +134,13 @@ class Decoder(nn.Module):
         self.enter = nn.Linear(config.latent or F, F)
         self.bead_embedding = nn.Parameter(torch.randn(spec.n_beads, F) * 0.5)
         self.radial = RadialBasis(config.radial, config.bead_cutoff_angstrom)
-        self.messages = nn.ModuleList([Message(config) for _ in range(config.decoder_layers)])
-        self.updates = nn.ModuleList([Update(config) for _ in range(config.decoder_layers)])
+        self.messages = nn.ModuleList([Message(config, i) for i in range(config.decoder_layers)])
+        self.updates = nn.ModuleList([Update(config, i) for i in range(config.decoder_layers)])
         channel = torch.as_tensor(spec.assignment) * F + torch.as_tensor(spec.channels)
         self.register_buffer("channel", channel)
 
-    def forward(self, X: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
-        """Decode.
+    def vectors(self, X: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
+        """Vector features of the beads, of which `select` gives every atom one.
 
         Parameters
         ----------
@@ -101,20 +150,23 @@ class Decoder(nn.Module):
 
         Returns
         -------
-        Tensor, shape (B, n, 3)
-            Displacements from the bead in Angstrom, not recentred.
+        Tensor, shape (B, N, 3, F)
         """
-        batch, n = X.shape[0], X.shape[1]
-        distance, unit = pair_vectors(X)
-        distance, unit = distance.to(z.dtype), unit.to(z.dtype)
-        rbf = self.radial.pairs(distance)
-        rbf_unit = (rbf.unsqueeze(2) * unit.transpose(2, 3).unsqueeze(-1)).reshape(batch, 3 * n, n, rbf.shape[3])
+        graph = bead_graph(*self.radial.graph(X, z.dtype))
         H = self.enter(z) + self.bead_embedding
         Hbar = torch.full_like(H, self.handed)
-        V = torch.zeros(batch, n, 3, H.shape[2], dtype=H.dtype, device=H.device)
+        V = torch.zeros_like(H).unsqueeze(2).repeat(1, 1, 3, 1)
         Vbar = torch.zeros_like(V)
         for message, update in zip(self.messages, self.updates):  # noqa: B905 (TorchScript has no strict)
-            dH, dHbar, dV, dVbar = message(H, Hbar, V, Vbar, rbf, rbf_unit)
+            dH, dHbar, dV, dVbar = message(H, Hbar, V, Vbar, graph)
             H, V = update(H + dH, V + dV)
             Hbar, Vbar = Hbar + dHbar, Vbar + dVbar
-        return V.transpose(2, 3).reshape(batch, -1, 3)[:, self.channel]
+        return V
+
+    def select(self, V: torch.Tensor) -> torch.Tensor:
+        """Channel selection: (B, N, 3, F) to displacements (B, n, 3) from the bead in Angstrom, not recentred."""
+        return V.transpose(2, 3).reshape(V.shape[0], -1, 3)[:, self.channel]
+
+    def forward(self, X: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
+        """Beads (B, N, 3) in Angstrom and latents (B, N, latent) to displacements (B, n, 3), not recentred."""
+        return self.select(self.vectors(X, z))

@@ -4,13 +4,15 @@ import torch
 from torch import nn
 
 from openmm_cgvae.models.config import ModelConfig
-from openmm_cgvae.models.layers import BeadConvolution, RadialBasis, mlp, pair_vectors, signed_volumes
+from openmm_cgvae.models.layers import BeadConvolution, RadialBasis, mlp, signed_volumes
 from openmm_cgvae.models.spec import MoleculeSpec
 
 __all__ = ["Encoder"]
 
 # Signed volumes an atom: against its bead's neighbours, and along its bonds.
 N_VOLUMES = 2
+# More than beads, since one channel an atom is summed where the decoder sums 22 a bead.
+DENSE_ATOMS = 500
 
 
 class EncoderLayer(nn.Module):
@@ -23,11 +25,11 @@ class EncoderLayer(nn.Module):
         self.pool_filter = nn.Linear(config.radial + 1 + N_VOLUMES, config.features)
         self.pool_message = mlp(config.features, config.features, config.features, config.activation)
 
-    def forward(self, h, H, atom_rbf, pool_features, bead_rbf, membership):
-        # type: (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor) -> tuple[Tensor, Tensor]
-        h = self.atoms(h, atom_rbf)
+    def forward(self, h, H, atom_rbf, atom_neighbours, pool_features, bead_rbf, bead_neighbours, membership):
+        # type: (Tensor, Tensor, Tensor, Tensor | None, Tensor, Tensor, Tensor | None, Tensor) -> tuple[Tensor, Tensor]
+        h = self.atoms(h, atom_rbf, atom_neighbours)
         pooled = H + torch.matmul(membership, self.pool_filter(pool_features) * self.pool_message(h))
-        return h, self.beads(pooled, bead_rbf)
+        return h, self.beads(pooled, bead_rbf, bead_neighbours)
 
 
 class Encoder(nn.Module):
@@ -40,7 +42,7 @@ class Encoder(nn.Module):
     def __init__(self, spec: MoleculeSpec, config: ModelConfig):
         super().__init__()
         self.embedding = nn.Embedding(int(spec.atom_types.max()) + 1, config.features)
-        self.atom_radial = RadialBasis(config.radial, config.atom_cutoff_angstrom)
+        self.atom_radial = RadialBasis(config.radial, config.atom_cutoff_angstrom, DENSE_ATOMS)
         self.bead_radial = RadialBasis(config.radial, config.bead_cutoff_angstrom)
         self.layers = nn.ModuleList([EncoderLayer(config) for _ in range(config.encoder_layers)])
         latent = config.latent or config.features
@@ -77,14 +79,12 @@ class Encoder(nn.Module):
         -------
         mean, log_variance : Tensor, shape (B, N, latent)
         """
-        distance, _ = pair_vectors(x)
-        atom_rbf = self.atom_radial.pairs(distance)
-        bead_distance, _ = pair_vectors(X)
-        bead_rbf = self.bead_radial.pairs(bead_distance)
+        atom_rbf, _, atom_neighbours = self.atom_radial.graph(x, x.dtype)
+        bead_rbf, _, bead_neighbours = self.bead_radial.graph(X, X.dtype)
         to_bead = torch.sqrt((x - X[:, self.assignment]).square().sum(-1) + 1e-4)
         pool_features = torch.cat([self.atom_radial(to_bead), self.volumes(x, X)], dim=-1)
         h = self.embedding(self.atom_types).expand(x.shape[0], -1, -1)
         H = torch.zeros(x.shape[0], X.shape[1], h.shape[2], dtype=h.dtype, device=h.device)
         for layer in self.layers:
-            h, H = layer(h, H, atom_rbf, pool_features, bead_rbf, self.membership)
+            h, H = layer(h, H, atom_rbf, atom_neighbours, pool_features, bead_rbf, bead_neighbours, self.membership)
         return self.mean(H), self.log_variance(H).clamp(-12.0, 6.0)

@@ -18,6 +18,8 @@ class ExportedModel(nn.Module):
         self.n_atoms = int(model.assignment.shape[0])
         self.n_beads = int(model.projection.shape[0])
         self.latent = latent
+        # May be set to False on a loaded module, for samples as the networks give them.
+        self.bounded = True
         self.angstrom_per_nm = float(ANGSTROM_PER_NM)
 
     def forward(self, beads: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
@@ -37,7 +39,10 @@ class ExportedModel(nn.Module):
         """
         X = (beads - beads.mean(1, keepdim=True)) * self.angstrom_per_nm
         z = self.model.prior(X, noise.to(self.model.decoder.bead_embedding.dtype))
-        return self.placed(beads, self.model.displace(X, z))
+        dx = self.model.displace(X, z)
+        if self.bounded:
+            dx = self.model.bound(X, dx)
+        return self.placed(beads, dx)
 
     @torch.jit.export
     def reconstruct(self, atoms: torch.Tensor) -> torch.Tensor:

@@ -10,7 +10,21 @@ import math
 import torch
 from torch import nn
 
-__all__ = ["BeadConvolution", "RadialBasis", "mlp", "neighbour_sum", "pair_vectors", "signed_volumes"]
+from openmm_cgvae.models.neighbours import neighbour_table
+
+__all__ = [
+    "BeadConvolution",
+    "RadialBasis",
+    "mlp",
+    "neighbour_sum",
+    "pair_vectors",
+    "signed_volumes",
+    "squared_length",
+]
+
+
+# Up to so many beads every pair is computed; beyond, a neighbour list is made.
+DENSE_POINTS = 100
 
 
 ACTIVATION_LAYERS = {"swish": nn.SiLU, "relu": nn.ReLU, "tanh": nn.Tanh, "gelu": nn.GELU, "elu": nn.ELU}
@@ -35,11 +49,19 @@ def pair_vectors(points: torch.Tensor):
     unit : Tensor, shape (B, n, n, 3)
         (x_j - x_i) / d_ij, zero on the diagonal.
     """
-    vector = points.unsqueeze(1) - points.unsqueeze(2)
+    # Components before pairs in memory: loops over three elements are slow.
+    components = points.transpose(1, 2)
+    vector = components.unsqueeze(2) - components.unsqueeze(3)
     # The small term lets coincident points give zero vectors and finite gradients.
     eye = torch.eye(points.shape[1], dtype=points.dtype, device=points.device)
-    distance = torch.sqrt(vector.square().sum(-1) + eye + 1e-8)
-    return distance, vector / distance.unsqueeze(-1)
+    distance = torch.sqrt(vector.square().sum(1) + eye + 1e-8)
+    return distance, (vector / distance.unsqueeze(1)).permute(0, 2, 3, 1)
+
+
+def squared_length(vector: torch.Tensor) -> torch.Tensor:
+    """(..., 3) to (...); sums over so short a dimension are slow."""
+    x, y, z = vector.unbind(-1)
+    return x * x + y * y + z * z
 
 
 def signed_volumes(points: torch.Tensor, first: torch.Tensor, second: torch.Tensor, third: torch.Tensor):
@@ -64,50 +86,151 @@ class RadialBasis(nn.Module):
     """sin(k pi d / d_cut) / d for k = 1..K under a cosine cutoff, and the cutoff itself (paper, appendix D).
 
     The last function stands for the bias of the filter, so that every term of a message vanishes at the cutoff.
-    """
-
-    def __init__(self, n_radial: int, cutoff: float):
-        super().__init__()
-        self.cutoff = float(cutoff)
-        self.register_buffer("wave_numbers", torch.arange(1, n_radial + 1) * (math.pi / cutoff), persistent=False)
-
-    def forward(self, distance: torch.Tensor) -> torch.Tensor:
-        """(...) in Angstrom to (..., K + 1)."""
-        inside = (distance < self.cutoff).to(distance.dtype)
-        envelope = (0.5 * (torch.cos(distance * (math.pi / self.cutoff)) + 1.0) * inside).unsqueeze(-1)
-        d = distance.unsqueeze(-1)
-        return torch.cat([torch.sin(d * self.wave_numbers.to(distance.dtype)) / d * envelope, envelope], dim=-1)
-
-    def pairs(self, distance: torch.Tensor) -> torch.Tensor:
-        """As `forward` for (B, n, n) distances, zero on the diagonal: a point is not its own neighbour."""
-        others = 1.0 - torch.eye(distance.shape[1], dtype=distance.dtype, device=distance.device)
-        return self.forward(distance) * others.unsqueeze(-1)
-
-
-def neighbour_sum(rbf: torch.Tensor, weight: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
-    """sum_j (sum_k rbf_ijk weight_ktf) source_jtcf, by whichever order makes the smaller intermediate.
 
     Parameters
     ----------
-    rbf : Tensor, shape (B, m, n, K)
+    n_radial : int
+        K.
+    cutoff : float
+        In Angstrom.
+    dense_points : int
+        `graph` makes a neighbour list for more points than these.
+    """
+
+    def __init__(self, n_radial: int, cutoff: float, dense_points: int = DENSE_POINTS):
+        super().__init__()
+        self.n_radial = n_radial
+        self.cutoff = float(cutoff)
+        self.dense_points = dense_points
+
+    def functions(self, distance: torch.Tensor, counted: torch.Tensor) -> list[torch.Tensor]:
+        """Each of the K + 1 functions of distances in Angstrom, where `counted` is 1; zero where it is 0."""
+        phase = distance * (math.pi / self.cutoff)
+        cosine = torch.cos(phase)
+        envelope = 0.5 * (cosine + 1.0) * counted * (distance < self.cutoff).to(distance.dtype)
+        functions = [torch.sin(phase) / distance * envelope]
+        before, twice = torch.zeros_like(distance), 2.0 * cosine
+        for k in range(1, self.n_radial):
+            # sin((k + 1) x) = 2 cos(x) sin(k x) - sin((k - 1) x): one sine and one cosine serve all.
+            functions.append(twice * functions[-1] - before)
+            before = functions[k - 1]
+        functions.append(envelope)
+        return functions
+
+    def forward(self, distance: torch.Tensor) -> torch.Tensor:
+        """(...) in Angstrom to (..., K + 1)."""
+        return torch.stack(self.functions(distance, torch.ones_like(distance)), dim=-1)
+
+    def pairs(self, distance: torch.Tensor) -> torch.Tensor:
+        """As `forward` for (B, n, n) distances, zero on the diagonal: a point is not its own neighbour.
+
+        Laid out in memory as the sum over so many neighbours reads it.
+        """
+        others = 1.0 - torch.eye(distance.shape[1], dtype=distance.dtype, device=distance.device)
+        planes = torch.stack(self.functions(distance, others), dim=2).transpose(2, 3)
+        return planes if over_radials(planes) else planes.contiguous()
+
+    def graph(self, points, dtype):
+        # type: (Tensor, int) -> tuple[Tensor, Tensor, Tensor | None]
+        """Radial functions and unit vectors of the neighbours of every point.
+
+        All points are neighbours, with radial functions that vanish beyond the cutoff, where there are at most
+        `dense_points`; otherwise those within the cutoff, so that cost and memory are linear in n.
+
+        Parameters
+        ----------
+        points : Tensor, shape (B, n, 3)
+            In Angstrom; distances are taken in their precision.
+        dtype : torch.dtype
+            Of what is returned.
+
+        Returns
+        -------
+        rbf : Tensor, shape (B, n, M, K + 1)
+            Zero for a point itself.
+        unit : Tensor, shape (B, n, M, 3)
+            (x_j - x_i) / d_ij.
+        neighbours : int Tensor, shape (B, n, M), or None for all
+            Rows of ``points.flatten(0, 1)``.
+        """
+        if points.shape[1] <= self.dense_points:
+            distance, unit = pair_vectors(points)
+            return self.pairs(distance.to(dtype)), unit.to(dtype), None
+        table = neighbour_table(points, self.cutoff)
+        rows = torch.arange(table.shape[0] * table.shape[1], device=points.device).reshape(points.shape[0], -1, 1)
+        vector = points.flatten(0, 1)[table] - points.unsqueeze(2)
+        others = (table != rows).to(points.dtype)
+        distance = torch.sqrt(vector.square().sum(-1) + (1.0 - others) + 1e-8)
+        unit = vector / distance.unsqueeze(-1)
+        return torch.stack(self.functions(distance.to(dtype), others.to(dtype)), dim=-1), unit.to(dtype), table
+
+
+def over_radials(rbf: torch.Tensor) -> bool:
+    """Which of the two dense sums serves rbf (B, m, M, K): they cost the same where M is about twice K."""
+    return rbf.shape[2] > 2 * rbf.shape[3]
+
+
+def neighbour_sum(
+    rbf: torch.Tensor, weight: torch.Tensor, source: torch.Tensor, neighbours: torch.Tensor | None = None
+) -> torch.Tensor:
+    """sum_j (sum_k rbf_ijk weight_ktf) source_jtcf, in steps that keep intermediates small.
+
+    Parameters
+    ----------
+    rbf : Tensor, shape (B, m, M, K)
     weight : Tensor, shape (K, T, F)
         T filters.
     source : Tensor, shape (B, n, T, C, F)
         C components under each filter.
+    neighbours : int Tensor, shape (B, m, M), optional
+        Row of ``source.flatten(0, 1)`` of each neighbour j; all n = M points if omitted.
 
     Returns
     -------
     Tensor, shape (B, m, T, C, F)
     """
-    batch, m, n, k = rbf.shape
-    filters, components, features = source.shape[2], source.shape[3], source.shape[4]
-    if m <= k:
-        # Few points: the filters of all pairs are smaller than every source under every radial function.
-        pairs = torch.matmul(rbf, weight.reshape(k, -1)).reshape(batch, m, n, filters, 1, features)
+    if neighbours is not None:
+        return _sum_over_table(rbf, weight, source, neighbours)
+    if over_radials(rbf):
+        return _sum_over_radials(rbf, weight, source)
+    return _sum_over_pairs(rbf, weight, source)
+
+
+def _sum_over_radials(rbf: torch.Tensor, weight: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
+    """Many points: the source under each radial function is a matrix product."""
+    total = torch.zeros(rbf.shape[0], rbf.shape[1], source[0, 0].numel(), dtype=rbf.dtype, device=rbf.device)
+    for k, radial in enumerate(rbf.unbind(3)):
+        total.baddbmm_(radial, (source * weight[k].unsqueeze(1)).flatten(2))
+    return total.unflatten(2, source.shape[2:])
+
+
+def _sum_over_pairs(rbf: torch.Tensor, weight: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
+    """Few points: the filters of all pairs are smaller than every source under every radial function."""
+    pairs = torch.matmul(rbf, weight.flatten(1)).unflatten(3, (weight.shape[1], 1, -1))
+    if pairs.numel() * source.shape[3] <= 65536:
+        # Within a level 2 cache fewer calls win.
         return (pairs * source.unsqueeze(1)).sum(2)
-    spread = (source.unsqueeze(2) * weight.unsqueeze(2)).reshape(batch, n * k, -1)
-    summed = torch.bmm(rbf.reshape(batch, m, n * k), spread)
-    return summed.reshape(batch, m, filters, components, features)
+    total = torch.zeros(rbf.shape[:2] + source.shape[2:], dtype=rbf.dtype, device=rbf.device)
+    for j, pair in enumerate(pairs.unbind(2)):
+        total.addcmul_(pair, source[:, j : j + 1])
+    return total
+
+
+def _sum_over_table(
+    rbf: torch.Tensor, weight: torch.Tensor, source: torch.Tensor, neighbours: torch.Tensor
+) -> torch.Tensor:
+    """A neighbour list: one neighbour of every point after the other, for points with about as many each."""
+    slots = torch.arange(1, rbf.shape[2] + 1, device=rbf.device)
+    extent, order = torch.sort(((rbf[..., -1] != 0) * slots).amax(2).flatten(), descending=True)
+    rows, radials, table = source.flatten(0, 1), rbf.flatten(0, 1)[order], neighbours.flatten(0, 1)[order]
+    sums = torch.zeros(extent.shape + source.shape[2:], dtype=rbf.dtype, device=rbf.device)
+    for start in range(0, extent.shape[0], 64):
+        total = sums[start : start + 64]
+        for j in range(int(extent[start])):
+            pair = torch.matmul(radials[start : start + 64, j], weight.flatten(1))
+            row = table[start : start + 64, j]
+            total.addcmul_(pair.unflatten(1, (weight.shape[1], 1, -1)), rows.index_select(0, row))
+    return sums[torch.argsort(order)].unflatten(0, rbf.shape[:2])
 
 
 class BeadConvolution(nn.Module):
@@ -122,7 +245,7 @@ class BeadConvolution(nn.Module):
         self.filter = nn.Parameter(torch.randn(n_radial + 1, features) / math.sqrt(n_radial + 1))
         self.update = mlp(features, features, features, activation)
 
-    def forward(self, h: torch.Tensor, rbf: torch.Tensor) -> torch.Tensor:
-        """Node features (B, n, F) and radial functions (B, n, n, K + 1) to (B, n, F)."""
-        neighbours = neighbour_sum(rbf, self.filter.unsqueeze(1), h[:, :, None, None])
-        return h + self.update(h * neighbours[:, :, 0, 0])
+    def forward(self, h: torch.Tensor, rbf: torch.Tensor, neighbours: torch.Tensor | None = None) -> torch.Tensor:
+        """Node features (B, n, F) and the radial functions of `RadialBasis.graph` to (B, n, F)."""
+        gathered = neighbour_sum(rbf, self.filter.unsqueeze(1), h[:, :, None, None], neighbours)
+        return h + self.update(h * gathered[:, :, 0, 0])

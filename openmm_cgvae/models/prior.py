@@ -6,13 +6,15 @@ import torch
 from torch import nn
 
 from openmm_cgvae.models.config import ModelConfig
-from openmm_cgvae.models.layers import BeadConvolution, RadialBasis, mlp, pair_vectors, signed_volumes
+from openmm_cgvae.models.layers import BeadConvolution, RadialBasis, mlp, signed_volumes
 from openmm_cgvae.models.spec import MoleculeSpec
 
 __all__ = ["FlowPrior", "GaussianPrior"]
 
 # Momentum of the running mean and scale by which the flow standardises latents.
 LATENT_MOMENTUM = 0.01
+# Half the distance in Angstrom over which the gain is a finite difference.
+GAIN_STEP = 1e-3
 
 
 class BeadVolumes(nn.Module):
@@ -56,13 +58,12 @@ class GaussianPrior(nn.Module):
 
         Distances and volumes are taken in the precision of the beads, the rest is done in that of the weights.
         """
-        distance, _ = pair_vectors(X)
-        rbf = self.radial.pairs(distance.to(self.composition.dtype))
+        rbf, _, neighbours = self.radial.graph(X, self.composition.dtype)
         composition = self.composition.expand(X.shape[0], -1, -1)
         volumes = self.volumes(X).to(composition.dtype).unsqueeze(-1)
         H = self.fingerprint(torch.cat([composition, volumes], dim=-1))
         for layer in self.layers:
-            H = layer(H, rbf)
+            H = layer(H, rbf, neighbours)
         return self.mean(H), self.log_variance(H).clamp(-12.0, 6.0)
 
     def forward(self, X: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
@@ -140,6 +141,27 @@ class FlowPrior(nn.Module):
         t = torch.rand(z.shape[0], 1, generator=generator).to(z)
         velocity = self.velocity((1 - t) * start + t * end, t, self.condition(X))
         return (velocity - (end - start)).square().mean()
+
+    @torch.jit.unused
+    def gain(self, X: torch.Tensor, noise: torch.Tensor, direction: torch.Tensor) -> torch.Tensor:
+        """How far samples move with the beads, in standardised latents (root mean square) per Angstrom.
+
+        Parameters
+        ----------
+        X : Tensor, shape (B, N, 3)
+            Beads in Angstrom.
+        noise : Tensor, shape (B, N, latent)
+        direction : Tensor, shape (B, N, 3)
+            Along which the beads move.
+
+        Returns
+        -------
+        Tensor, shape (B,)
+        """
+        move = GAIN_STEP * direction
+        change = (self(X + move, noise) - self(X - move, noise)).flatten(1) / self.latent_scale
+        # The small term gives a finite gradient where nothing moves.
+        return torch.sqrt(change.square().mean(1) + 1e-12) / (2 * GAIN_STEP)
 
     def forward(self, X: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
         """Carry unit Gaussian noise (B, N, latent) to a sample of the same shape, by Heun's method."""

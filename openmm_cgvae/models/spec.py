@@ -30,6 +30,16 @@ class MoleculeSpec:
     graph_pairs : int array, shape (p, 2)
         Pairs of the graph loss.
     equivalent_hydrogens : int array, shape (g, 3)
+    near_pairs : int array, shape (m, 2)
+        Pairs up to 3 bonds apart, each once.
+    near_hops : int array, shape (m,)
+        Number of bonds between them.
+    rigid_pairs : int array, shape (r, 2)
+        Pairs 3 bonds apart whose distance hardly changes.
+    trigonal_centres : int array, shape (t, 4)
+        Atoms with three neighbours, and these.
+    contact_kinds : int array, shape (n,)
+        What the closest approach of an atom depends on.
     stereocentres : int array, shape (c, 4)
     handedness : float array, shape (c,)
         Sign of each stereocentre's volume in the reference.
@@ -44,6 +54,11 @@ class MoleculeSpec:
     bead_axes: np.ndarray
     graph_pairs: np.ndarray
     equivalent_hydrogens: np.ndarray
+    near_pairs: np.ndarray
+    near_hops: np.ndarray
+    rigid_pairs: np.ndarray
+    trigonal_centres: np.ndarray
+    contact_kinds: np.ndarray
     stereocentres: np.ndarray
     handedness: np.ndarray
 

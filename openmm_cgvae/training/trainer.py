@@ -1,5 +1,6 @@
 """Train a CGVAE: resumable, reproducible, with a log."""
 
+import copy
 import csv
 import logging
 import math
@@ -19,6 +20,7 @@ from openmm_cgvae.models.spec import MoleculeSpec
 from openmm_cgvae.output import complete_output, existing_folder
 from openmm_cgvae.training.dataset import split_runs
 from openmm_cgvae.training.losses import graph_loss, kl_divergence, match_hydrogens, msd_loss
+from openmm_cgvae.training.smoothing import smooth_prior
 
 __all__ = ["Trainer", "load_trained"]
 
@@ -44,14 +46,16 @@ class Trainer:
     model_config : ModelConfig
     training_config : TrainingConfig
     device : str or torch.device
+    start : dict of str to Tensor, optional
+        Weights to start from, as ``ModelFile.load(path).weights`` gives them; random ones if omitted.
 
     Raises
     ------
     SettingsError
-        If the folder holds a run with other settings or other data.
+        If the folder holds a run with other settings or other data, or `start` is of another model.
     """
 
-    def __init__(self, dataset, folder, model_config=None, training_config=None, device="cpu"):
+    def __init__(self, dataset, folder, model_config=None, training_config=None, device="cpu", start=None):
         self.model_config = model_config or ModelConfig()
         self.config = training_config or TrainingConfig()
         self.device = usable_device(device)
@@ -65,11 +69,13 @@ class Trainer:
         torch.manual_seed(self.config.seed)
         # Before the folder is made: settings that do not fit leave nothing behind.
         self.model = CGVAE(self.spec, self.model_config).float().to(self.device)
+        if start is not None:
+            _load_start(self.model, start)
         self.folder = existing_folder(folder)
         self.projection = torch.as_tensor(self.spec.projection, dtype=torch.float32, device=self.device)
         self.pairs = torch.as_tensor(self.spec.graph_pairs, device=self.device)
         self.hydrogens = torch.as_tensor(self.spec.equivalent_hydrogens, device=self.device)
-        self._calibrate_prior()
+        self._calibrate()
         self.average = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(self.config.ema_decay))
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=self.config.learning_rate)
         self.scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(
@@ -79,13 +85,17 @@ class Trainer:
             min_lr=self.config.min_learning_rate,
         )
         self.epoch = 0
+        # State of the flow prior after smoothing, or nothing.
+        self.smoothed = {}
         self._resume()
 
-    def _calibrate_prior(self):
+    @torch.no_grad()
+    def _calibrate(self):
+        """Take what the model knows of the data without training from the training frames."""
+        frames = self.positions[torch.as_tensor(self.train_frames, device=self.device)]
+        self.model.bounds.calibrate(frames)
         if isinstance(self.model.prior, FlowPrior):
-            frames = self.positions[torch.as_tensor(self.train_frames, device=self.device)]
-            with torch.no_grad():
-                self.model.prior.calibrate(self.projection @ frames)
+            self.model.prior.calibrate(self.projection @ frames)
 
     @property
     def checkpoint_path(self):
@@ -93,6 +103,8 @@ class Trainer:
 
     def run(self, max_minutes=math.inf, progress=True):
         """Train up to the configured number of epochs, or until the time is over (checked after each epoch).
+
+        A flow prior is then smoothed, which takes ``smoothing_steps`` more updates.
 
         Returns
         -------
@@ -119,11 +131,27 @@ class Trainer:
                 bar.set_postfix(train=f"{train_loss:.4g}", val=f"{measured['val_loss']:.4g}")
         if bar is not None:
             bar.close()
+        if not self.checkpoint_path.exists():
+            self._save()
+        self._smooth(progress)
         return self.trained_model()
 
     def trained_model(self):
         """The model to use: averaged weights, evaluation mode, on the CPU."""
-        return _with_weights(self.spec, self.model_config, self.average.module.state_dict())
+        return _with_weights(self.spec, self.model_config, self.average.module.state_dict(), self.smoothed)
+
+    def _smooth(self, progress):
+        steps = self.config.smoothing_steps if isinstance(self.model.prior, FlowPrior) else 0
+        if not steps or self.smoothed:
+            return
+        bar = _progress_bar(steps, 0, progress, "update")
+        model = copy.deepcopy(self.average.module)
+        frames = self.positions[torch.as_tensor(self.train_frames, device=self.device)]
+        smooth_prior(model, frames, steps, self.config.seed, None if bar is None else bar.update)
+        if bar is not None:
+            bar.close()
+        self.smoothed = model.prior.state_dict()
+        self._save()
 
     def _generator(self, purpose):
         seed = np.random.SeedSequence([self.config.seed, self.epoch, purpose]).generate_state(1)[0]
@@ -133,6 +161,7 @@ class Trainer:
         generator = self._generator(0)
         frames = torch.as_tensor(self.train_frames)[torch.randperm(len(self.train_frames), generator=generator)]
         total, bad = 0.0, 0
+        self.smoothed = {}
         self.model.train()
         batches = frames.split(self.config.batch_size)
         for batch in batches:
@@ -203,6 +232,7 @@ class Trainer:
             "optimizer": self.optimizer.state_dict(),
             "scheduler": self.scheduler.state_dict(),
             "epoch": self.epoch,
+            "smoothed": self.smoothed,
             "identity": self._identity(),
             "spec": {name: torch.as_tensor(array) for name, array in self.spec.to_arrays().items()},
         }
@@ -237,6 +267,7 @@ class Trainer:
         self.optimizer.load_state_dict(state["optimizer"])
         self.scheduler.load_state_dict(state["scheduler"])
         self.epoch = state["epoch"]
+        self.smoothed = state["smoothed"]
         logger.info("resumed from %s after epoch %d", self.checkpoint_path, self.epoch)
 
     def _log(self, row):
@@ -252,13 +283,28 @@ class Trainer:
             writer.writerows(rows)
 
 
-def _progress_bar(total, initial, wanted):
+def _load_start(model, start):
+    """Load the weights of an earlier model; what is taken from the data, such as bounds, it need not have."""
+    own = model.state_dict()
+    # TorchScript's dict also holds what ours computes anew.
+    start = {k: v for k, v in start.items() if k in own}
+    unlike = [k for k, v in start.items() if own[k].shape != v.shape]
+    unlike += [k for k, _ in model.named_parameters() if k not in start]
+    if unlike:
+        raise SettingsError(
+            f"the model to start from differs in {unlike[0]} and {len(unlike) - 1} more weights: give one of the same "
+            "molecule, mapping and model settings"
+        )
+    model.load_state_dict({**own, **start})
+
+
+def _progress_bar(total, initial, wanted, unit="epoch"):
     # A training node may have torch and numpy alone; the log tells the progress there.
     try:
         from tqdm.auto import tqdm
     except ImportError:
         return None
-    return tqdm(total=total, initial=initial, unit="epoch") if wanted else None
+    return tqdm(total=total, initial=initial, unit=unit) if wanted else None
 
 
 def load_trained(path):
@@ -282,7 +328,7 @@ def load_trained(path):
         spec = MoleculeSpec.from_arrays({name: value.numpy() for name, value in state["spec"].items()})
         identity = state["identity"]
         weights = {k.removeprefix("module."): v for k, v in state["average"].items() if k.startswith("module.")}
-        model = _with_weights(spec, config_from_dict(ModelConfig, identity["model"]), weights)
+        model = _with_weights(spec, config_from_dict(ModelConfig, identity["model"]), weights, state["smoothed"])
     except FileNotFoundError as error:
         raise TrainingError(f"checkpoint {path} does not exist: train first with 'openmm-cgvae train'") from error
     except Exception as error:
@@ -290,9 +336,11 @@ def load_trained(path):
     return model, spec, {**identity, "epoch": state["epoch"]}
 
 
-def _with_weights(spec, config, weights):
+def _with_weights(spec, config, weights, smoothed):
     model = CGVAE(spec, config)
     model.load_state_dict(weights)
+    if smoothed:
+        model.prior.load_state_dict(smoothed)
     # Trained in single precision, but M itself is known to double.
     model.projection.copy_(torch.as_tensor(spec.projection))
     return model.eval()

@@ -79,7 +79,7 @@ NAN = float("nan")
         (ModelConfig, "latent", 0),
         (ModelConfig, "prior", "normal"),
         (ModelConfig, "flow_steps", 0),
-        (TrainingConfig, "epochs", 0),
+        (TrainingConfig, "epochs", -1),
         (TrainingConfig, "batch_size", -1),
         (TrainingConfig, "learning_rate", 0.0),
         (TrainingConfig, "learning_rate", NAN),

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from openmm_cgvae.models import ModelConfig
-from openmm_cgvae.models.decoder import Message, Update
+from openmm_cgvae.models.decoder import Message, Update, bead_graph
 from openmm_cgvae.models.layers import BeadConvolution, RadialBasis, neighbour_sum, pair_vectors, signed_volumes
 
 CONFIG = ModelConfig(features=5, radial=4, bead_cutoff_angstrom=8.0)
@@ -41,22 +41,53 @@ def message_edge_by_edge(message, X, H, Hbar, V, Vbar):
     return dH, dHbar, dV, dVbar
 
 
-@pytest.mark.parametrize("n", [3, 12], ids=["few-beads", "many-beads"])
-def test_factored_message_is_equation_5(n):
-    torch.manual_seed(0)
-    message = Message(CONFIG).double()
+def random_features(n, layer):
+    """H, Hbar, V, Vbar as they may be at a layer: vectors appear after the first, pseudovectors after the second."""
     F = CONFIG.features
+    V, Vbar = random(1, n, F, 3, seed=4) * (layer > 0), random(1, n, F, 3, seed=5) * (layer > 1)
+    return random(1, n, F, seed=2), random(1, n, F, seed=3), V, Vbar
+
+
+@pytest.mark.parametrize("layer", [0, 1, 2], ids=["first", "second", "middle"])
+@pytest.mark.parametrize(("n", "dense"), [(3, True), (12, True), (12, False)], ids=["few", "many", "list"])
+def test_factored_message_is_equation_5(n, dense, layer):
+    torch.manual_seed(0)
+    message = Message(CONFIG, layer).double()
     X = 3.0 * random(1, n, 3, seed=1)
-    H, Hbar = random(1, n, F, seed=2), random(1, n, F, seed=3)
-    V, Vbar = random(1, n, F, 3, seed=4), random(1, n, F, 3, seed=5)
-    distance, unit = pair_vectors(X)
-    rbf = RadialBasis(CONFIG.radial, CONFIG.bead_cutoff_angstrom).pairs(distance)
-    rbf_unit = (rbf.unsqueeze(2) * unit.transpose(2, 3).unsqueeze(-1)).reshape(1, 3 * n, n, -1)
+    H, Hbar, V, Vbar = random_features(n, layer)
+    radial = RadialBasis(CONFIG.radial, CONFIG.bead_cutoff_angstrom, dense_points=n if dense else 0)
+    graph = bead_graph(*radial.graph(X, X.dtype))
     with torch.no_grad():
         expected = message_edge_by_edge(message, X[0], H[0], Hbar[0], V[0], Vbar[0])
-        dH, dHbar, dV, dVbar = message(H, Hbar, V.transpose(2, 3), Vbar.transpose(2, 3), rbf, rbf_unit)
+        dH, dHbar, dV, dVbar = message(H, Hbar, V.transpose(2, 3), Vbar.transpose(2, 3), graph)
     for own, plain in zip((dH, dHbar, dV.transpose(2, 3), dVbar.transpose(2, 3)), expected, strict=True):
         torch.testing.assert_close(own[0], plain, rtol=0, atol=1e-10)
+
+
+def test_decoder_skips_only_what_nobody_reads():
+    """The decoder against full messages and updates at every layer, the last one too."""
+    torch.manual_seed(0)
+    X, H = 3.0 * random(1, 5, 3, seed=1), random(1, 5, CONFIG.features, seed=2)
+    graph = bead_graph(*RadialBasis(CONFIG.radial, CONFIG.bead_cutoff_angstrom).graph(X, X.dtype))
+    Hbar, V = torch.ones_like(H), torch.zeros(1, 5, 3, CONFIG.features, dtype=X.dtype)
+    Vbar = V.clone()
+    skipping = (H, Hbar, V, Vbar)
+    full = (H, Hbar, V, Vbar)
+    with torch.no_grad():
+        for layer in range(CONFIG.decoder_layers):
+            message, update = Message(CONFIG, layer).double(), Update(CONFIG, layer).double()
+            skipping = step(message, update, skipping, graph)
+            message.has_vectors = message.has_pseudovectors = True
+            message.last = update.last = False
+            full = step(message, update, full, graph)
+    assert V.shape == full[2].shape and full[2].abs().max() > 0.1
+    torch.testing.assert_close(skipping[2], full[2], rtol=0, atol=1e-13)
+
+
+def step(message, update, features, graph):
+    H, Hbar, V, Vbar = (a + d for a, d in zip(features, message(*features, graph), strict=True))
+    H, V = update(H, V)
+    return H, Hbar, V, Vbar
 
 
 @pytest.mark.parametrize("m", [2, 5, 6, 40])
@@ -79,7 +110,7 @@ def test_bead_convolution_is_equation_4():
 def test_update_is_equation_8():
     torch.manual_seed(0)
     F = CONFIG.features
-    update = Update(CONFIG).double()
+    update = Update(CONFIG, layer=0).double()
     H, V = random(F), random(F, 3, seed=1)
     with torch.no_grad():
         alpha, beta = (part @ V for part in update.mix.weight.chunk(2))

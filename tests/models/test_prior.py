@@ -155,3 +155,16 @@ def test_flow_matching_learns_mean_and_spread_that_depend_on_the_beads(flow):
             z = flow.eval()(shapes[k].expand(2000, -1, -1), torch.randn(2000, 3, 1, generator=generator))
             assert z.mean().item() == pytest.approx(mean[k].item(), abs=0.1)
             assert z.std(0).mean().item() == pytest.approx(spread[k].item(), rel=0.2)
+
+
+def test_gain_is_the_rate_at_which_samples_follow_the_beads(flow, monkeypatch):
+    # Every latent is its noise plus twice the first bead distance, in units of the latents' own scale.
+    monkeypatch.setattr(flow, "condition", lambda X: 2 * (X[:, 0] - X[:, 1]).norm(dim=-1, keepdim=True))
+    monkeypatch.setattr(flow, "velocity", lambda z, t, condition: condition.expand_as(z))
+    flow.latent_scale.fill_(0.5)
+    X = torch.tensor([[0.0, 0, 0], [4, 0, 0], [4, 5, 0]], dtype=torch.float64).expand(2, -1, -1)
+    direction = torch.zeros_like(X)
+    direction[0, 1, 0] = 1.5
+    direction[1, 1, 1] = 1.5
+    noise = torch.randn(2, 3, 1, dtype=torch.float64)
+    torch.testing.assert_close(flow.gain(X, noise, direction), torch.tensor([3.0, 0.0]).double(), atol=1e-3, rtol=1e-6)

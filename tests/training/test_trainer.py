@@ -330,3 +330,20 @@ def test_validation_loss_leaves_the_loss_of_the_flow_out(dataset, whole):
     expected = row["val_msd"] + CONFIG.gamma * row["val_graph"] + CONFIG.beta * row["val_kl"]
     assert row["val_loss"] == pytest.approx(expected, rel=1e-4)
     assert row["val_flow"] > 0
+
+
+# ------------------------------------------------------------------------------------------------- smoothing
+
+
+def test_the_smoothed_prior_is_the_one_to_use_and_more_training_starts_from_the_other(dataset, tmp_path):
+    trainer = train(dataset, tmp_path, epochs=1, smoothing_steps=2)
+    plain = trainer.average.module.state_dict()["prior.leave.weight"]
+    smoothed = trainer.trained_model().prior.leave.weight
+    assert not torch.equal(smoothed, plain)
+    assert torch.equal(load_trained(tmp_path / "checkpoint.pt")[0].prior.leave.weight, smoothed)
+    again = train(dataset, tmp_path, epochs=1, smoothing_steps=2)
+    assert torch.equal(again.trained_model().prior.leave.weight, smoothed)
+    train(dataset, tmp_path, epochs=2, smoothing_steps=2)
+    folder = tmp_path / "whole"
+    train(dataset, folder, epochs=2, smoothing_steps=2)
+    assert_same_run(tmp_path, folder)

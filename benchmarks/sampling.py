@@ -1,0 +1,49 @@
+"""Sampling: against the edge-wise form with the same weights, and against the machine's GEMM rate."""
+
+import torch
+from edgewise import edgewise_model
+from operations import decoder_operations, gaussian_prior_operations
+from systems import MOLECULES, chain, plain_model
+from timing import alternating, gemm
+
+BATCH = 256
+CHUNKS = (4, 16, 64, 256)
+# Edges of a chunk of the baseline: where it is fastest.
+BASELINE_EDGES = 1500
+
+
+def measure(rows=MOLECULES):
+    """Frames/s, and ratios, of every row (n, N, F, layers); `x edge-wise` is how many times faster than that form."""
+    return {f"{row}": _row(*row) for row in rows}
+
+
+@torch.inference_mode()
+def _row(n_atoms, n_beads, features, layers, n=1024):
+    model = plain_model(n_atoms, n_beads, features, layers)
+    baseline = edgewise_model(model)
+    fast = torch.jit.freeze(torch.jit.script(model))
+    X, noise = chain(n_beads, BATCH), torch.randn(BATCH, n_beads, features)
+    expected = baseline(X[:2], noise[:2])
+    assert (fast(X[:2], noise[:2]) - expected).abs().max() < 1e-4 * expected.abs().max()
+
+    def run(module, frames, chunk):
+        return lambda: [
+            module(*part) for part in zip(X[:frames].split(chunk), noise[:frames].split(chunk), strict=True)
+        ]
+
+    edge_chunk = max(1, BASELINE_EDGES // (n_beads * (n_beads - 1)))
+    edge_frames = min(BATCH, 8 * edge_chunk)
+    whole = {chunk: run(fast, BATCH, chunk) for chunk in CHUNKS}
+    times = alternating(
+        {"gemm": gemm(n), "edge": run(baseline, edge_frames, edge_chunk), "edge 1": run(baseline, 1, 1),
+         "1": run(fast, 1, 1)} | whole, rounds=3)  # fmt: skip
+    rate = {chunk: BATCH / times[chunk] for chunk in CHUNKS}
+    best = max(rate, key=rate.get)
+    operations = decoder_operations(n_beads, features, layers) + gaussian_prior_operations(n_beads, features)
+    return {
+        "GEMM GFLOP/s": 2e-9 * n**3 / times["gemm"],
+        "frames/s by chunk": {str(chunk): round(value, 1) for chunk, value in rate.items()},
+        "fraction of the GEMM-limited rate": rate[best] * operations / (2 * n**3 / times["gemm"]),
+        "x edge-wise": rate[best] * times["edge"] / edge_frames,
+        "x edge-wise, batch 1": times["edge 1"] / times["1"],
+    }

@@ -1,0 +1,48 @@
+"""Times that can be trusted: what is compared alternates, and the best of several rounds counts."""
+
+import resource
+import time
+
+import torch
+
+__all__ = ["alternating", "clock", "gemm", "gemm_rate", "peak_memory_mb"]
+
+ROUNDS = 5
+
+
+def clock():
+    """Seconds: CPU time on one thread, which other jobs disturb less, wall time on several."""
+    return time.process_time() if torch.get_num_threads() == 1 else time.perf_counter()
+
+
+def alternating(functions, rounds=ROUNDS):
+    """Best seconds of each function of a dict, called in turn after one round that does not count.
+
+    Returns
+    -------
+    dict
+        The keys of `functions` to seconds.
+    """
+    times = {name: [] for name in functions}
+    for _ in range(rounds + 1):
+        for name, function in functions.items():
+            started = clock()
+            function()
+            times[name].append(clock() - started)
+    return {name: min(values[1:]) for name, values in times.items()}
+
+
+def gemm(n=1024):
+    """A float32 matrix product of 2 n^3 operations, to be timed beside what is compared with it."""
+    a, b = torch.randn(n, n), torch.randn(n, n)
+    return lambda: a @ b
+
+
+def gemm_rate(n=1024):
+    """The machine's float32 matrix product rate, operations/s."""
+    return 2 * n**3 / alternating({"gemm": gemm(n)}, rounds=10)["gemm"]
+
+
+def peak_memory_mb():
+    """Largest resident memory of this process so far, MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -1,0 +1,40 @@
+"""A training step (encode, decode, losses, gradients) against that with the edge-wise decoder."""
+
+import torch
+from edgewise import edgewise_model
+from systems import MOLECULES, chain, plain_model
+from timing import alternating, gemm
+
+BATCH = 32
+
+
+def measure(rows=MOLECULES[:2]):
+    """Steps/s with Adam at batches of 32, and the ratio to the edge-wise decoder, of rows (n, N, F, layers)."""
+    return {f"{row}": _row(*row) for row in rows}
+
+
+def _row(n_atoms, n_beads, features, layers, n=1024):
+    model = plain_model(n_atoms, n_beads, features, layers).train()
+    X = chain(n_beads, BATCH)
+    x = X[:, model.assignment] + torch.randn(BATCH, n_atoms, 3)
+    times = alternating({"gemm": gemm(n), "edge": _step(edgewise_model(model), x), "own": _step(model, x)}, rounds=2)
+    return {
+        "GEMM GFLOP/s": 2e-9 * n**3 / times["gemm"],
+        "frames/s": BATCH / times["own"],
+        "x edge-wise": times["edge"] / times["own"],
+    }
+
+
+def _step(model, x):
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-4)
+
+    def step():
+        X = model.project(x.double()).float()
+        mean, log_variance = model.encode(x, X)
+        z = mean + torch.exp(0.5 * log_variance) * torch.randn_like(mean)
+        dx = model.decoder(X, z)
+        optimizer.zero_grad()
+        (X[:, model.assignment] + dx - x).square().mean().backward()
+        optimizer.step()
+
+    return step

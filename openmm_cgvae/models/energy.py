@@ -1,0 +1,120 @@
+"""A learned coarse-grained energy: the prior's message passing on beads, read out to one number a molecule."""
+
+import torch
+from torch import nn
+
+from openmm_cgvae.models.config import ModelConfig
+from openmm_cgvae.models.layers import BeadConvolution, RadialBasis, mlp
+from openmm_cgvae.models.prior import BeadVolumes
+from openmm_cgvae.models.spec import MoleculeSpec
+from openmm_cgvae.units import ANGSTROM_PER_NM
+
+__all__ = ["CGEnergy", "ExportedEnergy", "script_energy"]
+
+
+class CGEnergy(nn.Module):
+    """Potential energy of one molecule's beads, invariant under rotation and translation.
+
+    SchNet-like message passing over bead distances (paper, Eq. (4)) from an embedding and the signed volume of every
+    bead; so mirror images differ from 4 beads on. It starts at zero: untrained, it changes nothing.
+
+    Parameters
+    ----------
+    spec : MoleculeSpec
+    config : ModelConfig
+        ``features``, ``radial``, ``prior_layers``, ``bead_cutoff_angstrom`` and ``activation`` count.
+    """
+
+    def __init__(self, spec: MoleculeSpec, config: ModelConfig):
+        super().__init__()
+        width, activation = config.features, config.activation
+        self.embedding = nn.Parameter(torch.randn(spec.n_beads, width))
+        self.volumes = BeadVolumes(spec)
+        self.side = nn.Linear(1, width, bias=False)
+        self.radial = RadialBasis(config.radial, config.bead_cutoff_angstrom)
+        self.layers = nn.ModuleList(
+            [BeadConvolution(width, config.radial, activation) for _ in range(config.prior_layers)]
+        )
+        self.readout = mlp(width, width, 1, activation)
+        nn.init.zeros_(self.readout[2].weight)
+        nn.init.zeros_(self.readout[2].bias)
+
+    def forward(self, X: torch.Tensor) -> torch.Tensor:
+        """Beads (B, N, 3) in Angstrom, molecules whole, to energies (B,) in kJ/mol."""
+        rbf, _, neighbours = self.radial.graph(X, X.dtype)
+        h = self.embedding + self.side(self.volumes(X).unsqueeze(-1))
+        for layer in self.layers:
+            h = layer(h, rbf, neighbours)
+        return self.readout(h).sum((1, 2))
+
+
+class ExportedEnergy(nn.Module):
+    """A `CGEnergy` at its public boundary: nm, kJ/mol, any number of molecules, a periodic box if there is one.
+
+    Parameters
+    ----------
+    model : CGEnergy
+    tree : sequence of (int, int)
+        Bonded beads, parent and child, every parent before its children (`openmm_cgvae.periodic.spanning_tree`).
+    """
+
+    tree: list[tuple[int, int]]
+
+    def __init__(self, model: CGEnergy, tree):
+        super().__init__()
+        self.model = model
+        self.n_beads = int(model.embedding.shape[0])
+        self.tree = [(int(parent), int(child)) for parent, child in tree]
+        self.angstrom_per_nm = float(ANGSTROM_PER_NM)
+
+    def forward(self, positions: torch.Tensor, box: torch.Tensor | None = None) -> torch.Tensor:
+        """Energy of all molecules.
+
+        Parameters
+        ----------
+        positions : Tensor, shape (m * N, 3)
+            nm, molecule after molecule; in a box, each particle may be any of its images.
+        box : Tensor, shape (3, 3), optional
+            Rows a, b, c in nm, as OpenMM has them. Bonded beads must be nearer than half its width.
+
+        Returns
+        -------
+        Tensor, scalar
+            kJ/mol, in the precision of the weights.
+        """
+        X = positions.to(self.model.embedding.dtype).reshape(-1, self.n_beads, 3)
+        if box is not None:
+            X = self.made_whole(X, box.to(X.dtype))
+        return self.model((X - X.mean(1, keepdim=True)) * self.angstrom_per_nm).sum()
+
+    @torch.jit.export
+    def energy_and_forces(self, positions, box=None):
+        # type: (Tensor, Tensor | None) -> tuple[Tensor, Tensor]
+        """The energy of `forward`, and forces (m * N, 3) in kJ/mol/nm: minus its gradient."""
+        x = positions.detach().to(self.model.embedding.dtype).requires_grad_(True)
+        energy = self.forward(x, box)
+        gradient = torch.autograd.grad([energy], [x])[0]
+        assert gradient is not None
+        return energy.detach(), -gradient
+
+    def made_whole(self, X: torch.Tensor, box: torch.Tensor) -> torch.Tensor:
+        """Put every bead (B, N, 3) beside the one it is bonded to."""
+        beads = list(X.unbind(1))
+        for parent, child in self.tree:
+            vector = (beads[child] - beads[parent]).detach()
+            for axis in (2, 1, 0):
+                shift = torch.round(vector[:, axis : axis + 1] / box[axis, axis]) * box[axis]
+                vector = vector - shift
+                beads[child] = beads[child] - shift
+        return torch.stack(beads, 1)
+
+
+def script_energy(model, tree):
+    """Compile a `CGEnergy` to TorchScript in double precision, its weights fixed.
+
+    Returns
+    -------
+    torch.jit.ScriptModule
+        `ExportedEnergy`.
+    """
+    return torch.jit.script(ExportedEnergy(model, tree).double().eval().requires_grad_(False))
