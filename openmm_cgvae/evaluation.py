@@ -70,7 +70,8 @@ def evaluate(backmapper, reference, runs=None, n_samples=8, seed=0, minimize=Tru
         ``lambda_heavy``, ``lambda_all``, ``valid_ratio_heavy``, ``valid_ratio_all``, ``chirality_ratio``,
         ``cis_trans_ratio``, ``clash_ratio``, ``cg_consistency_max_nm``
             As in `structure_summary`; handedness and cis/trans are compared with the frame that the beads are of.
-            ``md_valid_ratio_all`` and so on are what the reference itself scores.
+            ``md_valid_ratio_all`` and so on are what the reference itself scores, ``raw_valid_ratio_all`` and so on
+            what the samples do before their local geometry is bounded (None for a model without bounds).
         ``bond_w1_nm``, ``angle_w1_rad``
             `geometry_distance`, with ``bond_w1_nm_floor`` and ``angle_w1_rad_floor`` between halves of the reference.
         ``torsion_js_backbone``, ``torsion_js_side_chain``, ``torsion_js_rotatable_hydrogen``
@@ -211,9 +212,20 @@ def _structure(case):
         reference_trans=case.for_samples(trans),
     )
     ideal = structure_summary(case.reference, case.graph, signs, reference_trans=trans)
+    raw = _raw_summary(case, case.for_samples(signs), case.for_samples(trans))
     compared = ("valid_ratio_heavy", "valid_ratio_all", "lambda_heavy", "lambda_all", "clash_ratio")
+    also = (*compared, "chirality_ratio", "cis_trans_ratio")
     del summary["frames"]
-    return summary | {f"md_{name}": ideal[name] for name in compared}
+    return summary | {f"md_{name}": ideal[name] for name in compared} | {f"raw_{name}": raw.get(name) for name in also}
+
+
+def _raw_summary(case, signs, trans):
+    """`structure_summary` of the samples as the networks make them; empty for a model without bounds."""
+    unbounded = case.backmapper.unbounded()
+    if unbounded is None:
+        return {}
+    samples = unbounded.sample(case.beads, case.samples.shape[1], seed=case.seed)
+    return structure_summary(samples.reshape(case.flat.shape), case.graph, signs, reference_trans=trans)
 
 
 def _geometry(case):

@@ -65,6 +65,9 @@ class Oracle:
     def reconstruct(self, positions):
         return self.rebuilt
 
+    def unbounded(self):
+        return None
+
 
 @pytest.fixture(scope="module")
 def untrained(backmapper, reference):

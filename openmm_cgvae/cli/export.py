@@ -12,6 +12,9 @@ def add_arguments(parser):
     parser.add_argument("--data", metavar="data.npz", help="the dataset it was trained on (FOLDER/data.npz)")
     parser.add_argument("-o", "--output", metavar="model.pt", help="model file (FOLDER/model.pt)")
     parser.add_argument("--name", help="what the model is called; the folder's name if omitted")
+    parser.add_argument(
+        "--measure", default="test", choices=["test", "validation"], help="held-out runs to report on (test)"
+    )
     add_overwrite(parser)
 
 
@@ -22,5 +25,6 @@ def run(options):
     folder = Path(options.folder)
     dataset = Dataset.load(options.data or folder / "data.npz")
     output = Path(options.output or folder / "model.pt")
-    export_model(folder / "checkpoint.pt", dataset, output, options.name or folder.name, options.overwrite)
+    name = options.name or folder.name
+    export_model(folder / "checkpoint.pt", dataset, output, name, options.overwrite, options.measure)
     print(f"model file: {output}")

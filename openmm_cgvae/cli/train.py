@@ -9,6 +9,7 @@ from pathlib import Path
 
 from openmm_cgvae.cli.common import add_reference, load_dataset
 from openmm_cgvae.errors import SettingsError
+from openmm_cgvae.output import existing_folder
 
 __all__ = ["add_arguments", "run"]
 
@@ -16,22 +17,31 @@ __all__ = ["add_arguments", "run"]
 def add_arguments(parser):
     add_reference(parser)
     parser.add_argument("-o", "--output", required=True, metavar="FOLDER", help="checkpoint, log, plot and model file")
-    parser.add_argument("--preset", default="small", help="small, gaussian, paper-alanine-dipeptide, paper-chignolin")
+    parser.add_argument(
+        "--preset", default="small", help="small (default), peptide, gaussian, paper-alanine-dipeptide, paper-chignolin"
+    )
     parser.add_argument("--epochs", type=int, help="the preset's if omitted")
+    parser.add_argument("--start", metavar="NAME_OR_FILE", help="begin with the weights of a model of the same shape")
     parser.add_argument("--minutes", type=float, default=math.inf, help="stop after the epoch that ends after this")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="change any setting")
+    parser.add_argument(
+        "--baseline", metavar="KIND", help="fit linear, mlp or geometric instead; of the settings, their own (paper)"
+    )
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--name", help="what the model is called; the folder's name if omitted")
 
 
 def run(options):
+    if options.baseline:
+        _run_baseline(options)
+        return
     from openmm_cgvae.training import Trainer
 
     configs = settings(options)
     folder = Path(options.output)
     kept = folder / "data.npz"
     dataset = _dataset(options, kept)
-    trainer = Trainer(dataset, folder, *configs, options.device)
+    trainer = Trainer(dataset, folder, *configs, options.device, _start(options.start))
     if not _is_dataset(options) and not kept.exists():
         # So that the command, repeated, need not read the trajectories again, and can export.
         dataset.save(kept)
@@ -39,6 +49,32 @@ def run(options):
     trainer.run(options.minutes)
     _plot(folder)
     _export(folder, dataset, options.name or folder.name)
+
+
+def _start(name_or_path):
+    """Weights of a model file, None of none."""
+    if name_or_path is None:
+        return None
+    from openmm_cgvae.modelfile import ModelFile, resolve_model
+
+    return ModelFile.load(resolve_model(name_or_path)).weights
+
+
+def _run_baseline(options):
+    from openmm_cgvae.exporting import export_baseline
+    from openmm_cgvae.models.config import config_from_dict
+    from openmm_cgvae.training.baselines import BaselineConfig, check_baseline
+
+    check_baseline(options.baseline)
+    changes = dict(_change(text) for text in options.set)
+    if options.epochs is not None:
+        changes["epochs"] = options.epochs
+    config = config_from_dict(BaselineConfig, changes)
+    dataset = load_dataset(options)
+    folder = existing_folder(options.output)
+    path = folder / "model.pt"
+    export_baseline(options.baseline, dataset, path, options.name or folder.name, config, options.minutes, True)
+    print(f"model file: {path}")
 
 
 def settings(options):
@@ -97,6 +133,8 @@ def _origin(options):
 
 
 def _plot(folder):
+    if not (folder / "training.csv").exists():
+        return
     try:
         from openmm_cgvae.report.plots import plot_training
 

@@ -8,10 +8,12 @@ from pathlib import Path
 import mdtraj
 import numpy as np
 import pytest
+import torch
 from conftest import DATA
 from openmm import app
 
 from openmm_cgvae.cli.main import COMMANDS, main
+from openmm_cgvae.modelfile import ModelFile
 from openmm_cgvae.trajectory_files import TrajectoryReader, TrajectoryWriter
 
 AA, TOP = str(DATA / "alanine_dipeptide.xtc"), str(DATA / "alanine_dipeptide.pdb")
@@ -51,6 +53,13 @@ def test_backmap_writes_atoms_and_their_pdb(cg, model, backmapper, capsys):
     np.testing.assert_allclose(frames("aa.dcd", backmapper.topology), expected, atol=2e-6)
     assert app.PDBFile("aa.pdb").topology.getNumBonds() == 21
     assert "40 in aa.dcd" in capsys.readouterr().out
+
+
+def test_backmap_takes_a_correlation_time(cg, model, backmapper):
+    assert main(["backmap", cg, "--model", model, "-o", "aa.dcd", "--seed", "5", "--correlation-time", "80"]) == 0
+    # Frames are 20 ps apart.
+    expected = backmapper.sample(frames(cg, backmapper.cg_topology()), seed=5, correlation=4.0)[:, 0]
+    np.testing.assert_allclose(frames("aa.dcd", backmapper.topology), expected, atol=2e-6)
 
 
 def test_backmap_minimize_reports_energies(cg, model, backmapper, capsys):
@@ -93,7 +102,8 @@ def test_info_tells_beads_and_json(model, capsys):
 
 def test_prepare_train_and_export_make_a_model(capsys):
     assert main(["prepare", AA, "--top", TOP, "--run-frames", "25", "-o", "data.npz"]) == 0
-    sizes = ["--set", "features=16", "--set", "decoder_layers=3", "--set", "flow_width=16", "--set", "ema_decay=0"]
+    sizes = ["--set", "features=16", "--set", "decoder_layers=3", "--set", "flow_width=16", "--set", "ema_decay=0",
+             "--set", "smoothing_steps=2"]  # fmt: skip
     train = ["train", "data.npz", "-o", "run", "--epochs", "2", *sizes]
     assert main(train) == 0
     rows = (np.genfromtxt("run/training.csv", delimiter=",", names=True))["epoch"]
@@ -105,16 +115,28 @@ def test_prepare_train_and_export_make_a_model(capsys):
 
 
 def test_train_takes_trajectories_directly():
-    sizes = ["--set", "decoder_layers=3", "--set", "encoder_layers=1", "--epochs", "1"]
+    sizes = ["--set", "decoder_layers=3", "--set", "encoder_layers=1", "--epochs", "1", "--set", "smoothing_steps=0"]
     train = ["train", AA, "--top", TOP, "--run-frames", "25", "--weights", "mass", "-o", "run"]
     # 10 atoms on a bead need as many channels.
     assert main([*train, *sizes, "--set", "features=9"]) == 2
     assert main([*train, *sizes, "--set", "features=12"]) == 0
 
 
+def test_training_starts_from_a_model_of_the_same_shape(model_path, capsys):
+    sizes = ["features=16", "radial=4", "encoder_layers=1", "prior_layers=1", "decoder_layers=3", "flow_width=16",
+             "flow_layers=1", "flow_steps=2", "smoothing_steps=0"]  # fmt: skip
+    train = ["train", AA, "--top", TOP, "--run-frames", "25", "-o", "run", "--start", str(model_path), "--epochs", "0"]
+    train += [word for size in sizes for word in ("--set", size)]
+    assert main([*train, "--set", "flow_width=8"]) == 2
+    assert "of the same molecule, mapping and model settings" in capsys.readouterr().err
+    assert main(train) == 0
+    own, given = (ModelFile.load(path).weights["decoder.enter.weight"] for path in ("run/model.pt", model_path))
+    assert torch.equal(own, given)
+
+
 def test_a_training_folder_is_of_one_dataset(capsys):
     sizes = ["--set", "features=12", "--set", "decoder_layers=3", "--set", "encoder_layers=1", "--epochs", "1"]
-    train = ["train", AA, "--top", TOP, "--run-frames", "25", "-o", "run", *sizes]
+    train = ["train", AA, "--top", TOP, "--run-frames", "25", "-o", "run", *sizes, "--set", "smoothing_steps=0"]
     assert main(train) == 0
     assert main(train) == 0
     assert main([*train, "--weights", "mass"]) == 2

@@ -1,0 +1,122 @@
+"""Compare CGVAE and the paper's baselines over folds (Tables 5 and 6); run it again to go on."""
+
+import json
+import math
+from argparse import Namespace
+from dataclasses import replace
+from pathlib import Path
+
+from openmm_cgvae.cli import map as map_command
+from openmm_cgvae.cli import train
+from openmm_cgvae.errors import SettingsError
+from openmm_cgvae.output import complete_output, existing_folder
+
+__all__ = ["add_arguments", "run"]
+
+# As in `openmm_cgvae.benchmark`, which is too heavy to import before it is needed.
+MODELS = ("linear", "mlp", "geometric", "cgvae-raw", "cgvae")
+SPLITS = ("runs", "shuffled")
+# Of the paper (appendix F.2).
+AUTOGRAIN_EPOCHS = 1500
+
+
+def add_arguments(parser):
+    parser.add_argument("trajectories", nargs="+", metavar="AA.dcd", help="reference MD, a run each")
+    parser.add_argument("--top", required=True, metavar="AA.pdb", help="all-atom topology of the trajectories")
+    parser.add_argument(
+        "--mapping",
+        nargs="+",
+        required=True,
+        metavar="METHOD:N",
+        help=f"one or more of {', '.join(map_command.METHODS)} (the first three with :N beads), or mapping files",
+    )
+    parser.add_argument("-o", "--output", required=True, metavar="FOLDER", help="cases, results.json and results.md")
+    parser.add_argument("--models", nargs="+", default=MODELS, metavar="MODEL", help=f"of {', '.join(MODELS)} (all)")
+    parser.add_argument("--splits", nargs="+", default=SPLITS, metavar="SPLIT", help=f"of {', '.join(SPLITS)} (both)")
+    parser.add_argument("--folds", type=int, default=5, help="each held out once (5)")
+    parser.add_argument("--epochs", type=int, help="of every training; if omitted, Table 3's and the preset's")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="end the training of a fold after this")
+    parser.add_argument("--samples", type=int, default=8, metavar="K", help="all-atom structures a test frame (8)")
+    parser.add_argument("--test-frames", type=int, default=2000, metavar="n", help="measured in a fold, at most (2000)")
+    parser.add_argument("--preset", default="small", help="of cgvae: small, paper-alanine-dipeptide, ... (see train)")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="change any setting of cgvae")
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="of mappings, folds, training, samples (0)")
+    parser.add_argument("--stride", type=int, default=1, metavar="n", help="use every n-th frame (1)")
+    parser.add_argument(
+        "--run-frames", type=int, metavar="n", help="frames a run (before the stride), where a file holds several"
+    )
+
+
+def run(options):
+    from openmm_cgvae.benchmark import run_benchmark
+    from openmm_cgvae.preparation import read_reference
+    from openmm_cgvae.report.benchmark import benchmark_markdown
+    from openmm_cgvae.trajectory_files import load_topology
+
+    settings = _settings(options)
+    topology = load_topology(options.top)
+    positions, runs = read_reference(options.trajectories, topology, options.stride, options.run_frames)
+    folder = existing_folder(options.output)
+    mappings = dict(_mapping(text, topology, positions, folder, options.seed) for text in options.mapping)
+    results = run_benchmark(positions, runs, mappings, folder, settings, options.command_line)
+    for path, text in (
+        (folder / "results.json", json.dumps(results, indent=1) + "\n"),
+        (folder / "results.md", benchmark_markdown(results)),
+    ):
+        with complete_output(path) as temporary:
+            temporary.write_text(text)
+        print(path)
+
+
+def _settings(options):
+    from openmm_cgvae.benchmark import BenchmarkSettings
+    from openmm_cgvae.training.baselines import BaselineConfig
+
+    model_config, training_config = train.settings(options)
+    baseline_config = BaselineConfig()
+    if options.epochs is not None:
+        baseline_config = replace(baseline_config, epochs=options.epochs)
+    return BenchmarkSettings(
+        tuple(options.models),
+        tuple(options.splits),
+        options.folds,
+        options.minutes,
+        options.samples,
+        options.test_frames,
+        options.seed,
+        baseline_config,
+        model_config,
+        training_config,
+    )
+
+
+def _mapping(text, topology, positions, folder, seed):
+    """Name and `CGMapping` of a ``--mapping``; what a builder makes is kept in the folder."""
+    from openmm_cgvae.mapping import CGMapping
+
+    if Path(text).is_file():
+        name, path = Path(text).stem, Path(text)
+    else:
+        name = text.replace(":", "-")
+        path = existing_folder(folder / "mappings") / f"{name}.json"
+        if not path.exists():
+            with complete_output(path) as temporary:
+                _build(text, topology, positions, seed).save(temporary)
+    mapping = CGMapping.load(path)
+    mapping.check_topology(topology)
+    return name, mapping
+
+
+def _build(text, topology, positions, seed):
+    method, _, beads = text.partition(":")
+    if method not in map_command.METHODS or (beads and not beads.isdigit()):
+        raise SettingsError(
+            f"--mapping {text} given: METHOD or METHOD:N with a method of {', '.join(map_command.METHODS)}, or an "
+            "existing mapping file is expected"
+        )
+    options = Namespace(
+        method=method, beads=int(beads) if beads else None, seed=seed, weights="geometric", epochs=AUTOGRAIN_EPOCHS
+    )
+    map_command._check_beads(options)
+    stride = -(-len(positions) // map_command.MAX_FRAMES)
+    return map_command._make_mapping(options, topology, positions[::stride])
