@@ -20,7 +20,7 @@ def run(folder, *arguments):
 def test_the_quick_example_makes_data_a_model_and_minimised_frames(tmp_path):
     out = run(tmp_path / "work")
     assert "valid bond graphs" in out
-    summary = json.loads((tmp_path / "work" / "run" / "summary.json").read_text())
+    summary = json.loads((tmp_path / "work" / "run-3" / "summary.json").read_text())
     assert summary["frames"] == 1000
     assert summary["sampled"]["cg_consistency_max_nm"] < 1e-5
     assert summary["minimized"]["cg_consistency_max_nm"] < 0.01
@@ -29,8 +29,8 @@ def test_the_quick_example_makes_data_a_model_and_minimised_frames(tmp_path):
     assert summary["median_energy_kj_mol"]["minimized"] < summary["median_energy_kj_mol"]["sampled"]
     made = {path: path.stat().st_mtime_ns for path in (tmp_path / "work" / "reference").glob("run-*.dcd")}
     assert len(made) == 6
-    (tmp_path / "work" / "run" / "summary.json").unlink()
-    for path in (tmp_path / "work" / "run").iterdir():
+    (tmp_path / "work" / "run-3" / "summary.json").unlink()
+    for path in (tmp_path / "work" / "run-3").iterdir():
         path.unlink()
     run(tmp_path / "work")
     assert {path: path.stat().st_mtime_ns for path in made} == made

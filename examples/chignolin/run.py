@@ -1,0 +1,43 @@
+"""Chignolin (CLN025, capped) from nothing: reference MD, training, a CG run in OpenMM, and its all-atom frames.
+
+    python examples/chignolin/run.py work            (days on 2 cores; repeat it to go on)
+    python examples/chignolin/run.py work --quick    (minutes, to see it work; the model is poor)
+
+Beads are communities of the bond graph. The reference starts folded; bursts at 700 K unfold part of the runs. Every
+stage is skipped if its output is there, so an interrupted run goes on where it was.
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).parents[1]))
+from story import Molecule, arguments, tell
+
+from openmm_cgvae.app.reference import ReferenceProtocol
+from openmm_cgvae.mapping import community_mapping
+
+CHIGNOLIN = Molecule(
+    name="chignolin",
+    pdb=Path(__file__).parent / "chignolin.pdb",
+    mapping=community_mapping,
+    protocol=ReferenceProtocol(
+        forcefield=("amber14-all.xml", "implicit/gbn2.xml"),
+        temperature=350.0,
+        hot_temperature=700.0,
+        burst_ps=(0.0, 120.0),
+        interval_ps=1.0,
+        frames=300,
+        friction=1.0,
+        time_step_ps=0.004,
+        hydrogen_mass=3.0,
+    ),
+    runs=40,
+    preset="peptide",
+    quick_frames=5,
+    quick_epochs=2,
+    quick_steps=1_000,
+    quick_features=32,
+)
+
+if __name__ == "__main__":
+    tell(CHIGNOLIN, arguments(__doc__, beads=(10, 6, 20, 30)))
