@@ -1,4 +1,4 @@
-"""Eq. (5) of the paper edge by edge, as it is written there: the baseline of the suite, with the model's weights."""
+"""The paper's messages edge by edge, as they are written there: the baseline of the suite, with the model's weights."""
 
 import copy
 
@@ -66,8 +66,48 @@ def edgewise_message(message, i, j, rbf, unit, H, Hbar, V, Vbar):
     return dH, dHbar, dV, dVbar
 
 
+class RadiusGraph(nn.Module):
+    """A `RadialBasis` whose graph has one row for every pair within the cutoff."""
+
+    def __init__(self, radial):
+        super().__init__()
+        self.radial = radial
+
+    def forward(self, distance):
+        """As `RadialBasis.forward`."""
+        return self.radial(distance)
+
+    def graph(self, points, dtype):
+        """Radial functions (e, K + 1) and rows (2, e) of ``points.flatten(0, 1)`` of the edges i <- j."""
+        n = points.shape[1]
+        near = (torch.cdist(points, points) < self.radial.cutoff) & ~torch.eye(n, dtype=torch.bool)
+        frame, i, j = near.nonzero().unbind(1)
+        edges, flat = frame * n + torch.stack([i, j]), points.flatten(0, 1)
+        distance = (flat[edges[1]] - flat[edges[0]]).square().sum(1).add(1e-8).sqrt()
+        return self.radial(distance.to(dtype)), None, edges
+
+
+class EdgewiseConvolution(nn.Module):
+    """A `BeadConvolution` with one filter (F,) an edge of a `RadiusGraph`."""
+
+    def __init__(self, convolution):
+        super().__init__()
+        self.convolution = convolution
+
+    def forward(self, h, rbf, edges):
+        """As `BeadConvolution.forward`."""
+        flat, (i, j) = h.flatten(0, 1), edges
+        messages = (rbf @ self.convolution.filter) * flat[j]
+        gathered = torch.zeros_like(flat).index_add(0, i, messages)
+        return h + self.convolution.update(h * gathered.view_as(h))
+
+
 def edgewise_model(model):
-    """A copy of a `CGVAE` that decodes edge by edge."""
+    """A copy of a `CGVAE` that encodes and decodes edge by edge."""
     plain = copy.deepcopy(model)
     plain.decoder = EdgewiseDecoder(plain.decoder)
+    encoder = plain.encoder
+    encoder.atom_radial, encoder.bead_radial = RadiusGraph(encoder.atom_radial), RadiusGraph(encoder.bead_radial)
+    for layer in encoder.layers:
+        layer.atoms, layer.beads = EdgewiseConvolution(layer.atoms), EdgewiseConvolution(layer.beads)
     return plain

@@ -10,8 +10,9 @@ from openmm_cgvae.app.minimizer import Minimizer
 from openmm_cgvae.app.run import run_and_backmap
 from openmm_cgvae.backmapper import Backmapper
 from openmm_cgvae.chemistry import MolecularGraph, dihedral
+from openmm_cgvae.errors import SettingsError
 from openmm_cgvae.mapping.topology import as_mdtraj_topology
-from openmm_cgvae.modelfile import PRETRAINED
+from openmm_cgvae.modelfile import PRETRAINED, read_index
 from openmm_cgvae.output import check_output, complete_output, existing_folder
 from openmm_cgvae.trajectory import backmap_trajectory
 from openmm_cgvae.trajectory_files import TrajectoryReader, write_topology_beside
@@ -85,9 +86,16 @@ def demonstrate(model, folder, reference, steps=400_000, report_interval=100, se
 
 
 def reference_frames(model):
-    """The bundled held-out MD frames of a bundled model's molecule, (frames, n, 3) in nm."""
-    backmapper = Backmapper.load(model)
-    return load_frames(PRETRAINED / "alanine-dipeptide-reference.xtc", backmapper.topology)
+    """The bundled held-out MD frames of a bundled model's molecule, (frames, n, 3) in nm.
+
+    Raises
+    ------
+    SettingsError
+        If it is no bundled model.
+    """
+    if model not in read_index():
+        raise SettingsError(f"model {model} given: one of {', '.join(read_index())} is expected, whose MD is bundled")
+    return load_frames(PRETRAINED / read_index()[model]["reference"], Backmapper.load(model).topology)
 
 
 def load_frames(path, topology):

@@ -54,11 +54,14 @@ def test_samples_are_the_right_molecule(pretrained, molecule, held_out):
     assert figures["cg_consistency_max_nm"] <= 1e-5
 
 
-def test_samples_follow_the_beads_through_space(pretrained, held_out):
-    beads = pretrained.mapping.project(held_out[:50].astype(np.float64))
-    turn, shift = rotation(4), np.array([3.0, -1.0, 2.0])
-    samples = pretrained.sample(beads, seed=2)[:, 0]
-    moved = pretrained.sample(beads @ turn.T + shift, seed=2)[:, 0]
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_samples_follow_the_beads_through_space(pretrained, held_out, dtype):
+    """Also where the beads were rounded to single precision, as a DCD file does."""
+    beads = pretrained.mapping.project(held_out.astype(np.float64))
+    beads -= beads.mean(1, keepdims=True)
+    turn, shift = rotation(4), np.array([1.0, -1.0, 0.5])
+    samples = pretrained.sample(beads.astype(dtype), seed=2)[:, 0].astype(np.float64)
+    moved = pretrained.sample((beads @ turn.T + shift).astype(dtype), seed=2)[:, 0]
     np.testing.assert_allclose(moved, samples @ turn.T + shift, atol=1e-5)
 
 

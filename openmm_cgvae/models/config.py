@@ -166,7 +166,7 @@ _PAPER = {
 PRESETS = {
     "small": (ModelConfig(), TrainingConfig(smoothing_steps=2000)),
     "peptide": (ModelConfig(features=96, latent=16, bead_cutoff_angstrom=25.0, flow_width=384, refinement_layers=4),
-                TrainingConfig(batch_size=32, smoothing_steps=2000)),
+                TrainingConfig(batch_size=32)),
     "gaussian": (ModelConfig(prior="gaussian", latent=None), TrainingConfig(gamma=25.0, beta=0.05)),
     "paper-alanine-dipeptide": (_PAPER["model"], _PAPER["training"]),
     "paper-chignolin": (

@@ -1,24 +1,45 @@
-"""Add a model file to the bundled ones: ``python -m openmm_cgvae.pretrained.bundle FILE NAME DESCRIPTION``."""
+"""Add a model file to the bundled ones: ``python -m openmm_cgvae.pretrained.bundle FILE NAME REFERENCE DESCRIPTION``."""
 
 import hashlib
 import json
-import shutil
 import sys
+import zipfile
 
 from openmm_cgvae.modelfile import PRETRAINED, ModelFile, read_index
 
 __all__ = ["bundle"]
 
 
-def bundle(path, name, description):
-    """Copy a model file here and note its name, description and SHA-256 in the index."""
+def bundle(path, name, reference, description):
+    """Copy a model file here, and note its name and what belongs to it in the index.
+
+    Parameters
+    ----------
+    path : path
+    name : str
+    reference : str
+        Trajectory beside it with held-out MD of its molecule.
+    description : str
+    """
     ModelFile.load(path)
     target = PRETRAINED / f"{name}.pt"
-    shutil.copyfile(path, target)
-    digest = hashlib.sha256(target.read_bytes()).hexdigest()
-    index = read_index() | {name: {"file": target.name, "sha256": digest, "description": description}}
+    _compress(path, target)
+    entry = {
+        "file": target.name,
+        "sha256": hashlib.sha256(target.read_bytes()).hexdigest(),
+        "reference": reference,
+        "description": description,
+    }
+    index = read_index() | {name: entry}
     (PRETRAINED / "index.json").write_text(json.dumps(dict(sorted(index.items())), indent=1) + "\n")
 
 
+def _compress(path, target):
+    """Write the same archive, deflated, which torch reads as well and takes a tenth less."""
+    with zipfile.ZipFile(path) as given, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as made:
+        for member in given.infolist():
+            made.writestr(member.filename, given.read(member))
+
+
 if __name__ == "__main__":
-    bundle(*sys.argv[1:4])
+    bundle(*sys.argv[1:5])
