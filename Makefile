@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test unit lint bench figures clean
+.PHONY: demo test unit test-torchforce lint bench figures clean
 
 demo: $(VENV)/.installed
 	$(BIN)/openmm-cgvae demo --overwrite
@@ -15,6 +15,11 @@ test: $(VENV)/.installed lint
 unit: $(VENV)/.installed
 	$(BIN)/python -m pytest -m "not slow"
 
+# What touches TorchForce, and the bundled models, in an environment with the torch that openmmtorch is built for.
+test-torchforce: $(VENV)-torchforce/.installed
+	$(VENV)-torchforce/bin/python -c "import torch, openmmtorch"
+	$(VENV)-torchforce/bin/python -m pytest tests/app/test_cgforce.py tests/app/test_learned.py tests/test_pretrained.py
+
 lint: $(VENV)/.installed
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -23,8 +28,9 @@ lint: $(VENV)/.installed
 figures: demo
 	cp demo_output/ramachandran.png docs/ramachandran.png
 
+# Parts can be chosen: make bench PARTS="sampling training".
 bench: $(VENV)/.installed
-	$(BIN)/python benchmarks/run.py
+	$(BIN)/python benchmarks/run.py $(PARTS)
 
 # torch first and pinned: an open range would bring the newest build with several GB of CUDA.
 $(VENV)/.installed: setup.py constraints.txt
@@ -33,5 +39,11 @@ $(VENV)/.installed: setup.py constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
 	touch $@
 
+# Several GB: PyPI's torch with CUDA, which openmmtorch is linked against.
+$(VENV)-torchforce/.installed: setup.py constraints-torchforce.txt
+	test -d $(VENV)-torchforce || $(PYTHON) -m venv $(VENV)-torchforce
+	$(VENV)-torchforce/bin/python -m pip install --quiet --constraint constraints-torchforce.txt --editable '.[test,torchforce]'
+	touch $@
+
 clean:
-	rm -rf $(VENV) demo_output build *.egg-info
+	rm -rf $(VENV) $(VENV)-torchforce demo_output build *.egg-info

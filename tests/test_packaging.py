@@ -14,19 +14,19 @@ PACKAGE = ROOT / "openmm_cgvae"
 CONDA_NAMES = {"pytorch": "torch", "matplotlib-base": "matplotlib", "openmm-torch": "openmmtorch"}
 LAYERS = [
     {"errors", "__init__"},
-    {"units", "output", "noise"},
+    {"units", "output", "noise", "periodic"},
     {"chemistry", "mapping"},
     {"models"},
     {"training", "modelfile"},
     {"metrics"},
     {"backmapper"},
-    {"dcd", "xtc"},
+    {"dcd", "xtc", "pdb"},
     {"trajectory_files"},
-    {"trajectory", "app", "preparation"},
+    {"pipeline", "trajectory", "app", "preparation"},
     {"evaluation"},
     {"exporting"},
     {"report"},
-    {"demo"},
+    {"demo", "benchmark"},
     {"cli", "__main__"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
@@ -70,6 +70,15 @@ def test_constraints_pin_every_dependency_within_its_range():
         assert numbers(version) >= numbers(ranges[name]), name
 
 
+def test_torchforce_constraints_differ_in_torch_alone():
+    lines, other = (
+        {line for line in (ROOT / name).read_text().splitlines() if not line.startswith("#")}
+        for name in ("constraints.txt", "constraints-torchforce.txt")
+    )
+    assert {re.split("[=<> ]", line)[0] for line in lines ^ other} == {"torch", "openmmtorch"}
+    assert any(line.startswith("openmmtorch==1.5") for line in other)
+
+
 def imported_modules(path):
     """Absolute names of all modules that a file imports, wherever in the file."""
     for node in ast.walk(ast.parse(path.read_text())):
@@ -102,7 +111,7 @@ def test_imports_go_downward(path):
 @pytest.mark.parametrize(
     ("package", "allowed"),
     [
-        ("openmm", {"app", "mapping", "units"}),
+        ("openmm", {"app", "mapping", "units", "pdb"}),
         ("mdtraj", {"trajectory_files", "xtc", "mapping", "metrics"}),
         ("rdkit", {"chemistry"}),
         ("parmed", {"app"}),

@@ -1,4 +1,9 @@
-"""Reference MD to learn from: independent implicit-solvent runs from hot starts, resumable run by run."""
+"""Reference MD to learn from: independent implicit-solvent runs from hot starts, resumable run by run.
+
+Beside ``run-000.dcd`` are kept, in ``run-000-forces.npy``, the forces on the atoms at its frames: (frames, n, 3) in
+kJ/mol/nm, those of constraints left out. They are evaluated at the positions that the file holds, so that forces can
+just as well be had for runs made elsewhere.
+"""
 
 import hashlib
 import json
@@ -8,10 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
-from openmm_cgvae.errors import DataError, MinimizationError, SettingsError
+from openmm_cgvae.app.mappedforces import evaluate_forces
+from openmm_cgvae.errors import DataError, MinimizationError, SettingsError, one_line
+from openmm_cgvae.mapping.topology import as_mdtraj_topology
 from openmm_cgvae.output import complete_output, existing_folder
+from openmm_cgvae.preparation import read_reference
 
-__all__ = ["ReferenceProtocol", "sample_reference"]
+__all__ = ["ReferenceProtocol", "forces_path", "reference_forces", "sample_reference"]
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +66,7 @@ class ReferenceProtocol:
 
 
 def sample_reference(pdb, folder, runs, protocol=None, seed=0, platform=None, progress=True):
-    """Make independent MD runs, one DCD file each.
+    """Make independent MD runs, one DCD file and one file of forces each.
 
     Runs that are complete are kept, so that an interrupted call goes on where it was when it is repeated. Run k
     depends on the protocol, `seed` and k alone; ``protocol.json`` beside the runs records both.
@@ -68,7 +76,7 @@ def sample_reference(pdb, folder, runs, protocol=None, seed=0, platform=None, pr
     pdb : path
         Starting structure with all hydrogens.
     folder : path
-        Gets ``run-000.dcd``, ``run-001.dcd``, ...; created if missing.
+        Gets ``run-000.dcd``, ``run-000-forces.npy``, ``run-001.dcd``, ...; created if missing.
     runs : int
     protocol : ReferenceProtocol, optional
     seed : int
@@ -102,14 +110,71 @@ def sample_reference(pdb, folder, runs, protocol=None, seed=0, platform=None, pr
         raise DataError(f"starting structure {pdb} cannot be read: a PDB file is expected ({error})") from error
     _record(folder / "protocol.json", pdb, protocol, seed)
     paths = [folder / f"run-{k:03d}.dcd" for k in range(runs)]
-    missing = [k for k, path in enumerate(paths) if not path.exists()]
+    missing = [k for k, path in enumerate(paths) if not (path.exists() and forces_path(path).exists())]
     if missing:
         simulation = _simulation(start.topology, protocol, platform)
         for k in tqdm(missing, total=runs, initial=runs - len(missing), disable=not progress, unit="run"):
-            with complete_output(paths[k]) as temporary:
-                _sample_run(simulation, start.positions, protocol, [seed, k], temporary)
+            if not paths[k].exists():
+                with complete_output(paths[k]) as temporary:
+                    _sample_run(simulation, start.positions, protocol, [seed, k], temporary)
+            _keep_forces(simulation, paths[k])
             logger.info("run %d of %d written to %s", k + 1, runs, paths[k])
     return paths
+
+
+def forces_path(trajectory):
+    """Where the forces of a trajectory's frames are kept."""
+    return Path(trajectory).with_name(f"{Path(trajectory).stem}-forces.npy")
+
+
+def reference_forces(trajectories, topology, positions, protocol=None, stride=1, progress=True):
+    """Forces on the atoms of reference frames: those kept beside the trajectories, or evaluated where none are.
+
+    Parameters
+    ----------
+    trajectories : sequence of path
+    topology : openmm.app.Topology
+    positions : numpy.ndarray, shape (frames, n, 3)
+        All frames of the trajectories in nm. They need a DCD file's digits: rounded to 0.001 nm, as in XTC files, a
+        stretched bond alone makes an error as large as the forces on beads.
+    protocol : ReferenceProtocol, optional
+        Its force field is the one to evaluate.
+    stride : int
+        Every stride-th frame of the trajectories is in `positions`.
+    progress : bool
+
+    Returns
+    -------
+    numpy.ndarray, shape (frames, n, 3)
+        kJ/mol/nm, those of constraints left out.
+
+    Raises
+    ------
+    DataError
+        If forces are kept of some trajectories only, are of other frames, or cannot be read.
+    MinimizationError
+        If the force field does not fit the molecule.
+    """
+    paths = [forces_path(trajectory) for trajectory in trajectories]
+    lacking = [path for path in paths if not path.exists()]
+    if len(lacking) == len(paths):
+        context = _simulation(topology, protocol or ReferenceProtocol()).context
+        return evaluate_forces(context, positions, progress)
+    if lacking:
+        raise DataError(f"forces {lacking[0]} are missing, {paths[0].parent} has others: keep all, or none")
+    try:
+        forces = np.concatenate([np.load(path, allow_pickle=False)[::stride] for path in paths])
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"forces beside {trajectories[0]} cannot be read ({one_line(error)}): remove them") from error
+    if forces.shape != positions.shape:
+        raise DataError(f"forces {paths[0]} are of other frames than the trajectories: remove them")
+    return forces
+
+
+def _keep_forces(simulation, path):
+    frames = read_reference([path], as_mdtraj_topology(simulation.topology))[0]
+    with complete_output(forces_path(path)) as temporary:
+        np.save(temporary, evaluate_forces(simulation.context, frames))
 
 
 def _record(path, pdb, protocol, seed):
@@ -124,7 +189,7 @@ def _record(path, pdb, protocol, seed):
         temporary.write_text(json.dumps(record, indent=1) + "\n")
 
 
-def _simulation(topology, protocol, platform):
+def _simulation(topology, protocol, platform=None):
     from openmm import LangevinMiddleIntegrator, Platform
     from openmm.app import ForceField, HBonds, NoCutoff, Simulation
 

@@ -1,4 +1,4 @@
-"""Add a model file to the bundled ones: ``python -m openmm_cgvae.pretrained.bundle FILE NAME REFERENCE DESCRIPTION``."""
+"""Bundle a model file: ``python -m openmm_cgvae.pretrained.bundle FILE NAME REFERENCE DESCRIPTION``."""
 
 import hashlib
 import json

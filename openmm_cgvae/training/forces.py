@@ -65,15 +65,15 @@ class ForceError:
         Mean square of the reference forces: the error of no potential at all.
     tabulated, learned : float
         Error of the tabulated potential, and with the learned term.
-    standard_error : float
-        Of the difference of these two, from its scatter over runs; NaN for a single run.
+    standard_error : float or None
+        Of the difference of these two, from its scatter over runs; None for a single run.
     runs : int
     """
 
     reference: float
     tabulated: float
     learned: float
-    standard_error: float
+    standard_error: float | None
     runs: int
 
 
@@ -225,8 +225,8 @@ def force_error(reference, tabulated, learned, runs):
     """
     squares = [np.square(f, dtype=float).mean((1, 2)) for f in (reference, tabulated - reference, learned - reference)]
     gains = np.array([(squares[1] - squares[2])[runs == run].mean() for run in np.unique(runs)])
-    error = gains.std(ddof=1) / math.sqrt(len(gains)) if len(gains) > 1 else math.nan
-    return ForceError(*(float(s.mean()) for s in squares), float(error), len(gains))
+    error = float(gains.std(ddof=1) / math.sqrt(len(gains))) if len(gains) > 1 else None
+    return ForceError(*(float(s.mean()) for s in squares), error, len(gains))
 
 
 def _check(beads_nm, residual, runs):

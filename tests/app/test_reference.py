@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from conftest import DATA
 
-from openmm_cgvae.app.reference import ReferenceProtocol, sample_reference
+from openmm_cgvae.app.reference import ReferenceProtocol, forces_path, reference_forces, sample_reference
 from openmm_cgvae.errors import DataError, MinimizationError, OutputError, SettingsError
 from openmm_cgvae.preparation import read_reference
 
@@ -49,3 +49,34 @@ def test_a_folder_holds_runs_of_one_protocol(tmp_path):
         sample_reference(PDB, tmp_path / "a", 2, SHORT, seed=4, progress=False)
     with pytest.raises(SettingsError, match="other settings"):
         sample_reference(PDB, tmp_path / "a", 2, replace(SHORT, temperature=310.0), seed=3, progress=False)
+
+
+def test_forces_are_kept_and_made_for_runs_without(tmp_path, topology):
+    paths = sample_reference(PDB, tmp_path / "a", 2, SHORT, seed=3, progress=False)
+    positions, _ = read_reference(paths, topology)
+    kept = reference_forces(paths, topology.to_openmm(), positions, progress=False)
+    assert kept.shape == positions.shape
+    assert np.abs(kept.sum(1)).max() < 0.05 * np.abs(kept).max()  # No force on the molecule as a whole.
+    written = [path.stat().st_mtime_ns for path in paths]
+    for path in paths:
+        forces_path(path).unlink()
+    evaluated = reference_forces(paths, topology.to_openmm(), positions, SHORT, progress=False)
+    np.testing.assert_allclose(evaluated, kept, rtol=1e-4, atol=0.1)
+    sample_reference(PDB, tmp_path / "a", 2, SHORT, seed=3, progress=False)
+    assert [path.stat().st_mtime_ns for path in paths] == written
+    np.testing.assert_array_equal(reference_forces(paths, topology.to_openmm(), positions, progress=False), kept)
+    strided = reference_forces(paths, topology.to_openmm(), positions[::2], stride=2, progress=False)
+    np.testing.assert_array_equal(strided, kept[::2])
+
+
+def test_forces_that_do_not_fit_are_refused(tmp_path, topology):
+    paths = sample_reference(PDB, tmp_path / "a", 2, SHORT, seed=3, progress=False)
+    positions, _ = read_reference(paths, topology)
+    with pytest.raises(DataError, match="other frames"):
+        reference_forces(paths, topology.to_openmm(), positions[1:], progress=False)
+    forces_path(paths[0]).write_bytes(b"nothing")
+    with pytest.raises(DataError, match="cannot be read"):
+        reference_forces(paths, topology.to_openmm(), positions, progress=False)
+    forces_path(paths[1]).unlink()
+    with pytest.raises(DataError, match="keep all, or none"):
+        reference_forces(paths, topology.to_openmm(), positions, progress=False)

@@ -88,6 +88,7 @@ def test_what_does_not_fit_is_refused(dataset, data):
 def test_errors_by_hand():
     """Two runs of one frame each, one bead: gains of 4 - 1 = 3 and 16 - 9 = 7 a component."""
     reference = np.array([[[1.0, 1, 1]], [[2.0, 2, 2]]])
-    found = force_error(reference, reference + [[[2]], [[4]]], reference + [[[1]], [[3]]], np.array([0, 1]))
+    off = np.array([[[1.0]], [[3.0]]])
+    found = force_error(reference, reference + off + 1, reference + off, np.array([0, 1]))
     assert (found.reference, found.tabulated, found.learned, found.runs) == (2.5, 10, 5, 2)
     assert found.standard_error == pytest.approx(2)
