@@ -258,8 +258,8 @@ def _torsions(case):
 def _slow_motions(case):
     try:
         found = tica_divergence(case.flat, case.reference, case.graph, case.runs, seed=case.seed)
-    except MissingDependencyError as error:
-        # The other figures stand without it.
+    except (MissingDependencyError, DataError) as error:
+        # Not installed, or runs too short to be slow in: the other figures stand without it.
         logger.warning("%s", error)
         found = None
     return dict(zip(("tica_js", "tica_js_floor"), found or (None, None), strict=True))

@@ -13,6 +13,8 @@ from openmm_cgvae.metrics import correct_chirality, structure_summary, valid_gra
 from openmm_cgvae.modelfile import PRETRAINED, pretrained_names, resolve_model
 
 NAMES = ("alanine-dipeptide-3", "alanine-dipeptide-5")
+# Of the larger molecule, of which few MD runs were had, not every sample is right.
+ALL_NAMES = (*NAMES, "chignolin-10")
 
 
 @pytest.fixture(params=NAMES, scope="module")
@@ -36,19 +38,32 @@ def held_out(name):
 
 
 def test_the_index_names_every_file():
-    assert set(pretrained_names()) == set(NAMES)
-    assert {path.name for path in PRETRAINED.glob("*.pt")} == {f"{name}.pt" for name in NAMES}
+    assert set(pretrained_names()) == set(ALL_NAMES)
+    assert {path.name for path in PRETRAINED.glob("*.pt")} == {f"{name}.pt" for name in ALL_NAMES}
 
 
+@pytest.mark.parametrize("name", ALL_NAMES)
 def test_a_bundled_model_is_small(name):
-    assert resolve_model(name).stat().st_size <= 5e6
+    assert resolve_model(name).stat().st_size <= (5e6 if name in NAMES else 1e7)
+
+
+def test_chignolin_samples_are_nearly_all_the_right_molecule():
+    backmapper, reference = Backmapper.load("chignolin-10"), reference_frames("chignolin-10")[::7]
+    graph = MolecularGraph.from_topology(as_mdtraj_topology(backmapper.topology))
+    beads = backmapper.mapping.project(reference)
+    samples = backmapper.sample(beads, seed=11)[:, 0]
+    figures = structure_summary(samples, graph, backmapper.handedness, beads=beads, mapping=backmapper.mapping)
+    assert figures["valid_ratio_all"] >= 0.98
+    assert figures["chirality_ratio"] >= 0.99
+    assert figures["clash_ratio"] <= 0.01
+    assert figures["cg_consistency_max_nm"] <= 1e-5
 
 
 def test_samples_are_the_right_molecule(pretrained, molecule, held_out):
     beads = pretrained.mapping.project(held_out)
     samples = pretrained.sample(beads, seed=11)[:, 0]
     figures = structure_summary(samples, molecule, pretrained.handedness, beads=beads, mapping=pretrained.mapping)
-    assert figures["valid_ratio_all"] >= 0.99
+    assert figures["valid_ratio_all"] >= 0.999
     assert figures["chirality_ratio"] == 1.0
     assert figures["cis_trans_ratio"] >= 0.999
     assert figures["cg_consistency_max_nm"] <= 1e-5

@@ -75,7 +75,7 @@ class ModelConfig:
     refinement_layers: int = 0
     refinement_width: int = 64
     refinement_vectors: int = 8
-    projection_sweeps: int = 60
+    projection_sweeps: int = 120
     handed: bool = True
     activation: str = "swish"
 
