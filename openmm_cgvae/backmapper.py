@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 # (in the logarithm, about) below 10 and 100.
 WARN_FACTOR = 5.0
 REFUSE_FACTOR = 50.0
+# No atom is farther from its bead than a chain of all its atoms at this bond length.
+BOND_NM = 0.2
 PRECISIONS = {"single": np.float32, "double": np.float64}
 
 
@@ -157,13 +159,14 @@ class Backmapper:
         PositionsError
             If the number of beads is wrong, a position is not finite, or the beads are spread 50 times more or
             less than in training, as by two wrong units; 5 times, as Angstrom for nm give, is warned of. If the box
-            is smaller than the molecule.
+            is smaller than the molecule. If the beads are so unlike those of training that no structure comes out.
         """
         beads = as_positions_nm(cg_positions, self.n_beads, "beads")
         if box is not None:
             vectors = as_box_vectors(box, len(beads))
             beads = make_whole(beads, vectors, spanning_tree(self.n_beads, self.mapping.bead_bonds))
-            check_fits(beads, vectors, "the molecule")
+            # The root mean square distance from the centre, twice: less than a molecule measures.
+            check_fits(beads, vectors, "the molecule", 2 * self.metadata.get("bead_spread_nm", 0.0))
         if n_samples < 1:
             raise SettingsError(f"n_samples={n_samples} given: 1 or more is expected")
         seed = secrets.randbits(63) if seed is None else int(seed)
@@ -192,7 +195,19 @@ class Backmapper:
         with torch.inference_mode():
             given = (torch.from_numpy(array).to(self._device) for array in (repeated, noise))
             atoms = self._module(*given).cpu().numpy()
+        self._check_reach(atoms, repeated, np.repeat(frames, n_samples))
         return atoms.reshape(len(beads), n_samples, self.n_atoms, 3)
+
+    def _check_reach(self, atoms, beads, frames):
+        """Refuse what cannot be a structure: beads unlike those of training make networks explode."""
+        reach = np.abs(atoms - beads[:, self.mapping.assignment]).max(axis=(1, 2))
+        # Written so that NaN fails too.
+        broken = np.flatnonzero(~(reach <= BOND_NM * max(map(len, self.mapping.beads))))
+        if broken.size:
+            raise PositionsError(
+                f"beads of frame {frames[broken[0]]} are too unlike those the model was trained on, no structure comes "
+                f"out ({broken.size} of {len(atoms)} here): check the order of the beads, units, and the CG force field"
+            )
 
     def reconstruct(self, positions):
         """Encode all-atom structures and decode the posterior mean.

@@ -1,5 +1,7 @@
 """From reference trajectories and a mapping to a dataset that needs nothing but torch and numpy."""
 
+import logging
+
 import numpy as np
 
 from openmm_cgvae.chemistry import MolecularGraph, signed_volume
@@ -11,6 +13,8 @@ from openmm_cgvae.trajectory_files import TrajectoryReader
 from openmm_cgvae.units import as_positions_nm
 
 __all__ = ["molecule_spec", "prepare_dataset", "read_reference"]
+
+logger = logging.getLogger(__name__)
 
 
 def prepare_dataset(positions, runs, mapping, temperature=300.0, hops=2, atom_types="atom"):
@@ -87,6 +91,12 @@ def read_reference(paths, topology, stride=1, run_frames=None):
             positions.append(chunk.positions)
             frames.append(chunk.frames)
         own = np.concatenate(frames)
+        if run_frames is not None and (TrajectoryReader(path, topology).n_frames or 0) % run_frames:
+            logger.warning(
+                "frames of %s are no multiple of the %d a run: unless only the last run is short, runs are mixed",
+                path,
+                run_frames,
+            )
         own = np.zeros_like(own) if run_frames is None else own // run_frames
         runs.append(own + n_runs)
         n_runs += int(own.max()) + 1

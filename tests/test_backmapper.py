@@ -251,3 +251,21 @@ def test_cuda_gives_the_structures_of_the_cpu(model_path, reference, mapping):
     on_cpu = Backmapper.load(model_path, precision="double").sample(beads, n_samples=2, seed=4)
     on_gpu = Backmapper.load(model_path, device="cuda", precision="double").sample(beads, n_samples=2, seed=4)
     np.testing.assert_allclose(on_gpu, on_cpu, atol=1e-8)
+
+
+def test_beads_of_which_no_structure_comes_out_are_refused_not_turned_into_nan(backmapper, mapping, reference):
+    """As beads in another order, or of a CG run that fell apart, make of a trained model."""
+    beads = mapping.project(reference[0][:4])
+    exploded = backmapper.sample(beads, seed=1)[:, 0]
+    exploded[2, 5] = np.nan
+    with pytest.raises(PositionsError, match=r"beads of frame 12 are too unlike .* \(1 of 4 here\)"):
+        backmapper._check_reach(exploded, beads, np.arange(10, 14))
+    exploded[2, 5] = 1e9
+    with pytest.raises(PositionsError, match="frame 12"):
+        backmapper._check_reach(exploded, beads, np.arange(10, 14))
+
+
+def test_a_box_smaller_than_the_molecule_is_refused(backmapper, mapping, reference):
+    beads = mapping.project(reference[0][:2])
+    with pytest.raises(PositionsError, match="box smaller than the molecule"):
+        backmapper.sample(beads, seed=1, box=np.eye(3) * 0.3)

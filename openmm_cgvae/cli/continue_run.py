@@ -14,14 +14,16 @@ def add_arguments(parser):
     add_model(parser)
     parser.add_argument("--frame", type=int, default=0, metavar="k", help="frame to start from (0)")
     parser.add_argument("--steps", type=int, required=True, metavar="n", help="steps to run")
-    parser.add_argument("--report-interval", type=int, default=500, metavar="m", help="steps between frames (500)")
+    parser.add_argument("--report-interval", type=int, metavar="m", help="steps between frames (500, or --steps)")
     parser.add_argument(
         "-o", "--output", required=True, metavar="aa.dcd", help="all-atom trajectory (.dcd, .xtc, .pdb)"
     )
     parser.add_argument("--forcefield", nargs="+", metavar="XML", help="OpenMM force field files; amber14 if omitted")
     solvent = parser.add_mutually_exclusive_group()
     solvent.add_argument("--implicit-solvent", metavar="NAME", help="GBn2, OBC2, ... instead of vacuum")
-    solvent.add_argument("--solvate", type=float, metavar="padding", help="nm of water around the molecule")
+    solvent.add_argument(
+        "--solvate", type=float, metavar="padding", help="nm by which the water box is wider than the molecule"
+    )
     parser.add_argument("--water-model", default="tip3p", metavar="NAME", help="tip3p (default), spce, tip4pew")
     parser.add_argument("--ionic-strength", type=float, default=0.0, metavar="mol/l", help="of NaCl (0)")
     parser.add_argument("--temperature", type=float, default=300.0, metavar="K", help="(300)")
@@ -35,6 +37,8 @@ def add_arguments(parser):
 
 def run(options):
     check_with_topology(options.output, options.overwrite, [options.trajectory])
+    if options.report_interval is None:
+        options.report_interval = max(1, min(500, options.steps))
     if not 1 <= options.report_interval <= options.steps:
         given = f"--steps {options.steps} --report-interval {options.report_interval}"
         raise SettingsError(f"{given} given: an interval from 1 to the number of steps is expected")

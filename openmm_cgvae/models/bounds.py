@@ -1,5 +1,8 @@
 """Local geometry brought inside what the training frames showed, with M x = X kept."""
 
+import itertools
+
+import numpy as np
 import torch
 from torch import nn
 
@@ -18,6 +21,19 @@ TOLERANCE_ANGSTROM = 1e-4
 ROUND = 10
 # Elements of a chunk's distance matrices.
 MAX_ELEMENTS = 1 << 24
+
+
+def centres_with_neighbours(spec):
+    """Every three of a stereocentre's four neighbours, and the three of a trigonal atom: (c, 4), centre first.
+
+    With three of the four alone, the last may be on the wrong side, and the first minimisation then turns them over.
+    """
+    rows = []
+    bonds = spec.near_pairs[spec.near_hops == 1].tolist()
+    for centre in spec.stereocentres[:, 0].tolist():
+        neighbours = [j if i == centre else i for i, j in bonds if centre in (i, j)]
+        rows += [[centre, *three] for three in itertools.combinations(neighbours, 3)]
+    return np.array([*rows, *spec.trigonal_centres.tolist()], dtype=np.int64).reshape(-1, 4)
 
 
 class BoundsProjection(nn.Module):
@@ -55,7 +71,7 @@ class BoundsProjection(nn.Module):
         self.register_buffer("pairs", pairs)
         self.register_buffer("lower", torch.zeros(len(pairs)))
         self.register_buffer("upper", torch.full((len(pairs),), torch.inf))
-        centres = torch.cat([torch.as_tensor(spec.stereocentres), torch.as_tensor(spec.trigonal_centres)])
+        centres = torch.as_tensor(centres_with_neighbours(spec))
         self.register_buffer("centres", centres)
         self.register_buffer("volume_lower", torch.full((len(centres),), -torch.inf))
         self.register_buffer("volume_upper", torch.full((len(centres),), torch.inf))

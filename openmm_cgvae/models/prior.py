@@ -13,6 +13,8 @@ __all__ = ["FlowPrior", "GaussianPrior"]
 
 # Momentum of the running mean and scale by which the flow standardises latents.
 LATENT_MOMENTUM = 0.01
+# Standard deviations beyond which the flow is not followed: it was trained to about 4, and explodes outside.
+REACH = 6.0
 # Half the distance in Angstrom over which the gain is a finite difference.
 GAIN_STEP = 1e-3
 
@@ -82,7 +84,7 @@ class FlowPrior(nn.Module):
 
     def __init__(self, spec: MoleculeSpec, config: ModelConfig):
         super().__init__()
-        self.n_steps = config.flow_steps
+        self.n_steps, self.reach = config.flow_steps, REACH
         n_latent = spec.n_beads * (config.latent or config.features)
         first, second = torch.triu_indices(spec.n_beads, spec.n_beads, 1)
         self.register_buffer("first", first)
@@ -112,7 +114,8 @@ class FlowPrior(nn.Module):
         amplified where the flow divides its paths.
         """
         raw = self.raw_condition(X).to(self.condition_mean.dtype)
-        return self.embed((raw - self.condition_mean) / self.condition_scale)
+        standardised = (raw - self.condition_mean) / self.condition_scale
+        return self.embed(standardised.clamp(-self.reach, self.reach))
 
     def velocity(self, z: torch.Tensor, t: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
         """Velocity (B, N * latent) at z (B, N * latent) and times t (B, 1)."""
@@ -172,6 +175,6 @@ class FlowPrior(nn.Module):
         for _ in range(self.n_steps):
             start = self.velocity(z, t, condition)
             end = self.velocity(z + dt * start, t + dt, condition)
-            z = z + (0.5 * dt) * (start + end)
+            z = (z + (0.5 * dt) * (start + end)).clamp(-self.reach, self.reach)
             t = t + dt
         return (z * self.latent_scale + self.latent_mean).reshape(noise.shape)

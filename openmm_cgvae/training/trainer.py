@@ -286,8 +286,8 @@ class Trainer:
 def _load_start(model, start):
     """Load the weights of an earlier model; what is taken from the data, such as bounds, it need not have."""
     own = model.state_dict()
-    # TorchScript's dict also holds what ours computes anew.
-    start = {k: v for k, v in start.items() if k in own}
+    # TorchScript's dict also holds what ours computes anew; bounds come from the data.
+    start = {k: v for k, v in start.items() if k in own and not k.startswith("bounds.")}
     unlike = [k for k, v in start.items() if own[k].shape != v.shape]
     unlike += [k for k, _ in model.named_parameters() if k not in start]
     if unlike:

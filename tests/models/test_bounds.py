@@ -75,6 +75,18 @@ def test_an_inverted_stereocentre_is_turned_back(project, frames, graph):
     assert (np.sign(signed_volume(mended, graph.stereocentres)) == right).mean() > 0.95
 
 
+def test_all_four_neighbours_of_a_stereocentre_are_on_their_sides(dataset, project, frames):
+    """The fourth is the hydrogen: put it through the plane of the others, whose own volume does not tell."""
+    flipped = frames[1].clone()
+    centre, hydrogen = 8, 9
+    flipped[:, hydrogen] = 2 * flipped[:, centre] - flipped[:, hydrogen]
+    bounds = BoundsProjection(dataset.spec, SWEEPS)
+    assert (bounds.centres[:, 0] == centre).sum() == 4
+    bounds.calibrate(frames[0])
+    assert (bounds.volume_errors(bounds.volumes(flipped)[0]).abs().amax(1) > 0.1).all()
+    assert (bounds.volume_errors(bounds.volumes(project(flipped))[0]).abs().amax(1) < 0.1).float().mean() > 0.9
+
+
 @pytest.mark.parametrize("weights", ["geometric", "mass", "alpha-carbon-like"])
 def test_beads_stay_where_they_are_whatever_the_weights(reference, topology, frames, weights):
     if weights == "alpha-carbon-like":

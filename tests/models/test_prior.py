@@ -162,9 +162,15 @@ def test_gain_is_the_rate_at_which_samples_follow_the_beads(flow, monkeypatch):
     monkeypatch.setattr(flow, "condition", lambda X: 2 * (X[:, 0] - X[:, 1]).norm(dim=-1, keepdim=True))
     monkeypatch.setattr(flow, "velocity", lambda z, t, condition: condition.expand_as(z))
     flow.latent_scale.fill_(0.5)
-    X = torch.tensor([[0.0, 0, 0], [4, 0, 0], [4, 5, 0]], dtype=torch.float64).expand(2, -1, -1)
+    X = torch.tensor([[0.0, 0, 0], [0.4, 0, 0], [0.4, 0.5, 0]], dtype=torch.float64).expand(2, -1, -1)
     direction = torch.zeros_like(X)
     direction[0, 1, 0] = 1.5
     direction[1, 1, 1] = 1.5
     noise = torch.randn(2, 3, 1, dtype=torch.float64)
     torch.testing.assert_close(flow.gain(X, noise, direction), torch.tensor([3.0, 0.0]).double(), atol=1e-3, rtol=1e-6)
+
+
+def test_beads_far_outside_training_do_not_make_the_flow_explode(flow):
+    X = 100 * torch.randn(20, 3, 3, generator=torch.Generator().manual_seed(0))
+    z = flow(X.to(flow.latent_scale.dtype), torch.zeros(20, 3, 1, dtype=flow.latent_scale.dtype))
+    assert ((z.flatten(1) - flow.latent_mean) / flow.latent_scale).abs().max() <= flow.reach + 1e-4
