@@ -35,7 +35,7 @@ CHIGNOLIN = Molecule(
     preset="peptide",
     quick_frames=5,
     quick_epochs=2,
-    quick_steps=1_000,
+    quick_steps=100,
     quick_features=32,
 )
 

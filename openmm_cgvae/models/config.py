@@ -118,7 +118,8 @@ class TrainingConfig:
     ema_decay : float
         Decay of the moving average of the weights, which is what is validated and exported; 0 for none.
     smoothing_steps : int
-        Updates of a flow prior after the last epoch that bound how steeply samples follow the beads; 0 for none.
+        Updates of a flow prior after the last epoch that bound how steeply samples follow the beads (some 2,000); 0
+        for none. It trades rounding errors for samples between the conformations: see `smooth_prior`.
     permute_hydrogens : bool
         Let the loss choose the best relabelling of each XH3 group's hydrogens.
     validation_fraction, test_fraction : float
@@ -164,7 +165,7 @@ _PAPER = {
 }  # fmt: skip
 
 PRESETS = {
-    "small": (ModelConfig(), TrainingConfig(smoothing_steps=2000)),
+    "small": (ModelConfig(), TrainingConfig()),
     "peptide": (ModelConfig(features=96, latent=16, bead_cutoff_angstrom=25.0, flow_width=384, refinement_layers=4),
                 TrainingConfig(batch_size=32)),
     "gaussian": (ModelConfig(prior="gaussian", latent=None), TrainingConfig(gamma=25.0, beta=0.05)),

@@ -15,7 +15,7 @@ def test_the_quick_example_goes_through_every_stage(tmp_path):
     done = subprocess.run([sys.executable, SCRIPT, tmp_path / "work", "--quick"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
     summary = json.loads((tmp_path / "work" / "run-10" / "summary.json").read_text())
-    assert summary["frames"] == 1000
+    assert summary["frames"] == 100
     # A model of two epochs is no good, but its beads are right, and what cannot be minimised is kept as it was.
     assert summary["sampled"]["cg_consistency_max_nm"] < 1e-5
     assert summary["minimized"]["cg_consistency_max_nm"] < 0.01
