@@ -9,13 +9,13 @@ import numpy as np
 from openmm_cgvae.app.copies import CopiesContext, can_copy
 from openmm_cgvae.app.forcefield import create_atomistic_system, cutoff_nm
 from openmm_cgvae.app.parallel import available_cores, in_threads
-from openmm_cgvae.app.restrained import GPU_PLATFORMS, FrameContext, reduced_vectors
+from openmm_cgvae.app.restrained import GPU_PLATFORMS, FrameContext
 from openmm_cgvae.chemistry import MolecularGraph
 from openmm_cgvae.errors import PositionsError, SettingsError, TopologyMismatchError
 from openmm_cgvae.mapping.topology import as_mdtraj_topology
 from openmm_cgvae.metrics import handedness as handedness_of
 from openmm_cgvae.metrics import valid_graphs
-from openmm_cgvae.periodic import as_box_vectors, box_widths
+from openmm_cgvae.periodic import as_box_vectors, box_widths, reduced_vectors
 from openmm_cgvae.units import as_positions_nm, value_in_md_units
 
 __all__ = ["MinimizationResult", "Minimizer"]

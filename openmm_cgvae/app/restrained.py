@@ -14,7 +14,6 @@ __all__ = [
     "bead_restraint",
     "create_context",
     "hold",
-    "reduced_vectors",
     "restrained_system",
 ]
 
@@ -169,12 +168,3 @@ def _candidates(system):
     large = born or system.getNumParticles() > MAX_REFERENCE_ATOMS
     # OpenCL only if asked for: its device may be the CPU.
     return [name for name in ("CUDA", "HIP") if name in installed] + ["CPU" if large else "Reference"]
-
-
-def reduced_vectors(vectors):
-    """The reduced form that OpenMM wants of lower triangular box vectors, shape (frames, 3, 3)."""
-    a, b, c = (vectors[:, k] for k in range(3))
-    c = c - b * np.round(c[:, 1:2] / b[:, 1:2])
-    c = c - a * np.round(c[:, :1] / a[:, :1])
-    b = b - a * np.round(b[:, :1] / a[:, :1])
-    return np.stack([a, b, c], axis=1)
