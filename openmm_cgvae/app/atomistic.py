@@ -12,6 +12,7 @@ from openmm import app
 from openmm_cgvae.app.cgsystem import run_steps
 from openmm_cgvae.app.forcefield import CUTOFF_NM, IMPLICIT_SOLVENTS, first_line, nearest_name
 from openmm_cgvae.app.minimizer import Minimizer
+from openmm_cgvae.app.platforms import installed_platforms
 from openmm_cgvae.app.restrained import bead_restraint, hold, restrained_system
 from openmm_cgvae.app.solvation import solvate
 from openmm_cgvae.errors import MinimizationError, PositionsError, SettingsError
@@ -116,7 +117,7 @@ def to_atomistic_simulation(
     equilibration = _checked("equilibration", equilibration, zero=True)
     dynamics = _Dynamics(
         _checked("temperature", temperature), _checked("friction", friction), _checked("timeStep", timeStep),
-        None if platform is None else nearest_name("platform", platform, _platforms()),
+        None if platform is None else nearest_name("platform", platform, installed_platforms()),
     )  # fmt: skip
     seed = secrets.randbits(63) if seed is None else int(seed)
     forcefield = _forcefield(forcefield, implicitSolvent, solvation)
@@ -287,10 +288,6 @@ def _draw_velocities(context, temperature, seed, mapping, beads):
     context.setVelocities(velocities)
     # Of no effect unless a constrained bond joins two beads.
     context.applyVelocityConstraints(1e-6)
-
-
-def _platforms():
-    return [openmm.Platform.getPlatform(i).getName() for i in range(openmm.Platform.getNumPlatforms())]
 
 
 def _checked(name, value, zero=False):

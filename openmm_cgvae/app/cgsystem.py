@@ -8,6 +8,7 @@ import openmm
 from openmm import app
 
 from openmm_cgvae.app.cgbox import box_vectors, excluded_volume_force, pack, tiled_topology
+from openmm_cgvae.app.platforms import installed_platforms
 from openmm_cgvae.errors import OutputError, SettingsError, SimulationError
 from openmm_cgvae.units import value_in_md_units
 
@@ -185,7 +186,7 @@ def _openmm_seed(seed):
 
 
 def _platform(name):
-    available = [openmm.Platform.getPlatform(i).getName() for i in range(openmm.Platform.getNumPlatforms())]
+    available = installed_platforms()
     if name not in available:
         raise SettingsError(f"platform {name!r} given: {', '.join(available)} are available here")
     return openmm.Platform.getPlatformByName(name)

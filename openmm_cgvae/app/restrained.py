@@ -6,6 +6,7 @@ import numpy as np
 import openmm
 
 from openmm_cgvae.app.forcefield import first_line, nearest_name
+from openmm_cgvae.app.platforms import installed_platforms
 from openmm_cgvae.errors import MinimizationError
 
 __all__ = [
@@ -145,8 +146,7 @@ def create_context(system, platform=None):
     platforms = _candidates(system) if platform is None else [platform]
     for tried in platforms:
         if isinstance(tried, str):
-            names = [openmm.Platform.getPlatform(i).getName() for i in range(openmm.Platform.getNumPlatforms())]
-            tried = openmm.Platform.getPlatformByName(nearest_name("platform", tried, names))
+            tried = openmm.Platform.getPlatformByName(nearest_name("platform", tried, installed_platforms()))
         properties = {k: v for k, v in PLATFORM_PROPERTIES.items() if k in tried.getPropertyNames()}
         try:
             # The integrator is never stepped: a Context needs one.
@@ -163,7 +163,7 @@ def _candidates(system):
     # On a GPU positions are wrapped into the box, where a restraint to a point in space does not follow.
     if system.usesPeriodicBoundaryConditions():
         return ["CPU"]
-    installed = [openmm.Platform.getPlatform(i).getName() for i in range(openmm.Platform.getNumPlatforms())]
+    installed = installed_platforms()
     born = any(isinstance(f, openmm.CustomGBForce | openmm.GBSAOBCForce) for f in system.getForces())
     large = born or system.getNumParticles() > MAX_REFERENCE_ATOMS
     # OpenCL only if asked for: its device may be the CPU.
