@@ -8,11 +8,14 @@ from openmm_cgvae.models.bounds import BoundsProjection
 from openmm_cgvae.models.config import ModelConfig
 from openmm_cgvae.models.decoder import Decoder
 from openmm_cgvae.models.encoder import Encoder
-from openmm_cgvae.models.prior import FlowPrior, GaussianPrior
+from openmm_cgvae.models.flow import FlowPrior, LocalFlowPrior
+from openmm_cgvae.models.prior import GaussianPrior
 from openmm_cgvae.models.refinement import Refinement
 from openmm_cgvae.models.spec import MoleculeSpec
 
 __all__ = ["CGVAE"]
+
+PRIORS = {"gaussian": GaussianPrior, "flow": FlowPrior, "local-flow": LocalFlowPrior}
 
 
 class CGVAE(nn.Module):
@@ -43,7 +46,7 @@ class CGVAE(nn.Module):
                 f"features={config.features} given, but a bead has {largest} atoms: at least {largest} are needed"
             )
         self.encoder = Encoder(spec, config)
-        self.prior = FlowPrior(spec, config) if config.prior == "flow" else GaussianPrior(spec, config)
+        self.prior = PRIORS[config.prior](spec, config)
         self.decoder = Decoder(spec, config)
         self.refinement = Refinement(spec, config) if config.refinement_layers else None
         self.bounds = BoundsProjection(spec, config.projection_sweeps)

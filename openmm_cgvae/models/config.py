@@ -15,6 +15,7 @@ __all__ = [
     "preset",
 ]
 
+PRIOR_NAMES = ("gaussian", "flow", "local-flow")
 ACTIVATIONS = ("swish", "relu", "tanh", "gelu", "elu")
 
 
@@ -42,10 +43,15 @@ class ModelConfig:
         d_cut and D_cut.
     latent : int or None
         Latent channels a bead; None for F, as in the paper.
-    prior : {"gaussian", "flow"}
-        The paper's diagonal Gaussian, or a conditional flow-matching prior.
+    prior : {"gaussian", "flow", "local-flow"}
+        The paper's diagonal Gaussian, or a conditional flow-matching prior: one network over all beads, for a handful
+        of them, or message passing between near beads.
     flow_width, flow_layers, flow_steps : int
         Size of the flow's velocity network and its number of Heun steps.
+    flow_dropout : float
+        Part of the velocity network's hidden features left out in training, against overfitting to few runs.
+    flow_cutoff_angstrom : float
+        Distance within which the local flow passes messages.
     refinement_layers, refinement_width : int
         Depth and features of the message passing on the bond graph after channel selection; 0 layers for none, as in
         the paper.
@@ -72,6 +78,8 @@ class ModelConfig:
     flow_width: int = 192
     flow_layers: int = 3
     flow_steps: int = 8
+    flow_dropout: float = 0.0
+    flow_cutoff_angstrom: float = 12.0
     refinement_layers: int = 0
     refinement_width: int = 64
     refinement_vectors: int = 8
@@ -83,7 +91,7 @@ class ModelConfig:
         _check_types(self)
         for name in ("features", "radial", "encoder_layers", "prior_layers", "decoder_layers", "flow_width",
                      "flow_layers", "flow_steps", "refinement_width", "refinement_vectors", "atom_cutoff_angstrom",
-                     "bead_cutoff_angstrom"):  # fmt: skip
+                     "bead_cutoff_angstrom", "flow_cutoff_angstrom"):  # fmt: skip
             if not getattr(self, name) > 0:
                 raise SettingsError(f"{name}={getattr(self, name)} given: a positive number is expected")
         for name in ("refinement_layers", "projection_sweeps"):
@@ -92,8 +100,10 @@ class ModelConfig:
         if self.handed and self.decoder_layers < 3:
             # Edges give vectors, these give pseudovectors, and only these give vectors that break the symmetry.
             raise SettingsError(f"decoder_layers={self.decoder_layers} given: handedness takes at least 3")
-        if self.prior not in ("gaussian", "flow"):
-            raise SettingsError(f"prior={self.prior!r} given: 'gaussian' or 'flow' is expected")
+        if self.prior not in PRIOR_NAMES:
+            raise SettingsError(f"prior={self.prior!r} given: one of {', '.join(PRIOR_NAMES)} is expected")
+        if not 0 <= self.flow_dropout < 1:
+            raise SettingsError(f"flow_dropout={self.flow_dropout} given: 0 or more and below 1 is expected")
         if self.activation not in ACTIVATIONS:
             raise SettingsError(f"activation={self.activation!r} given: one of {', '.join(ACTIVATIONS)} is expected")
         if self.latent is not None and self.latent < 1:
@@ -117,9 +127,15 @@ class TrainingConfig:
         Largest norm of the gradient.
     ema_decay : float
         Decay of the moving average of the weights, which is what is validated and exported; 0 for none.
-    smoothing_steps : int
-        Updates of a flow prior after the last epoch that bound how steeply samples follow the beads (some 2,000); 0
-        for none. It trades rounding errors for samples between the conformations: see `smooth_prior`.
+    prior_updates : int
+        Updates of a flow prior alone after the last epoch, see `fit_prior`; 0 for none.
+    smoothing : float
+        Weight, in these updates, of a bound on how steeply samples follow the beads (some 0.07, in 2,000 updates). It
+        trades rounding errors for samples between the conformations.
+    polish_updates : int
+        Updates of decoder and refinement alone after that, see `polish_decoder`; 0 for none.
+    geometry : float
+        Weight, in these updates, of the local geometry of structures decoded from samples of the prior.
     permute_hydrogens : bool
         Let the loss choose the best relabelling of each XH3 group's hydrogens.
     validation_fraction, test_fraction : float
@@ -137,7 +153,10 @@ class TrainingConfig:
     min_learning_rate: float = 2e-5
     gradient_clip: float = 1.0
     ema_decay: float = 0.999
-    smoothing_steps: int = 0
+    prior_updates: int = 0
+    smoothing: float = 0.0
+    polish_updates: int = 0
+    geometry: float = 5.0
     permute_hydrogens: bool = True
     validation_fraction: float = 0.1
     test_fraction: float = 0.2
@@ -148,7 +167,8 @@ class TrainingConfig:
         for name in ("batch_size", "learning_rate", "factor", "gradient_clip"):
             if not getattr(self, name) > 0:
                 raise SettingsError(f"{name}={getattr(self, name)} given: a positive number is expected")
-        for name in ("epochs", "gamma", "beta", "patience", "min_learning_rate", "smoothing_steps"):
+        for name in ("epochs", "gamma", "beta", "patience", "min_learning_rate", "prior_updates", "smoothing",
+                     "polish_updates", "geometry"):  # fmt: skip
             if not getattr(self, name) >= 0:
                 raise SettingsError(f"{name}={getattr(self, name)} given: 0 or more is expected")
         if not 0 <= self.ema_decay < 1:
@@ -166,8 +186,9 @@ _PAPER = {
 
 PRESETS = {
     "small": (ModelConfig(), TrainingConfig()),
-    "peptide": (ModelConfig(features=96, latent=16, bead_cutoff_angstrom=25.0, flow_width=384, refinement_layers=4),
-                TrainingConfig(batch_size=32)),
+    "peptide": (ModelConfig(features=96, latent=16, bead_cutoff_angstrom=25.0, prior="local-flow", flow_width=96,
+                            flow_dropout=0.2, refinement_layers=4),
+                TrainingConfig(batch_size=32, prior_updates=1500)),
     "gaussian": (ModelConfig(prior="gaussian", latent=None), TrainingConfig(gamma=25.0, beta=0.05)),
     "paper-alanine-dipeptide": (_PAPER["model"], _PAPER["training"]),
     "paper-chignolin": (

@@ -2,7 +2,7 @@
 
 import torch
 
-__all__ = ["graph_loss", "kl_divergence", "match_hydrogens", "msd_loss"]
+__all__ = ["geometry_loss", "graph_loss", "kl_divergence", "match_hydrogens", "msd_loss"]
 
 
 def msd_loss(predicted, reference):
@@ -17,6 +17,27 @@ def graph_loss(predicted, reference, pairs):
         return torch.sqrt((x[:, pairs[:, 0]] - x[:, pairs[:, 1]]).square().sum(-1) + 1e-8)
 
     return (lengths(predicted) - lengths(reference)).square().mean()
+
+
+def geometry_loss(bounds, x):
+    """Violation of the training frames' local geometry in Angstrom, summed over bounds, by the number of atoms.
+
+    It needs no reference, and so serves for decodes of prior samples.
+
+    Parameters
+    ----------
+    bounds : BoundsProjection
+        Calibrated.
+    x : Tensor, shape (B, n, 3)
+    """
+    volume, gradient = bounds.volumes(x)
+    # How far atoms must move for a volume; a steeper one is no remedy.
+    slope = gradient.square().sum((1, 3)).add(1e-2).sqrt().detach()
+    local = bounds.length_errors(bounds.lengths(x)).abs().sum() + (bounds.volume_errors(volume).abs() / slope).sum()
+    with torch.no_grad():
+        frame, i, j, closest = bounds.contact_list(x)
+    overlap = (closest - bounds.separations(x, frame, i, j)).clamp_min(0.0).sum()
+    return (local + overlap) / (x.shape[0] * x.shape[1])
 
 
 def kl_divergence(mean, log_variance, prior_mean=None, prior_log_variance=None):

@@ -15,18 +15,20 @@ from openmm_cgvae.errors import SettingsError, TrainingError
 from openmm_cgvae.models.cgvae import CGVAE
 from openmm_cgvae.models.config import ModelConfig, TrainingConfig, config_from_dict, config_to_dict
 from openmm_cgvae.models.device import usable_device
-from openmm_cgvae.models.prior import FlowPrior
+from openmm_cgvae.models.flow import Flow
 from openmm_cgvae.models.spec import MoleculeSpec
 from openmm_cgvae.output import complete_output, existing_folder
 from openmm_cgvae.training.dataset import split_runs
 from openmm_cgvae.training.losses import graph_loss, kl_divergence, match_hydrogens, msd_loss
-from openmm_cgvae.training.smoothing import smooth_prior
+from openmm_cgvae.training.polish import polish_decoder
+from openmm_cgvae.training.priorfit import fit_prior
 
 __all__ = ["Trainer", "load_trained"]
 
 logger = logging.getLogger(__name__)
 
-COLUMNS = ("epoch", "train_loss", "val_loss", "val_msd", "val_graph", "val_kl", "val_flow", "learning_rate", "seconds")
+TERMS = ("msd", "graph", "kl", "flow")
+COLUMNS = ("epoch", "train_loss", "val_loss", *(f"val_{name}" for name in TERMS), "learning_rate", "seconds")
 VALIDATION_BATCH = 256
 # So many updates of an epoch, or all of them, without a finite gradient end the run.
 MAX_BAD_STEPS = 50
@@ -85,16 +87,16 @@ class Trainer:
             min_lr=self.config.min_learning_rate,
         )
         self.epoch = 0
-        # State of the flow prior after smoothing, or nothing.
-        self.smoothed = {}
+        # Of those that follow the last epoch, and the weights after them.
+        self.stages_done, self.finished = 0, {}
         self._resume()
 
     @torch.no_grad()
     def _calibrate(self):
         """Take what the model knows of the data without training from the training frames."""
-        frames = self.positions[torch.as_tensor(self.train_frames, device=self.device)]
+        frames = self._frames(self.train_frames)
         self.model.bounds.calibrate(frames)
-        if isinstance(self.model.prior, FlowPrior):
+        if isinstance(self.model.prior, Flow):
             self.model.prior.calibrate(self.projection @ frames)
 
     @property
@@ -104,7 +106,7 @@ class Trainer:
     def run(self, max_minutes=math.inf, progress=True):
         """Train up to the configured number of epochs, or until the time is over (checked after each epoch).
 
-        A flow prior is then smoothed, which takes ``smoothing_steps`` more updates.
+        The prior is then fitted alone and the decoder polished, as ``prior_updates`` and ``polish_updates`` say.
 
         Returns
         -------
@@ -133,25 +135,46 @@ class Trainer:
             bar.close()
         if not self.checkpoint_path.exists():
             self._save()
-        self._smooth(progress)
+        self._finish(progress)
         return self.trained_model()
 
     def trained_model(self):
         """The model to use: averaged weights, evaluation mode, on the CPU."""
-        return _with_weights(self.spec, self.model_config, self.average.module.state_dict(), self.smoothed)
+        return _with_weights(self.spec, self.model_config, self.finished or self.average.module.state_dict())
 
-    def _smooth(self, progress):
-        steps = self.config.smoothing_steps if isinstance(self.model.prior, FlowPrior) else 0
-        if not steps or self.smoothed:
-            return
-        bar = _progress_bar(steps, 0, progress, "update")
-        model = copy.deepcopy(self.average.module)
-        frames = self.positions[torch.as_tensor(self.train_frames, device=self.device)]
-        smooth_prior(model, frames, steps, self.config.seed, None if bar is None else bar.update)
-        if bar is not None:
-            bar.close()
-        self.smoothed = model.prior.state_dict()
-        self._save()
+    def _finish(self, progress):
+        """Do the stages that follow the last epoch, or what is left of them."""
+        stages = (
+            (self._fit_prior, self.config.prior_updates if isinstance(self.model.prior, Flow) else 0),
+            (self._polish_decoder, self.config.polish_updates),
+        )
+        for number, (stage, updates) in enumerate(stages):
+            if not updates or number < self.stages_done:
+                continue
+            model = copy.deepcopy(self.average.module)
+            model.load_state_dict(self.finished or model.state_dict())
+            bar = _progress_bar(updates, 0, progress, "update")
+            stage(model, updates, None if bar is None else bar.update)
+            if bar is not None:
+                bar.close()
+            self.stages_done, self.finished = number + 1, model.state_dict()
+            self._save()
+
+    def _frames(self, part):
+        return self.positions[torch.as_tensor(part, device=self.device)]
+
+    def _fit_prior(self, model, updates, on_update):
+        frames = self._frames(self.train_frames), self._frames(self.validation_frames)
+        loss = fit_prior(model, *frames, updates, self.config.smoothing, self.config.seed, on_update)
+        logger.info("prior fitted alone: validation loss %.4g", loss)
+
+    def _polish_decoder(self, model, updates, on_update):
+        def reconstruction(predicted, x):
+            terms = self.reconstruction(predicted, x)
+            return terms["msd"] + self.config.gamma * terms["graph"]
+
+        settings = (updates, self.config.geometry, self.config.seed, on_update)
+        polish_decoder(model, self._frames(self.train_frames), reconstruction, *settings)
 
     def _generator(self, purpose):
         seed = np.random.SeedSequence([self.config.seed, self.epoch, purpose]).generate_state(1)[0]
@@ -159,9 +182,11 @@ class Trainer:
 
     def _train_epoch(self):
         generator = self._generator(0)
+        # Of dropout: a resumed run goes on as one that was never stopped.
+        torch.manual_seed(generator.initial_seed())
         frames = torch.as_tensor(self.train_frames)[torch.randperm(len(self.train_frames), generator=generator)]
         total, bad = 0.0, 0
-        self.smoothed = {}
+        self.stages_done, self.finished = 0, {}
         self.model.train()
         batches = frames.split(self.config.batch_size)
         for batch in batches:
@@ -194,19 +219,25 @@ class Trainer:
         mean, log_variance = model.encode(x, X)
         noise = torch.randn(mean.shape, generator=generator).to(self.device)
         z = mean + torch.exp(0.5 * log_variance) * noise
-        predicted = model.decode(X, z)
-        target = match_hydrogens(predicted, x, self.hydrogens) if self.config.permute_hydrogens else x
-        terms = {"msd": msd_loss(predicted, target), "graph": graph_loss(predicted, target, self.pairs)}
-        if isinstance(model.prior, FlowPrior):
+        terms = self.reconstruction(model.decode(X, z), x)
+        if isinstance(model.prior, Flow):
             terms["kl"] = kl_divergence(mean, log_variance)
-            terms["flow"] = model.prior.matching_loss(X, z.detach(), generator)
+            if model.training:
+                model.prior.observe(z)
+            terms["flow"] = model.prior.matching_loss(X, z, generator)
         else:
             terms["kl"] = kl_divergence(mean, log_variance, *model.prior.parameters_of(X))
             terms["flow"] = torch.zeros_like(terms["kl"])
         return terms
 
+    def reconstruction(self, predicted, x):
+        """The terms that compare decoded structures with their frames, each (B, n, 3) in Angstrom."""
+        target = match_hydrogens(predicted, x, self.hydrogens) if self.config.permute_hydrogens else x
+        return {"msd": msd_loss(predicted, target), "graph": graph_loss(predicted, target, self.pairs)}
+
     def _total(self, terms):
-        return terms["msd"] + self.config.gamma * terms["graph"] + self.config.beta * terms["kl"] + terms["flow"]
+        weights = {"msd": 1.0, "graph": self.config.gamma, "kl": self.config.beta, "flow": 1.0}
+        return sum(weights[name] * value for name, value in terms.items())
 
     @torch.no_grad()
     def validate(self):
@@ -217,7 +248,7 @@ class Trainer:
         """
         model = self.average.module.eval()
         generator = torch.Generator().manual_seed(self.config.seed)
-        sums = dict.fromkeys(("msd", "graph", "kl", "flow"), 0.0)
+        sums = dict.fromkeys(TERMS, 0.0)
         for batch in torch.as_tensor(self.validation_frames).split(VALIDATION_BATCH):
             for name, value in self.losses(model, self.positions[batch.to(self.device)], generator).items():
                 sums[name] += float(value) * len(batch) / len(self.validation_frames)
@@ -232,7 +263,8 @@ class Trainer:
             "optimizer": self.optimizer.state_dict(),
             "scheduler": self.scheduler.state_dict(),
             "epoch": self.epoch,
-            "smoothed": self.smoothed,
+            "stages_done": self.stages_done,
+            "finished": self.finished,
             "identity": self._identity(),
             "spec": {name: torch.as_tensor(array) for name, array in self.spec.to_arrays().items()},
         }
@@ -267,7 +299,7 @@ class Trainer:
         self.optimizer.load_state_dict(state["optimizer"])
         self.scheduler.load_state_dict(state["scheduler"])
         self.epoch = state["epoch"]
-        self.smoothed = state["smoothed"]
+        self.stages_done, self.finished = state["stages_done"], state["finished"]
         logger.info("resumed from %s after epoch %d", self.checkpoint_path, self.epoch)
 
     def _log(self, row):
@@ -284,12 +316,19 @@ class Trainer:
 
 
 def _load_start(model, start):
-    """Load the weights of an earlier model; what is taken from the data, such as bounds, it need not have."""
+    """Load the weights of an earlier model; what is taken from the data, such as bounds, it need not have.
+
+    A prior of another kind or size starts anew.
+    """
     own = model.state_dict()
     # TorchScript's dict also holds what ours computes anew; bounds come from the data.
     start = {k: v for k, v in start.items() if k in own and not k.startswith("bounds.")}
     unlike = [k for k, v in start.items() if own[k].shape != v.shape]
     unlike += [k for k, _ in model.named_parameters() if k not in start]
+    if any(k.startswith("prior.") for k in unlike):
+        logger.warning("the model to start from has another prior: this one starts anew")
+        start = {k: v for k, v in start.items() if not k.startswith("prior.")}
+        unlike = [k for k in unlike if not k.startswith("prior.")]
     if unlike:
         raise SettingsError(
             f"the model to start from differs in {unlike[0]} and {len(unlike) - 1} more weights: give one of the same "
@@ -327,8 +366,9 @@ def load_trained(path):
         state = torch.load(path, weights_only=True, map_location="cpu")
         spec = MoleculeSpec.from_arrays({name: value.numpy() for name, value in state["spec"].items()})
         identity = state["identity"]
-        weights = {k.removeprefix("module."): v for k, v in state["average"].items() if k.startswith("module.")}
-        model = _with_weights(spec, config_from_dict(ModelConfig, identity["model"]), weights, state["smoothed"])
+        average = {k.removeprefix("module."): v for k, v in state["average"].items() if k.startswith("module.")}
+        config = config_from_dict(ModelConfig, identity["model"])
+        model = _with_weights(spec, config, state["finished"] or average)
     except FileNotFoundError as error:
         raise TrainingError(f"checkpoint {path} does not exist: train first with 'openmm-cgvae train'") from error
     except Exception as error:
@@ -336,11 +376,9 @@ def load_trained(path):
     return model, spec, {**identity, "epoch": state["epoch"]}
 
 
-def _with_weights(spec, config, weights, smoothed):
+def _with_weights(spec, config, weights):
     model = CGVAE(spec, config)
     model.load_state_dict(weights)
-    if smoothed:
-        model.prior.load_state_dict(smoothed)
     # Trained in single precision, but M itself is known to double.
     model.projection.copy_(torch.as_tensor(spec.projection))
     return model.eval()

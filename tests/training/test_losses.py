@@ -3,7 +3,8 @@ import torch
 from torch.distributions import Normal
 from torch.distributions import kl_divergence as exact_kl
 
-from openmm_cgvae.training.losses import graph_loss, kl_divergence, match_hydrogens, msd_loss
+from openmm_cgvae.models import BoundsProjection
+from openmm_cgvae.training.losses import geometry_loss, graph_loss, kl_divergence, match_hydrogens, msd_loss
 
 
 def frames(*rows):
@@ -89,3 +90,56 @@ def test_choice_of_labels_gets_no_gradient_but_the_prediction_does(methyl):
     assert not matched.requires_grad
     msd_loss(predicted, matched).backward()
     torch.testing.assert_close(predicted.grad, 2 * (predicted - matched).detach() / 4)
+
+
+@pytest.fixture
+def bounds(dataset):
+    bounds = BoundsProjection(dataset.spec, 10)
+    x = 10 * torch.as_tensor(dataset.positions)
+    bounds.calibrate(x - x[:, :1])
+    return bounds
+
+
+def test_frames_that_bounds_were_taken_from_have_no_geometry_loss(dataset, bounds):
+    x = 10 * torch.as_tensor(dataset.positions)
+    assert geometry_loss(bounds, x - x[:, :1]).item() == 0
+
+
+def test_geometry_loss_is_what_distances_lack_over_the_number_of_atoms(dataset, bounds):
+    """A frame blown up by 1.5 has too long pairs and too large volumes, and none that collide."""
+    x = 10 * torch.as_tensor(dataset.positions[:1])
+    x = 1.5 * (x - x[:, :1])
+    lengths = (x[:, bounds.pairs[:, 0]] - x[:, bounds.pairs[:, 1]]).norm(dim=-1)
+    too_long = (lengths - bounds.upper).clamp_min(0).sum().item() / 22
+    loss = geometry_loss(bounds, x).item()
+    assert too_long > 0.5
+    assert too_long < loss < 2 * too_long
+
+
+def test_geometry_loss_sees_a_mirrored_centre_and_leads_back(dataset, bounds):
+    x = 10 * torch.as_tensor(dataset.positions[:1])
+    x = -(x - x[:, :1])
+    assert (bounds.length_errors(bounds.lengths(x)) == 0).all()
+    x.requires_grad_()
+    loss = geometry_loss(bounds, x)
+    loss.backward()
+    assert loss.item() > 0
+    assert torch.isfinite(x.grad).all()
+    moved = (x - 0.5 * x.grad).detach()
+    before, after = (bounds.volume_errors(bounds.volumes(y)[0]).abs().sum().item() for y in (x, moved))
+    assert after < 0.99 * before
+
+
+def test_geometry_loss_sees_atoms_that_collide(dataset, bounds):
+    """The last methyl group moved onto the first: only contacts, where nothing bonded changes."""
+    x = 10 * torch.as_tensor(dataset.positions[:1])
+    x = torch.cat([x - x[:, :1], x - x[:, :1] + 100.0])
+    apart = geometry_loss(bounds, x)
+    x = x[:1].clone()
+    far = x.clone()
+    x[0, 19:22] += x[0, 0] - x[0, 18]
+    x[0, 18] = x[0, 0] + 0.3
+    closest = bounds.contact_list(x)[3]
+    assert apart.item() == 0
+    assert len(closest) > 0
+    assert geometry_loss(bounds, x).item() > geometry_loss(bounds, far).item()

@@ -332,18 +332,55 @@ def test_validation_loss_leaves_the_loss_of_the_flow_out(dataset, whole):
     assert row["val_flow"] > 0
 
 
-# ------------------------------------------------------------------------------------------------- smoothing
+# ------------------------------------------------------------------------------------------------- prior and geometry
 
 
-def test_the_smoothed_prior_is_the_one_to_use_and_more_training_starts_from_the_other(dataset, tmp_path):
-    trainer = train(dataset, tmp_path, epochs=1, smoothing_steps=2)
+def test_the_fitted_prior_is_the_one_to_use_and_more_training_starts_from_the_other(dataset, tmp_path):
+    trainer = train(dataset, tmp_path, epochs=1, prior_updates=2)
     plain = trainer.average.module.state_dict()["prior.leave.weight"]
-    smoothed = trainer.trained_model().prior.leave.weight
-    assert not torch.equal(smoothed, plain)
-    assert torch.equal(load_trained(tmp_path / "checkpoint.pt")[0].prior.leave.weight, smoothed)
-    again = train(dataset, tmp_path, epochs=1, smoothing_steps=2)
-    assert torch.equal(again.trained_model().prior.leave.weight, smoothed)
-    train(dataset, tmp_path, epochs=2, smoothing_steps=2)
+    fitted = trainer.trained_model().prior.leave.weight
+    assert not torch.equal(fitted, plain)
+    assert torch.equal(load_trained(tmp_path / "checkpoint.pt")[0].prior.leave.weight, fitted)
+    again = train(dataset, tmp_path, epochs=1, prior_updates=2)
+    assert torch.equal(again.trained_model().prior.leave.weight, fitted)
+    train(dataset, tmp_path, epochs=2, prior_updates=2)
     folder = tmp_path / "whole"
-    train(dataset, folder, epochs=2, smoothing_steps=2)
+    train(dataset, folder, epochs=2, prior_updates=2)
     assert_same_run(tmp_path, folder)
+
+
+LOCAL = replace(TINY, prior="local-flow", flow_dropout=0.3)
+
+
+def test_a_run_with_dropout_goes_on_as_one_never_stopped(dataset, tmp_path):
+    folders = [tmp_path / name for name in ("whole", "stopped")]
+    train(dataset, folders[0], LOCAL, epochs=2)
+    train(dataset, folders[1], LOCAL, epochs=1)
+    train(dataset, folders[1], LOCAL, epochs=2)
+    assert_same_run(*folders)
+
+
+def test_a_run_stopped_between_its_last_stages_ends_as_one_never_stopped(dataset, tmp_path, monkeypatch):
+    stages = {"epochs": 1, "prior_updates": 2, "polish_updates": 2}
+    expected = train(dataset, tmp_path / "whole", LOCAL, **stages).trained_model().state_dict()
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_polish_decoder", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            train(dataset, tmp_path / "stopped", LOCAL, **stages)
+    fitted = load_trained(tmp_path / "stopped" / "checkpoint.pt")[0].state_dict()
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_fit_prior", lambda *_: 1 / 0)
+        found = train(dataset, tmp_path / "stopped", LOCAL, **stages).trained_model().state_dict()
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+    changed = {name.split(".")[0] for name in expected if not torch.equal(found[name], fitted[name])}
+    assert changed == {"decoder"}
+
+
+def test_starting_from_a_model_with_another_prior_keeps_all_else(dataset, tmp_path, caplog):
+    weights = train(dataset, tmp_path / "flow", epochs=1).trained_model().state_dict()
+    trainer = Trainer(dataset, tmp_path / "local", LOCAL, replace(CONFIG, epochs=0), start=weights)
+    assert "another prior: this one starts anew" in caplog.text
+    model = trainer.run(progress=False).state_dict()
+    kept = [name for name in model if not name.startswith("prior.")]
+    assert kept
+    assert all(torch.equal(model[name], weights[name]) for name in kept)

@@ -7,8 +7,9 @@ from conftest import TINY
 
 from openmm_cgvae.errors import SettingsError
 from openmm_cgvae.models import CGVAE
-from openmm_cgvae.training import smoothing
-from openmm_cgvae.training.smoothing import smooth_prior
+from openmm_cgvae.training import priorfit
+from openmm_cgvae.training.posterior import encode_frames
+from openmm_cgvae.training.priorfit import fit_prior
 
 CONFIG = replace(TINY, latent=1, flow_width=32, flow_steps=4)
 
@@ -35,16 +36,15 @@ def largest_gain(model, x):
 
 def test_bounding_the_gain_makes_the_steepest_samples_gentler_than_flow_matching_alone(steep, monkeypatch):
     for name, value in {"CANDIDATES": 512, "LEARNING_RATE": 3e-3, "EMA_DECAY": 0.9}.items():
-        monkeypatch.setattr(smoothing, name, value)
+        monkeypatch.setattr(priorfit, name, value)
     model, x = steep
     start, steepest = copy.deepcopy(model.prior.state_dict()), {}
-    for weight in (0.0, 1.0):
+    for weight in (1e-9, 1.0):
         model.prior.load_state_dict(start)
-        monkeypatch.setattr(smoothing, "GAIN_WEIGHT", weight)
-        smooth_prior(model, x, steps=60)
+        fit_prior(model, x, x[:20], 60, smoothing=weight)
         steepest[weight] = largest_gain(model, x)
-    assert steepest[0.0] > 2 * smoothing.GAIN_BOUND
-    assert steepest[1.0] < steepest[0.0] / 1.3
+    assert steepest[1e-9] > 2 * priorfit.GAIN_BOUND
+    assert steepest[1.0] < steepest[1e-9] / 1.3
 
 
 def test_same_seed_gives_the_same_prior_to_the_bit_and_nothing_else_changes(dataset):
@@ -54,16 +54,47 @@ def test_same_seed_gives_the_same_prior_to_the_bit_and_nothing_else_changes(data
         torch.manual_seed(0)
         model = CGVAE(dataset.spec, CONFIG).float()
         before = {name: value.clone() for name, value in model.state_dict().items()}
-        smooth_prior(model, x, steps=2, seed=seed, on_step=lambda: calls.append(0))
+        fit_prior(model, x, x[:20], 2, seed=seed, on_update=lambda: calls.append(0))
         states.append(model.state_dict())
     assert len(calls) == 6
     assert all(torch.equal(states[0][name], states[1][name]) for name in before)
     changed = {name for name in before if not torch.equal(before[name], states[0][name])}
-    assert changed == {f"prior.{name}" for name, _ in model.prior.named_parameters()}
+    moments = {"latent_mean", "latent_scale"}
+    assert changed == {f"prior.{name}" for name in {name for name, _ in model.prior.named_parameters()} | moments}
     assert not torch.equal(states[0]["prior.leave.weight"], states[2]["prior.leave.weight"])
 
 
 def test_gaussian_prior_is_refused(dataset):
     model = CGVAE(dataset.spec, replace(TINY, prior="gaussian"))
-    with pytest.raises(SettingsError, match="GaussianPrior given: only a flow prior"):
-        smooth_prior(model, torch.as_tensor(dataset.positions))
+    with pytest.raises(SettingsError, match="GaussianPrior given: only a flow prior can be fitted"):
+        fit_prior(model, *2 * [torch.as_tensor(dataset.positions)], 1)
+
+
+@pytest.mark.parametrize("prior", ["flow", "local-flow"])
+def test_weights_with_the_lowest_validation_loss_are_kept(dataset, monkeypatch, prior):
+    """A learning rate that wrecks the weights: what is kept is no worse than what was there before the last."""
+    monkeypatch.setattr(priorfit, "CHECK_EVERY", 1)
+    x = 10 * torch.as_tensor(dataset.positions)
+    measured, original = [], priorfit._validation_loss
+
+    def recorded(*args):
+        measured.append(original(*args))
+        return measured[-1]
+
+    monkeypatch.setattr(priorfit, "_validation_loss", recorded)
+    monkeypatch.setattr(priorfit, "LEARNING_RATE", 0.3)
+    monkeypatch.setattr(priorfit, "EMA_DECAY", 0.1)
+    model = CGVAE(dataset.spec, replace(CONFIG, prior=prior)).float()
+    loss = fit_prior(model, x, x[:40], 12)
+    assert len(measured) == 12
+    assert loss == min(measured) < max(measured)
+    kept = original(model.prior, encode_frames(model, x[:40]))
+    assert kept == pytest.approx(loss, rel=1e-6)
+
+
+def test_fitting_lowers_the_loss(dataset):
+    torch.manual_seed(0)
+    model = CGVAE(dataset.spec, replace(CONFIG, prior="local-flow")).float()
+    x = 10 * torch.as_tensor(dataset.positions)
+    few, many = (fit_prior(model, x, x[:40], updates) for updates in (1, 120))
+    assert many < 0.92 * few

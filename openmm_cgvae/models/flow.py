@@ -1,0 +1,227 @@
+"""Flow-matching priors p(z | X): one network over all beads at once, or message passing between near ones."""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+from openmm_cgvae.models.config import ModelConfig
+from openmm_cgvae.models.layers import RadialBasis, mlp, neighbour_sum
+from openmm_cgvae.models.prior import BeadVolumes
+from openmm_cgvae.models.spec import MoleculeSpec
+
+__all__ = ["Flow", "FlowPrior", "LocalFlowPrior"]
+
+# Momentum of the running mean and scale by which the flow standardises latents.
+LATENT_MOMENTUM = 0.01
+# Standard deviations beyond which the flow is not followed: it was trained to about 4, and explodes outside.
+REACH = 6.0
+# Half the distance in Angstrom over which the gain is a finite difference.
+GAIN_STEP = 1e-3
+# Times are given as sines and cosines of so many multiples of pi t.
+FREQUENCIES = 4
+
+
+class Flow(nn.Module):
+    """A flow from noise to the posterior's latents, given the invariants of the beads.
+
+    Trained by conditional flow matching with straight paths: v((1-t) z0 + t z1, t, X) is fitted to z1 - z0 for
+    noise z0 and (standardised) posterior samples z1 (Lipman et al., 2023; Tong et al., 2024). What the beads say is
+    invariant under rotation and translation, not reflection, which signed volumes tell.
+
+    A subclass gives `raw_condition`, `condition` and `velocity`.
+
+    Parameters
+    ----------
+    spec : MoleculeSpec
+    config : ModelConfig
+    n_condition : int
+        Invariants that are standardised by their spread in training.
+    """
+
+    def __init__(self, spec: MoleculeSpec, config: ModelConfig, n_condition: int):
+        super().__init__()
+        self.n_steps, self.reach = config.flow_steps, REACH
+        self.volumes = BeadVolumes(spec)
+        n_latent = spec.n_beads * (config.latent or config.features)
+        self.register_buffer("condition_mean", torch.zeros(n_condition))
+        self.register_buffer("condition_scale", torch.ones(n_condition))
+        self.register_buffer("latent_mean", torch.zeros(n_latent))
+        self.register_buffer("latent_scale", torch.ones(n_latent))
+        self.register_buffer("frequencies", math.pi * torch.arange(1, FREQUENCIES + 1), persistent=False)
+
+    def standardised(self, raw: torch.Tensor) -> torch.Tensor:
+        """Invariants (B, C), taken in the precision of the beads, in units of their spread in training.
+
+        What is left of a rotation's rounding would be amplified where the flow divides its paths.
+        """
+        standardised = (raw.to(self.condition_mean.dtype) - self.condition_mean) / self.condition_scale
+        return standardised.clamp(-self.reach, self.reach)
+
+    def phases(self, t: torch.Tensor) -> torch.Tensor:
+        """Times (B, 1) to (B, 2 FREQUENCIES)."""
+        phase = t * self.frequencies.to(t.dtype)
+        return torch.cat([torch.sin(phase), torch.cos(phase)], dim=-1)
+
+    @torch.jit.unused
+    def calibrate(self, X: torch.Tensor) -> None:
+        """Standardise the condition by the mean and spread over training beads (frames, N, 3) in Angstrom."""
+        raw = self.raw_condition(X)
+        self.condition_mean.copy_(raw.mean(0))
+        self.condition_scale.copy_(raw.std(0).clamp_min(1e-3))
+
+    @torch.jit.unused
+    def observe(self, z: torch.Tensor) -> None:
+        """Let the running moments of the latents follow posterior samples z (B, N, latent)."""
+        z = z.detach().flatten(1)
+        self.latent_mean.lerp_(z.mean(0), LATENT_MOMENTUM)
+        self.latent_scale.lerp_(z.std(0), LATENT_MOMENTUM)
+
+    @torch.jit.unused
+    def standardise(self, mean: torch.Tensor, deviation: torch.Tensor) -> None:
+        """Take the moments of the latents from a whole posterior, each (frames, N, latent)."""
+        self.latent_mean.copy_(mean.mean(0).flatten())
+        self.latent_scale.copy_((mean.var(0) + deviation.square().mean(0)).sqrt().flatten())
+
+    @torch.jit.unused
+    def matching_loss(self, X: torch.Tensor, z: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """Conditional flow-matching loss at posterior samples z (B, N, latent), which get no gradient."""
+        end = (z.detach().flatten(1) - self.latent_mean) / self.latent_scale
+        start = torch.randn(end.shape, generator=generator).to(end)
+        t = torch.rand(end.shape[0], 1, generator=generator).to(end)
+        velocity = self.velocity((1 - t) * start + t * end, t, self.condition(X))
+        return (velocity - (end - start)).square().mean()
+
+    @torch.jit.unused
+    def gain(self, X: torch.Tensor, noise: torch.Tensor, direction: torch.Tensor) -> torch.Tensor:
+        """How far samples move with the beads, in standardised latents (root mean square) per Angstrom.
+
+        Parameters
+        ----------
+        X : Tensor, shape (B, N, 3)
+            Beads in Angstrom.
+        noise : Tensor, shape (B, N, latent)
+        direction : Tensor, shape (B, N, 3)
+            Along which the beads move.
+
+        Returns
+        -------
+        Tensor, shape (B,)
+        """
+        move = GAIN_STEP * direction
+        change = (self(X + move, noise) - self(X - move, noise)).flatten(1) / self.latent_scale
+        # The small term gives a finite gradient where nothing moves.
+        return torch.sqrt(change.square().mean(1) + 1e-12) / (2 * GAIN_STEP)
+
+    def forward(self, X: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+        """Carry unit Gaussian noise (B, N, latent) to a sample of the same shape, by Heun's method."""
+        condition = self.condition(X)
+        z = noise.flatten(1)
+        t = torch.zeros(z.shape[0], 1, dtype=z.dtype, device=z.device)
+        dt = 1.0 / self.n_steps
+        for _ in range(self.n_steps):
+            start = self.velocity(z, t, condition)
+            end = self.velocity(z + dt * start, t + dt, condition)
+            z = (z + (0.5 * dt) * (start + end)).clamp(-self.reach, self.reach)
+            t = t + dt
+        return (z * self.latent_scale + self.latent_mean).reshape(noise.shape)
+
+
+class FlowPrior(Flow):
+    """One network for all latents, given all bead distances and one signed volume a bead: for few beads."""
+
+    def __init__(self, spec: MoleculeSpec, config: ModelConfig):
+        first, second = torch.triu_indices(spec.n_beads, spec.n_beads, 1)
+        super().__init__(spec, config, len(first) + spec.n_beads)
+        self.register_buffer("first", first)
+        self.register_buffer("second", second)
+        width, n_latent = config.flow_width, len(self.latent_mean)
+        self.embed = mlp(len(self.condition_mean), width, width)
+        self.enter = nn.Linear(n_latent + 2 * FREQUENCIES, width)
+        self.blocks = nn.ModuleList([mlp(width, width, width) for _ in range(config.flow_layers)])
+        self.dropout = nn.Dropout(config.flow_dropout)
+        self.leave = nn.Linear(width, n_latent)
+
+    def raw_condition(self, X: torch.Tensor) -> torch.Tensor:
+        """Beads (B, N, 3) in Angstrom to invariants (B, C), not standardised."""
+        distance = torch.sqrt((X[:, self.first] - X[:, self.second]).square().sum(-1) + 1e-8)
+        return torch.cat([distance, self.volumes(X)], dim=-1)
+
+    def condition(self, X: torch.Tensor) -> torch.Tensor:
+        """Beads (B, N, 3) in Angstrom to an embedding (B, width)."""
+        return self.embed(self.standardised(self.raw_condition(X)))
+
+    def velocity(self, z: torch.Tensor, t: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
+        """Velocity (B, N * latent) at z (B, N * latent) and times t (B, 1)."""
+        h = self.enter(torch.cat([z, self.phases(t)], dim=-1)) + condition
+        for block in self.blocks:
+            h = h + self.dropout(block(h))
+        return self.leave(torch.nn.functional.silu(h))
+
+
+class BeadNeighbourhood(NamedTuple):
+    """What `LocalFlowPrior` knows of the beads: features (B, N, W), and `RadialBasis.graph` of them."""
+
+    features: torch.Tensor
+    rbf: torch.Tensor
+    neighbours: torch.Tensor | None
+
+
+class FlowBlock(nn.Module):
+    """h + MLP(norm h, sum_j W(d_ij) o L(norm h_j)): what near beads say, beside what the bead knows."""
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        W = config.flow_width
+        self.norm = nn.LayerNorm(W)
+        self.source = nn.Linear(W, W)
+        # Sums over about as many beads as there are functions.
+        self.filter = nn.Parameter(torch.randn(config.radial + 1, 1, W) / (config.radial + 1))
+        self.update = nn.Sequential(nn.Linear(2 * W, W), nn.SiLU(), nn.Dropout(config.flow_dropout), nn.Linear(W, W))
+
+    def forward(self, h, rbf, neighbours):
+        # type: (Tensor, Tensor, Tensor | None) -> Tensor
+        """Features (B, N, W) and the radial functions of `RadialBasis.graph` to (B, N, W)."""
+        normed = self.norm(h)
+        gathered = neighbour_sum(rbf, self.filter, self.source(normed)[:, :, None, None], neighbours)[:, :, 0, 0]
+        return h + self.update(torch.cat([normed, gathered], dim=-1))
+
+
+class LocalFlowPrior(Flow):
+    """Message passing between near beads, with weights that all beads share: for many beads.
+
+    It learns from every bead of a frame, so that few runs teach more than a network over all beads does: chignolin
+    on 10 beads, 24 runs, lowest validation loss 1.38 against 1.66. Cost and memory are linear in N.
+    """
+
+    def __init__(self, spec: MoleculeSpec, config: ModelConfig):
+        super().__init__(spec, config, spec.n_beads)
+        W, latent = config.flow_width, config.latent or config.features
+        self.radial = RadialBasis(config.radial, config.flow_cutoff_angstrom)
+        self.bead_embedding = nn.Parameter(0.5 * torch.randn(spec.n_beads, W))
+        self.volume = nn.Linear(1, W)
+        self.time = mlp(2 * FREQUENCIES, W, W)
+        self.enter = nn.Linear(latent, W)
+        self.before = FlowBlock(config)
+        self.blocks = nn.ModuleList([FlowBlock(config) for _ in range(config.flow_layers)])
+        self.leave = nn.Linear(W, latent)
+
+    def raw_condition(self, X: torch.Tensor) -> torch.Tensor:
+        """Beads (B, N, 3) in Angstrom to their signed volumes (B, N)."""
+        return self.volumes(X)
+
+    def condition(self, X: torch.Tensor) -> BeadNeighbourhood:
+        """Beads (B, N, 3) in Angstrom to what all times and latents share."""
+        rbf, _, neighbours = self.radial.graph(X, self.bead_embedding.dtype)
+        features = self.bead_embedding + self.volume(self.standardised(self.raw_condition(X)).unsqueeze(-1))
+        return BeadNeighbourhood(self.before(features, rbf, neighbours), rbf, neighbours)
+
+    def velocity(self, z: torch.Tensor, t: torch.Tensor, condition: BeadNeighbourhood) -> torch.Tensor:
+        """Velocity (B, N * latent) at z (B, N * latent) and times t (B, 1)."""
+        features, rbf, neighbours = condition
+        h = self.enter(z.view(features.shape[0], features.shape[1], -1)) + self.time(self.phases(t)).unsqueeze(1)
+        h = h + features
+        for block in self.blocks:
+            h = block(h, rbf, neighbours)
+        return self.leave(torch.nn.functional.silu(h)).flatten(1)

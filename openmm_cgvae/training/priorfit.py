@@ -1,0 +1,123 @@
+"""Fit a flow prior alone, to the posterior of a trained encoder."""
+
+import copy
+
+import torch
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from openmm_cgvae.errors import SettingsError
+from openmm_cgvae.models.flow import Flow
+from openmm_cgvae.training.posterior import encode_frames, noise_like
+
+__all__ = ["fit_prior"]
+
+BATCH = 128
+LEARNING_RATE = 1e-3
+EMA_DECAY = 0.99
+# Validation losses are taken every so many updates, each over so many draws of noise and time.
+CHECK_EVERY, DRAWS = 50, 4
+# Gains (`Flow.gain`) above this are penalised. An atom then moves by about three times as many nm per nm of the
+# beads, so that rounding these to float32 (6e-8 nm at 1 nm) moves no atom by 1e-5 nm.
+GAIN_BOUND = 12.0
+# Every so many updates, that many structures are sampled, and the steepest of them kept to learn from.
+REFRESH, CANDIDATES, STEEPEST = 4, 2048, 64
+# Structures sampled at once.
+CHUNK = 1024
+
+
+def fit_prior(model, x, validation, updates, smoothing=0.0, seed=0, on_update=None):
+    """Train the flow prior of a model further, alone; encoder and decoder stay as they are.
+
+    Kept are the weights (a moving average) with the lowest loss on the validation frames.
+
+    Where a flow divides its paths between two modes, a sample moves very far with the beads, which `smoothing`
+    bounds. By the continuity equation no sampler can do without: the mass m of a mode changes with the beads X, and
+    what crosses to the next mode moves by at least |dm/dX| / p, with p the probability density between the two.
+    Penalising the steepest samples finds where p must be raised, or m(X) made smoother, and leaves all else to flow
+    matching. Raising p has its price. Of alanine dipeptide on 3 beads, whose MD never has phi between -30 and 20
+    degrees, 1.5 % of the samples do when smoothed (0.07, 2,000 updates) and 0.2 % when not, while the largest error
+    that rounding the beads to float32 makes falls from 1.2e-4 to 1e-5 nm. So it is not done unless asked for.
+
+    Parameters
+    ----------
+    model : CGVAE
+        With a `Flow` for a prior, which is changed in place.
+    x, validation : Tensor, shape (frames, n, 3)
+        Training and validation frames in Angstrom, about any origin close to them.
+    updates : int
+        The learning rate falls to zero over them.
+    smoothing : float
+        Weight of the penalty on steep samples. With one the last weights are kept, since the loss on the validation
+        frames does not say how steep they are.
+    seed : int
+        Of batches and noise.
+    on_update : callable, optional
+        Called without arguments after every update, to show progress.
+
+    Returns
+    -------
+    float
+        Matching loss of the weights kept, on the validation frames.
+
+    Raises
+    ------
+    SettingsError
+        If the model has another prior.
+    """
+    prior = model.prior
+    if not isinstance(prior, Flow):
+        raise SettingsError(f"a model with a {type(prior).__name__} given: only a flow prior can be fitted alone")
+    generator = torch.Generator().manual_seed(seed)
+    # Of dropout.
+    torch.manual_seed(seed)
+    model.eval()
+    posterior, held_out = encode_frames(model, x), encode_frames(model, validation)
+    prior.standardise(posterior.mean, posterior.deviation)
+    average = AveragedModel(prior, multi_avg_fn=get_ema_multi_avg_fn(EMA_DECAY))
+    optimizer = torch.optim.Adam(prior.parameters(), lr=LEARNING_RATE)
+    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, updates)
+    best, kept = float("inf"), prior.state_dict()
+    prior.train()
+    for update in range(updates):
+        drawn = posterior.sample(posterior.draw_rows(BATCH, generator), generator)
+        loss = prior.matching_loss(*drawn, generator)
+        if smoothing:
+            if update % REFRESH == 0:
+                steepest = _steepest(prior, posterior, generator)
+            loss = loss + smoothing * torch.relu(prior.gain(*steepest) / GAIN_BOUND - 1).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(prior.parameters(), 1.0)
+        optimizer.step()
+        scheduler.step()
+        average.update_parameters(prior)
+        if update == updates - 1 or (update % CHECK_EVERY == 0 and not smoothing):
+            measured = _validation_loss(average.module, held_out)
+            if smoothing or measured < best:
+                best, kept = measured, copy.deepcopy(average.module.state_dict())
+        if on_update is not None:
+            on_update()
+    prior.load_state_dict(kept)
+    prior.eval()
+    return best
+
+
+@torch.no_grad()
+def _validation_loss(prior, posterior):
+    # The same noise every time, so that two losses differ by the weights alone.
+    generator = torch.Generator().manual_seed(0)
+    prior.eval()
+    rows = torch.arange(len(posterior.beads))
+    draws = [prior.matching_loss(*posterior.sample(rows, generator), generator) for _ in range(DRAWS)]
+    return float(sum(draws)) / DRAWS
+
+
+@torch.no_grad()
+def _steepest(prior, posterior, generator):
+    """Beads, noise and direction of the steepest of many samples."""
+    rows = posterior.draw_rows(CANDIDATES, generator)
+    beads = posterior.beads[rows]
+    drawn = beads, noise_like(posterior.mean[rows], generator), noise_like(beads, generator)
+    gain = torch.cat([prior.gain(*part) for part in zip(*(values.split(CHUNK) for values in drawn), strict=True)])
+    kept = gain.topk(STEEPEST).indices
+    return tuple(values[kept] for values in drawn)
