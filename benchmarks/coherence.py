@@ -1,11 +1,11 @@
-"""How far atoms move between frames, by correlation time: ``python benchmarks/coherence.py``.
+"""How far atoms move between frames, by correlation time: ``python benchmarks/coherence.py [--model NAME ...]``.
 
 Reference frames 1 ps apart are projected and backmapped with noise of several correlation times; the mean displacement
 of an atom between consecutive frames, superposed, stands beside that of the MD itself. The frames are the held-out
-runs bundled with the models, 500 a run. Results go to ``benchmarks/results/coherence-<date>.json``.
+runs bundled with the models. Results go to ``benchmarks/results/coherence.json``.
 """
 
-import datetime
+import argparse
 import json
 from pathlib import Path
 
@@ -15,10 +15,9 @@ from openmm_cgvae.backmapper import Backmapper
 from openmm_cgvae.chemistry import MolecularGraph
 from openmm_cgvae.demo import reference_frames
 from openmm_cgvae.mapping.topology import as_mdtraj_topology
-from openmm_cgvae.modelfile import pretrained_names
+from openmm_cgvae.modelfile import pretrained_names, read_index
 
-RESULTS = Path(__file__).parent / "results"
-RUN_FRAMES = 500
+RESULTS = Path(__file__).parent / "results" / "coherence.json"
 TIMES_PS = (0, 0.5, 1, 2, 3, 5, 10, 20, 50, 1000)
 
 
@@ -36,7 +35,7 @@ def coherence(name):
     backmapper = Backmapper.load(name)
     heavy = MolecularGraph.from_topology(as_mdtraj_topology(backmapper.topology)).atomic_numbers > 1
     reference = reference_frames(name)
-    runs = reference.reshape(-1, RUN_FRAMES, *reference.shape[1:])
+    runs = reference.reshape(backmapper.metadata["held_out"]["runs"], -1, *reference.shape[1:])
     rows = {"MD": runs}
     for time in TIMES_PS:
         samples = [
@@ -48,14 +47,16 @@ def coherence(name):
 
 
 def main():
-    results = {name: coherence(name) for name in pretrained_names()}
-    for name, rows in results.items():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--model", nargs="+", default=pretrained_names(), help="bundled models (all)")
+    for name in parser.parse_args().model:
+        found = {"model_sha256": read_index()[name]["sha256"], "displacement_angstrom": coherence(name)}
         print(name)
-        for row, found in rows.items():
-            print(f"  {row:>8}  heavy {found['heavy']:.3f} A  all {found['all']:.3f} A")
-    path = RESULTS / f"coherence-{datetime.date.today()}.json"
-    path.write_text(json.dumps(results, indent=1) + "\n")
-    print(path)
+        for row, moved in found["displacement_angstrom"].items():
+            print(f"  {row:>8}  heavy {moved['heavy']:.3f} A  all {moved['all']:.3f} A")
+        # A model that is measured again replaces its own figures only.
+        earlier = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+        RESULTS.write_text(json.dumps(earlier | {name: found}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -2,11 +2,11 @@
 
 Frames spread over the held-out reference MD of each bundled model are projected to beads, with bead velocities drawn
 at 300 K, handed to `to_atomistic_simulation` and run for 50 ps. A run is sound if it does not blow up, ends with the
-molecule's bond graph and kept every stereocentre. Results go to ``benchmarks/results/continue-<date>.json``.
+molecule's bond graph and kept every stereocentre. ``benchmarks/results/continue.json`` is written after every run; the
+command repeated does what is not in it yet.
 """
 
 import argparse
-import datetime
 import json
 import time
 from pathlib import Path
@@ -22,46 +22,62 @@ from openmm_cgvae.demo import reference_frames
 from openmm_cgvae.errors import CGVAEError
 from openmm_cgvae.mapping.topology import as_mdtraj_topology
 from openmm_cgvae.metrics import handedness, valid_graphs
-from openmm_cgvae.modelfile import pretrained_names
+from openmm_cgvae.modelfile import pretrained_names, read_index
+from openmm_cgvae.output import complete_output
 from openmm_cgvae.units import BOLTZMANN_KJ_PER_MOL_K
 
-RESULTS = Path(__file__).parent / "results"
+RESULTS = Path(__file__).parent / "results" / "continue.json"
 TEMPERATURE = 300.0
 TIME_STEP_PS = 0.002
+SOUND = "sound"
 
 
-def continued(name, n_frames, picoseconds, settings):
-    """Counts over the runs of one model."""
-    backmapper = Backmapper.load(name)
-    graph = MolecularGraph.from_topology(as_mdtraj_topology(backmapper.topology))
-    reference = reference_frames(name)
-    frames = np.linspace(0, len(reference) - 1, n_frames).astype(int)
-    beads = backmapper.mapping.project(reference[frames])
+def continue_frames(name, n_frames, picoseconds, settings):
+    """Run on from every frame that is not done yet; keep each outcome, and return all of them."""
+    # Runs of another model of the same name do not count.
+    described = {"picoseconds": picoseconds, **settings, "model_sha256": read_index()[name]["sha256"]}
+    title = f"{name}, {settings['implicitSolvent'] or 'vacuum'}"
+    backmapper, reference = Backmapper.load(name), reference_frames(name)
+    # In an order that is spread over the reference wherever it ends.
+    frames = np.random.default_rng(0).permutation(np.linspace(0, len(reference) - 1, n_frames).astype(int))
+    for frame in tqdm(frames.tolist(), unit="run", desc=title):
+        results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+        record = results.get(title)
+        if record is None or record["settings"] != described:
+            record = {"settings": described, "runs": {}}
+        if str(frame) not in record["runs"]:
+            record["runs"][str(frame)] = outcome(backmapper, reference[frame], frame, picoseconds, settings)
+            with complete_output(RESULTS) as temporary:
+                temporary.write_text(json.dumps(results | {title: record}, indent=1) + "\n")
+    return title, record["runs"]
+
+
+def outcome(backmapper, structure, frame, picoseconds, settings):
+    """What became of one run, and the seconds it took."""
+    started = time.perf_counter()
+    beads = backmapper.mapping.project(structure)
     spread = np.sqrt(BOLTZMANN_KJ_PER_MOL_K * TEMPERATURE / backmapper.mapping.masses)[:, None]
-    ends, errors, started = [], [], time.perf_counter()
-    for k, frame in enumerate(tqdm(frames, unit="run", desc=name)):
-        velocities = np.random.default_rng(k).normal(size=beads[k].shape) * spread
-        try:
-            simulation = to_atomistic_simulation(
-                beads[k], backmapper, velocities=velocities, frame=int(frame), seed=k, timeStep=TIME_STEP_PS,
-                temperature=TEMPERATURE, progress=False, **settings,
-            )  # fmt: skip
-            run_steps(simulation, round(picoseconds / TIME_STEP_PS))
-        except CGVAEError as error:
-            errors.append(f"frame {frame}: {error}")
-            continue
-        positions = simulation.context.getState(positions=True).getPositions(asNumpy=True)._value
-        ends.append(positions[: graph.n_atoms])
-    ends = np.array(ends).reshape(-1, graph.n_atoms, 3)
-    return {
-        "frames": n_frames,
-        "picoseconds": picoseconds,
-        "finished": len(ends),
-        "bond_graph_valid": int(valid_graphs(ends, graph).sum()),
-        "chirality_unchanged": int((handedness(ends, graph) == backmapper.handedness).all(-1).sum()),
-        "seconds": time.perf_counter() - started,
-        "errors": errors,
-    }
+    velocities = np.random.default_rng(frame).normal(size=beads.shape) * spread
+    try:
+        simulation = to_atomistic_simulation(
+            beads, backmapper, velocities=velocities, frame=frame, seed=frame, timeStep=TIME_STEP_PS,
+            temperature=TEMPERATURE, progress=False, **settings,
+        )  # fmt: skip
+        run_steps(simulation, round(picoseconds / TIME_STEP_PS))
+    except CGVAEError as error:
+        found = str(error)
+    else:
+        end = simulation.context.getState(positions=True).getPositions(asNumpy=True)._value[None]
+        found = judged(end, backmapper)
+    return [found, round(time.perf_counter() - started, 1)]
+
+
+def judged(end, backmapper):
+    """What is wrong with a structure (1, n, 3), or that it is sound."""
+    graph = MolecularGraph.from_topology(as_mdtraj_topology(backmapper.topology))
+    if not valid_graphs(end, graph).all():
+        return "another bond graph"
+    return SOUND if (handedness(end, graph) == backmapper.handedness).all() else "another chirality"
 
 
 def main():
@@ -73,13 +89,10 @@ def main():
     parser.add_argument("--platform", default="Reference", help="fastest for few atoms in vacuum (Reference)")
     options = parser.parse_args()
     settings = {"implicitSolvent": options.implicit_solvent, "platform": options.platform}
-    results = {"settings": settings}
     for name in options.model:
-        results[name] = continued(name, options.frames, options.picoseconds, settings)
-        print(name, results[name])
-    path = RESULTS / f"continue-{datetime.date.today()}.json"
-    path.write_text(json.dumps(results, indent=1) + "\n")
-    print(path)
+        title, runs = continue_frames(name, options.frames, options.picoseconds, settings)
+        sound = sum(result == SOUND for result, _ in runs.values())
+        print(f"{title}: {sound} of {len(runs)} runs sound, {sum(seconds for _, seconds in runs.values()):.0f} s")
 
 
 if __name__ == "__main__":

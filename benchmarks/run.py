@@ -15,7 +15,18 @@ from pathlib import Path
 import torch
 from timing import gemm_rate
 
-PARTS = ("sampling", "training", "scaling", "minimisation", "files", "reporter", "startup", "fidelity")
+PARTS = (
+    "sampling",
+    "pipeline",
+    "training",
+    "scaling",
+    "minimisation",
+    "files",
+    "million",
+    "reporter",
+    "startup",
+    "fidelity",
+)
 RESULTS = Path(__file__).parent / "results"
 
 

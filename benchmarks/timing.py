@@ -2,10 +2,11 @@
 
 import resource
 import time
+from pathlib import Path
 
 import torch
 
-__all__ = ["alternating", "clock", "gemm", "gemm_rate", "peak_memory_mb"]
+__all__ = ["alternating", "clock", "gemm", "gemm_rate", "peak_memory_mb", "peak_of"]
 
 ROUNDS = 5
 
@@ -41,6 +42,22 @@ def gemm(n=1024):
 def gemm_rate(n=1024):
     """The machine's float32 matrix product rate, operations/s."""
     return 2 * n**3 / alternating({"gemm": gemm(n)}, rounds=10)["gemm"]
+
+
+def peak_of(function):
+    """Largest resident memory during a call above that before it, MB; the first call of a process, on Linux.
+
+    The peak so far is forgotten first: importing and scripting have needed more than what is left of them.
+    """
+    Path("/proc/self/clear_refs").write_text("5")
+    before = _resident_mb("VmRSS")
+    function()
+    return _resident_mb("VmHWM") - before
+
+
+def _resident_mb(name):
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(name))
 
 
 def peak_memory_mb():

@@ -1,19 +1,22 @@
-"""The stages that the examples share: reference MD, training, a CG run in OpenMM, and its all-atom frames."""
+"""The stages that the examples share: reference MD, training, a CG run and its atoms, and CG force fields compared."""
 
 import argparse
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from forcefields import FULL, QUICK, compare, force_fields, print_comparison
 
-from openmm_cgvae.app.reference import ReferenceProtocol, sample_reference
+from openmm_cgvae.app.reference import ReferenceProtocol, reference_forces, sample_reference
 from openmm_cgvae.backmapper import Backmapper
 from openmm_cgvae.cli.demo import print_summary
 from openmm_cgvae.demo import demonstrate
 from openmm_cgvae.exporting import export_model
 from openmm_cgvae.modelfile import ModelFile, resolve_model
 from openmm_cgvae.models import preset
+from openmm_cgvae.output import existing_folder
 from openmm_cgvae.preparation import prepare_dataset, read_reference
 from openmm_cgvae.report.plots import plot_training
 from openmm_cgvae.training import Dataset, Trainer, split_runs
@@ -24,7 +27,7 @@ __all__ = ["Molecule", "arguments", "tell"]
 # What --quick takes instead: enough to see every stage work, and a poor model.
 QUICK_PROTOCOL = {"burst_ps": (1.0, 2.0), "equilibration_ps": 1.0, "interval_ps": 0.1}
 QUICK_MODEL = {"decoder_layers": 3, "flow_width": 32}
-QUICK_TRAINING = {"ema_decay": 0.9, "batch_size": 16}
+QUICK_TRAINING = {"ema_decay": 0.9, "batch_size": 16, "prior_updates": 5, "polish_updates": 3}
 
 
 @dataclass(frozen=True)
@@ -82,12 +85,33 @@ def tell(molecule, options):
     name = f"{molecule.name}-{options.beads}"
     dataset = reference_dataset(molecule, options, name)
     model = trained_model(molecule, options, dataset, name)
-    held_out = dataset.positions[test_frames(settings(molecule, options)[1], dataset)]
+    held_out = test_frames(settings(molecule, options)[1], dataset)
     print(f"held-out MD of {len(held_out)} frames; CG run of {name}:")
-    steps = molecule.quick_steps if options.quick else 200_000
+    print_summary(cg_run(molecule, options, model, dataset.positions[held_out]))
+    print_comparison(compared_force_fields(molecule, options, model, dataset, held_out))
+
+
+def cg_run(molecule, options, model, held_out):
+    """Figures of a run with the model's own potential."""
     folder = options.folder / f"run-{options.beads}"
-    summary = demonstrate(model, folder, held_out, steps, report_interval=steps // 1_000 or 1)
-    print_summary(summary)
+    if (folder / "summary.json").exists():
+        return json.loads((folder / "summary.json").read_text())
+    steps = molecule.quick_steps if options.quick else 200_000
+    return demonstrate(model, folder, held_out, steps, report_interval=steps // 1_000 or 1, overwrite=True)
+
+
+def compared_force_fields(molecule, options, model, dataset, held_out):
+    """Divergences from the held-out MD of runs with other force fields, made on the rest."""
+    folder = existing_folder(options.folder / f"forcefields-{options.beads}")
+    effort = QUICK if options.quick else FULL
+
+    def forces():
+        files = options.reference or make_reference(molecule, options)
+        topology = load_topology(molecule.pdb).to_openmm()
+        return reference_forces(files, topology, dataset.positions, molecule.protocol)
+
+    potentials = force_fields(folder, dataset, settings(molecule, options)[1], forces, effort)
+    return compare(folder, Backmapper.load(model), potentials, dataset, held_out, effort)
 
 
 def reference_dataset(molecule, options, name):
@@ -130,8 +154,9 @@ def trained_model(molecule, options, dataset, name):
     trainer.run(max_minutes=options.minutes)
     if (folder / "training.csv").exists():
         plot_training(folder / "training.csv", folder / "training.png")
-    path = options.folder / f"{name}.pt"
-    export_model(folder / "checkpoint.pt", dataset, path, name, overwrite=True)
+    path, checkpoint = options.folder / f"{name}.pt", folder / "checkpoint.pt"
+    if not path.exists() or path.stat().st_mtime < checkpoint.stat().st_mtime:
+        export_model(checkpoint, dataset, path, name, overwrite=True)
     figures = Backmapper.load(path).metadata["held_out"]
     print(f"{path}: {100 * figures['valid_ratio_all']:.2f} % valid bond graphs of {figures['frames']} held-out frames")
     return path

@@ -28,6 +28,7 @@ _HOME = {
     "custom_mapping": "mapping",
     "iterative_boltzmann_inversion": "app.inversion",
     "learn_potential": "app.learned",
+    "reference_divergence": "app.comparison",
     "residue_mapping": "mapping",
     "to_atomistic_simulation": "app.atomistic",
 }

@@ -1,10 +1,11 @@
-"""Chignolin (CLN025, capped) from nothing: reference MD, training, a CG run in OpenMM, and its all-atom frames.
+"""Chignolin (CLN025, capped) from nothing: reference MD, training, a CG run and its atoms, and CG force fields.
 
     python examples/chignolin/run.py work            (days on 2 cores; repeat it to go on)
     python examples/chignolin/run.py work --quick    (minutes, to see it work; the model is poor)
 
 Beads are communities of the bond graph. The reference starts folded; bursts at 700 K unfold part of the runs. Every
-stage is skipped if its output is there, so an interrupted run goes on where it was.
+stage is skipped if its output is there, so an interrupted run goes on where it was. In the end tabulated and learned CG
+force fields, made of the training runs, are compared with held-out MD: forcefields-<beads>/comparison.json.
 """
 
 import sys

@@ -2,6 +2,7 @@
 
 import logging
 import secrets
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import openmm
 from openmm import app
 
 from openmm_cgvae.app.cgsystem import run_steps
+from openmm_cgvae.app.checkpoint import run_to
 from openmm_cgvae.app.forcefield import CUTOFF_NM, IMPLICIT_SOLVENTS, first_line, nearest_name
 from openmm_cgvae.app.minimizer import Minimizer
 from openmm_cgvae.app.platforms import installed_platforms
@@ -164,37 +166,61 @@ def velocities_with_beads(mapping, thermal, beads):
     return thermal + (beads - momenta / totals[:, None])[mapping.assignment]
 
 
-def run_and_write(simulation, steps, reportInterval, file, progress=True):
+def run_and_write(simulation, steps, reportInterval, file, progress=True, checkpoint=None, settings=None, resumed=None):
     """Run and write frames; the structure it starts from goes to a PDB file beside them.
 
     Parameters
     ----------
     simulation : openmm.app.Simulation
     steps, reportInterval : int
+        Steps in all, those before `resumed` included.
     file : path
-        Ending in .dcd, .xtc, .pdb or .cif; replaced if it exists.
+        Ending in .dcd, .xtc, .pdb or .cif (.dcd with a checkpoint); replaced if it exists.
     progress : bool
+    checkpoint : path, optional
+        Written every 20,000 steps or so, and at the end.
+    settings : dict, optional
+        What the run depends on, kept in the checkpoint.
+    resumed : RunCheckpoint, optional
+        To go on from, with a simulation of the same System; frames written after it are written again.
+
+    Returns
+    -------
+    steps : int
+        Run by this call.
+    seconds : float
+        Wall time.
 
     Raises
     ------
+    SettingsError, OutputError
+        If `resumed` does not fit, see ``RunCheckpoint.restore``.
     SimulationError
         If the run becomes unstable; the frames up to then are in the file, and the last good state is in
         ``<file>-last-state.xml``, as ``Simulation.saveState`` writes it.
     """
     file = Path(file)
-    # OpenMM's XTC writer refuses a file that is there.
-    file.unlink(missing_ok=True)
-    if file.suffix.lower() != ".pdb":
-        positions = simulation.context.getState(positions=True).getPositions()
-        with complete_output(file.with_suffix(".pdb")) as temporary, open(temporary, "w") as pdb:
-            app.PDBFile.writeFile(simulation.topology, positions, pdb, keepIds=True)
+    if resumed is not None:
+        resumed.restore(simulation, [file])
+    else:
+        # OpenMM's XTC writer refuses a file that is there.
+        file.unlink(missing_ok=True)
+        if file.suffix.lower() != ".pdb":
+            _write_structure(simulation, file.with_suffix(".pdb"))
     kinds = {".dcd": app.DCDReporter, ".xtc": app.XTCReporter, ".pdb": app.PDBReporter, ".cif": app.PDBxReporter}
-    simulation.reporters.append(kinds[file.suffix.lower()](str(file), reportInterval))
-    try:
-        run_steps(simulation, steps, progress, file.with_name(f"{file.stem}-last-state.xml"))
-    finally:
-        # OpenMM's reporters close their file when they go.
-        simulation.reporters.clear()
+
+    @contextmanager
+    def reporters(append):
+        # Without a checkpoint nothing is appended, and not all kinds can. OpenMM's close their file when they go.
+        yield [kinds[file.suffix.lower()](str(file), reportInterval, **{"append": True} if append else {})]
+
+    return run_to(simulation, steps, reportInterval, reporters, [file], checkpoint, settings, progress)
+
+
+def _write_structure(simulation, path):
+    positions = simulation.context.getState(positions=True).getPositions()
+    with complete_output(path) as temporary, open(temporary, "w") as pdb:
+        app.PDBFile.writeFile(simulation.topology, positions, pdb, keepIds=True)
 
 
 def _bead_state(cg, velocities, n_beads):

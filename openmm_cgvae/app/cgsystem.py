@@ -87,7 +87,8 @@ def _tabulated_force(name, terms, coordinate, n_particles, n_beads):
     """One force for all terms of a kind: a two-dimensional table over (table, place between the edges).
 
     At a whole table number the two-dimensional spline is that table's own natural spline. The force is not periodic:
-    molecules stay whole in OpenMM, however far they travel.
+    molecules stay whole in OpenMM, however far they travel, and the ends of one longer than half the box would be
+    taken for neighbours.
     """
     # OpenMM wants at least two rows, so the last one is there twice.
     rows = np.concatenate([terms.energies, terms.energies[-1:]])

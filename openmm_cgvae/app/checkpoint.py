@@ -1,6 +1,7 @@
-"""Checkpoints of a run: the simulation's state, and its output files as they were at that step."""
+"""Runs that write checkpoints: the simulation's state, and its output files as they were at that step."""
 
 import json
+import time
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,11 +9,14 @@ from pathlib import Path
 import numpy as np
 import openmm
 
+from openmm_cgvae.app.cgsystem import run_steps
 from openmm_cgvae.errors import DataError, OutputError, SettingsError
 from openmm_cgvae.output import check_output, complete_output
 
-__all__ = ["RunCheckpoint"]
+__all__ = ["RunCheckpoint", "check_checkpoint", "run_to"]
 
+# Between checkpoints, about; a multiple of the report interval.
+CHECKPOINT_STEPS = 20_000
 # The beginning of a trajectory file, in which its writer counts the frames.
 HEAD_BYTES = 4096
 
@@ -101,3 +105,68 @@ class RunCheckpoint:
             with open(path, "r+b") as file:
                 file.write(bytes.fromhex(head))
                 file.truncate(size)
+
+
+def check_checkpoint(checkpoint, trajectory, overwrite=False):
+    """Refuse a checkpoint that may not be written, or a trajectory that could not be cut back to it (`OutputError`)."""
+    check_output(checkpoint, overwrite)
+    if Path(trajectory).suffix.lower() != ".dcd":
+        raise OutputError(f"output {trajectory} given with a checkpoint: a name ending in .dcd is expected")
+
+
+def run_to(simulation, steps, reportInterval, reporters, paths, checkpoint=None, settings=None, progress=True):
+    """Run up to a step; with a checkpoint every 20,000 steps or so, and at the end.
+
+    Parameters
+    ----------
+    simulation : openmm.app.Simulation
+        Its ``currentStep`` is the one to go on from.
+    steps, reportInterval : int
+        Steps in all, and between frames.
+    reporters : callable
+        ``reporters(append)`` is a context manager of the list of reporters, whose files are complete when it ends,
+        which is when a checkpoint can be taken.
+    paths : sequence of path
+        Their files. Those still empty when the run fails are removed.
+    checkpoint : path, optional
+    settings : dict, optional
+        For `RunCheckpoint`.
+    progress : bool
+
+    Returns
+    -------
+    steps : int
+        Run by this call.
+    seconds : float
+        Wall time.
+
+    Raises
+    ------
+    SimulationError
+        If the run becomes unstable; the last good state is then beside the first file, in
+        ``<file>-last-state.xml``, as ``Simulation.saveState`` writes it.
+    """
+    from tqdm.auto import tqdm
+
+    paths = [Path(path) for path in paths]
+    lastState = paths[0].with_name(f"{paths[0].stem}-last-state.xml")
+    segment = steps if checkpoint is None else -(-CHECKPOINT_STEPS // reportInterval) * reportInterval
+    started, first = time.perf_counter(), simulation.currentStep
+    with tqdm(total=steps, initial=first, unit="step", unit_scale=True, delay=3, disable=not progress) as bar:
+        while (todo := steps - simulation.currentStep) > 0:
+            try:
+                with reporters(simulation.currentStep > 0) as simulation.reporters:
+                    run_steps(simulation, min(segment, todo), bar, lastState)
+            finally:
+                simulation.reporters = []
+                _remove_empty(paths)
+            if checkpoint is not None:
+                RunCheckpoint.take(simulation, settings, paths).save(checkpoint)
+    return simulation.currentStep - first, time.perf_counter() - started
+
+
+def _remove_empty(paths):
+    """OpenMM's reporters make their file before there is a frame to write."""
+    for path in paths:
+        if path.is_file() and not path.stat().st_size:
+            path.unlink()

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
-from openmm_cgvae.app.cgsystem import create_cg_simulation, run_steps
 from openmm_cgvae.app.histograms import histogram_features, relative_entropy_step
+from openmm_cgvae.app.replicas import choose_starts, run_replicas
 from openmm_cgvae.app.timestep import stable_time_step
 from openmm_cgvae.errors import DataError, SettingsError
 from openmm_cgvae.metrics.distribution import jensen_shannon_with_floor
 from openmm_cgvae.output import check_output, complete_output
 from openmm_cgvae.units import BOLTZMANN_KJ_PER_MOL_K, as_positions_nm
 
-__all__ = ["InversionResult", "distance_divergence", "iterative_boltzmann_inversion"]
+__all__ = ["InversionResult", "distance_divergence", "iterative_boltzmann_inversion", "runs_or_blocks"]
 
 logger = logging.getLogger(__name__)
 
@@ -76,15 +76,16 @@ def distance_divergence(beads_nm, reference_nm, runs=None, seed=0):
     )
     if not len(i):
         return 0.0, 0.0
-    pairs = []
+    runs, pairs = runs_or_blocks(runs, len(wanted)), []
     for a, b in zip(found.T, wanted.T, strict=True):
         edges = min(a.min(), b.min()) - 1e-6, max(a.max(), b.max()) + 1e-6
-        pairs.append(jensen_shannon_with_floor(a, b, _runs(runs, len(b)), 2, seed, range=edges))
+        pairs.append(jensen_shannon_with_floor(a, b, runs, 2, seed, range=edges))
     divergence, floor = np.mean(pairs, axis=0)
     return float(divergence), float(floor)
 
 
-def _runs(runs, n_frames):
+def runs_or_blocks(runs, n_frames):
+    """Run of every reference frame; 20 contiguous blocks where there is no more than one run."""
     if runs is not None and len(np.unique(runs)) > 1:
         return np.asarray(runs)
     return np.arange(n_frames) * N_BLOCKS // n_frames
@@ -151,13 +152,14 @@ def iterative_boltzmann_inversion(
     reference = as_positions_nm(reference_nm, potential.n_beads, "beads").astype(float)
     _check_settings(len(reference), iterations, replicas, steps, rate)
     identity = _identity(potential, reference, [iterations, replicas, steps, rate, seed])
-    state = _State.load(checkpoint, identity) or _State.start(potential, _starts(reference, replicas, seed))
+    state = _State.load(checkpoint, identity) or _State.start(potential, choose_starts(reference, replicas, seed))
     kT = BOLTZMANN_KJ_PER_MOL_K * potential.temperature
     target = histogram_features(potential, reference)
     with tqdm(total=iterations, initial=len(state.history), disable=not progress, unit="iteration") as bar:
         while (done := len(state.history)) < iterations:
             current = _timed(potential.with_energies(state.energies), mapping, reference)
-            frames, state.replicas = _sample(mapping, current, state.replicas, steps, [seed, done])
+            replicas = run_replicas(mapping, current, state.replicas, steps, FRAME_INTERVAL, [seed, done])
+            state.replicas, frames = replicas[:, -1], np.concatenate(replicas)
             divergence, floor = distance_divergence(frames, reference, runs)
             features = histogram_features(potential, frames)
             changes = relative_entropy_step(potential, features, target, np.random.default_rng([seed, done]))
@@ -187,54 +189,22 @@ def _best(mapping, potential, state, reference, runs, steps, seed, progress):
 
     mean = [total / state.n_summed for total in state.total]
     tables = {"initial": [terms.energies for terms in potential.terms], "best iteration": state.best, "mean": mean}
-    starts = _starts(reference, len(state.replicas), [seed, 1])
+    starts = choose_starts(reference, len(state.replicas), [seed, 1])
     candidates, divergences = {}, {}
     for k, (name, energies) in enumerate(tqdm(tables.items(), "comparing", disable=not progress)):
         candidate = _timed(potential.with_energies([e.round(4) for e in energies]), mapping, reference)
-        frames, _ = _sample(mapping, candidate, starts, VALIDATION_FACTOR * steps, [seed, len(state.history) + k])
-        settled = frames.reshape(len(starts), -1, *frames.shape[1:])[:, steps // FRAME_INTERVAL :]
-        divergences[name], floor = distance_divergence(settled.reshape(-1, *frames.shape[1:]), reference, runs)
+        own_seed = [seed, len(state.history) + k]
+        frames = run_replicas(mapping, candidate, starts, VALIDATION_FACTOR * steps, FRAME_INTERVAL, own_seed)
+        settled = np.concatenate(frames[:, steps // FRAME_INTERVAL :])
+        divergences[name], floor = distance_divergence(settled, reference, runs)
         # What the run has visited counts for its time step as well.
-        candidates[name] = _timed(candidate, mapping, np.concatenate([reference, frames]))
+        candidates[name] = _timed(candidate, mapping, np.concatenate([reference, *frames]))
     chosen = min(divergences, key=divergences.get)
     return InversionResult(candidates[chosen], chosen, divergences, floor, state.history)
 
 
 def _timed(potential, mapping, frames):
     return replace(potential, time_step_ps=stable_time_step(potential.terms, mapping.masses, frames))
-
-
-def _starts(reference, replicas, seed):
-    chosen = np.random.default_rng(seed).choice(len(reference), replicas, replace=False)
-    return reference[chosen] - reference[chosen].mean(1, keepdims=True)
-
-
-def _sample(mapping, potential, starts, steps, seed):
-    """Run on from every start: frames of all runs, run by run, and the last frame of each."""
-    seeds = np.random.default_rng(seed).integers(1, 2**31 - 2, 1 + len(starts))
-    simulation = create_cg_simulation(mapping, potential, platform="Reference", seed=seeds[0])
-    recorder = _Recorder()
-    simulation.reporters.append(recorder)
-    for start, own in zip(starts, seeds[1:], strict=True):
-        simulation.context.setPositions(start)
-        simulation.context.setVelocitiesToTemperature(potential.temperature, int(own))
-        run_steps(simulation, steps - steps % FRAME_INTERVAL)
-    frames = np.array(recorder.frames)
-    return frames, frames.reshape(len(starts), -1, *starts.shape[1:])[:, -1]
-
-
-class _Recorder:
-    """A reporter that keeps frames in memory."""
-
-    def __init__(self):
-        self.frames = []
-
-    def describeNextReport(self, simulation):
-        steps = FRAME_INTERVAL - simulation.currentStep % FRAME_INTERVAL
-        return {"steps": steps, "periodic": False, "include": ["positions"]}
-
-    def report(self, simulation, state):
-        self.frames.append(state.getPositions(asNumpy=True)._value)
 
 
 def _identity(potential, reference, settings):

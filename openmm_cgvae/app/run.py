@@ -3,22 +3,19 @@
 import hashlib
 import json
 import secrets
-import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from openmm_cgvae.app.cgbox import tiled_topology
-from openmm_cgvae.app.cgsystem import create_cg_simulation, run_steps
-from openmm_cgvae.app.checkpoint import RunCheckpoint
+from openmm_cgvae.app.cgsystem import create_cg_simulation
+from openmm_cgvae.app.checkpoint import RunCheckpoint, check_checkpoint, run_to
 from openmm_cgvae.app.reporter import BackmapReporter
 from openmm_cgvae.app.systembackmapper import SystemBackmapper
 from openmm_cgvae.errors import OutputError, SettingsError
 from openmm_cgvae.output import check_output
 
 __all__ = ["RunSummary", "run_and_backmap", "whole_system"]
-
-# Between checkpoints, about; a multiple of the report interval.
-CHECKPOINT_STEPS = 20_000
 
 
 @dataclass(frozen=True)
@@ -95,8 +92,6 @@ def run_and_backmap(
         If the run becomes unstable; the frames up to then are in the files, and the last good state is in
         ``<file>-last-state.xml``, as ``Simulation.saveState`` writes it.
     """
-    from tqdm.auto import tqdm
-
     if not 1 <= reportInterval <= steps:
         given = f"steps={steps}, report interval={reportInterval}"
         raise SettingsError(f"{given} given: an interval from 1 to the number of steps is expected")
@@ -105,7 +100,6 @@ def run_and_backmap(
     elif checkpoint is None:
         raise SettingsError("resume given without a checkpoint: give the file that the run to go on with wrote")
     paths = [Path(path) for path in (file, cgFile) if path is not None]
-    lastState = paths[0].with_name(f"{paths[0].stem}-last-state.xml")
     potential = backmapper.cg_potential() if potential is None else potential
     saved = RunCheckpoint.load(checkpoint) if resume else None
     if seed is None:
@@ -118,21 +112,20 @@ def run_and_backmap(
     if saved:
         saved.restore(simulation, paths)
     whole = whole_system(backmapper, dynamics.get("copies", 1), dynamics.get("box"))
-    started, first, frames, failed = time.perf_counter(), simulation.currentStep, 0, 0
-    # Files are complete when their reporters are closed, which is when a checkpoint can be taken.
-    segment = steps if checkpoint is None else -(-CHECKPOINT_STEPS // reportInterval) * reportInterval
-    with tqdm(total=steps, initial=first, unit="step", unit_scale=True, delay=3, disable=not progress) as bar:
-        while (todo := steps - simulation.currentStep) > 0:
-            append = simulation.currentStep > 0
-            atoms = BackmapReporter(
-                file, reportInterval, whole, append, minimizer=minimizer, overwrite=overwrite, **options
-            )
-            reporters = [atoms, *_cg_reporters(cgFile, reportInterval, append)]
-            _run_segment(simulation, min(segment, todo), reporters, lastState, bar)
-            frames, failed = frames + atoms.n_frames, failed + atoms.n_failed
-            if checkpoint is not None:
-                RunCheckpoint.take(simulation, settings, paths).save(checkpoint)
-    return RunSummary(simulation.currentStep - first, frames, failed, seed, time.perf_counter() - started)
+    written = []
+
+    @contextmanager
+    def reporters(append):
+        atoms = BackmapReporter(
+            file, reportInterval, whole, append, minimizer=minimizer, overwrite=overwrite, **options
+        )
+        written.append(atoms)
+        with atoms:
+            yield [atoms, *_cg_reporters(cgFile, reportInterval, append)]
+
+    done, seconds = run_to(simulation, steps, reportInterval, reporters, paths, checkpoint, settings, progress)
+    frames, failed = (sum(getattr(atoms, name) for atoms in written) for name in ("n_frames", "n_failed"))
+    return RunSummary(done, frames, failed, seed, seconds)
 
 
 def whole_system(backmapper, copies=1, box=None):
@@ -152,24 +145,10 @@ def _cg_reporters(file, interval, append):
     return [] if file is None else [DCDReporter(str(file), interval, append)]
 
 
-def _run_segment(simulation, steps, reporters, lastState, bar):
-    """Run until all files are complete; the first reporter is that of the atoms."""
-    with reporters[0]:
-        simulation.reporters.extend(reporters)
-        try:
-            run_steps(simulation, steps, bar, lastState)
-        finally:
-            # OpenMM's reporter closes its file when it goes.
-            simulation.reporters.clear()
-            reporters.clear()
-
-
 def _check_files(file, cgFile, checkpoint, overwrite):
     check_output(file, overwrite)
     if checkpoint is not None:
-        check_output(checkpoint, overwrite)
-        if Path(file).suffix.lower() != ".dcd":
-            raise OutputError(f"output {file} given with a checkpoint: a name ending in .dcd is expected")
+        check_checkpoint(checkpoint, file, overwrite)
     if cgFile is not None:
         _check_cg_file(cgFile, file, overwrite)
 

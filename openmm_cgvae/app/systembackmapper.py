@@ -2,7 +2,7 @@
 
 import hashlib
 import secrets
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -27,9 +27,10 @@ MAX_CORRELATION = 2.0 ** (FRAME_BITS - 7)
 
 @dataclass(frozen=True)
 class _Kind:
-    """All molecules of a kind: bead numbers (copies, N) and atom numbers (copies, n) in the system."""
+    """All molecules of a kind: bead and atom numbers, (copies, N) and (copies, n), and what keys their noise."""
 
     name: str
+    key: int
     backmapper: object
     beads: np.ndarray
     atoms: np.ndarray
@@ -41,8 +42,9 @@ class SystemBackmapper:
 
     ``SystemBackmapper(simulation.topology, {"ALA": Backmapper.load("alanine-dipeptide-3")}, keep=["CL"])`` takes the
     place of a `Backmapper` in `BackmapReporter`, `backmap_trajectory` and `Minimizer(backmapper.mapping)`. All copies
-    of a kind are decoded as one batch. A copy's structure depends on its beads, the seed, the frame, the sample, the
-    name of its kind and its number among the copies, on nothing else in the system.
+    of a kind are decoded as one batch. A copy's structure depends on its beads and their names, the seed, the frame,
+    the sample and its number among the copies, on nothing else in the system (where kinds have beads of the same names,
+    on which of them is its own).
 
     Parameters
     ----------
@@ -102,11 +104,11 @@ class SystemBackmapper:
                 kept.append((molecule.first, self.n_atoms))
             self.n_atoms += size
         self._kept = np.array(kept, dtype=np.int64).reshape(-1, 2).T
-        self._kinds = []
+        self._kinds, keys = [], _noise_keys(self._backmappers)
         for name in beads:
             backmapper = self._backmappers[name]
             tree = spanning_tree(backmapper.n_beads, backmapper.mapping.bead_bonds)
-            self._kinds.append(_Kind(name, backmapper, np.array(beads[name]), np.array(atoms[name]), tree))
+            self._kinds.append(_Kind(name, keys[name], backmapper, np.array(beads[name]), np.array(atoms[name]), tree))
             if len(beads[name]) > MAX_COPIES:
                 raise SettingsError(f"{len(beads[name])} molecules of kind {name!r} given: {MAX_COPIES} at most")
 
@@ -209,6 +211,8 @@ class SystemBackmapper:
             raise SettingsError(f"n_samples={n_samples} given: 1 or more is expected")
         vectors = None if box is None else as_box_vectors(box, len(beads))
         seed = secrets.randbits(63) if seed is None else int(seed)
+        if not 0 <= seed < 2**64:
+            raise SettingsError(f"seed={seed} given: an integer from 0 to 2**64 - 1 is expected")
         frames = _checked_frames(frames, len(beads), correlation)
         precisions = [PRECISIONS[kind.backmapper.precision] for kind in self._kinds]
         atoms = np.empty((len(beads), n_samples, self.n_atoms, 3), np.result_type(np.float32, *precisions))
@@ -240,15 +244,19 @@ def _sample_kind(kind, beads, n_samples, seed, frames, correlation):
     # Copy by copy, so that the frames of each lie side by side in the stream of noise.
     batch = beads.swapaxes(0, 1).reshape(-1, *beads.shape[2:])
     keys = ((np.arange(n_copies)[:, None] << FRAME_BITS) + frames).ravel()
-    atoms = kind.backmapper.sample(batch, n_samples, _seed_of(seed, kind.name), keys, correlation=correlation)
+    atoms = kind.backmapper.sample(batch, n_samples, seed ^ kind.key, keys, correlation=correlation)
     return atoms.reshape(n_copies, n_frames, *atoms.shape[1:]).transpose(1, 2, 0, 3, 4)
 
 
-def _seed_of(seed, name):
-    """Another seed for each kind, since copies of every kind are numbered from 0."""
-    if not 0 <= seed < 2**64:
-        raise SettingsError(f"seed={seed} given: an integer from 0 to 2**64 - 1 is expected")
-    return seed ^ int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little")
+def _noise_keys(backmappers):
+    """64 bits by kind, of the names of its beads, since copies of every kind are numbered from 0."""
+    earlier, keys = Counter(), {}
+    for name, backmapper in backmappers.items():
+        beads = tuple((atom.residue.name, atom.name) for atom in backmapper.cg_topology().atoms())
+        digest = hashlib.sha256(repr((beads, earlier[beads])).encode()).digest()
+        keys[name] = int.from_bytes(digest[:8], "little")
+        earlier[beads] += 1
+    return keys
 
 
 def _checked_frames(frames, n_frames, correlation):

@@ -1,19 +1,24 @@
 """Continue from a CG frame in atoms: an all-atom run, in vacuum, implicit solvent or water."""
 
 import secrets
-import time
 
 from openmm_cgvae.cli.common import add_model, add_overwrite, check_with_topology, print_table
 from openmm_cgvae.errors import SettingsError
 
 __all__ = ["add_arguments", "run"]
 
+# What a run to go on with must have been begun with.
+SETTINGS = (
+    "model", "frame", "report_interval", "forcefield", "implicit_solvent", "solvate", "water_model", "ionic_strength",
+    "temperature", "friction", "time_step", "platform", "seed",
+)  # fmt: skip
+
 
 def add_arguments(parser):
     parser.add_argument("trajectory", metavar="cg.dcd", help="CG trajectory with the model's beads")
     add_model(parser)
     parser.add_argument("--frame", type=int, default=0, metavar="k", help="frame to start from (0)")
-    parser.add_argument("--steps", type=int, required=True, metavar="n", help="steps to run")
+    parser.add_argument("--steps", type=int, required=True, metavar="n", help="steps in all, those before --resume too")
     parser.add_argument("--report-interval", type=int, metavar="m", help="steps between frames (500, or --steps)")
     parser.add_argument(
         "-o", "--output", required=True, metavar="aa.dcd", help="all-atom trajectory (.dcd, .xtc, .pdb)"
@@ -32,29 +37,49 @@ def add_arguments(parser):
     parser.add_argument("--equilibration", type=float, default=2.0, metavar="ps", help="with the beads held (2)")
     parser.add_argument("--platform", metavar="NAME", help="OpenMM platform")
     parser.add_argument("--seed", type=int, metavar="S", help="of structure, velocities, thermostat; random if omitted")
+    parser.add_argument("--checkpoint", metavar="FILE", help="written every 20,000 steps or so, and at the end")
+    parser.add_argument("--resume", action="store_true", help="go on from --checkpoint, appending to the output")
     add_overwrite(parser)
 
 
 def run(options):
-    check_with_topology(options.output, options.overwrite, [options.trajectory])
+    _check_files(options)
     if options.report_interval is None:
         options.report_interval = max(1, min(500, options.steps))
     if not 1 <= options.report_interval <= options.steps:
         given = f"--steps {options.steps} --report-interval {options.report_interval}"
         raise SettingsError(f"{given} given: an interval from 1 to the number of steps is expected")
-    simulation = _simulation(options)
     from openmm_cgvae.app.atomistic import run_and_write
+    from openmm_cgvae.app.checkpoint import RunCheckpoint
 
-    started = time.perf_counter()
-    run_and_write(simulation, options.steps, options.report_interval, options.output)
-    seconds = time.perf_counter() - started
+    resumed = RunCheckpoint.load(options.checkpoint) if options.resume else None
+    if options.seed is None:
+        options.seed = resumed.settings.get("seed") if resumed else secrets.randbits(63)
+    settings = {name: getattr(options, name) for name in SETTINGS}
+    if resumed:
+        resumed.check(settings)
+    simulation = _simulation(options)
+    steps, seconds = run_and_write(
+        simulation, options.steps, options.report_interval, options.output,
+        checkpoint=options.checkpoint, settings=settings, resumed=resumed,
+    )  # fmt: skip
     rows = [
         ("frames", f"{options.steps // options.report_interval} in {options.output}"),
         ("atoms", simulation.topology.getNumAtoms()),
-        ("ns/day", f"{86.4 * options.steps * options.time_step / seconds:.3g}"),
+        ("ns/day", f"{86.4 * steps * options.time_step / seconds:.3g}"),
         ("seed", options.seed),
     ]
     print_table(rows)
+
+
+def _check_files(options):
+    check_with_topology(options.output, options.overwrite or options.resume, [options.trajectory])
+    if options.checkpoint is not None:
+        from openmm_cgvae.app.checkpoint import check_checkpoint
+
+        check_checkpoint(options.checkpoint, options.output, options.overwrite or options.resume)
+    elif options.resume:
+        raise SettingsError("--resume given without --checkpoint: give the file that the run to go on with wrote")
 
 
 def _simulation(options):
@@ -68,8 +93,6 @@ def _simulation(options):
     solvation = None
     if options.solvate is not None:
         solvation = Solvation(options.solvate, waterModel=options.water_model, ionicStrength=options.ionic_strength)
-    if options.seed is None:
-        options.seed = secrets.randbits(63)
     backmapper = Backmapper.load(options.model)
     return to_atomistic_simulation(
         read_frame(options.trajectory, backmapper.cg_topology(), options.frame),
@@ -81,7 +104,8 @@ def _simulation(options):
         temperature=options.temperature,
         friction=options.friction,
         timeStep=options.time_step,
-        equilibration=options.equilibration,
+        # The checkpoint has the state; the System is the same without.
+        equilibration=0.0 if options.resume else options.equilibration,
         platform=options.platform,
         seed=options.seed,
     )

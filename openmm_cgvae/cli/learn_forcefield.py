@@ -62,13 +62,19 @@ def run(options):
 def _summary(potential, output):
     rows = []
     for name, error in potential.metadata["force_error"].items():
-        gain = f"less by {error['tabulated'] - error['learned']:.0f}"
-        if error["standard_error"] is not None:
-            gain += f" +- {error['standard_error']:.0f}"
         rows += [
-            (f"mean square force, {error['runs']} {name} runs", f"{error['reference']:.0f} (kJ/mol/nm)^2"),
-            ("  error of the tables", f"{error['tabulated']:.0f}"),
-            ("  with the learned term", f"{error['learned']:.0f}, {gain}"),
-            ("  noise, at most", f"{error['noise']:.0f}"),
+            (f"mean square force, {error['runs']} {name} runs", f"{error['reference']:.6g} (kJ/mol/nm)^2"),
+            ("  error of the tables", f"{error['tabulated']:.6g}"),
+            ("  with the learned term", _learned(error)),
+            ("  noise, at most", f"{error['noise']:.6g}"),
         ]
     return [*rows, ("time step", f"{1000 * potential.time_step_ps:.4g} fs"), ("written to", output)]
+
+
+def _learned(error):
+    gain = error["tabulated"] - error["learned"]
+    # Before the first epoch the learned term is exactly 0, and those weights are kept if none are better.
+    if gain == 0:
+        return "the same: no epoch lowered the error on the validation runs"
+    spread = "" if error["standard_error"] is None else f" +- {error['standard_error']:.6g}"
+    return f"{error['learned']:.6g}, {'less' if gain > 0 else 'more'} by {abs(gain):.6g}{spread}"

@@ -153,4 +153,4 @@ class GeometricRelaxation(Baseline):
     def displace(self, X: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
         lifted = X[:, self.assignment]
         dx = noise.unflatten(2, (-1, 3)).flatten(1, 2)[:, self.slot] * self.spread
-        return self.bounds(lifted + self.recentred(dx), self.projection, self.assignment) - lifted
+        return self.bounds(lifted + self.recentred(dx)) - lifted

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from openmm_cgvae.models.layers import squared_length
+from openmm_cgvae.models.layers import Recentring, cross, segment_offsets, segment_sum, squared_length
 from openmm_cgvae.models.spec import MoleculeSpec
 
 __all__ = ["BoundsProjection"]
@@ -20,7 +20,7 @@ TOLERANCE_ANGSTROM = 1e-4
 # Sweeps between two looks at which frames are done and which pairs are close.
 ROUND = 10
 # Elements of a chunk's distance matrices.
-MAX_ELEMENTS = 1 << 24
+MAX_ELEMENTS = 1 << 21
 
 
 def centres_with_neighbours(spec):
@@ -34,6 +34,24 @@ def centres_with_neighbours(spec):
         neighbours = [j if i == centre else i for i, j in bonds if centre in (i, j)]
         rows += [[centre, *three] for three in itertools.combinations(neighbours, 3)]
     return np.array([*rows, *spec.trigonal_centres.tolist()], dtype=np.int64).reshape(-1, 4)
+
+
+def outside(value: torch.Tensor, lower: torch.Tensor, upper: torch.Tensor) -> torch.Tensor:
+    """How much values are below (positive) or above (negative) their bounds."""
+    return value.clamp(lower.to(value.dtype), upper.to(value.dtype)) - value
+
+
+def frames_last(x: torch.Tensor) -> torch.Tensor:
+    """(B, n, 3) to (n, 3, B): an index of atoms then copies rows of all frames."""
+    return x.permute(1, 2, 0).contiguous()
+
+
+def volumes_and_gradients(corners):
+    # type: (Tensor) -> tuple[Tensor, Tensor]
+    """Signed volumes (c, B) and their gradients (4, c, 3, B) of centres and neighbours (4, c, 3, B), centre first."""
+    edges = corners[1:] - corners[:1]
+    slopes = cross(edges.roll(-1, 0), edges.roll(1, 0), 2)
+    return (edges[0] * slopes[0]).sum(1), torch.cat([-slopes.sum(0, keepdim=True), slopes])
 
 
 class BoundsProjection(nn.Module):
@@ -80,6 +98,24 @@ class BoundsProjection(nn.Module):
         n_kinds = int(kinds.max()) + 1
         # Closest approach (farther than 3 bonds, 3 bonds, bounded); 0 where there is no bound.
         self.register_buffer("contacts", torch.zeros(3, n_kinds, n_kinds))
+        self.recentred = Recentring(spec)
+        self._list_demands(pairs, centres)
+
+    @torch.jit.unused
+    def _list_demands(self, pairs: torch.Tensor, centres: torch.Tensor) -> None:
+        """For every atom, what bounds ask of it: rows of the pairs' and corners' displacements, and of their weights.
+
+        The second atom of a pair is pushed the other way.
+        """
+        p, c = pairs.shape[0], centres.shape[0]
+        pair, corner = torch.arange(p), torch.arange(4 * c)
+        atoms, order = torch.sort(torch.cat([pairs[:, 0], pairs[:, 1], centres.t().flatten()]), stable=True)
+        signs = torch.cat([torch.ones(p), -torch.ones(p), torch.ones(4 * c)])
+        self.register_buffer("corner_atoms", centres.t().flatten(), persistent=False)
+        self.register_buffer("rows", torch.cat([pair, pair, p + corner])[order], persistent=False)
+        self.register_buffer("weight_rows", torch.cat([pair, pair, p + corner % max(c, 1)])[order], persistent=False)
+        self.register_buffer("signs", signs[order], persistent=False)
+        self.register_buffer("offsets", segment_offsets(atoms, self.n_atoms), persistent=False)
 
     def coded(self, pairs: torch.Tensor) -> torch.Tensor:
         """One number for each pair (p, 2), first atom before the second."""
@@ -107,7 +143,10 @@ class BoundsProjection(nn.Module):
         """Closest approach of kinds from that of all pairs (n, n)."""
         i, j = torch.triu_indices(self.n_atoms, self.n_atoms, 1, device=closest.device)
         n_kinds = self.contacts.shape[1]
-        cell = (self.contact_class(i, j) * n_kinds + self.kinds[i]) * n_kinds + self.kinds[j]
+        classes = (
+            torch.zeros_like(closest, dtype=torch.int64).flatten().index_copy(0, self.near_codes, self.near_contact)
+        )
+        cell = (classes[i * self.n_atoms + j] * n_kinds + self.kinds[i]) * n_kinds + self.kinds[j]
         table = torch.full((3 * n_kinds * n_kinds,), torch.inf, device=closest.device)
         table = table.scatter_reduce(0, cell, closest[i, j], "amin").reshape(3, n_kinds, n_kinds)
         table = torch.minimum(table, table.transpose(1, 2)) - SLACK_ANGSTROM
@@ -116,11 +155,44 @@ class BoundsProjection(nn.Module):
         table[2] = 0.0
         self.contacts.copy_(table)
 
-    def contact_class(self, i: torch.Tensor, j: torch.Tensor) -> torch.Tensor:
-        """0 for pairs farther than three bonds apart, 1 for three bonds, 2 for bounded ones; i < j."""
-        code = i * self.n_atoms + j
-        place = torch.searchsorted(self.near_codes, code).clamp_max(self.near_codes.shape[0] - 1)
-        return torch.where(self.near_codes[place] == code, self.near_contact[place], torch.zeros_like(code))
+    def closest_approach(self) -> torch.Tensor:
+        """Lower bounds of the distances of all pairs (n, n), i < j, in Angstrom; 0 where there is none."""
+        i, j = self.near_codes // self.n_atoms, self.near_codes % self.n_atoms
+        near = self.contacts[self.near_contact, self.kinds[i], self.kinds[j]]
+        table = self.contacts[0].index_select(0, self.kinds).index_select(1, self.kinds)
+        return torch.triu(table.flatten().index_copy(0, self.near_codes, near).view_as(table), diagonal=1)
+
+    def contact_list(self, x):
+        # type: (Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]
+        """Frame, atoms i < j, and closest approach of the pairs that collide or nearly so; x is (B, n, 3)."""
+        lower = self.closest_approach().to(x.dtype)
+        frame, i, j = self.close_pairs(x, lower).unbind(1)
+        return frame, i, j, lower[i, j]
+
+    def close_pairs(self, x: torch.Tensor, lower: torch.Tensor) -> torch.Tensor:
+        """Frame and atoms i < j, (m, 3), of the pairs of x (B, n, 3) hardly above their `lower` distance (n, n)."""
+        # Below any square where there is no bound: rounding makes an atom's distance from itself negative.
+        reach = torch.where(lower > 0, (lower + self.skin).square(), -torch.inf)
+        # Squared distances as a product of rows of five.
+        centred = x - x.mean(1, keepdim=True)
+        square, one = squared_length(centred).unsqueeze(2), torch.ones_like(x[..., :1])
+        rows, columns = torch.cat([-2.0 * centred, square, one], dim=2), torch.cat([centred, one, square], dim=2)
+        return torch.nonzero(torch.bmm(rows, columns.transpose(1, 2)) < reach)
+
+    def renewed(self, contacts, x, listed, lower):
+        # type: (Tensor, Tensor, Tensor, Tensor) -> tuple[Tensor, Tensor]
+        """The list of contacts, and the positions (B, n, 3) it was made at, anew for frames that moved since."""
+        moved = squared_length(x - listed).amax(1) > (0.25 * self.skin) ** 2
+        new = self.close_pairs(x[moved], lower)
+        new[:, 0] = torch.nonzero(moved)[:, 0][new[:, 0]]
+        kept = contacts[~moved[contacts[:, 0]]]
+        return torch.cat([kept, new]), torch.where(moved[:, None, None], x, listed)
+
+    def separations(self, x, frame, i, j):
+        # type: (Tensor, Tensor, Tensor, Tensor) -> Tensor
+        """Distances of atoms i and j of frames of x (B, n, 3)."""
+        flat, base = x.flatten(0, 1), frame * self.n_atoms
+        return squared_length(flat.index_select(0, base + i) - flat.index_select(0, base + j)).sqrt()
 
     def lengths(self, x: torch.Tensor) -> torch.Tensor:
         """Distances of the bounded pairs, (B, n, 3) to (B, p)."""
@@ -129,112 +201,96 @@ class BoundsProjection(nn.Module):
 
     def volumes(self, x):
         # type: (Tensor) -> tuple[Tensor, Tensor]
-        """Signed volumes (B, c) and their gradients (B, 4, c, 3), centre first."""
-        centre, first, second, third = x.index_select(1, self.centres.t().flatten()).chunk(4, dim=1)
-        u, v, w = first - centre, second - centre, third - centre
-        du, dv, dw = torch.linalg.cross(v, w), torch.linalg.cross(w, u), torch.linalg.cross(u, v)
-        return (u * du).sum(-1), torch.stack([-du - dv - dw, du, dv, dw], dim=1)
+        """Signed volumes (B, c) of x (B, n, 3), and their gradients (B, 4, c, 3), centre first."""
+        volume, gradient = volumes_and_gradients(self.corners(frames_last(x)))
+        return volume.t(), gradient.permute(3, 0, 1, 2)
 
-    def contact_list(self, x):
-        # type: (Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]
-        """Frame, atoms i < j, and closest approach of the pairs that collide or nearly so; x is (B, n, 3)."""
-        reach = float(self.contacts.max()) + self.skin
-        close = torch.nonzero(torch.triu(torch.cdist(x, x) < reach, diagonal=1))
-        frame, i, j = close[:, 0], close[:, 1], close[:, 2]
-        lower = self.contacts[self.contact_class(i, j), self.kinds[i], self.kinds[j]].to(x.dtype)
-        distance = self.separations(x, frame, i, j)
-        kept = torch.nonzero((lower > 0) & (distance < lower + self.skin))[:, 0]
-        return frame[kept], i[kept], j[kept], lower[kept]
-
-    def separations(self, x, frame, i, j):
-        # type: (Tensor, Tensor, Tensor, Tensor) -> Tensor
-        """Distances of atoms i and j of frames of x (B, n, 3)."""
-        flat, base = x.flatten(0, 1), frame * self.n_atoms
-        return squared_length(flat.index_select(0, base + i) - flat.index_select(0, base + j)).sqrt()
+    def corners(self, x: torch.Tensor) -> torch.Tensor:
+        """(n, 3, B) to centres and their neighbours (4, c, 3, B)."""
+        return x.index_select(0, self.corner_atoms).unflatten(0, (4, -1))
 
     def length_errors(self, distance: torch.Tensor) -> torch.Tensor:
         """How much too short (positive) or too long (negative) the bounded pairs (B, p) are."""
-        lower, upper = self.lower.to(distance.dtype), self.upper.to(distance.dtype)
-        return (lower - distance).clamp_min(0.0) - (distance - upper).clamp_min(0.0)
+        return outside(distance, self.lower, self.upper)
 
     def volume_errors(self, volume: torch.Tensor) -> torch.Tensor:
         """How much too small (positive) or too large (negative) the volumes (B, c) are."""
-        lower, upper = self.volume_lower.to(volume.dtype), self.volume_upper.to(volume.dtype)
-        return (lower - volume).clamp_min(0.0) - (volume - upper).clamp_min(0.0)
+        return outside(volume, self.volume_lower, self.volume_upper)
 
-    def worst(self, x, frame, i, j, closest):
-        # type: (Tensor, Tensor, Tensor, Tensor, Tensor) -> Tensor
-        """Largest violation of every frame in Angstrom, (B,); the list of contacts as `contact_list` gives it."""
+    def worst(self, x: torch.Tensor, contacts: torch.Tensor, closest: torch.Tensor) -> torch.Tensor:
+        """Largest violation of every frame in Angstrom, (B,), with the `close_pairs` and their closest approach."""
         volume, gradient = self.volumes(x)
         twist = self.volume_errors(volume).abs() / squared_length(gradient).sum(1).add(1e-6).sqrt()
         local = torch.cat([self.length_errors(self.lengths(x)).abs(), twist], dim=1).amax(1)
-        overlap = (closest - self.separations(x, frame, i, j)).clamp_min(0.0)
-        return local.scatter_reduce(0, frame, overlap, "amax")
+        frame, i, j = contacts.unbind(1)
+        return local.scatter_reduce(0, frame, closest - self.separations(x, frame, i, j), "amax")
 
-    def relax(self, x, frame, i, j, closest, projection, assignment):
-        # type: (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor) -> Tensor
-        """One round of sweeps."""
-        batch, n = x.shape[0], x.shape[1]
-        base = torch.arange(batch, device=x.device).unsqueeze(1) * n
-        first = torch.cat([(base + self.pairs[:, 0]).reshape(-1), frame * n + i])
-        second = torch.cat([(base + self.pairs[:, 1]).reshape(-1), frame * n + j])
-        lower = torch.cat([self.lower.to(x.dtype).repeat(batch), closest])
-        upper = torch.cat([self.upper.to(x.dtype).repeat(batch), torch.full_like(closest, float("inf"))])
-        corners = (base.unsqueeze(2) + self.centres.t()).reshape(-1)
-        atoms = torch.cat([first, second, corners])
-        # Sums over numbers are far faster than over rows of three.
-        components = (3 * atoms.unsqueeze(1) + torch.arange(3, device=x.device)).flatten()
-        M = projection.to(x.dtype)
+    def relax(self, x: torch.Tensor, contacts: torch.Tensor, closest: torch.Tensor) -> torch.Tensor:
+        """One round of sweeps on x (n, 3, B), which is laid out like that because bonds are the same in all frames."""
+        n, batch = x.shape[0], x.shape[2]
+        # Where in (n, B), and in (n, 3, B), the atoms i, then the atoms j, of contacts are.
+        atoms, frames = contacts[:, 1:].t().flatten(), contacts[:, 0].repeat(2)
+        places = atoms * batch + frames
+        components = ((3 * atoms + torch.arange(3, device=x.device).unsqueeze(1)) * batch + frames).flatten()
+        # Of few frames the number of calls is the cost: what stays the same is made before the sweeps.
+        signs = self.signs.to(x.dtype)
+        first, second = self.pairs.unbind(1)
+        lower, upper, smallest, largest = [
+            bound.to(x.dtype).unsqueeze(1) for bound in (self.lower, self.upper, self.volume_lower, self.volume_upper)
+        ]
         for _ in range(self.sweeps):
-            flat = x.reshape(-1, 3)
-            vector = flat.index_select(0, first) - flat.index_select(0, second)
-            distance = squared_length(vector).add(1e-12).sqrt()
-            error = (lower - distance).clamp_min(0.0) - (distance - upper).clamp_min(0.0)
+            vector = x.index_select(0, first) - x.index_select(0, second)
+            distance = squared_length(vector, 1).add(1e-12).sqrt()
+            error = distance.clamp(lower, upper) - distance
             weight = error.abs()
             push = (0.5 * weight * error / distance).unsqueeze(1) * vector
-            volume, gradient = self.volumes(x)
-            slope = squared_length(gradient).sum(1).add(1e-6)
-            excess = self.volume_errors(volume)
+            volume, gradient = volumes_and_gradients(self.corners(x))
+            slope = squared_length(gradient, 2).sum(0).add(1e-6)
+            excess = volume.clamp(smallest, largest) - volume
             twist = excess.abs() / slope.sqrt()
-            turn = (gradient * (twist * excess / slope)[:, None, :, None]).reshape(-1, 3)
+            turn = gradient * (twist * excess / slope).unsqueeze(1)
             # What every atom is asked for, and with which weight.
-            asked = torch.cat([push, -push, turn]).flatten()
-            asked_weights = torch.cat([weight, weight, twist.unsqueeze(1).expand(-1, 4, -1).reshape(-1)])
-            total = torch.zeros_like(x).flatten().scatter_add(0, components, asked).reshape(x.shape)
-            weights = torch.zeros_like(flat[:, 0]).scatter_add(0, atoms, asked_weights).reshape(batch, n, 1)
-            move = total / weights.clamp_min(1e-12)
-            x = x + move - torch.matmul(M, move).index_select(1, assignment)
+            asked = torch.cat([push, turn.flatten(0, 1)])
+            asked = segment_sum(asked, self.rows, self.offsets, signs).flatten()
+            weights = segment_sum(torch.cat([weight, twist]), self.weight_rows, self.offsets).flatten()
+            ends = x.flatten().index_select(0, components).view(3, 2, -1)
+            vector = ends[:, 0] - ends[:, 1]
+            distance = squared_length(vector, 0).add(1e-12).sqrt()
+            weight = (closest - distance).clamp_min(0.0)
+            push = 0.5 * weight * weight / distance * vector
+            asked = asked.scatter_add(0, components, torch.cat([push, -push], dim=1).flatten())
+            weights = weights.scatter_add(0, places, weight.repeat(2))
+            move = asked.view_as(x) / weights.view(n, 1, batch).clamp_min(1e-12)
+            x = x + self.recentred(move)
         return x
 
-    def project(self, x: torch.Tensor, projection: torch.Tensor, assignment: torch.Tensor) -> torch.Tensor:
+    def project(self, x: torch.Tensor) -> torch.Tensor:
         """As `forward`, for frames whose distance matrices fit into memory."""
-        x = x.clone()
+        x, lower = x.clone(), self.closest_approach().to(x.dtype)
         active = torch.arange(x.shape[0], device=x.device)
+        listed, contacts = torch.full_like(x, torch.inf), torch.zeros_like(active).repeat(3, 0).t()
         for _ in range(self.rounds):
             own = x[active]
-            frame, i, j, closest = self.contact_list(own)
-            bad = self.worst(own, frame, i, j, closest) > self.tolerance
+            contacts, listed = self.renewed(contacts, own, listed, lower)
+            closest = lower[contacts[:, 1], contacts[:, 2]]
+            bad = self.worst(own, contacts, closest) > self.tolerance
             if not bool(bad.any()):
                 break
             # The contacts of the frames that stay, numbered anew.
-            stays = bad[frame]
-            frame = (torch.cumsum(bad.to(torch.int64), 0) - 1)[frame[stays]]
-            active = active[bad]
-            relaxed = self.relax(own[bad], frame, i[stays], j[stays], closest[stays], projection, assignment)
-            x[active] = relaxed
+            stays = bad[contacts[:, 0]]
+            contacts, closest = contacts[stays], closest[stays]
+            contacts[:, 0] = (torch.cumsum(bad.to(torch.int64), 0) - 1)[contacts[:, 0]]
+            active, listed = active[bad], listed[bad]
+            x[active] = self.relax(frames_last(own[bad]), contacts, closest).permute(2, 0, 1)
         return x
 
-    def forward(self, x: torch.Tensor, projection: torch.Tensor, assignment: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Project.
 
         Parameters
         ----------
         x : Tensor, shape (B, n, 3)
             Atoms in Angstrom.
-        projection : Tensor, shape (N, n)
-            M.
-        assignment : Tensor, shape (n,)
-            Bead of every atom.
 
         Returns
         -------
@@ -243,5 +299,5 @@ class BoundsProjection(nn.Module):
         """
         done: list[torch.Tensor] = []
         for part in x.split(max(1, self.max_elements // (self.n_atoms * self.n_atoms))):
-            done.append(self.project(part, projection, assignment))
+            done.append(self.project(part))
         return torch.cat(done)

@@ -69,13 +69,13 @@ class CGVAE(nn.Module):
         dx = self.decoder.select(V)
         dx = dx - self.project(dx)[:, self.assignment]
         if self.refinement is not None:
-            dx = self.refinement(dx, X, z, V, self.projection)
+            dx = self.refinement(dx, X, z, V)
         return dx
 
     def bound(self, X: torch.Tensor, dx: torch.Tensor) -> torch.Tensor:
         """Bring the local geometry of displacements (B, n, 3) inside what training saw, with M dx = 0 kept."""
         x = X.to(dx.dtype)[:, self.assignment] + dx
-        return dx + (self.bounds(x, self.projection, self.assignment) - x)
+        return dx + (self.bounds(x) - x)
 
     def decode(self, X: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
         """Beads (B, N, 3) and latents (B, N, latent) to atoms (B, n, 3) with M x = X."""

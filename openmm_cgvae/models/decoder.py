@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn.functional import linear
 
 from openmm_cgvae.models.config import ModelConfig
-from openmm_cgvae.models.layers import RadialBasis, mlp, neighbour_sum
+from openmm_cgvae.models.layers import RadialBasis, cross, mlp, neighbour_sum
 from openmm_cgvae.models.spec import MoleculeSpec
 
 __all__ = ["Decoder"]
@@ -32,11 +32,6 @@ def bead_graph(rbf, unit, neighbours):
     rbf_unit = (rbf.unsqueeze(2) * unit.transpose(2, 3).unsqueeze(-1)).flatten(1, 2)
     repeated = None if neighbours is None else neighbours.repeat_interleave(3, dim=1)
     return BeadGraph(rbf, rbf_unit, neighbours, repeated)
-
-
-def cross(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    """Vector product of (B, N, 3, F) tensors."""
-    return torch.linalg.cross(a, b, dim=2)
 
 
 class Message(nn.Module):
@@ -89,13 +84,13 @@ class Message(nn.Module):
             dV = dV + vectors[:, :, 0]
             if not self.last:
                 scaled = self.summed(8, 1, hidden, V, rbf, near)[:, :, 0]
-                dVbar = cross(V, vectors[:, :, 1]) + Hb * scaled
+                dVbar = cross(V, vectors[:, :, 1], 2) + Hb * scaled
         if self.has_pseudovectors:
             crossed, scaled = self.summed(1, 2, hidden, Vbar, rbf, near).unbind(2)
-            dV = dV + cross(V, crossed) + Hb * scaled
+            dV = dV + cross(V, crossed, 2) + Hb * scaled
             if not self.last:
                 crossed, mixed = self.summed(6, 2, hidden, Vbar, rbf, near).unbind(2)
-                dVbar = dVbar + cross(Vbar, crossed) + mixed
+                dVbar = dVbar + cross(Vbar, crossed, 2) + mixed
                 product = (V * Vbar).sum(2)[:, :, None, None]
                 dHbar = neighbour_sum(rbf[..., -1:], torch.ones_like(self.filter[:1, :1]), product, near)[:, :, 0, 0]
         return dH, dHbar, dV, dVbar

@@ -9,15 +9,21 @@ import math
 
 import torch
 from torch import nn
+from torch.nn.functional import embedding_bag
 
 from openmm_cgvae.models.neighbours import neighbour_table
+from openmm_cgvae.models.spec import MoleculeSpec
 
 __all__ = [
     "BeadConvolution",
     "RadialBasis",
+    "Recentring",
+    "cross",
     "mlp",
     "neighbour_sum",
     "pair_vectors",
+    "segment_offsets",
+    "segment_sum",
     "signed_volumes",
     "squared_length",
 ]
@@ -58,10 +64,40 @@ def pair_vectors(points: torch.Tensor):
     return distance, (vector / distance.unsqueeze(1)).permute(0, 2, 3, 1)
 
 
-def squared_length(vector: torch.Tensor) -> torch.Tensor:
-    """(..., 3) to (...); sums over so short a dimension are slow."""
-    x, y, z = vector.unbind(-1)
+def squared_length(vector: torch.Tensor, dim: int = -1) -> torch.Tensor:
+    """Squares summed over a dimension of three; sums over so short a dimension are slow."""
+    x, y, z = vector.unbind(dim)
     return x * x + y * y + z * z
+
+
+def cross(a: torch.Tensor, b: torch.Tensor, dim: int) -> torch.Tensor:
+    """Vector product along a dimension of three, several times faster than torch's own where it is not the last."""
+    (ax, ay, az), (bx, by, bz) = a.unbind(dim), b.unbind(dim)
+    return torch.stack([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx], dim)
+
+
+def segment_sum(values, rows, offsets, factors=None):
+    # type: (Tensor, Tensor, Tensor, Tensor | None) -> Tensor
+    """Sums of listed rows, in the order of the list, so that they are the same to the bit for any batch.
+
+    Parameters
+    ----------
+    values : Tensor, shape (v, ...)
+    rows : int Tensor, shape (r,)
+        Rows of `values`, those of a sum next to each other.
+    offsets : int Tensor, shape (m + 1,)
+        Where each sum begins in `rows`, and its length.
+    factors : Tensor, shape (r,), optional
+        Of the rows; 1 if omitted.
+
+    Returns
+    -------
+    Tensor, shape (m, ...)
+    """
+    sums = embedding_bag(
+        rows, values.flatten(1), offsets, mode="sum", per_sample_weights=factors, include_last_offset=True
+    )
+    return sums.unflatten(1, values.shape[1:])
 
 
 def signed_volumes(points: torch.Tensor, first: torch.Tensor, second: torch.Tensor, third: torch.Tensor):
@@ -80,6 +116,29 @@ def signed_volumes(points: torch.Tensor, first: torch.Tensor, second: torch.Tens
     a, b, c = first - points, second - points, third - points
     scale = torch.sqrt((b.square().sum(-1) + 1e-8) * (c.square().sum(-1) + 1e-8))
     return (a * torch.linalg.cross(b, c)).sum(-1) / scale
+
+
+def segment_offsets(segments: torch.Tensor, n_segments: int) -> torch.Tensor:
+    """The offsets of `segment_sum` for rows of which each belongs to one of the sorted `segments`."""
+    return nn.functional.pad(torch.cumsum(torch.bincount(segments, minlength=n_segments), 0), [1, 0])
+
+
+class Recentring(nn.Module):
+    """Displacements without those of the beads, dx_i - (M dx)_I(i), by sums over the atoms of each bead."""
+
+    def __init__(self, spec: MoleculeSpec):
+        super().__init__()
+        projection = torch.as_tensor(spec.projection)
+        beads, atoms = torch.nonzero(projection).unbind(1)
+        self.register_buffer("atoms", atoms, persistent=False)
+        self.register_buffer("weights", projection[beads, atoms], persistent=False)
+        self.register_buffer("offsets", segment_offsets(beads, spec.n_beads), persistent=False)
+        self.register_buffer("assignment", torch.tensor(spec.assignment), persistent=False)
+
+    def forward(self, dx: torch.Tensor) -> torch.Tensor:
+        """(n, ...) to the same."""
+        beads = segment_sum(dx, self.atoms, self.offsets, self.weights.to(dx.dtype))
+        return dx - beads.index_select(0, self.assignment)
 
 
 class RadialBasis(nn.Module):

@@ -1,11 +1,12 @@
 """Message passing on the bond graph, after channel selection: where bond lengths and angles are learned."""
 
+from typing import NamedTuple
+
 import torch
 from torch import nn
-from torch.nn.functional import linear
 
 from openmm_cgvae.models.config import ModelConfig
-from openmm_cgvae.models.layers import mlp, squared_length
+from openmm_cgvae.models.layers import Recentring, cross, mlp, segment_offsets, segment_sum, squared_length
 from openmm_cgvae.models.spec import MoleculeSpec
 
 __all__ = ["Refinement"]
@@ -36,15 +37,24 @@ def neighbour_table(spec):
     return table, mask
 
 
-def rows(values: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
-    """``values[:, index]`` by the copying of whole rows, which is several times faster."""
-    return values.index_select(1, index.flatten()).unflatten(1, index.shape)
-
-
 def asinh(x: torch.Tensor) -> torch.Tensor:
     """Inverse hyperbolic sine, by functions that torch has vectorised."""
     size = x.abs()
     return torch.copysign(torch.log1p(size + x.square() / (1.0 + torch.sqrt(1.0 + x.square()))), x)
+
+
+class Edges(NamedTuple):
+    """The edges (e,) of a molecule, one for each atom of a near pair, sorted by that atom.
+
+    `pair` and `neighbour` are an edge's pair and other atom, `slot` its place in the table of `neighbour_table`. Of a
+    batch, the edges of atom i of frame b are the `rows` from ``offsets[b * n + i]`` on.
+    """
+
+    pair: torch.Tensor
+    neighbour: torch.Tensor
+    slot: torch.Tensor
+    rows: torch.Tensor
+    offsets: torch.Tensor
 
 
 class RefinementLayer(nn.Module):
@@ -69,23 +79,28 @@ class RefinementLayer(nn.Module):
         nn.init.zeros_(self.leave.weight)
         nn.init.zeros_(self.leave.bias)
 
-    def forward(self, h, basis, unit, P, table, mask):
-        # type: (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor) -> tuple[Tensor, Tensor]
-        """Atom features (B, n, W), edges' basis (B, n, D, K) and unit vectors (B, n, D, 3), vectors (B, n, 3, C).
+    def forward(self, h, basis, unit, P, edges):
+        # type: (Tensor, Tensor, Tensor, Tensor, Edges) -> tuple[Tensor, Tensor]
+        """Atom features (B, n, W), the pairs' basis (K, B, p), the edges' unit vectors (3, B, e), vectors (B, n, 3, C).
 
         Returns the new features and the displacements (B, n, 3) in Angstrom.
         """
-        edge = self.edge * mask.unsqueeze(-1)
-        message = torch.matmul(basis, self.filter) * rows(self.source(h), table) * edge
-        V = torch.cat([torch.matmul(unit.transpose(2, 3), message), P], dim=-1)
+        filters = torch.matmul(basis.flatten(1).t(), self.filter).unflatten(0, basis.shape[1:])
+        weight = self.edge.flatten(0, 1).index_select(0, edges.slot)
+        message = filters.index_select(1, edges.pair) * self.source(h).index_select(1, edges.neighbour) * weight
+        message = message.flatten(0, 1)
+        # The message, and its product with every component of the unit vectors.
+        total = segment_sum(message, edges.rows, edges.offsets).view(h.shape[0], h.shape[1], -1)
+        x, y, z = [segment_sum(message, edges.rows, edges.offsets, u.flatten()).view_as(total) for u in unit]
+        V = torch.cat([torch.stack([x, y, z], dim=2), P], dim=-1)
         left, right = self.mix(V).chunk(2, dim=-1)
         # Products of lengths are tamed, since layers would square them again and again.
         inner = asinh((left * right).sum(2))
-        h = h + self.update(torch.cat([h, message.sum(2), inner], dim=-1))
+        h = h + self.update(torch.cat([h, total, inner], dim=-1))
         along, across = self.leave(h).split([V.shape[3], left.shape[3]], dim=-1)
         dx = (V * along.unsqueeze(2)).sum(-1)
         if self.handed > 0.0:
-            dx = dx + (torch.linalg.cross(left, right, dim=2) * across.unsqueeze(2)).sum(-1)
+            dx = dx + (cross(left, right, 2) * across.unsqueeze(2)).sum(-1)
         return h, dx
 
 
@@ -102,6 +117,16 @@ class Refinement(nn.Module):
         table, mask = neighbour_table(spec)
         self.register_buffer("table", table)
         self.register_buffer("mask", mask)
+        slot = torch.nonzero(mask.flatten())[:, 0]
+        atom, neighbour = slot // table.shape[1], table.flatten()[slot]
+        ends = torch.stack([torch.minimum(atom, neighbour), torch.maximum(atom, neighbour)])
+        pairs, pair = torch.unique(ends, dim=1, return_inverse=True)
+        arrays = {"slot": slot, "neighbour": neighbour, "pair": pair, "first": pairs[0], "second": pairs[1]}
+        arrays["sign"] = torch.where(atom < neighbour, 1.0, -1.0)
+        arrays["offsets"] = segment_offsets(atom, spec.n_atoms)
+        for name, value in arrays.items():
+            self.register_buffer(name, value, persistent=False)
+        self.recentred = Recentring(spec)
         self.range = RANGE
         self.register_buffer("centres", torch.tensor(CENTRES))
         self.register_buffer("widths", torch.tensor(WIDTHS))
@@ -114,26 +139,33 @@ class Refinement(nn.Module):
             [RefinementLayer(spec.n_atoms, table.shape[1], config) for _ in range(config.refinement_layers)]
         )
 
-    def edges(self, dx: torch.Tensor, X: torch.Tensor):
-        """Basis (B, n, D, K) of the distances of near atoms, and unit vectors (B, n, D, 3)."""
-        x = X.to(dx.dtype).index_select(1, self.assignment) + dx
-        vector = rows(x, self.table) - x.unsqueeze(2)
-        distance = torch.sqrt(squared_length(vector) + 1e-6).unsqueeze(-1)
-        # The fading with distance is a Lorentzian too; the last column is it times the distance.
-        centres, widths = nn.functional.pad(self.centres, [0, 2]), self.widths
-        widths = nn.functional.pad(widths, [0, 2], value=self.range)
-        lorentzians = torch.reciprocal(1.0 + linear(distance, (1 / widths).unsqueeze(1), -centres / widths).square())
-        last = nn.functional.pad(torch.ones_like(widths[:1]), [len(widths) - 1, 0])
-        return lorentzians * linear(distance, last.unsqueeze(1), 1.0 - last), vector / distance
+    def edges(self, batch: int) -> Edges:
+        """The edges of all frames of a batch."""
+        count, device = self.slot.shape[0], self.slot.device
+        starts = count * torch.arange(batch, device=device).unsqueeze(1) + self.offsets[:-1]
+        offsets = torch.cat([starts.flatten(), batch * self.offsets[-1:]])
+        return Edges(self.pair, self.neighbour, self.slot, torch.arange(batch * count, device=device), offsets)
+
+    def geometry(self, x):
+        # type: (Tensor) -> tuple[Tensor, Tensor]
+        """Basis (K, B, p) of the near pairs' distances in x (n, 3, B), and unit vectors (3, B, e) of the edges."""
+        vector = (x.index_select(0, self.second) - x.index_select(0, self.first)).permute(1, 2, 0).contiguous()
+        distance = torch.sqrt(squared_length(vector, 0) + 1e-6)
+        # The fading with distance is a Lorentzian too; the last function is it times the distance.
+        centres, widths = (
+            nn.functional.pad(self.centres, [0, 2]),
+            nn.functional.pad(self.widths, [0, 2], value=self.range),
+        )
+        basis = torch.reciprocal(1.0 + ((distance - centres[:, None, None]) / widths[:, None, None]).square())
+        basis = torch.cat([basis[:-1], basis[-1:] * distance])
+        return basis, (vector / distance).index_select(2, self.pair) * self.sign.to(x.dtype)
 
     def mixed(self, V: torch.Tensor) -> torch.Tensor:
         """Every atom's mixtures (B, n, 3, C) of its bead's vectors, V is (B, N, 3, F)."""
         atoms_first = V.transpose(0, 1).flatten(1, 2).index_select(0, self.assignment)
         return torch.bmm(atoms_first, self.mixtures).unflatten(1, (V.shape[0], 3)).transpose(0, 1)
 
-    def forward(
-        self, dx: torch.Tensor, X: torch.Tensor, z: torch.Tensor, V: torch.Tensor, projection: torch.Tensor
-    ) -> torch.Tensor:
+    def forward(self, dx: torch.Tensor, X: torch.Tensor, z: torch.Tensor, V: torch.Tensor) -> torch.Tensor:
         """Refine.
 
         Parameters
@@ -145,8 +177,6 @@ class Refinement(nn.Module):
         z : Tensor, shape (B, N, latent)
         V : Tensor, shape (B, N, 3, F)
             The decoder's vector features.
-        projection : Tensor, shape (N, n)
-            M.
 
         Returns
         -------
@@ -154,10 +184,12 @@ class Refinement(nn.Module):
             Displacements with M dx = 0.
         """
         h = self.embedding + self.enter(z).index_select(1, self.assignment)
-        P = self.mixed(V)
+        P, edges = self.mixed(V), self.edges(dx.shape[0])
+        # Coordinates atoms first, so that indices copy rows of all frames.
+        beads = X.to(dx.dtype).permute(1, 2, 0).index_select(0, self.assignment)
+        dx = dx.permute(1, 2, 0)
         for layer in self.layers:
-            basis, unit = self.edges(dx, X)
-            h, step = layer(h, basis, unit, P, self.table, self.mask)
-            dx = dx + step
-            dx = dx - torch.matmul(projection.to(dx.dtype), dx)[:, self.assignment]
-        return dx
+            basis, unit = self.geometry(beads + dx)
+            h, step = layer(h, basis, unit, P, edges)
+            dx = self.recentred(dx + step.permute(1, 2, 0))
+        return dx.permute(2, 0, 1)

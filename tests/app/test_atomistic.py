@@ -5,12 +5,12 @@ import openmm
 import pytest
 from openmm import app, unit
 
-from openmm_cgvae.app.atomistic import to_atomistic_simulation, velocities_with_beads
+from openmm_cgvae.app.atomistic import run_and_write, to_atomistic_simulation, velocities_with_beads
 from openmm_cgvae.app.cgsystem import create_cg_simulation, run_steps
 from openmm_cgvae.app.potential import CGPotential
 from openmm_cgvae.app.solvation import Solvation
 from openmm_cgvae.backmapper import Backmapper
-from openmm_cgvae.errors import MinimizationError, PositionsError, SettingsError
+from openmm_cgvae.errors import MinimizationError, PositionsError, SettingsError, SimulationError
 from openmm_cgvae.mapping import residue_mapping
 from openmm_cgvae.metrics import handedness, valid_graphs
 from openmm_cgvae.units import BOLTZMANN_KJ_PER_MOL_K
@@ -138,6 +138,16 @@ def test_runs_of_50_ps_do_not_blow_up_and_keep_their_handedness(bundled, referen
 
 
 # ------------------------------------------------------------------------------------------------- bad input
+
+
+def test_an_unstable_run_leaves_its_last_state_and_no_empty_file(bundled, beads, tmp_path):
+    simulation = to_atomistic_simulation(beads, bundled, **SETTINGS)
+    simulation.integrator.setStepSize(0.1)
+    with pytest.raises(SimulationError, match=r"last good state is in .*aa-last-state\.xml"):
+        run_and_write(simulation, 100_000, 50_000, tmp_path / "aa.dcd", progress=False)
+    state = openmm.XmlSerializer.deserialize((tmp_path / "aa-last-state.xml").read_text())
+    assert np.isfinite(state.getPositions(asNumpy=True)._value).all()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["aa-last-state.xml", "aa.pdb"]
 
 
 def test_positions_and_velocities_that_do_not_fit_are_refused(bundled, beads):

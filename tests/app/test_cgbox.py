@@ -60,6 +60,29 @@ def test_radii_are_those_of_the_atoms_volume(topology):
     assert bead_radii(mapping)[0] == pytest.approx(np.cbrt(3 * volume / 4 / np.pi), rel=1e-3)
 
 
+def test_a_molecule_longer_than_half_the_box_keeps_its_own_energy_wherever_it_is(three_beads):
+    """By minimum image its ends would be near each other: potentials act along the whole molecule instead."""
+    mapping, potential = three_beads
+    context = context_of(create_cg_system(mapping, potential, box=1.2))
+    stretched = 2.5 * (potential.starts_nm[0] - potential.starts_nm[0][0])
+    assert np.abs(stretched[:, None] - stretched).max() > 0.6
+    for shift in (0, 1.2, -12.0):
+        energy, forces = energy_and_forces(context, stretched + np.array([shift, 0, 0]))
+        assert energy == pytest.approx(potential.energy(stretched), rel=1e-9)
+        assert np.isfinite(forces).all()
+
+
+@pytest.mark.parametrize("apart", [1e-9, 1e-6, 1e-3])
+def test_forces_are_finite_however_near_beads_of_different_molecules_are(three_beads, apart):
+    mapping, potential = three_beads
+    one = potential.starts_nm[0] - potential.starts_nm[0][0]
+    context = context_of(create_cg_system(mapping, potential, 2, 4.0))
+    energy, forces = energy_and_forces(context, np.concatenate([one, one + np.array([apart, 0, 0])]))
+    # Every bead on its own image in the other molecule: 50 kJ/mol each.
+    assert energy > 3 * 50 * 0.99
+    assert np.isfinite(forces).all()
+
+
 @pytest.mark.parametrize("box", [4.0, TRICLINIC])
 def test_copies_repel_by_minimum_image_and_keep_their_own_energy(three_beads, box):
     mapping, potential = three_beads

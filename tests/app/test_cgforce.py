@@ -114,10 +114,23 @@ def _importable(name):
     return True
 
 
+class LinkedToAnotherTorch:
+    """Finds an openmmtorch that does not load."""
+
+    def find_spec(self, name, path=None, target=None):
+        if name == "openmmtorch":
+            raise OSError("libc10_cuda.so: cannot open shared object file")
+
+
 def test_what_cannot_be_loaded_says_what_to_install(energy, monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "openmmtorch", None)
     with pytest.raises(MissingDependencyError, match=r"constraints-torchforce.txt 'openmm_cgvae\[torchforce\]'"):
         cg_force(energy, backend="torchforce")
+    monkeypatch.setattr(sys, "meta_path", [LinkedToAnotherTorch(), *sys.meta_path])
+    monkeypatch.delitem(sys.modules, "openmmtorch")
+    with pytest.raises(MissingDependencyError, match=r"libc10_cuda.so.*constraints-torchforce.txt"):
+        cg_force(energy, backend="torchforce")
+    assert type(cg_force(energy)).__name__ == "PythonForce"
     monkeypatch.delattr(openmm, "PythonForce")
     with pytest.raises(MissingDependencyError, match=r"openmm 8\.5"):
         cg_force(energy, backend="python")

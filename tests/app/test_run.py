@@ -7,7 +7,7 @@ import openmm
 import pytest
 from openmm import unit
 
-from openmm_cgvae.app import run
+from openmm_cgvae.app import checkpoint
 from openmm_cgvae.app.run import run_and_backmap, whole_system
 from openmm_cgvae.dcd import DCDHeader
 from openmm_cgvae.errors import DataError, OutputError, SettingsError, SimulationError
@@ -20,7 +20,7 @@ INTERVAL = 20
 @pytest.fixture(autouse=True)
 def _frequent_checkpoints(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(run, "CHECKPOINT_STEPS", 90)
+    monkeypatch.setattr(checkpoint, "CHECKPOINT_STEPS", 90)
 
 
 def frames_of(path):
@@ -84,12 +84,14 @@ def test_what_cannot_be_resumed_is_refused_before_anything_is_touched(backmapper
         resume()
 
 
-def test_an_unstable_run_names_the_file_of_its_last_state(backmapper):
+def test_an_unstable_run_leaves_its_last_state_and_no_empty_files(backmapper, tmp_path):
     with pytest.raises(SimulationError, match=r"last good state is in .*aa-last-state\.xml"):
-        run_and_backmap(backmapper, 100_000, 50_000, "aa.dcd", timeStep=1.0, **RUN)
+        run_and_backmap(backmapper, 100_000, 50_000, "aa.dcd", "cg.dcd", timeStep=1.0, **RUN)
     with open("aa-last-state.xml") as file:
         state = openmm.XmlSerializer.deserialize(file.read())
     assert np.isfinite(state.getPositions(asNumpy=True)._value).all()
+    # No frame was reached: no file that is none.
+    assert [path.name for path in tmp_path.iterdir()] == ["aa-last-state.xml"]
 
 
 def test_atoms_of_all_copies_project_to_their_beads(backmapper):

@@ -112,6 +112,23 @@ def test_a_structure_depends_on_its_own_molecule_alone(kinds, reference):
     np.testing.assert_allclose(found[:, :, : alone.n_atoms], expected, atol=1e-5)
 
 
+def test_what_a_kind_is_called_changes_nothing(kinds, reference):
+    order = ["three", "three"]
+    beads = placed(kinds, reference, order)
+    named = {"ALA": kinds["three"]}, kinds["three"]
+    samples = [SystemBackmapper(cg_box(kinds, order), given).sample(beads, seed=2) for given in named]
+    np.testing.assert_array_equal(*samples)
+
+
+def test_kinds_of_the_same_beads_have_noise_of_their_own(kinds, reference):
+    beads = placed(kinds, reference, ["three"])
+    twice = np.concatenate([beads, beads + 5.0], axis=1)
+    both = {"left": kinds["three"], "right": kinds["three"]}
+    box = SystemBackmapper(cg_box(kinds, ["three", "three"]), both, molecules=[("left", 1), ("right", 1)])
+    left, right = np.split(box.sample(twice, seed=2), 2, axis=2)
+    assert np.abs(left + 5.0 - right).max() > 1e-3
+
+
 def test_equal_beads_get_different_structures_in_every_copy_frame_and_sample(kinds, reference):
     order = ["three", "three", "five", "five"]
     box = SystemBackmapper(cg_box(kinds, order), kinds)

@@ -115,7 +115,7 @@ def test_prepare_train_and_export_make_a_model(capsys):
 
 
 def test_train_takes_trajectories_directly():
-    sizes = ["--set", "decoder_layers=3", "--set", "encoder_layers=1", "--epochs", "1", "--set", "prior_updates=0"]
+    sizes = ["--set", "decoder_layers=3", "--set", "encoder_layers=1", "--epochs", "1"]
     train = ["train", AA, "--top", TOP, "--run-frames", "25", "--weights", "mass", "-o", "run"]
     # 10 atoms on a bead need as many channels.
     assert main([*train, *sizes, "--set", "features=9"]) == 2
@@ -124,10 +124,10 @@ def test_train_takes_trajectories_directly():
 
 def test_training_starts_from_a_model_of_the_same_shape(model_path, capsys):
     sizes = ["features=16", "radial=4", "encoder_layers=1", "prior_layers=1", "decoder_layers=3", "flow_width=16",
-             "flow_layers=1", "flow_steps=2", "prior_updates=0"]  # fmt: skip
+             "flow_layers=1", "flow_steps=2"]  # fmt: skip
     train = ["train", AA, "--top", TOP, "--run-frames", "25", "-o", "run", "--start", str(model_path), "--epochs", "0"]
     train += [word for size in sizes for word in ("--set", size)]
-    assert main([*train, "--set", "flow_width=8"]) == 2
+    assert main([*train, "--set", "latent=4"]) == 2
     assert "of the same molecule, mapping and model settings" in capsys.readouterr().err
     assert main(train) == 0
     own, given = (ModelFile.load(path).weights["decoder.enter.weight"] for path in ("run/model.pt", model_path))
@@ -136,7 +136,7 @@ def test_training_starts_from_a_model_of_the_same_shape(model_path, capsys):
 
 def test_a_training_folder_is_of_one_dataset(capsys):
     sizes = ["--set", "features=12", "--set", "decoder_layers=3", "--set", "encoder_layers=1", "--epochs", "1"]
-    train = ["train", AA, "--top", TOP, "--run-frames", "25", "-o", "run", *sizes, "--set", "prior_updates=0"]
+    train = ["train", AA, "--top", TOP, "--run-frames", "25", "-o", "run", *sizes]
     assert main(train) == 0
     assert main(train) == 0
     assert main([*train, "--weights", "mass"]) == 2

@@ -1,10 +1,13 @@
 """``openmm-cgvae continue``: from a CG frame to an all-atom run."""
 
+import shutil
+
 import mdtraj
 import numpy as np
 import pytest
 from conftest import DATA
 
+from openmm_cgvae.app import checkpoint
 from openmm_cgvae.cli.main import main
 
 MODEL = "alanine-dipeptide-3"
@@ -35,6 +38,31 @@ def test_the_same_seed_gives_the_same_run():
     np.testing.assert_array_equal(one, two)
 
 
+def test_a_resumed_run_is_the_uninterrupted_one_to_the_bit(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(checkpoint, "CHECKPOINT_STEPS", 15)
+    go = ["continue", "cg.dcd", *RUN]
+    assert main([*go, "-o", "whole.dcd", "--checkpoint", "whole.chk", "--seed", "3"]) == 0
+    assert main([*go, "-o", "a.dcd", "--checkpoint", "a.chk", "--seed", "3", "--steps", "20"]) == 0
+    shutil.copy("a.chk", "early.chk")
+    begun_from = (tmp_path / "a.pdb").read_bytes()
+    resume = [*go, "-o", "a.dcd", "--resume", "--checkpoint"]
+    assert main([*resume, "a.chk", "--steps", "30"]) == 0
+    # The checkpoint knows the seed, and nothing of the frame that was written after it.
+    assert main([*resume, "early.chk"]) == 0
+    whole, resumed = (mdtraj.load(name, top="whole.pdb").xyz for name in ("whole.dcd", "a.dcd"))
+    np.testing.assert_array_equal(resumed, whole)
+    assert (tmp_path / "a.pdb").read_bytes() == begun_from
+    capsys.readouterr()
+    for wrong, message in (
+        (["a.chk", "--temperature", "310"], "temperature=310.0 given to go on with a run of temperature=300.0"),
+        (["a.chk", "--seed", "4"], "seed=4 given"),
+        (["other.chk"], "other.chk does not exist"),
+        (["a.chk", "-o", "lost.dcd"], "lost.dcd of the run to go on with is missing"),
+    ):
+        assert main([*resume, *wrong]) == 2
+        assert message in capsys.readouterr().err.splitlines()[-1]
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
@@ -45,6 +73,9 @@ def test_the_same_seed_gives_the_same_run():
         (["-o", "aa.nc"], "a name ending in"),
         (["-o", "cg.dcd", "--overwrite"], "input of the same command"),
         (["-o", "old.dcd"], "exists"),
+        (["--resume"], "--resume given without --checkpoint"),
+        (["-o", "aa.xtc", "--checkpoint", "run.chk"], "ending in .dcd"),
+        (["--checkpoint", "old.dcd"], "exists"),
     ],
 )
 def test_a_mistake_gets_one_line_and_leaves_nothing(wrong, message, tmp_path, capsys):

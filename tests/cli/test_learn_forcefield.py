@@ -5,6 +5,7 @@ from conftest import DATA
 
 from openmm_cgvae.app.learned import LearnedPotential
 from openmm_cgvae.app.potential import CGPotential
+from openmm_cgvae.cli.learn_forcefield import _learned
 from openmm_cgvae.cli.main import main
 
 REFERENCE = [str(DATA / "alanine_dipeptide.xtc"), "--top", str(DATA / "alanine_dipeptide.pdb"), "--run-frames", "25"]
@@ -27,6 +28,18 @@ def test_a_potential_is_learned_and_run(model_path, dataset, capsys):
     assert main(["simulate", *run, "--potential", "learned.pt", "--checkpoint", "run.chk"]) == 0
     assert main(["simulate", *run, "--potential", "tables.json", "--checkpoint", "run.chk", "--resume"]) == 2
     assert "potential=" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("learned", "words"),
+    [
+        (187036.4, "187036, less by 16150.9 +- 2658.1"),
+        (203200.0, "203200, more by 12.66 +- 2658.1"),
+        (203187.34, "the same: no epoch"),
+    ],
+)
+def test_what_was_gained_is_said_as_it_is(learned, words):
+    assert _learned({"tabulated": 203187.34, "learned": learned, "standard_error": 2658.1}).startswith(words)
 
 
 @pytest.mark.parametrize(

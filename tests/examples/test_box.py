@@ -12,16 +12,21 @@ SCRIPT = Path(__file__).parents[2] / "examples" / "box" / "run.py"
 
 
 @pytest.mark.slow
-def test_the_quick_box_is_backmapped_and_minimised(tmp_path):
-    done = subprocess.run([sys.executable, SCRIPT, tmp_path / "work", "--quick"], capture_output=True, text=True)
+@pytest.mark.parametrize(
+    ("model", "copies", "beads", "atoms", "box"),
+    [("alanine-dipeptide-3", 8, 3, 22, 2.0), ("chignolin-10", 2, 10, 175, 4.0)],
+)
+def test_the_quick_box_is_backmapped_and_minimised(model, copies, beads, atoms, box, tmp_path):
+    command = [sys.executable, SCRIPT, tmp_path / "work", "--quick", "--model", model]
+    done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
     summary = json.loads((tmp_path / "work" / "summary.json").read_text())
-    assert summary["atoms"] == 8 * 22
+    assert summary["atoms"] == copies * atoms
     assert summary["clashes_minimized"] == [0, 0]
-    assert summary["left_unminimized"] == []
+    assert summary["left_unminimized"] == 0
     assert summary["beads_moved_at_most_nm"] < 0.01
-    for name, particles in (("cg", 8 * 3), ("aa", 8 * 22), ("minimized", 8 * 22)):
+    for name, particles in (("cg", copies * beads), ("aa", copies * atoms), ("minimized", copies * atoms)):
         path = tmp_path / "work" / name
         frames = mdtraj.load(f"{path}.dcd", top=f"{path}.pdb")
         assert (frames.n_frames, frames.n_atoms) == (2, particles)
-        assert frames.unitcell_lengths[0] == pytest.approx([2.0] * 3, abs=1e-4)
+        assert frames.unitcell_lengths[0] == pytest.approx([box] * 3, abs=1e-4)

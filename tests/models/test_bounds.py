@@ -26,8 +26,7 @@ def frames(dataset):
 def calibrated(data, frames):
     bounds = BoundsProjection(data.spec, SWEEPS)
     bounds.calibrate(frames[0])
-    matrix, assignment = torch.as_tensor(data.spec.projection), torch.as_tensor(data.spec.assignment)
-    return lambda x: bounds(x, matrix.to(x.dtype), assignment)
+    return bounds
 
 
 @pytest.fixture(scope="module")
@@ -139,9 +138,22 @@ def test_the_exported_model_samples_inside_the_bounds_unless_told_otherwise(data
     assert excess[1] < 0.2 * excess[0]
 
 
+def test_the_contact_list_is_that_of_all_pairs_one_by_one(dataset, frames):
+    """Pairs i < j with a closest approach, less than the skin above it; no atom is close to itself."""
+    bounds = BoundsProjection(dataset.spec, SWEEPS)
+    bounds.calibrate(frames[0])
+    noisy = distorted(frames, 0.3)[:5]
+    lower, distance = bounds.closest_approach(), torch.cdist(noisy, noisy, compute_mode="donot_use_mm_for_euclid_dist")
+    assert (lower.tril() == 0).all()
+    expected = torch.nonzero((lower > 0) & (distance < lower + bounds.skin))
+    frame, i, j, closest = bounds.contact_list(noisy)
+    assert torch.equal(torch.stack([frame, i, j], dim=1), expected)
+    assert torch.equal(closest, lower[i, j])
+    assert (bounds.separations(noisy, frame, i, j) > 0).all()
+
+
 def test_no_sweeps_change_nothing(dataset, frames):
     bounds = BoundsProjection(dataset.spec, 0)
     bounds.calibrate(frames[0])
     noisy = distorted(frames, 0.3)
-    matrix, assignment = torch.as_tensor(dataset.spec.projection).float(), torch.as_tensor(dataset.spec.assignment)
-    assert torch.equal(bounds(noisy, matrix, assignment), noisy)
+    assert torch.equal(bounds(noisy), noisy)

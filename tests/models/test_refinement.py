@@ -47,7 +47,7 @@ def test_an_untrained_refinement_changes_nothing(dataset, case):
     V = model.decoder.vectors(X, z)
     dx = model.decoder.select(V)
     dx = dx - model.project(dx)[:, model.assignment]
-    assert torch.equal(model.displace(X, z), model.refinement(dx, X, z, V, model.projection))
+    assert torch.equal(model.displace(X, z), model.refinement(dx, X, z, V))
     assert (model.displace(X, z) - dx).abs().max() < 1e-12
 
 

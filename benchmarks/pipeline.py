@@ -1,0 +1,57 @@
+"""The bundled chignolin model part by part: flow, decoder, refinement, bounds, and the whole by chunk size.
+
+Counted are the operations of all matrix products that are made, as torch's profiler tells them; element-wise work, sums
+over neighbours and sweeps are not.
+"""
+
+import torch
+from timing import alternating, gemm
+from torch.profiler import ProfilerActivity, profile
+
+from openmm_cgvae.backmapper import Backmapper
+from openmm_cgvae.demo import reference_frames
+
+MODEL = "chignolin-10"
+BATCH = 256
+CHUNKS = (1, 16, 32, 64, 256)
+PRODUCTS = ("aten::mm", "aten::addmm", "aten::bmm", "aten::baddbmm")
+
+
+@torch.inference_mode()
+def measure(name=MODEL, n=1024):
+    """Milliseconds a frame by part (at the model's own chunk size) and by chunk, and the fraction of the GEMM rate."""
+    backmapper = Backmapper.load(name)
+    module, reference = backmapper._module, reference_frames(name)
+    frames = reference[:: max(1, len(reference) // BATCH)][:BATCH]
+    beads = torch.as_tensor(backmapper.mapping.project(frames), dtype=torch.float32)
+    noise = torch.randn(len(beads), beads.shape[1], module.latent, generator=torch.Generator().manual_seed(0))
+    parts = {part: _chunked(*call, backmapper.chunk_size) for part, call in _parts(module, beads, noise).items()}
+    whole = {f"chunk {size}": _chunked(module, (beads, noise), size) for size in CHUNKS}
+    times = alternating({"gemm": gemm(n)} | parts | whole, rounds=2)
+    with profile(activities=[ProfilerActivity.CPU], record_shapes=True, with_flops=True) as counter:
+        module(beads, noise)
+    operations = sum(e.flops for e in counter.key_averages() if e.key in PRODUCTS) / len(beads)
+    best = min(times[name] for name in whole) / len(beads)
+    return {
+        "chunk_size": backmapper.chunk_size,
+        "ms a frame": {part: 1e3 * times[part] / len(beads) for part in (parts | whole)},
+        "million operations a frame": 1e-6 * operations,
+        "fraction of the GEMM-limited rate": operations / best * times["gemm"] / (2 * n**3),
+    }
+
+
+def _parts(module, beads, noise):
+    """Functions and arguments of the parts of an `ExportedModel`, by name."""
+    model, X = module.model, 10 * (beads - beads.mean(1, keepdim=True))
+    z = model.prior(X, noise)
+    dx = model.displace(X, z)
+    return {
+        "flow": (model.prior, (X, noise)),
+        "decoder": (model.decoder.vectors, (X, z)),
+        "decoder and refinement": (model.displace, (X, z)),
+        "bounds": (model.bound, (X, dx)),
+    }
+
+
+def _chunked(function, arguments, size):
+    return lambda: [function(*part) for part in zip(*(a.split(size) for a in arguments), strict=True)]
