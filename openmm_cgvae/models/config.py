@@ -187,7 +187,7 @@ _PAPER = {
 PRESETS = {
     "small": (ModelConfig(), TrainingConfig()),
     "peptide": (ModelConfig(features=96, latent=16, bead_cutoff_angstrom=25.0, prior="local-flow", flow_width=96,
-                            flow_dropout=0.2, refinement_layers=4),
+                            flow_dropout=0.2, refinement_layers=4, projection_sweeps=480),
                 TrainingConfig(batch_size=32, prior_updates=1500, polish_updates=800)),
     "gaussian": (ModelConfig(prior="gaussian", latent=None), TrainingConfig(gamma=25.0, beta=0.05)),
     "paper-alanine-dipeptide": (_PAPER["model"], _PAPER["training"]),
