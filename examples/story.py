@@ -75,6 +75,7 @@ def arguments(description, beads):
     parser.add_argument("--run-frames", type=int, help="frames a run, if a reference file holds several runs")
     parser.add_argument("--epochs", type=int, help="of training, the preset's if omitted")
     parser.add_argument("--start", metavar="NAME_OR_FILE", help="model to begin the training with")
+    parser.add_argument("--model", metavar="NAME_OR_FILE", help="use this model instead of training one")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="of training, at most")
     return parser.parse_args()
 
@@ -84,7 +85,7 @@ def tell(molecule, options):
     options.folder.mkdir(exist_ok=True)
     name = f"{molecule.name}-{options.beads}"
     dataset = reference_dataset(molecule, options, name)
-    model = trained_model(molecule, options, dataset, name)
+    model = resolve_model(options.model) if options.model else trained_model(molecule, options, dataset, name)
     held_out = test_frames(settings(molecule, options)[1], dataset)
     print(f"held-out MD of {len(held_out)} frames; CG run of {name}:")
     print_summary(cg_run(molecule, options, model, dataset.positions[held_out]))

@@ -14,7 +14,7 @@ from openmm_cgvae.noise import correlated_noise
 from openmm_cgvae.periodic import as_box_vectors, check_fits, make_whole, spanning_tree
 from openmm_cgvae.units import as_positions_nm
 
-__all__ = ["Backmapper", "bead_spread", "structures_at_once"]
+__all__ = ["Backmapper", "bead_spread"]
 
 logger = logging.getLogger(__name__)
 
@@ -25,39 +25,14 @@ REFUSE_FACTOR = 50.0
 # No atom is farther from its bead than a chain of all its atoms at this bond length.
 BOND_NM = 0.2
 PRECISIONS = {"single": np.float32, "double": np.float64}
-# Numbers in the largest array of a chunk: 4 MB in single precision, which stays in a level 3 cache and below the 32 MB
-# from which the allocator fetches new pages every time (see benchmarks/pipeline.py). A GPU has threads for more.
-CHUNK_NUMBERS = {"cpu": 1 << 20, "cuda": 1 << 26}
-MAX_CHUNK = {"cpu": 256, "cuda": 8192}
+# Structures a call: the sweeps of the bounds cost least a frame with many (see benchmarks/pipeline.py).
+CHUNK_SIZES = {"cpu": 256, "cuda": 8192}
 
 
 def bead_spread(beads):
     """Root mean square distance of the beads from their centre, (..., N, 3) to (...)."""
     centred = beads - beads.mean(-2, keepdims=True)
     return np.sqrt((centred**2).sum(-1).mean(-1))
-
-
-def structures_at_once(settings, n_atoms, n_beads, device="cpu"):
-    """Structures of a chunk, from the size of a model's largest array.
-
-    A decoder of F features holds 6 F numbers a bead (two vector channels), the refinement of width W some 3 W an atom
-    (W / 4 channels on each of about 11 edges).
-
-    Parameters
-    ----------
-    settings : dict
-        ``ModelConfig`` by name; empty for a baseline.
-    n_atoms, n_beads : int
-    device : {"cpu", "cuda"}
-
-    Returns
-    -------
-    int
-    """
-    refined = settings.get("refinement_width", 0) if settings.get("refinement_layers") else 1
-    numbers = max(6 * settings.get("features", 1) * n_beads, 3 * refined * n_atoms)
-    kind = device if device in CHUNK_NUMBERS else "cuda"
-    return int(np.clip(CHUNK_NUMBERS[kind] // numbers, 1, MAX_CHUNK[kind]))
 
 
 class Backmapper:
@@ -73,8 +48,8 @@ class Backmapper:
     precision : {"single", "double"}
         Of the arithmetic and of what is returned.
     chunk_size : int, optional
-        Structures computed at once; it changes speed and memory, and the result by rounding at most. If omitted from
-        the size of the model, see `structures_at_once`.
+        Structures a call of the model (256, on a GPU 8192); it changes speed and memory, and the result by rounding at
+        most. The model itself decodes fewer at once if it is large.
 
     Attributes
     ----------
@@ -95,9 +70,7 @@ class Backmapper:
         self.potential = model.potential
         self.precision = precision
         self._device = usable_device(device)
-        self.chunk_size = chunk_size or structures_at_once(
-            self.metadata.get("model", {}), self.n_atoms, self.n_beads, self._device.type
-        )
+        self.chunk_size = chunk_size or CHUNK_SIZES["cuda" if self._device.type == "cuda" else "cpu"]
         with torch.no_grad():
             # A copy, since changing its precision would round the caller's.
             module = copy.deepcopy(model.module)

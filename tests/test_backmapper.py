@@ -6,7 +6,7 @@ import pytest
 import torch
 from openmm import unit
 
-from openmm_cgvae.backmapper import Backmapper, bead_spread, structures_at_once
+from openmm_cgvae.backmapper import Backmapper, bead_spread
 from openmm_cgvae.errors import ModelFileError, PositionsError, SettingsError
 from openmm_cgvae.modelfile import ModelFile
 
@@ -57,17 +57,6 @@ def test_double_precision_projects_back_to_rounding(model_path, mapping, beads):
 def test_same_call_gives_the_same_bits(backmapper, beads):
     one, two = (backmapper.sample(beads, n_samples=2, seed=5) for _ in range(2))
     np.testing.assert_array_equal(one, two)
-
-
-def test_chunks_are_as_large_as_arrays_of_a_size_allow():
-    """By hand: 6 x 96 x 10 numbers in the decoder, 3 x 64 x 175 in the refinement, of 2**20 or 2**26."""
-    refined = {"features": 96, "refinement_layers": 4, "refinement_width": 64}
-    assert structures_at_once(refined, 175, 10) == 31
-    assert structures_at_once(refined, 175, 10, "cuda") == 1997
-    assert structures_at_once(refined | {"refinement_layers": 0}, 175, 10) == 182
-    assert structures_at_once({"features": 64}, 22, 3) == 256
-    assert structures_at_once({"features": 600}, 10**6, 10**6) == 1
-    assert structures_at_once({}, 22, 3) == 256
 
 
 @pytest.mark.parametrize("chunk_size", [1, 3, 7, 1000])

@@ -19,8 +19,12 @@ SKIN_ANGSTROM = 0.5
 TOLERANCE_ANGSTROM = 1e-4
 # Sweeps between two looks at which frames are done and which pairs are close.
 ROUND = 10
-# Elements of a chunk's distance matrices.
-MAX_ELEMENTS = 1 << 21
+# An atom that several bounds ask is moved by their mean, too little for each: so many times that. After the first
+# rounds, which most frames leave as done, so much of the last displacement is added to the next (Polyak, USSR Comput.
+# Math. Math. Phys. 4, 1, 1964). From 2.5, or with momentum from the beginning, frames overshoot.
+RELAXATION, MOMENTUM, STEADY_ROUNDS = 1.9, 0.6, 2
+# Elements of the distance matrices, and atoms of the sweeps, that are computed at once.
+MAX_ELEMENTS, MAX_ATOMS = 1 << 21, 1 << 16
 
 
 def centres_with_neighbours(spec):
@@ -62,7 +66,7 @@ class BoundsProjection(nn.Module):
     other pairs keep the closest approach of their kinds. In a sweep every violated bound asks its atoms for the
     smallest displacements that satisfy it (Mueller et al., J. Vis. Commun. Image R. 18, 109, 2007); an atom moves
     by the mean of what it is asked, weighted by the violations, so that the result is continuous and does not
-    depend on the order. Each bead is then recentred.
+    depend on the order; overrelaxed, and with momentum in later rounds. Each bead is then recentred.
 
     Parameters
     ----------
@@ -75,7 +79,9 @@ class BoundsProjection(nn.Module):
         super().__init__()
         # TorchScript sees attributes, not the module's constants.
         self.rounds, self.sweeps = -(-sweeps // ROUND), ROUND
-        self.skin, self.tolerance, self.max_elements = SKIN_ANGSTROM, TOLERANCE_ANGSTROM, MAX_ELEMENTS
+        self.relaxation, self.momentum, self.steady = RELAXATION, MOMENTUM, STEADY_ROUNDS
+        self.skin, self.tolerance = SKIN_ANGSTROM, TOLERANCE_ANGSTROM
+        self.max_elements, self.max_atoms = MAX_ELEMENTS, MAX_ATOMS
         self.n_atoms = spec.n_atoms
         near, hops = torch.as_tensor(spec.near_pairs), torch.as_tensor(spec.near_hops)
         rigid = torch.as_tensor(spec.rigid_pairs)
@@ -177,7 +183,13 @@ class BoundsProjection(nn.Module):
         centred = x - x.mean(1, keepdim=True)
         square, one = squared_length(centred).unsqueeze(2), torch.ones_like(x[..., :1])
         rows, columns = torch.cat([-2.0 * centred, square, one], dim=2), torch.cat([centred, one, square], dim=2)
-        return torch.nonzero(torch.bmm(rows, columns.transpose(1, 2)) < reach)
+        found: list[torch.Tensor] = []
+        size = max(1, self.max_elements // (self.n_atoms * self.n_atoms))
+        for number, (row, column) in enumerate(zip(rows.split(size), columns.split(size))):  # noqa: B905
+            pairs = torch.nonzero(torch.bmm(row, column.transpose(1, 2)) < reach)
+            pairs[:, 0] += number * size
+            found.append(pairs)
+        return torch.cat(found)
 
     def renewed(self, contacts, x, listed, lower):
         # type: (Tensor, Tensor, Tensor, Tensor) -> tuple[Tensor, Tensor]
@@ -225,8 +237,12 @@ class BoundsProjection(nn.Module):
         frame, i, j = contacts.unbind(1)
         return local.scatter_reduce(0, frame, closest - self.separations(x, frame, i, j), "amax")
 
-    def relax(self, x: torch.Tensor, contacts: torch.Tensor, closest: torch.Tensor) -> torch.Tensor:
-        """One round of sweeps on x (n, 3, B), which is laid out like that because bonds are the same in all frames."""
+    def relax(self, x, step, momentum, contacts, closest):
+        # type: (Tensor, Tensor, float, Tensor, Tensor) -> tuple[Tensor, Tensor]
+        """One round of sweeps on x (n, 3, B), which is laid out like that because bonds are the same in all frames.
+
+        Its last displacement `step`, of which `momentum` is added to the next, is returned as well.
+        """
         n, batch = x.shape[0], x.shape[2]
         # Where in (n, B), and in (n, 3, B), the atoms i, then the atoms j, of contacts are.
         atoms, frames = contacts[:, 1:].t().flatten(), contacts[:, 0].repeat(2)
@@ -261,15 +277,17 @@ class BoundsProjection(nn.Module):
             asked = asked.scatter_add(0, components, torch.cat([push, -push], dim=1).flatten())
             weights = weights.scatter_add(0, places, weight.repeat(2))
             move = asked.view_as(x) / weights.view(n, 1, batch).clamp_min(1e-12)
-            x = x + self.recentred(move)
-        return x
+            step = self.recentred(move).mul_(self.relaxation).add_(step, alpha=momentum)
+            x = x + step
+        return x, step
 
     def project(self, x: torch.Tensor) -> torch.Tensor:
-        """As `forward`, for frames whose distance matrices fit into memory."""
+        """As `forward`, at once."""
         x, lower = x.clone(), self.closest_approach().to(x.dtype)
         active = torch.arange(x.shape[0], device=x.device)
         listed, contacts = torch.full_like(x, torch.inf), torch.zeros_like(active).repeat(3, 0).t()
-        for _ in range(self.rounds):
+        step = torch.zeros_like(frames_last(x))
+        for number in range(self.rounds):
             own = x[active]
             contacts, listed = self.renewed(contacts, own, listed, lower)
             closest = lower[contacts[:, 1], contacts[:, 2]]
@@ -281,7 +299,9 @@ class BoundsProjection(nn.Module):
             contacts, closest = contacts[stays], closest[stays]
             contacts[:, 0] = (torch.cumsum(bad.to(torch.int64), 0) - 1)[contacts[:, 0]]
             active, listed = active[bad], listed[bad]
-            x[active] = self.relax(frames_last(own[bad]), contacts, closest).permute(2, 0, 1)
+            momentum = self.momentum if number >= self.steady else 0.0
+            moved, step = self.relax(frames_last(own[bad]), step[:, :, bad], momentum, contacts, closest)
+            x[active] = moved.permute(2, 0, 1)
         return x
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -298,6 +318,6 @@ class BoundsProjection(nn.Module):
             With the same M x; frames without a violation as they were, to the bit.
         """
         done: list[torch.Tensor] = []
-        for part in x.split(max(1, self.max_elements // (self.n_atoms * self.n_atoms))):
+        for part in x.split(max(1, self.max_atoms // self.n_atoms)):
             done.append(self.project(part))
         return torch.cat(done)

@@ -8,6 +8,11 @@ from openmm_cgvae.units import ANGSTROM_PER_NM
 
 __all__ = ["ExportedModel", "script_model"]
 
+# Numbers in the largest array of what is decoded at once: 4 MB in single precision, which stays in a level 3 cache and
+# below the 32 MB from which the allocator fetches new pages every time (see benchmarks/pipeline.py). A GPU has threads
+# for more.
+CPU_NUMBERS, CUDA_NUMBERS = 1 << 20, 1 << 26
+
 
 class ExportedModel(nn.Module):
     """A `CGVAE` at its public boundary: bead positions in nm, float32 or float64, and the noise to use."""
@@ -21,6 +26,8 @@ class ExportedModel(nn.Module):
         # May be set to False on a loaded module, for samples as the networks give them.
         self.bounded = True
         self.angstrom_per_nm = float(ANGSTROM_PER_NM)
+        self.numbers = largest_array(model)
+        self.cpu_numbers, self.cuda_numbers = CPU_NUMBERS, CUDA_NUMBERS
 
     def forward(self, beads: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
         """Sample all-atom structures.
@@ -38,8 +45,11 @@ class ExportedModel(nn.Module):
             nm, in the precision of `beads`, with M x = X.
         """
         X = (beads - beads.mean(1, keepdim=True)) * self.angstrom_per_nm
-        z = self.model.prior(X, noise.to(self.model.decoder.bead_embedding.dtype))
-        dx = self.model.displace(X, z)
+        noise = noise.to(self.model.decoder.bead_embedding.dtype)
+        decoded: list[torch.Tensor] = []
+        for part, its_noise in zip(self.parts(X), self.parts(noise)):  # noqa: B905 (TorchScript has no strict)
+            decoded.append(self.model.displace(part, self.model.prior(part, its_noise)))
+        dx = torch.cat(decoded)
         if self.bounded:
             dx = self.model.bound(X, dx)
         return self.placed(beads, dx)
@@ -47,6 +57,10 @@ class ExportedModel(nn.Module):
     @torch.jit.export
     def reconstruct(self, atoms: torch.Tensor) -> torch.Tensor:
         """Encode all-atom structures (B, n, 3) in nm and decode the posterior mean, (B, n, 3) in nm."""
+        return torch.cat([self.reconstructed(part) for part in self.parts(atoms)])
+
+    def reconstructed(self, atoms: torch.Tensor) -> torch.Tensor:
+        """As `reconstruct`, at once."""
         first = atoms[:, :1]
         beads = self.model.project(atoms - first)
         centre = beads.mean(1, keepdim=True)
@@ -56,11 +70,27 @@ class ExportedModel(nn.Module):
         mean, _ = self.model.encode(x, X)
         return self.placed(beads + first, self.model.displace(X, mean))
 
+    def parts(self, x: torch.Tensor) -> list[torch.Tensor]:
+        """What of x (B, ...) is decoded at once; the bounds rather have many frames."""
+        numbers = self.cuda_numbers if x.is_cuda else self.cpu_numbers
+        return x.split(max(1, numbers // self.numbers))
+
     def placed(self, beads: torch.Tensor, displacement: torch.Tensor) -> torch.Tensor:
         """Beads in nm plus displacements in Angstrom, recentred once more in the precision of the beads."""
         dx = displacement.to(beads.dtype) / self.angstrom_per_nm
         dx = dx - self.model.project(dx)[:, self.model.assignment]
         return beads[:, self.model.assignment] + dx
+
+
+def largest_array(model):
+    """Numbers a structure in the largest array of a `CGVAE`.
+
+    A decoder of F features holds 6 F a bead (two vector channels), the refinement of width W some 3 W an atom (W / 4
+    channels on each of about 11 edges).
+    """
+    (n_beads, features), n_atoms = model.decoder.bead_embedding.shape, len(model.assignment)
+    width = 0 if model.refinement is None else model.refinement.embedding.shape[1]
+    return max(6 * features * n_beads, 3 * width * n_atoms)
 
 
 def script_model(model, latent):

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from openmm_cgvae.models.config import ModelConfig
-from openmm_cgvae.models.layers import RadialBasis, mlp, neighbour_sum
+from openmm_cgvae.models.layers import RadialBasis, mlp, neighbour_sum, pair_filters
 from openmm_cgvae.models.prior import BeadVolumes
 from openmm_cgvae.models.spec import MoleculeSpec
 
@@ -161,11 +161,12 @@ class FlowPrior(Flow):
 
 
 class BeadNeighbourhood(NamedTuple):
-    """What `LocalFlowPrior` knows of the beads: features (B, N, W), and `RadialBasis.graph` of them."""
+    """What `LocalFlowPrior` knows of the beads: features (B, N, W), `RadialBasis.graph`, and its blocks' filters."""
 
     features: torch.Tensor
     rbf: torch.Tensor
     neighbours: torch.Tensor | None
+    filters: list[torch.Tensor | None]
 
 
 class FlowBlock(nn.Module):
@@ -180,11 +181,12 @@ class FlowBlock(nn.Module):
         self.filter = nn.Parameter(torch.randn(config.radial + 1, 1, W) / (config.radial + 1))
         self.update = nn.Sequential(nn.Linear(2 * W, W), nn.SiLU(), nn.Dropout(config.flow_dropout), nn.Linear(W, W))
 
-    def forward(self, h, rbf, neighbours):
-        # type: (Tensor, Tensor, Tensor | None) -> Tensor
-        """Features (B, N, W) and the radial functions of `RadialBasis.graph` to (B, N, W)."""
+    def forward(self, h, rbf, neighbours, filters):
+        # type: (Tensor, Tensor, Tensor | None, Tensor | None) -> Tensor
+        """Features (B, N, W), radial functions of `RadialBasis.graph`, and `pair_filters` to (B, N, W)."""
         normed = self.norm(h)
-        gathered = neighbour_sum(rbf, self.filter, self.source(normed)[:, :, None, None], neighbours)[:, :, 0, 0]
+        source = self.source(normed)[:, :, None, None]
+        gathered = neighbour_sum(rbf, self.filter, source, neighbours, filters)[:, :, 0, 0]
         return h + self.update(torch.cat([normed, gathered], dim=-1))
 
 
@@ -215,13 +217,18 @@ class LocalFlowPrior(Flow):
         """Beads (B, N, 3) in Angstrom to what all times and latents share."""
         rbf, _, neighbours = self.radial.graph(X, self.bead_embedding.dtype)
         features = self.bead_embedding + self.volume(self.standardised(self.raw_condition(X)).unsqueeze(-1))
-        return BeadNeighbourhood(self.before(features, rbf, neighbours), rbf, neighbours)
+        features = self.before(features, rbf, neighbours, None)
+        # The same for all times: they would be most of the work.
+        filters: list[torch.Tensor | None] = []
+        for block in self.blocks:
+            filters.append(pair_filters(rbf, block.filter, neighbours))
+        return BeadNeighbourhood(features, rbf, neighbours, filters)
 
     def velocity(self, z: torch.Tensor, t: torch.Tensor, condition: BeadNeighbourhood) -> torch.Tensor:
         """Velocity (B, N * latent) at z (B, N * latent) and times t (B, 1)."""
-        features, rbf, neighbours = condition
+        features, rbf, neighbours, filters = condition
         h = self.enter(z.view(features.shape[0], features.shape[1], -1)) + self.time(self.phases(t)).unsqueeze(1)
         h = h + features
-        for block in self.blocks:
-            h = block(h, rbf, neighbours)
+        for number, block in enumerate(self.blocks):
+            h = block(h, rbf, neighbours, filters[number])
         return self.leave(torch.nn.functional.silu(h)).flatten(1)

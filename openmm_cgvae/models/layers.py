@@ -21,6 +21,7 @@ __all__ = [
     "cross",
     "mlp",
     "neighbour_sum",
+    "pair_filters",
     "pair_vectors",
     "segment_offsets",
     "segment_sum",
@@ -229,8 +230,23 @@ def over_radials(rbf: torch.Tensor) -> bool:
     return rbf.shape[2] > 2 * rbf.shape[3]
 
 
+def pair_filters(rbf, weight, neighbours):
+    # type: (Tensor, Tensor, Tensor | None) -> Tensor | None
+    """What `neighbour_sum` makes of `rbf` and `weight` alone, for one that is made often; None where it is not made.
+
+    Filters (B, m, M, T, 1, F) of all pairs of few points are smaller than every source under every radial function.
+    """
+    if neighbours is not None or over_radials(rbf):
+        return None
+    return torch.matmul(rbf, weight.flatten(1)).unflatten(3, (weight.shape[1], 1, -1))
+
+
 def neighbour_sum(
-    rbf: torch.Tensor, weight: torch.Tensor, source: torch.Tensor, neighbours: torch.Tensor | None = None
+    rbf: torch.Tensor,
+    weight: torch.Tensor,
+    source: torch.Tensor,
+    neighbours: torch.Tensor | None = None,
+    filters: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """sum_j (sum_k rbf_ijk weight_ktf) source_jtcf, in steps that keep intermediates small.
 
@@ -243,6 +259,8 @@ def neighbour_sum(
         C components under each filter.
     neighbours : int Tensor, shape (B, m, M), optional
         Row of ``source.flatten(0, 1)`` of each neighbour j; all n = M points if omitted.
+    filters : Tensor, optional
+        `pair_filters`, if made before.
 
     Returns
     -------
@@ -250,9 +268,8 @@ def neighbour_sum(
     """
     if neighbours is not None:
         return _sum_over_table(rbf, weight, source, neighbours)
-    if over_radials(rbf):
-        return _sum_over_radials(rbf, weight, source)
-    return _sum_over_pairs(rbf, weight, source)
+    pairs = pair_filters(rbf, weight, neighbours) if filters is None else filters
+    return _sum_over_radials(rbf, weight, source) if pairs is None else _sum_over_pairs(pairs, source)
 
 
 def _sum_over_radials(rbf: torch.Tensor, weight: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
@@ -263,13 +280,12 @@ def _sum_over_radials(rbf: torch.Tensor, weight: torch.Tensor, source: torch.Ten
     return total.unflatten(2, source.shape[2:])
 
 
-def _sum_over_pairs(rbf: torch.Tensor, weight: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
-    """Few points: the filters of all pairs are smaller than every source under every radial function."""
-    pairs = torch.matmul(rbf, weight.flatten(1)).unflatten(3, (weight.shape[1], 1, -1))
+def _sum_over_pairs(pairs: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
+    """Few points: by the filters of all pairs."""
     if pairs.numel() * source.shape[3] <= 65536:
         # Within a level 2 cache fewer calls win.
         return (pairs * source.unsqueeze(1)).sum(2)
-    total = torch.zeros(rbf.shape[:2] + source.shape[2:], dtype=rbf.dtype, device=rbf.device)
+    total = torch.zeros(pairs.shape[:2] + source.shape[2:], dtype=pairs.dtype, device=pairs.device)
     for j, pair in enumerate(pairs.unbind(2)):
         total.addcmul_(pair, source[:, j : j + 1])
     return total
