@@ -11,12 +11,16 @@ from openmm_cgvae.units import ANGSTROM_PER_NM
 
 __all__ = ["CGEnergy", "ExportedEnergy", "script_energy"]
 
+# Signed volumes of neighbouring beads reach about this; farther out they saturate.
+VOLUME_ANGSTROM = 5.0
+
 
 class CGEnergy(nn.Module):
     """Potential energy of one molecule's beads, invariant under rotation and translation.
 
     SchNet-like message passing over bead distances (paper, Eq. (4)) from an embedding and the signed volume of every
-    bead; so mirror images differ from 4 beads on. It starts at zero: untrained, it changes nothing.
+    bead; so mirror images differ from 4 beads on. It starts at zero: untrained, it changes nothing. It is bounded, so
+    that a molecule that is stretched comes back by the tables to which this energy is added.
 
     Parameters
     ----------
@@ -29,7 +33,7 @@ class CGEnergy(nn.Module):
         super().__init__()
         width, activation = config.features, config.activation
         self.embedding = nn.Parameter(torch.randn(spec.n_beads, width))
-        self.volumes = BeadVolumes(spec)
+        self.volumes, self.largest_volume = BeadVolumes(spec), VOLUME_ANGSTROM
         self.side = nn.Linear(1, width, bias=False)
         self.radial = RadialBasis(config.radial, config.bead_cutoff_angstrom)
         self.layers = nn.ModuleList(
@@ -42,7 +46,7 @@ class CGEnergy(nn.Module):
     def forward(self, X: torch.Tensor) -> torch.Tensor:
         """Beads (B, N, 3) in Angstrom, molecules whole, to energies (B,) in kJ/mol."""
         rbf, _, neighbours = self.radial.graph(X, X.dtype)
-        h = self.embedding + self.side(self.volumes(X).unsqueeze(-1))
+        h = self.embedding + self.side(torch.tanh(self.volumes(X) / self.largest_volume).unsqueeze(-1))
         for layer in self.layers:
             h = layer(h, rbf, neighbours)
         return self.readout(h).sum((1, 2))

@@ -54,6 +54,17 @@ def test_beads_beyond_the_cutoff_do_not_matter(five_bead_dataset):
     assert float(energy(far)) == pytest.approx(float(energy(further)))
 
 
+def test_a_stretched_molecule_feels_no_pull(five_bead_dataset, beads):
+    """Signed volumes grow as it is stretched, the energy must not: it would tear the molecule apart against its bonds."""
+    energy = script_energy(random_energy(five_bead_dataset), TREE)
+    centred = beads[:5] - beads[:5].mean(0)
+    for factor in (1e3, 1e4):
+        value, forces = energy.energy_and_forces(factor * centred)
+        assert forces.abs().max() < 1e-6
+        assert float(value) == pytest.approx(float(energy(3e3 * centred)))
+    assert energy.energy_and_forces(centred)[1].abs().max() > 1.0
+
+
 def test_split_molecules_are_made_whole_in_any_box(five_bead_dataset, beads):
     energy = ExportedEnergy(random_energy(five_bead_dataset).double(), TREE)
     box = torch.tensor([[1.5, 0, 0], [0.7, 1.6, 0], [-0.7, 0.8, 1.4]], dtype=torch.float64)
