@@ -77,7 +77,7 @@ class ModelConfig:
     prior: str = "flow"
     flow_width: int = 192
     flow_layers: int = 3
-    flow_steps: int = 8
+    flow_steps: int = 4
     flow_dropout: float = 0.0
     flow_cutoff_angstrom: float = 12.0
     refinement_layers: int = 0

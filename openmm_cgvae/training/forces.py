@@ -116,6 +116,7 @@ class ForceMatcher:
         self.scale = float(self.residual[torch.as_tensor(self.train_frames)].square().mean())
         torch.manual_seed(self.config.seed)
         self.model = CGEnergy(spec, self.model_config)
+        self.model.calibrate(self.X[torch.as_tensor(self.train_frames)])
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=self.config.learning_rate)
         self.best = copy.deepcopy(self.model.state_dict())
         self.history = [self.error(self.validation_frames)]
