@@ -4,7 +4,7 @@ import torch
 from edgewise import edgewise_model
 from operations import decoder_operations, gaussian_prior_operations
 from systems import MOLECULES, chain, plain_model
-from timing import alternating, gemm
+from timing import alternating, gemm, matrix_products
 
 BATCH = 256
 CHUNKS = (4, 16, 64, 256)
@@ -40,10 +40,12 @@ def _row(n_atoms, n_beads, features, layers, n=1024):
     rate = {chunk: BATCH / times[chunk] for chunk in CHUNKS}
     best = max(rate, key=rate.get)
     operations = decoder_operations(n_beads, features, layers) + gaussian_prior_operations(n_beads, features)
+    products = matrix_products(whole[best])[1]
     return {
         "GEMM GFLOP/s": 2e-9 * n**3 / times["gemm"],
         "frames/s by chunk": {str(chunk): round(value, 1) for chunk, value in rate.items()},
         "fraction of the GEMM-limited rate": rate[best] * operations / (2 * n**3 / times["gemm"]),
+        "... if all but matrix products were free": BATCH / products * operations / (2 * n**3 / times["gemm"]),
         "x edge-wise": rate[best] * times["edge"] / edge_frames,
         "x edge-wise, batch 1": times["edge 1"] / times["1"],
     }

@@ -5,10 +5,12 @@ import time
 from pathlib import Path
 
 import torch
+from torch.profiler import ProfilerActivity, profile
 
-__all__ = ["alternating", "clock", "gemm", "gemm_rate", "peak_memory_mb", "peak_of"]
+__all__ = ["alternating", "clock", "gemm", "gemm_rate", "matrix_products", "peak_memory_mb", "peak_of"]
 
 ROUNDS = 5
+PRODUCTS = ("aten::mm", "aten::addmm", "aten::bmm", "aten::baddbmm", "aten::baddbmm_")
 
 
 def clock():
@@ -42,6 +44,18 @@ def gemm(n=1024):
 def gemm_rate(n=1024):
     """The machine's float32 matrix product rate, operations/s."""
     return 2 * n**3 / alternating({"gemm": gemm(n)}, rounds=10)["gemm"]
+
+
+def matrix_products(function):
+    """Operations and seconds of the matrix products in a call, as torch's profiler tells them.
+
+    What an operation takes beside its product, such as making its output, counts; element-wise work, sums over
+    neighbours and sweeps do not.
+    """
+    with profile(activities=[ProfilerActivity.CPU], record_shapes=True, with_flops=True) as counter:
+        function()
+    found = [event for event in counter.key_averages() if event.key in PRODUCTS]
+    return sum(event.flops for event in found), 1e-6 * sum(event.self_cpu_time_total for event in found)
 
 
 def peak_of(function):

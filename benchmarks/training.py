@@ -29,7 +29,7 @@ def _row(n_atoms, n_beads, features, layers, n=1024):
 
 
 def _step(model, x):
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-4)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-4, fused=True)
 
     def step():
         X = model.project(x.double()).float()

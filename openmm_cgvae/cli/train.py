@@ -1,7 +1,8 @@
-"""Train a model on reference MD; run it again to go on after an interruption."""
+"""Train a model on reference MD; run it again to go on after an interruption, with torchrun on several GPUs."""
 
 import ast
 import json
+import logging
 import math
 from contextlib import suppress
 from dataclasses import fields, replace
@@ -27,28 +28,40 @@ def add_arguments(parser):
     parser.add_argument(
         "--baseline", metavar="KIND", help="fit linear, mlp or geometric instead; of the settings, their own (paper)"
     )
-    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda; with torchrun, a GPU each process")
     parser.add_argument("--name", help="what the model is called; the folder's name if omitted")
 
 
 def run(options):
-    if options.baseline:
-        _run_baseline(options)
-        return
+    from openmm_cgvae.training.distributed import process_group, rank
+
+    with process_group(options.device) as device:
+        if rank() > 0:
+            # The first speaks for all.
+            logging.getLogger("openmm_cgvae").setLevel(logging.ERROR)
+        if not options.baseline:
+            _train(options, device)
+        elif rank() == 0:
+            _run_baseline(options)
+
+
+def _train(options, device):
     from openmm_cgvae.training import Trainer
+    from openmm_cgvae.training.distributed import rank
 
     configs = settings(options)
     folder = Path(options.output)
     kept = folder / "data.npz"
     dataset = _dataset(options, kept)
-    trainer = Trainer(dataset, folder, *configs, options.device, _start(options.start))
-    if not _is_dataset(options) and not kept.exists():
+    trainer = Trainer(dataset, folder, *configs, device, _start(options.start))
+    if rank() == 0 and not _is_dataset(options) and not kept.exists():
         # So that the command, repeated, need not read the trajectories again, and can export.
         dataset.save(kept)
         kept.with_suffix(".json").write_text(json.dumps(_origin(options), indent=1) + "\n")
     trainer.run(options.minutes)
-    _plot(folder)
-    _export(folder, dataset, options.name or folder.name)
+    if rank() == 0:
+        _plot(folder)
+        _export(folder, dataset, options.name or folder.name)
 
 
 def _start(name_or_path):

@@ -58,6 +58,10 @@ class CGVAE(nn.Module):
         """Atoms (B, n, 3) to beads (B, N, 3), X = M x."""
         return torch.matmul(self.projection.to(x.dtype), x)
 
+    def recentred(self, dx: torch.Tensor) -> torch.Tensor:
+        """Displacements (B, n, 3) with M dx = 0."""
+        return dx - self.project(dx)[:, self.assignment]
+
     def encode(self, x, X):
         # type: (Tensor, Tensor) -> tuple[Tensor, Tensor]
         """Mean and log-variance of q(z | x, X), each (B, N, latent)."""
@@ -66,8 +70,7 @@ class CGVAE(nn.Module):
     def displace(self, X: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
         """Displacement of every atom (B, n, 3) from its bead, recentred with M's own weights: M dx = 0."""
         V = self.decoder.vectors(X, z)
-        dx = self.decoder.select(V)
-        dx = dx - self.project(dx)[:, self.assignment]
+        dx = self.recentred(self.decoder.select(V))
         if self.refinement is not None:
             dx = self.refinement(dx, X, z, V)
         return dx

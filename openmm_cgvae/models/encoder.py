@@ -13,6 +13,8 @@ __all__ = ["Encoder"]
 N_VOLUMES = 2
 # More than beads, since one channel an atom is summed where the decoder sums 22 a bead.
 DENSE_ATOMS = 500
+# What is made of so many pairs of atoms stays in the caches of a CPU.
+PAIRS_AT_ONCE = 250_000
 
 
 class EncoderLayer(nn.Module):
@@ -41,6 +43,7 @@ class Encoder(nn.Module):
 
     def __init__(self, spec: MoleculeSpec, config: ModelConfig):
         super().__init__()
+        self.frames_at_once = max(1, PAIRS_AT_ONCE // spec.n_atoms**2)
         self.embedding = nn.Embedding(int(spec.atom_types.max()) + 1, config.features)
         self.atom_radial = RadialBasis(config.radial, config.atom_cutoff_angstrom, DENSE_ATOMS)
         self.bead_radial = RadialBasis(config.radial, config.bead_cutoff_angstrom)
@@ -79,6 +82,17 @@ class Encoder(nn.Module):
         -------
         mean, log_variance : Tensor, shape (B, N, latent)
         """
+        frames = x.shape[0] if x.is_cuda else self.frames_at_once
+        means, log_variances = [], []
+        for atoms, beads in zip(x.split(frames), X.split(frames)):  # noqa: B905 (TorchScript has no strict)
+            mean, log_variance = self.encode(atoms, beads)
+            means.append(mean)
+            log_variances.append(log_variance)
+        return torch.cat(means), torch.cat(log_variances)
+
+    def encode(self, x, X):
+        # type: (Tensor, Tensor) -> tuple[Tensor, Tensor]
+        """As `forward`, all frames at once."""
         atom_rbf, _, atom_neighbours = self.atom_radial.graph(x, x.dtype)
         bead_rbf, _, bead_neighbours = self.bead_radial.graph(X, X.dtype)
         to_bead = torch.sqrt((x - X[:, self.assignment]).square().sum(-1) + 1e-4)

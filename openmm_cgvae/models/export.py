@@ -77,8 +77,7 @@ class ExportedModel(nn.Module):
 
     def placed(self, beads: torch.Tensor, displacement: torch.Tensor) -> torch.Tensor:
         """Beads in nm plus displacements in Angstrom, recentred once more in the precision of the beads."""
-        dx = displacement.to(beads.dtype) / self.angstrom_per_nm
-        dx = dx - self.model.project(dx)[:, self.model.assignment]
+        dx = self.model.recentred(displacement.to(beads.dtype) / self.angstrom_per_nm)
         return beads[:, self.model.assignment] + dx
 
 

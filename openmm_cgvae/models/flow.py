@@ -74,6 +74,9 @@ class Flow(nn.Module):
     @torch.jit.unused
     def observe(self, z: torch.Tensor) -> None:
         """Let the running moments of the latents follow posterior samples z (B, N, latent)."""
+        if z.shape[0] < 2:
+            # What is left of an epoch's frames; one has no spread.
+            return
         z = z.detach().flatten(1)
         self.latent_mean.lerp_(z.mean(0), LATENT_MOMENTUM)
         self.latent_scale.lerp_(z.std(0), LATENT_MOMENTUM)
@@ -87,9 +90,18 @@ class Flow(nn.Module):
     @torch.jit.unused
     def matching_loss(self, X: torch.Tensor, z: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """Conditional flow-matching loss at posterior samples z (B, N, latent), which get no gradient."""
+        return self.path_loss(X, z, *self.draw_paths(z.shape[0], generator))
+
+    @torch.jit.unused
+    def draw_paths(self, n: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+        """Noise (n, N * latent) from which paths start, and times (n, 1) at which to look at them."""
+        return torch.randn(n, len(self.latent_mean), generator=generator), torch.rand(n, 1, generator=generator)
+
+    @torch.jit.unused
+    def path_loss(self, X: torch.Tensor, z: torch.Tensor, start: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        """`matching_loss` of the paths and times that `draw_paths` gave."""
         end = (z.detach().flatten(1) - self.latent_mean) / self.latent_scale
-        start = torch.randn(end.shape, generator=generator).to(end)
-        t = torch.rand(end.shape[0], 1, generator=generator).to(end)
+        start, t = start.to(end), t.to(end)
         velocity = self.velocity((1 - t) * start + t * end, t, self.condition(X))
         return (velocity - (end - start)).square().mean()
 

@@ -11,19 +11,20 @@ import numpy as np
 import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from openmm_cgvae.errors import SettingsError, TrainingError
+from openmm_cgvae.errors import TrainingError
 from openmm_cgvae.models.cgvae import CGVAE
-from openmm_cgvae.models.config import ModelConfig, TrainingConfig, config_from_dict, config_to_dict
+from openmm_cgvae.models.config import ModelConfig, TrainingConfig, config_to_dict
 from openmm_cgvae.models.device import usable_device
 from openmm_cgvae.models.flow import Flow
-from openmm_cgvae.models.spec import MoleculeSpec
 from openmm_cgvae.output import complete_output, existing_folder
+from openmm_cgvae.training.checkpoint import load_start, model_with_weights, read_checkpoint, write_checkpoint
 from openmm_cgvae.training.dataset import split_runs
+from openmm_cgvae.training.distributed import Share, add_up, from_first, rank
 from openmm_cgvae.training.losses import graph_loss, kl_divergence, match_hydrogens, msd_loss
 from openmm_cgvae.training.polish import polish_decoder
 from openmm_cgvae.training.priorfit import fit_prior
 
-__all__ = ["Trainer", "load_trained"]
+__all__ = ["Trainer"]
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +40,9 @@ class Trainer:
 
     The folder gets ``checkpoint.pt`` and ``training.csv`` after every epoch. A trainer made on a folder that holds
     a checkpoint goes on from it, and ends with the same weights to the bit as one that was never stopped.
+
+    Where torch's default process group is there, its processes share every batch, and end with the weights of one
+    process to rounding (but for dropout, which each draws for itself). The first of them writes the files.
 
     Parameters
     ----------
@@ -72,14 +76,14 @@ class Trainer:
         # Before the folder is made: settings that do not fit leave nothing behind.
         self.model = CGVAE(self.spec, self.model_config).float().to(self.device)
         if start is not None:
-            _load_start(self.model, start)
+            load_start(self.model, start)
         self.folder = existing_folder(folder)
         self.projection = torch.as_tensor(self.spec.projection, dtype=torch.float32, device=self.device)
         self.pairs = torch.as_tensor(self.spec.graph_pairs, device=self.device)
         self.hydrogens = torch.as_tensor(self.spec.equivalent_hydrogens, device=self.device)
         self._calibrate()
         self.average = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(self.config.ema_decay))
-        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=self.config.learning_rate)
+        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=self.config.learning_rate, fused=True)
         self.scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(
             self.optimizer,
             patience=self.config.patience,
@@ -115,7 +119,7 @@ class Trainer:
         """
         started = time.monotonic()
         bar = _progress_bar(self.config.epochs, self.epoch, progress)
-        while self.epoch < self.config.epochs and time.monotonic() - started < 60 * max_minutes:
+        while self.epoch < self.config.epochs and from_first(time.monotonic() - started < 60 * max_minutes):
             begun = time.monotonic()
             train_loss = self._train_epoch()
             measured = self.validate()
@@ -140,7 +144,7 @@ class Trainer:
 
     def trained_model(self):
         """The model to use: averaged weights, evaluation mode, on the CPU."""
-        return _with_weights(self.spec, self.model_config, self.finished or self.average.module.state_dict())
+        return model_with_weights(self.spec, self.model_config, self.finished or self.average.module.state_dict())
 
     def _finish(self, progress):
         """Do the stages that follow the last epoch, or what is left of them."""
@@ -183,7 +187,7 @@ class Trainer:
     def _train_epoch(self):
         generator = self._generator(0)
         # Of dropout: a resumed run goes on as one that was never stopped.
-        torch.manual_seed(generator.initial_seed())
+        torch.manual_seed(generator.initial_seed() + rank())
         frames = torch.as_tensor(self.train_frames)[torch.randperm(len(self.train_frames), generator=generator)]
         total, bad = 0.0, 0
         self.stages_done, self.finished = 0, {}
@@ -194,8 +198,10 @@ class Trainer:
             loss = self._total(terms)
             self.optimizer.zero_grad()
             loss.backward()
+            loss = loss.detach()
+            add_up([loss, *(p.grad for p in self.model.parameters() if p.grad is not None)])
             norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.gradient_clip)
-            if not (torch.isfinite(norm) and torch.isfinite(loss)):
+            if not torch.isfinite(norm + loss):
                 bad += 1
                 if bad > MAX_BAD_STEPS or bad == len(batches):
                     raise TrainingError(
@@ -206,29 +212,35 @@ class Trainer:
             self.optimizer.step()
             if self.config.ema_decay > 0:
                 self.average.update_parameters(self.model)
-            total += float(loss.detach()) * len(batch)
+            total += loss.double() * len(batch)
         if bad:
             logger.warning("skipped %d updates of epoch %d without a finite gradient", bad, self.epoch + 1)
         if self.config.ema_decay == 0:
             self.average.module.load_state_dict(self.model.state_dict())
-        return total / len(frames)
+        return float(total) / len(frames)
 
     def losses(self, model, x, generator):
-        """The terms of the objective on a batch of frames, (B, n, 3) in Angstrom."""
+        """The terms of the objective on a batch of frames, (B, n, 3) in Angstrom; of several processes, their parts.
+
+        Noise is drawn for the whole batch, so that it is the same for any number of processes.
+        """
+        share = Share(len(x))
+        x = share.of(x)
         X = self.projection @ x
         mean, log_variance = model.encode(x, X)
-        noise = torch.randn(mean.shape, generator=generator).to(self.device)
+        noise = share.of(torch.randn(share.n, *mean.shape[1:], generator=generator)).to(self.device)
         z = mean + torch.exp(0.5 * log_variance) * noise
         terms = self.reconstruction(model.decode(X, z), x)
         if isinstance(model.prior, Flow):
             terms["kl"] = kl_divergence(mean, log_variance)
             if model.training:
-                model.prior.observe(z)
-            terms["flow"] = model.prior.matching_loss(X, z, generator)
+                model.prior.observe(share.gathered(z))
+            start, t = model.prior.draw_paths(share.n, generator)
+            terms["flow"] = model.prior.path_loss(X, z, share.of(start), share.of(t))
         else:
             terms["kl"] = kl_divergence(mean, log_variance, *model.prior.parameters_of(X))
             terms["flow"] = torch.zeros_like(terms["kl"])
-        return terms
+        return {name: share.part * value for name, value in terms.items()}
 
     def reconstruction(self, predicted, x):
         """The terms that compare decoded structures with their frames, each (B, n, 3) in Angstrom."""
@@ -248,15 +260,16 @@ class Trainer:
         """
         model = self.average.module.eval()
         generator = torch.Generator().manual_seed(self.config.seed)
-        sums = dict.fromkeys(TERMS, 0.0)
+        sums = torch.zeros(len(TERMS), dtype=torch.float64, device=self.device)
         for batch in torch.as_tensor(self.validation_frames).split(VALIDATION_BATCH):
-            for name, value in self.losses(model, self.positions[batch.to(self.device)], generator).items():
-                sums[name] += float(value) * len(batch) / len(self.validation_frames)
-        val_loss = self._total(sums) - sums["flow"]
-        return {"val_loss": val_loss, **{f"val_{name}": value for name, value in sums.items()}}
+            terms = self.losses(model, self.positions[batch.to(self.device)], generator)
+            sums += torch.stack([terms[name] for name in TERMS]).double() * len(batch) / len(self.validation_frames)
+        add_up([sums])
+        means = dict(zip(TERMS, sums.tolist(), strict=True))
+        val_loss = self._total(means) - means["flow"]
+        return {"val_loss": val_loss, **{f"val_{name}": value for name, value in means.items()}}
 
     def _save(self):
-        temporary = self.checkpoint_path.with_name("checkpoint.pt.tmp")
         state = {
             "model": self.model.state_dict(),
             "average": self.average.state_dict(),
@@ -266,10 +279,8 @@ class Trainer:
             "stages_done": self.stages_done,
             "finished": self.finished,
             "identity": self._identity(),
-            "spec": {name: torch.as_tensor(array) for name, array in self.spec.to_arrays().items()},
         }
-        torch.save(state, temporary)
-        temporary.replace(self.checkpoint_path)
+        write_checkpoint(self.checkpoint_path, self.spec, state)
 
     def _identity(self):
         """What two runs must share to be one run; the number of epochs may be raised later."""
@@ -281,28 +292,18 @@ class Trainer:
         }
 
     def _resume(self):
-        if not self.checkpoint_path.exists():
+        state = read_checkpoint(self.checkpoint_path, self.spec, self._identity(), self.device)
+        if state is None:
             return
-        try:
-            state = torch.load(self.checkpoint_path, weights_only=True, map_location=self.device)
-            spec = {name: value.cpu().numpy() for name, value in state["spec"].items()}
-            same_molecule = all(np.array_equal(spec[name], own) for name, own in self.spec.to_arrays().items())
-            same = same_molecule and state["identity"] == self._identity()
-        except Exception as error:
-            raise TrainingError(f"{self.checkpoint_path} cannot be read ({type(error).__name__}): remove it") from error
-        if not same:
-            raise SettingsError(
-                f"{self.checkpoint_path} is of a run with other settings or data: give another folder, or remove it"
-            )
-        self.model.load_state_dict(state["model"])
-        self.average.load_state_dict(state["average"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.scheduler.load_state_dict(state["scheduler"])
-        self.epoch = state["epoch"]
-        self.stages_done, self.finished = state["stages_done"], state["finished"]
+        for name in ("model", "average", "optimizer", "scheduler"):
+            getattr(self, name).load_state_dict(state[name])
+        for name in ("epoch", "stages_done", "finished"):
+            setattr(self, name, state[name])
         logger.info("resumed from %s after epoch %d", self.checkpoint_path, self.epoch)
 
     def _log(self, row):
+        if rank() > 0:
+            return
         path = self.folder / "training.csv"
         rows = []
         if path.exists() and self.epoch > 1:
@@ -315,70 +316,10 @@ class Trainer:
             writer.writerows(rows)
 
 
-def _load_start(model, start):
-    """Load the weights of an earlier model; what is taken from the data, such as bounds, it need not have.
-
-    A prior of another kind or size starts anew.
-    """
-    own = model.state_dict()
-    # TorchScript's dict also holds what ours computes anew; bounds come from the data.
-    start = {k: v for k, v in start.items() if k in own and not k.startswith("bounds.")}
-    unlike = [k for k, v in start.items() if own[k].shape != v.shape]
-    unlike += [k for k, _ in model.named_parameters() if k not in start]
-    if any(k.startswith("prior.") for k in unlike):
-        logger.warning("the model to start from has another prior: this one starts anew")
-        start = {k: v for k, v in start.items() if not k.startswith("prior.")}
-        unlike = [k for k in unlike if not k.startswith("prior.")]
-    if unlike:
-        raise SettingsError(
-            f"the model to start from differs in {unlike[0]} and {len(unlike) - 1} more weights: give one of the same "
-            "molecule, mapping and model settings"
-        )
-    model.load_state_dict({**own, **start})
-
-
 def _progress_bar(total, initial, wanted, unit="epoch"):
     # A training node may have torch and numpy alone; the log tells the progress there.
     try:
         from tqdm.auto import tqdm
     except ImportError:
         return None
-    return tqdm(total=total, initial=initial, unit=unit) if wanted else None
-
-
-def load_trained(path):
-    """Read the averaged model of a checkpoint.
-
-    Returns
-    -------
-    model : CGVAE
-        In evaluation mode.
-    spec : MoleculeSpec
-    summary : dict
-        ``model`` and ``training`` settings, ``data_sha256``, ``epoch``.
-
-    Raises
-    ------
-    TrainingError
-        If the file is missing or not a checkpoint.
-    """
-    try:
-        state = torch.load(path, weights_only=True, map_location="cpu")
-        spec = MoleculeSpec.from_arrays({name: value.numpy() for name, value in state["spec"].items()})
-        identity = state["identity"]
-        average = {k.removeprefix("module."): v for k, v in state["average"].items() if k.startswith("module.")}
-        config = config_from_dict(ModelConfig, identity["model"])
-        model = _with_weights(spec, config, state["finished"] or average)
-    except FileNotFoundError as error:
-        raise TrainingError(f"checkpoint {path} does not exist: train first with 'openmm-cgvae train'") from error
-    except Exception as error:
-        raise TrainingError(f"{path} is not a checkpoint of this package: {type(error).__name__}") from error
-    return model, spec, {**identity, "epoch": state["epoch"]}
-
-
-def _with_weights(spec, config, weights):
-    model = CGVAE(spec, config)
-    model.load_state_dict(weights)
-    # Trained in single precision, but M itself is known to double.
-    model.projection.copy_(torch.as_tensor(spec.projection))
-    return model.eval()
+    return tqdm(total=total, initial=initial, unit=unit) if wanted and rank() == 0 else None

@@ -55,7 +55,7 @@ def test_beads_beyond_the_cutoff_do_not_matter(five_bead_dataset):
 
 
 def test_a_stretched_molecule_feels_no_pull(five_bead_dataset, beads):
-    """Signed volumes grow as it is stretched, the energy must not: it would tear the molecule apart against its bonds."""
+    """Signed volumes grow as it is stretched; an energy that follows them tears it apart against its bonds."""
     energy = script_energy(random_energy(five_bead_dataset), TREE)
     centred = beads[:5] - beads[:5].mean(0)
     for factor in (1e3, 1e4):

@@ -241,6 +241,13 @@ def test_loss_falls_on_real_data(model, dataset, tmp_path):
     assert all(value > 0 for value in flow) if model.prior == "flow" else not any(flow)
 
 
+def test_a_last_batch_of_one_frame_does_no_harm(dataset, tmp_path, caplog):
+    trainer = train(dataset, tmp_path, epochs=2, batch_size=62)
+    assert len(trainer.train_frames) % 62 == 1
+    assert "without a finite gradient" not in caplog.text
+    assert all(value.isfinite().all() for value in trainer.model.state_dict().values())
+
+
 def terms_of(dataset, folder, model=TINY, **settings):
     """A trainer and the losses of its random weights on 20 frames."""
     trainer = Trainer(dataset, folder, model, replace(CONFIG, **settings))

@@ -1,0 +1,131 @@
+"""Checkpoints of a training run, and the models that are made of their weights."""
+
+import io
+import logging
+
+import numpy as np
+import torch
+
+from openmm_cgvae.errors import SettingsError, TrainingError
+from openmm_cgvae.models.cgvae import CGVAE
+from openmm_cgvae.models.config import ModelConfig, config_from_dict
+from openmm_cgvae.models.spec import MoleculeSpec
+from openmm_cgvae.output import complete_output
+from openmm_cgvae.training.distributed import from_first, rank
+
+__all__ = ["load_start", "load_trained", "model_with_weights", "read_checkpoint", "write_checkpoint"]
+
+logger = logging.getLogger(__name__)
+
+
+def write_checkpoint(path, spec, state):
+    """Write a dict of states, and the molecule they are of; the first process does."""
+    if rank() > 0:
+        return
+    arrays = {name: torch.as_tensor(array) for name, array in spec.to_arrays().items()}
+    with complete_output(path) as temporary:
+        torch.save({**state, "spec": arrays}, temporary)
+
+
+def read_checkpoint(path, spec, identity, device):
+    """Read what `write_checkpoint` wrote of the same run; the first process does, for all.
+
+    Parameters
+    ----------
+    path : path
+    spec : MoleculeSpec
+    identity : dict
+        What two runs must share to be one run, under that name in the checkpoint.
+    device : torch.device
+
+    Returns
+    -------
+    dict or None
+        None where there is no checkpoint.
+
+    Raises
+    ------
+    SettingsError
+        If it is of another molecule or run.
+    TrainingError
+        If it is none.
+    """
+    content = from_first(path.read_bytes() if rank() == 0 and path.exists() else None)
+    if content is None:
+        return None
+    try:
+        state = torch.load(io.BytesIO(content), weights_only=True, map_location=device)
+        saved = {name: value.cpu().numpy() for name, value in state["spec"].items()}
+        same_molecule = all(np.array_equal(saved[name], own) for name, own in spec.to_arrays().items())
+        same = same_molecule and state["identity"] == identity
+    except Exception as error:
+        raise TrainingError(f"{path} cannot be read ({type(error).__name__}): remove it") from error
+    if not same:
+        raise SettingsError(f"{path} is of a run with other settings or data: give another folder, or remove it")
+    return state
+
+
+def load_start(model, start):
+    """Load the weights of an earlier model; what is taken from the data, such as bounds, it need not have.
+
+    A prior of another kind or size starts anew.
+
+    Raises
+    ------
+    SettingsError
+        If any other part is of another kind or size.
+    """
+    own = model.state_dict()
+    # TorchScript's dict also holds what ours computes anew; bounds come from the data.
+    start = {k: v for k, v in start.items() if k in own and not k.startswith("bounds.")}
+    unlike = [k for k, v in start.items() if own[k].shape != v.shape]
+    unlike += [k for k, _ in model.named_parameters() if k not in start]
+    if any(k.startswith("prior.") for k in unlike):
+        logger.warning("the model to start from has another prior: this one starts anew")
+        start = {k: v for k, v in start.items() if not k.startswith("prior.")}
+        unlike = [k for k in unlike if not k.startswith("prior.")]
+    if unlike:
+        raise SettingsError(
+            f"the model to start from differs in {unlike[0]} and {len(unlike) - 1} more weights: give one of the same "
+            "molecule, mapping and model settings"
+        )
+    model.load_state_dict({**own, **start})
+
+
+def load_trained(path):
+    """Read the averaged model of a checkpoint.
+
+    Returns
+    -------
+    model : CGVAE
+        In evaluation mode.
+    spec : MoleculeSpec
+    summary : dict
+        ``model`` and ``training`` settings, ``data_sha256``, ``epoch``.
+
+    Raises
+    ------
+    TrainingError
+        If the file is missing or not a checkpoint.
+    """
+    try:
+        state = torch.load(path, weights_only=True, map_location="cpu")
+        spec = MoleculeSpec.from_arrays({name: value.numpy() for name, value in state["spec"].items()})
+        identity = state["identity"]
+        average = {k.removeprefix("module."): v for k, v in state["average"].items() if k.startswith("module.")}
+        config = config_from_dict(ModelConfig, identity["model"])
+        model = model_with_weights(spec, config, state["finished"] or average)
+    except FileNotFoundError as error:
+        raise TrainingError(f"checkpoint {path} does not exist: train first with 'openmm-cgvae train'") from error
+    except Exception as error:
+        raise TrainingError(f"{path} is not a checkpoint of this package: {type(error).__name__}") from error
+    return model, spec, {**identity, "epoch": state["epoch"]}
+
+
+def model_with_weights(spec, config, weights):
+    """A `CGVAE` to use, on the CPU and in evaluation mode."""
+    model = CGVAE(spec, config)
+    model.load_state_dict(weights)
+    # Trained in single precision, but M itself is known to double.
+    model.projection.copy_(torch.as_tensor(spec.projection))
+    return model.eval()

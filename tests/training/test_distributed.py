@@ -1,0 +1,150 @@
+"""Real processes that train together over gloo, against one that trains alone."""
+
+import csv
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+import torch
+from conftest import TINY
+
+from openmm_cgvae.models import TrainingConfig
+from openmm_cgvae.training import Trainer
+from openmm_cgvae.training.distributed import Share
+
+# Of the 125 training frames the last batch holds one: nothing is left of it for the first of two processes.
+CONFIG = TrainingConfig(epochs=3, batch_size=62, learning_rate=3e-3, ema_decay=0.5, prior_updates=2)
+SETTINGS = [
+    word
+    for name in ("features", "radial", "encoder_layers", "prior_layers", "decoder_layers", "flow_width", "flow_layers",
+                 "flow_steps", "batch_size", "learning_rate", "ema_decay", "prior_updates")
+    for word in ("--set", f"{name}={getattr(TINY, name, None) or getattr(CONFIG, name)}")
+]  # fmt: skip
+
+
+def together(*arguments):
+    """Two processes of ``torchrun``."""
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    return subprocess.run([sys.executable, *torchrun, *map(str, arguments)], capture_output=True, text=True)
+
+
+def train_command(data, folder, *arguments):
+    return together("-m", "openmm_cgvae", "train", data, "-o", folder, *SETTINGS, *arguments)
+
+
+def state_of(folder, parts=("model", "average", "finished")):
+    state = torch.load(folder / "checkpoint.pt", weights_only=True)
+    return {f"{part}.{name}": value for part in parts for name, value in state[part].items()}
+
+
+def losses_of(folder):
+    with open(folder / "training.csv", newline="") as file:
+        return [[float(v) for k, v in row.items() if k != "seconds"] for row in csv.DictReader(file)]
+
+
+@pytest.fixture(scope="module")
+def data(dataset, tmp_path_factory):
+    path = tmp_path_factory.mktemp("data") / "data.npz"
+    dataset.save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def alone(dataset, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("alone")
+    Trainer(dataset, folder, TINY, CONFIG).run(progress=False)
+    return folder
+
+
+@pytest.mark.parametrize(("n", "expected"), [(62, [31, 31]), (7, [3, 4]), (1, [0, 1])])
+def test_shares_are_a_whole_batch(n, expected, monkeypatch):
+    module = "openmm_cgvae.training.distributed"
+    monkeypatch.setattr(f"{module}.size", lambda: 2)
+    shares = []
+    for number in (0, 1):
+        monkeypatch.setattr(f"{module}.rank", lambda number=number: number)
+        shares.append(Share(n))
+    assert [round(share.part * n) for share in shares] == expected
+    values = torch.arange(float(n))
+    assert sum(share.part * share.of(values).mean() for share in shares) == pytest.approx(values.mean())
+
+
+@pytest.mark.slow
+def test_two_processes_go_on_as_one_would_have(dataset, data, alone, tmp_path):
+    """The command, on a run that one process stopped after its first epoch."""
+    folder = tmp_path / "run"
+    Trainer(dataset, folder, TINY, replace(CONFIG, epochs=1)).run(progress=False)
+    done = train_command(data, folder, "--epochs", 3)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("model file: ") == 1
+    assert len(losses_of(folder)) == 3
+    own, expected = state_of(folder), state_of(alone)
+    assert own.keys() == expected.keys()
+    for name in expected:
+        torch.testing.assert_close(own[name], expected[name], rtol=1e-4, atol=1e-5, msg=name)
+    torch.testing.assert_close(torch.tensor(losses_of(folder)), torch.tensor(losses_of(alone)), rtol=1e-4, atol=1e-5)
+    assert sorted(path.suffix for path in folder.iterdir()) == [".csv", ".png", ".pt", ".pt"]
+
+
+# The second update of the second process has no finite loss; none but the first process may write.
+WORKER = """
+import sys, torch
+from openmm_cgvae.training import Dataset, Trainer
+from openmm_cgvae.training.distributed import process_group, rank
+from openmm_cgvae.models import ModelConfig, TrainingConfig
+
+data, folder, weights = sys.argv[1:]
+with process_group("cpu") as device:
+    trainer = Trainer(Dataset.load(data), folder, {model!r}, {config!r}, device)
+    reconstruction, calls, save = trainer.reconstruction, [], torch.save
+
+    def broken(*args):
+        calls.append(1)
+        factor = float("nan") if rank() == 1 and len(calls) == 2 else 1.0
+        return {{name: factor * value for name, value in reconstruction(*args).items()}}
+
+    trainer.reconstruction = broken
+    if rank() == 1:
+        torch.save = lambda *_: 1 / 0
+    trainer.run(progress=False)
+    save(trainer.model.state_dict(), weights + str(rank()))
+"""
+
+
+@pytest.mark.slow
+def test_processes_keep_the_same_weights_and_skip_a_bad_update_alike(data, tmp_path):
+    script = tmp_path / "worker.py"
+    model = replace(TINY, prior="local-flow", flow_dropout=0.3)
+    script.write_text(WORKER.format(model=model, config=CONFIG))
+    done = together(script, data, tmp_path / "run", tmp_path / "weights")
+    assert done.returncode == 0, done.stderr
+    first, second = (torch.load(tmp_path / f"weights{number}", weights_only=True) for number in (0, 1))
+    for name in first:
+        assert torch.equal(first[name], second[name]), name
+        assert first[name].isfinite().all(), name
+    saved = state_of(tmp_path / "run", ["model"])
+    assert all(torch.equal(saved[f"model.{name}"], first[name]) for name in first)
+    assert "skipped 1 updates of epoch 1" in done.stderr
+
+
+# The second process cannot read its data.
+BAD_RANK = """
+import os, sys
+from openmm_cgvae.cli.main import main
+if os.environ["RANK"] == "1":
+    sys.argv[2] = "missing.npz"
+sys.exit(main())
+"""
+
+
+@pytest.mark.slow
+def test_an_error_ends_all_processes_and_is_told_once(data, tmp_path):
+    script = tmp_path / "worker.py"
+    script.write_text(BAD_RANK)
+    of_one = together(script, "train", data, "-o", tmp_path / "run")
+    of_all = train_command(data, tmp_path / "run", "--set", "batch_size=0")
+    for done, message in ((of_one, "missing.npz does not exist"), (of_all, "batch_size=0 given")):
+        assert done.returncode != 0
+        assert [message in line for line in done.stderr.splitlines() if "cgvae: error" in line] == [True]
+    assert not (tmp_path / "run" / "checkpoint.pt").exists()
