@@ -47,15 +47,16 @@ def gemm_rate(n=1024):
 
 
 def matrix_products(function):
-    """Operations and seconds of the matrix products in a call, as torch's profiler tells them.
+    """Operations of the matrix products in a call, and their share of its time, as torch's profiler tells them.
 
-    What an operation takes beside its product, such as making its output, counts; element-wise work, sums over
-    neighbours and sweeps do not.
+    Element-wise work, sums over neighbours and sweeps do not count.
     """
     with profile(activities=[ProfilerActivity.CPU], record_shapes=True, with_flops=True) as counter:
         function()
-    found = [event for event in counter.key_averages() if event.key in PRODUCTS]
-    return sum(event.flops for event in found), 1e-6 * sum(event.self_cpu_time_total for event in found)
+    events = counter.key_averages()
+    found = [event for event in events if event.key in PRODUCTS]
+    seconds = [sum(event.self_cpu_time_total for event in part) for part in (found, events)]
+    return sum(event.flops for event in found), seconds[0] / seconds[1]
 
 
 def peak_of(function):
