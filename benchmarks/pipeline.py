@@ -23,8 +23,10 @@ def measure(name=MODEL, n=1024):
     beads = torch.as_tensor(backmapper.mapping.project(frames), dtype=torch.float32)
     noise = torch.randn(len(beads), beads.shape[1], module.latent, generator=torch.Generator().manual_seed(0))
     at_once = len(module.parts(beads)[0])
-    parts = {part: _chunked(*call, at_once) for part, call in _parts(module, beads, noise).items()}
-    parts["bounds"] = _chunked(*_parts(module, beads, noise)["bounds"], BATCH)
+    parts = {
+        part: _chunked(*call, BATCH if part == "bounds" else at_once)
+        for part, call in _parts(module, beads, noise).items()
+    }
     whole = {f"chunk {size}": _chunked(module, (beads, noise), size) for size in CHUNKS}
     times = alternating({"gemm": gemm(n)} | parts | whole, rounds=2)
     operations = matrix_products(whole[f"chunk {BATCH}"])[0] / len(beads)
