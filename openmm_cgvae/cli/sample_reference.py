@@ -25,6 +25,7 @@ def add_arguments(parser):
     parser.add_argument("--friction", type=float, default=2.0, metavar="1/ps", help="(2)")
     parser.add_argument("--time-step", dest="time_step_ps", type=float, default=0.002, metavar="ps", help="(0.002)")
     parser.add_argument("--hydrogen-mass", type=float, metavar="amu", help="for a longer time step")
+    parser.add_argument("--solvent-every", type=int, default=1, metavar="n", help="steps for one of the solvent (1)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--platform", metavar="NAME", help="OpenMM platform; one thread of CPU if omitted")
 

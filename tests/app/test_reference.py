@@ -32,6 +32,21 @@ def test_an_interrupted_call_goes_on_with_the_same_result(tmp_path, topology):
     np.testing.assert_array_equal(read_reference(whole, topology)[0], read_reference(resumed, topology)[0])
 
 
+def test_a_solvent_felt_every_other_step_changes_neither_frame_times_nor_temperature(tmp_path, topology):
+    protocol = replace(SHORT, burst_ps=(0.5, 0.5), equilibration_ps=1.0, frames=60)
+    moves = []
+    for every in (1, 2):
+        folder = tmp_path / str(every)
+        paths = sample_reference(PDB, folder, 3, replace(protocol, solvent_every=every), seed=3, progress=False)
+        frames, runs = read_reference(paths, topology)
+        assert len(frames) == 3 * protocol.frames
+        moves.append(np.linalg.norm(np.diff(frames, axis=0)[np.diff(runs) == 0], axis=-1).mean())
+    # How far atoms get in 50 fs goes with the root of the temperature: at that of the burst, 1.7 times as far.
+    assert moves[1] == pytest.approx(moves[0], rel=0.1)
+    with pytest.raises(SettingsError, match="no implicit solvent"):
+        sample_reference(PDB, tmp_path / "c", 1, replace(protocol, forcefield=("amber14-all.xml",), solvent_every=2))
+
+
 def test_bad_input_is_refused(tmp_path):
     with pytest.raises(OutputError, match="does not exist"):
         sample_reference(PDB, tmp_path / "no" / "folder", 1, SHORT)
