@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from openmm_cgvae.models.layers import Recentring, cross, segment_offsets, segment_sum, squared_length
+from openmm_cgvae.models.neighbours import pairs_within
 from openmm_cgvae.models.spec import MoleculeSpec
 
 __all__ = ["BoundsProjection"]
@@ -179,17 +180,7 @@ class BoundsProjection(nn.Module):
         """Frame and atoms i < j, (m, 3), of the pairs of x (B, n, 3) hardly above their `lower` distance (n, n)."""
         # Below any square where there is no bound: rounding makes an atom's distance from itself negative.
         reach = torch.where(lower > 0, (lower + self.skin).square(), -torch.inf)
-        # Squared distances as a product of rows of five.
-        centred = x - x.mean(1, keepdim=True)
-        square, one = squared_length(centred).unsqueeze(2), torch.ones_like(x[..., :1])
-        rows, columns = torch.cat([-2.0 * centred, square, one], dim=2), torch.cat([centred, one, square], dim=2)
-        found: list[torch.Tensor] = []
-        size = max(1, self.max_elements // (self.n_atoms * self.n_atoms))
-        for number, (row, column) in enumerate(zip(rows.split(size), columns.split(size))):  # noqa: B905
-            pairs = torch.nonzero(torch.bmm(row, column.transpose(1, 2)) < reach)
-            pairs[:, 0] += number * size
-            found.append(pairs)
-        return torch.cat(found)
+        return pairs_within(x, reach, self.max_elements)
 
     def renewed(self, contacts, x, listed, lower):
         # type: (Tensor, Tensor, Tensor, Tensor) -> tuple[Tensor, Tensor]

@@ -57,6 +57,8 @@ class ModelConfig:
         the paper.
     refinement_vectors : int
         Mixtures of its bead's vectors that an atom gets there.
+    refinement_contacts : int
+        Rounds that follow there: a layer of messages between atoms near in space, and one on the bond graph.
     projection_sweeps : int
         Largest number of sweeps that bring local geometry inside the bounds of the training frames; 0 for none.
     handed : bool
@@ -83,6 +85,7 @@ class ModelConfig:
     refinement_layers: int = 0
     refinement_width: int = 64
     refinement_vectors: int = 8
+    refinement_contacts: int = 0
     projection_sweeps: int = 120
     handed: bool = True
     activation: str = "swish"
@@ -94,7 +97,7 @@ class ModelConfig:
                      "bead_cutoff_angstrom", "flow_cutoff_angstrom"):  # fmt: skip
             if not getattr(self, name) > 0:
                 raise SettingsError(f"{name}={getattr(self, name)} given: a positive number is expected")
-        for name in ("refinement_layers", "projection_sweeps"):
+        for name in ("refinement_layers", "refinement_contacts", "projection_sweeps"):
             if not getattr(self, name) >= 0:
                 raise SettingsError(f"{name}={getattr(self, name)} given: 0 or more is expected")
         if self.handed and self.decoder_layers < 3:
@@ -187,7 +190,7 @@ _PAPER = {
 PRESETS = {
     "small": (ModelConfig(), TrainingConfig()),
     "peptide": (ModelConfig(features=96, latent=16, bead_cutoff_angstrom=25.0, prior="local-flow", flow_width=96,
-                            flow_dropout=0.2, refinement_layers=4, projection_sweeps=480),
+                            flow_dropout=0.2, refinement_layers=4, refinement_contacts=2, projection_sweeps=480),
                 TrainingConfig(batch_size=32, prior_updates=1500, polish_updates=800)),
     "gaussian": (ModelConfig(prior="gaussian", latent=None), TrainingConfig(gamma=25.0, beta=0.05)),
     "paper-alanine-dipeptide": (_PAPER["model"], _PAPER["training"]),

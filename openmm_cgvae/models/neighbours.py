@@ -1,8 +1,8 @@
-"""Which points lie within a cutoff of each other, at a cost linear in their number."""
+"""Points near each other: within one cutoff, at a cost linear in their number, or each pair within its own."""
 
 import torch
 
-__all__ = ["neighbour_table"]
+__all__ = ["neighbour_table", "pairs_within"]
 
 
 def neighbour_table(points: torch.Tensor, cutoff: float) -> torch.Tensor:
@@ -44,6 +44,24 @@ def neighbour_table(points: torch.Tensor, cutoff: float) -> torch.Tensor:
     _, place = _runs(torch.zeros_like(degree), degree)
     table[centre, place] = candidate
     return table.reshape(batch, n, -1)
+
+
+def pairs_within(x: torch.Tensor, reach: torch.Tensor, max_elements: int = 1 << 21) -> torch.Tensor:
+    """Frame and points i, j, (m, 3), of the pairs of points (B, n, 3) whose squared distance is below `reach` (n, n).
+
+    At most `max_elements` distances are held at once.
+    """
+    # Squared distances as a product of rows of five.
+    centred = x - x.mean(1, keepdim=True)
+    square, one = centred.square().sum(-1, keepdim=True), torch.ones_like(x[..., :1])
+    rows, columns = torch.cat([-2.0 * centred, square, one], dim=2), torch.cat([centred, one, square], dim=2)
+    found: list[torch.Tensor] = []
+    size = max(1, max_elements // (x.shape[1] * x.shape[1]))
+    for number, (row, column) in enumerate(zip(rows.split(size), columns.split(size))):  # noqa: B905
+        pairs = torch.nonzero(torch.bmm(row, column.transpose(1, 2)) < reach)
+        pairs[:, 0] += number * size
+        found.append(pairs)
+    return torch.cat(found)
 
 
 def _runs(first, count):

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from openmm_cgvae.models.config import ModelConfig
+from openmm_cgvae.models.contacts import ContactFinder, ContactLayer
 from openmm_cgvae.models.layers import Recentring, cross, mlp, segment_offsets, segment_sum, squared_length
 from openmm_cgvae.models.spec import MoleculeSpec
 
@@ -135,9 +136,13 @@ class Refinement(nn.Module):
         self.enter = nn.Linear(config.latent or config.features, W)
         mixtures = torch.randn(spec.n_atoms, config.features, config.refinement_vectors)
         self.mixtures = nn.Parameter(mixtures / config.features**0.5)
-        self.layers = nn.ModuleList(
-            [RefinementLayer(spec.n_atoms, table.shape[1], config) for _ in range(config.refinement_layers)]
-        )
+        count, rounds = config.refinement_layers, config.refinement_contacts
+        layers = [RefinementLayer(spec.n_atoms, table.shape[1], config) for _ in range(count + rounds)]
+        self.layers = nn.ModuleList(layers[:count])
+        # Atoms near in space part, and the bonds that this bends are mended.
+        self.find_contacts = ContactFinder(spec)
+        self.parting = nn.ModuleList([ContactLayer(config) for _ in range(rounds)])
+        self.mending = nn.ModuleList(layers[count:])
 
     def edges(self, batch: int) -> Edges:
         """The edges of all frames of a batch."""
@@ -189,6 +194,13 @@ class Refinement(nn.Module):
         beads = X.to(dx.dtype).permute(1, 2, 0).index_select(0, self.assignment)
         dx = dx.permute(1, 2, 0)
         for layer in self.layers:
+            basis, unit = self.geometry(beads + dx)
+            h, step = layer(h, basis, unit, P, edges)
+            dx = self.recentred(dx + step.permute(1, 2, 0))
+        for contact, layer in zip(self.parting, self.mending):  # noqa: B905
+            x = (beads + dx).permute(2, 0, 1).contiguous()
+            h, step = contact(h, x, self.find_contacts(x))
+            dx = self.recentred(dx + step.permute(1, 2, 0))
             basis, unit = self.geometry(beads + dx)
             h, step = layer(h, basis, unit, P, edges)
             dx = self.recentred(dx + step.permute(1, 2, 0))

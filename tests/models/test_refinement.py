@@ -15,15 +15,17 @@ REFINED = replace(TINY, refinement_layers=2, refinement_width=16, refinement_vec
 def awake(model, seed=0):
     """Give the last weights of every layer, which start at zero, some other value."""
     torch.manual_seed(seed)
-    for layer in model.refinement.layers:
+    refinement = model.refinement
+    for layer in (*refinement.layers, *refinement.parting, *refinement.mending):
         torch.nn.init.normal_(layer.leave.weight, std=0.1)
-        torch.nn.init.normal_(layer.leave.bias, std=0.3)
+        if layer.leave.bias is not None:
+            torch.nn.init.normal_(layer.leave.bias, std=0.3)
     return model
 
 
-@pytest.fixture
-def model(dataset):
-    return awake(untrained_model(dataset, REFINED)).double()
+@pytest.fixture(params=[0, 2])
+def model(dataset, request):
+    return awake(untrained_model(dataset, replace(REFINED, refinement_contacts=request.param))).double()
 
 
 @pytest.fixture
@@ -42,7 +44,7 @@ def test_the_table_lists_every_near_atom_of_every_atom_once(dataset, graph):
 
 
 def test_an_untrained_refinement_changes_nothing(dataset, case):
-    model = untrained_model(dataset, REFINED).double()
+    model = untrained_model(dataset, replace(REFINED, refinement_contacts=1)).double()
     X, z = case
     V = model.decoder.vectors(X, z)
     dx = model.decoder.select(V)

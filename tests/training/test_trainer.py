@@ -391,3 +391,13 @@ def test_starting_from_a_model_with_another_prior_keeps_all_else(dataset, tmp_pa
     kept = [name for name in model if not name.startswith("prior.")]
     assert kept
     assert all(torch.equal(model[name], weights[name]) for name in kept)
+
+
+def test_contacts_may_be_added_to_an_earlier_model_and_change_nothing_yet(dataset, tmp_path):
+    refined = replace(TINY, refinement_layers=1, refinement_width=8)
+    weights = train(dataset, tmp_path / "without", refined, epochs=1).trained_model()
+    more, none = replace(refined, refinement_contacts=1), replace(CONFIG, epochs=0)
+    start = weights.state_dict()
+    model = Trainer(dataset, tmp_path / "with", more, none, start=start).run(progress=False)
+    X, noise = 2 * torch.randn(4, 3, 3), torch.randn(4, 3, TINY.latent)
+    torch.testing.assert_close(model.sample(X, noise), weights.sample(X, noise), rtol=0, atol=1e-5)
