@@ -14,8 +14,6 @@ __all__ = ["ContactFinder", "ContactLayer"]
 
 # Messages fade to nothing here: beyond the closest approach of any two atoms, in Angstrom.
 RANGE = 3.6
-# An atom's displacement in a layer is small against this.
-SKIN_ANGSTROM = 0.4
 # Lorentzians on the distance.
 CENTRES = (0.8, 1.4, 2.0, 2.6, 3.2)
 WIDTH = 0.35
@@ -35,12 +33,12 @@ class Contacts(NamedTuple):
 
 
 class ContactFinder(nn.Module):
-    """The pairs more than three bonds apart that are within the range of a `ContactLayer`, or nearly so."""
+    """The pairs more than three bonds apart that are within the range of a `ContactLayer`."""
 
     def __init__(self, spec: MoleculeSpec):
         super().__init__()
         i, j = torch.as_tensor(spec.near_pairs).t()
-        reach = torch.full((spec.n_atoms, spec.n_atoms), (RANGE + SKIN_ANGSTROM) ** 2)
+        reach = torch.full((spec.n_atoms, spec.n_atoms), RANGE**2)
         reach[i, j] = reach[j, i] = -torch.inf
         self.register_buffer("reach", reach.fill_diagonal_(-torch.inf), persistent=False)
 

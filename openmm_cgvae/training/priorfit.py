@@ -3,10 +3,10 @@
 import copy
 
 import torch
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from openmm_cgvae.errors import SettingsError
 from openmm_cgvae.models.flow import Flow
+from openmm_cgvae.training.fit import Fit
 from openmm_cgvae.training.posterior import encode_frames, noise_like
 
 __all__ = ["fit_prior"]
@@ -73,9 +73,8 @@ def fit_prior(model, x, validation, updates, smoothing=0.0, seed=0, on_update=No
     model.eval()
     posterior, held_out = encode_frames(model, x), encode_frames(model, validation)
     prior.standardise(posterior.mean, posterior.deviation)
-    average = AveragedModel(prior, multi_avg_fn=get_ema_multi_avg_fn(EMA_DECAY))
-    optimizer = torch.optim.Adam(prior.parameters(), lr=LEARNING_RATE)
-    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, updates)
+    fit = Fit([prior], updates, LEARNING_RATE, EMA_DECAY)
+    average = fit.averaged[0]
     best, kept = float("inf"), prior.state_dict()
     prior.train()
     for update in range(updates):
@@ -85,16 +84,11 @@ def fit_prior(model, x, validation, updates, smoothing=0.0, seed=0, on_update=No
             if update % REFRESH == 0:
                 steepest = _steepest(prior, posterior, generator)
             loss = loss + smoothing * torch.relu(prior.gain(*steepest) / GAIN_BOUND - 1).mean()
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(prior.parameters(), 1.0)
-        optimizer.step()
-        scheduler.step()
-        average.update_parameters(prior)
+        fit.update(loss)
         if update == updates - 1 or (update % CHECK_EVERY == 0 and not smoothing):
-            measured = _validation_loss(average.module, held_out)
+            measured = _validation_loss(average, held_out)
             if smoothing or measured < best:
-                best, kept = measured, copy.deepcopy(average.module.state_dict())
+                best, kept = measured, copy.deepcopy(average.state_dict())
         if on_update is not None:
             on_update()
     prior.load_state_dict(kept)

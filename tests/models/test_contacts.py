@@ -6,7 +6,7 @@ import pytest
 import torch
 from conftest import TINY
 
-from openmm_cgvae.models.contacts import RANGE, SKIN_ANGSTROM, ContactFinder, ContactLayer, Contacts
+from openmm_cgvae.models.contacts import RANGE, ContactFinder, ContactLayer, Contacts
 
 CONFIG = replace(TINY, refinement_width=16)
 
@@ -32,7 +32,7 @@ def test_contacts_are_the_near_pairs_beyond_three_bonds(dataset, graph):
     found = ContactFinder(dataset.spec)(x)
     distances = torch.cdist(x.double(), x.double())
     far = torch.as_tensor(graph.bond_distances) > 3
-    frame, i, j = torch.nonzero((distances < RANGE + SKIN_ANGSTROM) & far).unbind(1)
+    frame, i, j = torch.nonzero((distances < RANGE) & far).unbind(1)
     assert len(frame) > 50
     assert torch.equal(found.atom, frame * graph.n_atoms + i)
     assert torch.equal(found.neighbour, frame * graph.n_atoms + j)

@@ -1,0 +1,50 @@
+"""Updates of some parts of a model alone: what fitting the prior and polishing the decoder share."""
+
+import math
+
+import torch
+from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+__all__ = ["Fit"]
+
+GRADIENT_CLIP = 1.0
+
+
+class Fit:
+    """Adam with clipped gradients, a learning rate that falls to zero as a cosine, and a moving average of the weights.
+
+    Parameters
+    ----------
+    parts : sequence of nn.Module
+        Changed in place by every update.
+    updates : int
+    learning_rate : float
+        The highest.
+    ema_decay : float
+        Of the moving average.
+    warm_up : int
+        Updates over which the learning rate rises.
+    """
+
+    def __init__(self, parts, updates, learning_rate, ema_decay, warm_up=1):
+        self.parts = nn.ModuleList(parts)
+        self._average = AveragedModel(self.parts, multi_avg_fn=get_ema_multi_avg_fn(ema_decay))
+        self._optimizer = torch.optim.Adam(self.parts.parameters(), lr=learning_rate)
+        self._scheduler = torch.optim.lr_scheduler.LambdaLR(
+            self._optimizer, lambda k: min(1.0, (k + 1) / warm_up) * 0.5 * (1 + math.cos(math.pi * k / updates))
+        )
+
+    @property
+    def averaged(self):
+        """The parts with averaged weights; a ModuleList."""
+        return self._average.module
+
+    def update(self, loss):
+        """Go one step down a loss."""
+        self._optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.parts.parameters(), GRADIENT_CLIP)
+        self._optimizer.step()
+        self._scheduler.step()
+        self._average.update_parameters(self.parts)
