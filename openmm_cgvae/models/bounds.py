@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from openmm_cgvae.models.layers import Recentring, cross, segment_offsets, segment_sum, squared_length
-from openmm_cgvae.models.neighbours import pairs_within
+from openmm_cgvae.models.neighbours import DENSE_ATOMS, listed_pairs, pairs_within
 from openmm_cgvae.models.spec import MoleculeSpec
 
 __all__ = ["BoundsProjection"]
@@ -83,7 +83,7 @@ class BoundsProjection(nn.Module):
         self.relaxation, self.momentum, self.steady = RELAXATION, MOMENTUM, STEADY_ROUNDS
         self.skin, self.tolerance = SKIN_ANGSTROM, TOLERANCE_ANGSTROM
         self.max_elements, self.max_atoms = MAX_ELEMENTS, MAX_ATOMS
-        self.n_atoms = spec.n_atoms
+        self.n_atoms, self.dense_atoms = spec.n_atoms, DENSE_ATOMS
         near, hops = torch.as_tensor(spec.near_pairs), torch.as_tensor(spec.near_hops)
         rigid = torch.as_tensor(spec.rigid_pairs)
         pairs = torch.cat([near[hops < 3], rigid])
@@ -169,27 +169,37 @@ class BoundsProjection(nn.Module):
         table = self.contacts[0].index_select(0, self.kinds).index_select(1, self.kinds)
         return torch.triu(table.flatten().index_copy(0, self.near_codes, near).view_as(table), diagonal=1)
 
-    def contact_list(self, x):
-        # type: (Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]
-        """Frame, atoms i < j, and closest approach of the pairs that collide or nearly so; x is (B, n, 3)."""
-        lower = self.closest_approach().to(x.dtype)
-        frame, i, j = self.close_pairs(x, lower).unbind(1)
-        return frame, i, j, lower[i, j]
+    def closest_of(self, i: torch.Tensor, j: torch.Tensor) -> torch.Tensor:
+        """As `closest_approach`, of listed atoms i < j, (m,)."""
+        code = i * self.n_atoms + j
+        place = torch.searchsorted(self.near_codes, code).clamp_max(self.near_codes.shape[0] - 1)
+        near = torch.where(self.near_codes[place] == code, self.near_contact[place], torch.zeros_like(place))
+        return self.contacts[near, self.kinds[i], self.kinds[j]]
 
-    def close_pairs(self, x: torch.Tensor, lower: torch.Tensor) -> torch.Tensor:
-        """Frame and atoms i < j, (m, 3), of the pairs of x (B, n, 3) hardly above their `lower` distance (n, n)."""
+    def contact_list(self, x):
+        # type: (Tensor) -> tuple[Tensor, Tensor]
+        """Frame and atoms i < j, (m, 3), of the pairs of x (B, n, 3) that collide or nearly so, and their bounds."""
+        if self.n_atoms > self.dense_atoms:
+            pairs = listed_pairs(x, float(self.contacts.max()) + self.skin)
+            frame, i, j = pairs[pairs[:, 1] < pairs[:, 2]].unbind(1)
+            closest = self.closest_of(i, j).to(x.dtype)
+            near = (closest > 0) & (self.separations(x, frame, i, j) < closest + self.skin)
+            return torch.stack([frame, i, j], dim=1)[near], closest[near]
+        lower = self.closest_approach().to(x.dtype)
         # Below any square where there is no bound: rounding makes an atom's distance from itself negative.
         reach = torch.where(lower > 0, (lower + self.skin).square(), -torch.inf)
-        return pairs_within(x, reach, self.max_elements)
+        pairs = pairs_within(x, reach, self.max_elements)
+        return pairs, lower[pairs[:, 1], pairs[:, 2]]
 
-    def renewed(self, contacts, x, listed, lower):
-        # type: (Tensor, Tensor, Tensor, Tensor) -> tuple[Tensor, Tensor]
-        """The list of contacts, and the positions (B, n, 3) it was made at, anew for frames that moved since."""
+    def renewed(self, contacts, closest, x, listed):
+        # type: (Tensor, Tensor, Tensor, Tensor) -> tuple[Tensor, Tensor, Tensor]
+        """The `contact_list`, and the positions (B, n, 3) it was made at, anew for frames that moved since."""
         moved = squared_length(x - listed).amax(1) > (0.25 * self.skin) ** 2
-        new = self.close_pairs(x[moved], lower)
+        new, bounds = self.contact_list(x[moved])
         new[:, 0] = torch.nonzero(moved)[:, 0][new[:, 0]]
-        kept = contacts[~moved[contacts[:, 0]]]
-        return torch.cat([kept, new]), torch.where(moved[:, None, None], x, listed)
+        kept = ~moved[contacts[:, 0]]
+        contacts, closest = torch.cat([contacts[kept], new]), torch.cat([closest[kept], bounds])
+        return contacts, closest, torch.where(moved[:, None, None], x, listed)
 
     def separations(self, x, frame, i, j):
         # type: (Tensor, Tensor, Tensor, Tensor) -> Tensor
@@ -221,7 +231,7 @@ class BoundsProjection(nn.Module):
         return outside(volume, self.volume_lower, self.volume_upper)
 
     def worst(self, x: torch.Tensor, contacts: torch.Tensor, closest: torch.Tensor) -> torch.Tensor:
-        """Largest violation of every frame in Angstrom, (B,), with the `close_pairs` and their closest approach."""
+        """Largest violation of every frame in Angstrom, (B,), with its `contact_list`."""
         volume, gradient = self.volumes(x)
         twist = self.volume_errors(volume).abs() / squared_length(gradient).sum(1).add(1e-6).sqrt()
         local = torch.cat([self.length_errors(self.lengths(x)).abs(), twist], dim=1).amax(1)
@@ -274,14 +284,14 @@ class BoundsProjection(nn.Module):
 
     def project(self, x: torch.Tensor) -> torch.Tensor:
         """As `forward`, at once."""
-        x, lower = x.clone(), self.closest_approach().to(x.dtype)
+        x = x.clone()
         active = torch.arange(x.shape[0], device=x.device)
-        listed, contacts = torch.full_like(x, torch.inf), torch.zeros_like(active).repeat(3, 0).t()
+        listed, closest = torch.full_like(x, torch.inf), x.new_zeros(0)
+        contacts = torch.zeros_like(active).repeat(3, 0).t()
         step = torch.zeros_like(frames_last(x))
         for number in range(self.rounds):
             own = x[active]
-            contacts, listed = self.renewed(contacts, own, listed, lower)
-            closest = lower[contacts[:, 1], contacts[:, 2]]
+            contacts, closest, listed = self.renewed(contacts, closest, own, listed)
             bad = self.worst(own, contacts, closest) > self.tolerance
             if not bool(bad.any()):
                 break

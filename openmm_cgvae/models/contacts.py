@@ -7,7 +7,7 @@ from torch import nn
 
 from openmm_cgvae.models.config import ModelConfig
 from openmm_cgvae.models.layers import mlp, segment_sum, squared_length
-from openmm_cgvae.models.neighbours import pairs_within
+from openmm_cgvae.models.neighbours import DENSE_ATOMS, listed_pairs, pairs_within
 from openmm_cgvae.models.spec import MoleculeSpec
 
 __all__ = ["ContactFinder", "ContactLayer"]
@@ -37,14 +37,28 @@ class ContactFinder(nn.Module):
 
     def __init__(self, spec: MoleculeSpec):
         super().__init__()
+        self.n_atoms, self.dense_atoms, self.range = spec.n_atoms, DENSE_ATOMS, RANGE
         i, j = torch.as_tensor(spec.near_pairs).t()
-        reach = torch.full((spec.n_atoms, spec.n_atoms), RANGE**2)
-        reach[i, j] = reach[j, i] = -torch.inf
-        self.register_buffer("reach", reach.fill_diagonal_(-torch.inf), persistent=False)
+        atoms = torch.arange(spec.n_atoms)
+        self.register_buffer(
+            "near", torch.cat([self.coded(i, j), self.coded(j, i), self.coded(atoms, atoms)]), persistent=False
+        )
+
+    def coded(self, i: torch.Tensor, j: torch.Tensor) -> torch.Tensor:
+        """One number for each directed pair."""
+        return i * self.n_atoms + j
+
+    def pairs(self, x: torch.Tensor) -> torch.Tensor:
+        """Frame and atoms i, j of the contacts of atoms (B, n, 3), sorted by frame and i."""
+        if self.n_atoms > self.dense_atoms:
+            pairs = listed_pairs(x, self.range)
+            return pairs[~torch.isin(self.coded(pairs[:, 1], pairs[:, 2]), self.near)]
+        reach = torch.full([self.n_atoms * self.n_atoms], self.range**2, dtype=x.dtype, device=x.device)
+        return pairs_within(x, reach.index_fill(0, self.near, -torch.inf).view(self.n_atoms, self.n_atoms))
 
     def forward(self, x: torch.Tensor) -> Contacts:
         """Contacts of atoms (B, n, 3) in Angstrom."""
-        frame, i, j = pairs_within(x.detach(), self.reach.to(x.dtype)).unbind(1)
+        frame, i, j = self.pairs(x.detach()).unbind(1)
         atom = frame * x.shape[1] + i
         counts = torch.bincount(atom, minlength=x.shape[0] * x.shape[1])
         offsets = nn.functional.pad(torch.cumsum(counts, 0), [1, 0])

@@ -5,14 +5,13 @@ from torch import nn
 
 from openmm_cgvae.models.config import ModelConfig
 from openmm_cgvae.models.layers import BeadConvolution, RadialBasis, mlp, signed_volumes
+from openmm_cgvae.models.neighbours import DENSE_ATOMS
 from openmm_cgvae.models.spec import MoleculeSpec
 
 __all__ = ["Encoder"]
 
 # Signed volumes an atom: against its bead's neighbours, and along its bonds.
 N_VOLUMES = 2
-# More than beads, since one channel an atom is summed where the decoder sums 22 a bead.
-DENSE_ATOMS = 500
 # What is made of so many pairs of atoms stays in the caches of a CPU.
 PAIRS_AT_ONCE = 250_000
 

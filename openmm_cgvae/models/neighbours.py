@@ -2,14 +2,14 @@
 
 import torch
 
-__all__ = ["neighbour_table", "pairs_within"]
+__all__ = ["DENSE_ATOMS", "listed_pairs", "neighbour_table", "pairs_within"]
+
+# Of more atoms than these, lists are cheaper than all pairs; of beads, for which more is summed, sooner.
+DENSE_ATOMS = 500
 
 
 def neighbour_table(points: torch.Tensor, cutoff: float) -> torch.Tensor:
     """Neighbours of every point of every frame, by a cell list.
-
-    Points are sorted by cells as wide as the cutoff. The three cells along z are next to each other in that order,
-    so that 9 runs of it hold all candidates of a point.
 
     Parameters
     ----------
@@ -23,27 +23,20 @@ def neighbour_table(points: torch.Tensor, cutoff: float) -> torch.Tensor:
         filled up with its own row.
     """
     batch, n = points.shape[0], points.shape[1]
-    flat = points.detach().flatten(0, 1)
+    centre, candidate = _near_rows(points.detach(), cutoff)
     rows = torch.arange(batch * n, device=points.device)
-    cell = ((points.detach() - points.detach().amin(1, keepdim=True)) / cutoff).long().flatten(0, 1) + 1
-    size = cell.amax(0) + 2
-    key = (((rows // n) * size[0] + cell[:, 0]) * size[1] + cell[:, 1]) * size[2] + cell[:, 2]
-    ordered, order = torch.sort(key, stable=True)
-
-    shift = torch.arange(-1, 2, device=points.device)
-    column = key.unsqueeze(1) + ((shift.unsqueeze(1) * size[1] + shift) * size[2]).flatten()
-    first = torch.searchsorted(ordered, column - 1)
-    centre, candidate = _runs(first, torch.searchsorted(ordered, column + 1, right=True) - first)
-    centre, candidate = centre // 9, order[candidate]
-    near = (flat[candidate] - flat[centre]).square().sum(-1) < cutoff * cutoff
-    near = near & (candidate != centre)
-    centre, candidate = centre[near], candidate[near]
-
     degree = torch.bincount(centre, minlength=batch * n)
     table = rows.unsqueeze(1).repeat(1, max(1, int(degree.max())))
     _, place = _runs(torch.zeros_like(degree), degree)
     table[centre, place] = candidate
     return table.reshape(batch, n, -1)
+
+
+def listed_pairs(points: torch.Tensor, cutoff: float) -> torch.Tensor:
+    """Frame and points i, j, (m, 3), of all pairs of points (B, n, 3) within a cutoff, sorted by frame and i."""
+    centre, candidate = _near_rows(points.detach(), cutoff)
+    n = points.shape[1]
+    return torch.stack([centre // n, centre % n, candidate % n], dim=1)
 
 
 def pairs_within(x: torch.Tensor, reach: torch.Tensor, max_elements: int = 1 << 21) -> torch.Tensor:
@@ -62,6 +55,33 @@ def pairs_within(x: torch.Tensor, reach: torch.Tensor, max_elements: int = 1 << 
         pairs[:, 0] += number * size
         found.append(pairs)
     return torch.cat(found)
+
+
+def _near_rows(points, cutoff):
+    # type: (Tensor, float) -> tuple[Tensor, Tensor]
+    """Rows of ``points.flatten(0, 1)`` within the cutoff of each other: points, in their order, and neighbours.
+
+    Points are sorted by cells as wide as the cutoff. The three cells along z are next to each other in that order,
+    so that 9 runs of it hold all candidates of a point.
+    """
+    batch, n = points.shape[0], points.shape[1]
+    flat = points.flatten(0, 1)
+    rows = torch.arange(batch * n, device=points.device)
+    if batch * n == 0:
+        return rows, rows
+    cell = ((points - points.amin(1, keepdim=True)) / cutoff).long().flatten(0, 1) + 1
+    size = cell.amax(0) + 2
+    key = (((rows // n) * size[0] + cell[:, 0]) * size[1] + cell[:, 1]) * size[2] + cell[:, 2]
+    ordered, order = torch.sort(key, stable=True)
+
+    shift = torch.arange(-1, 2, device=points.device)
+    column = key.unsqueeze(1) + ((shift.unsqueeze(1) * size[1] + shift) * size[2]).flatten()
+    first = torch.searchsorted(ordered, column - 1)
+    centre, candidate = _runs(first, torch.searchsorted(ordered, column + 1, right=True) - first)
+    centre, candidate = centre // 9, order[candidate]
+    near = (flat[candidate] - flat[centre]).square().sum(-1) < cutoff * cutoff
+    near = near & (candidate != centre)
+    return centre[near], candidate[near]
 
 
 def _runs(first, count):

@@ -35,8 +35,8 @@ def geometry_loss(bounds, x):
     slope = gradient.square().sum((1, 3)).add(1e-2).sqrt().detach()
     local = bounds.length_errors(bounds.lengths(x)).abs().sum() + (bounds.volume_errors(volume).abs() / slope).sum()
     with torch.no_grad():
-        frame, i, j, closest = bounds.contact_list(x)
-    overlap = (closest - bounds.separations(x, frame, i, j)).clamp_min(0.0).sum()
+        contacts, closest = bounds.contact_list(x)
+    overlap = (closest - bounds.separations(x, *contacts.unbind(1))).clamp_min(0.0).sum()
     return (local + overlap) / (x.shape[0] * x.shape[1])
 
 

@@ -138,18 +138,33 @@ def test_the_exported_model_samples_inside_the_bounds_unless_told_otherwise(data
     assert excess[1] < 0.2 * excess[0]
 
 
-def test_the_contact_list_is_that_of_all_pairs_one_by_one(dataset, frames):
+@pytest.mark.parametrize("dense_atoms", [500, 0], ids=["dense", "listed"])
+def test_the_contact_list_is_that_of_all_pairs_one_by_one(dense_atoms, dataset, frames):
     """Pairs i < j with a closest approach, less than the skin above it; no atom is close to itself."""
     bounds = BoundsProjection(dataset.spec, SWEEPS)
     bounds.calibrate(frames[0])
+    bounds.dense_atoms = dense_atoms
     noisy = distorted(frames, 0.3)[:5]
     lower, distance = bounds.closest_approach(), torch.cdist(noisy, noisy, compute_mode="donot_use_mm_for_euclid_dist")
     assert (lower.tril() == 0).all()
     expected = torch.nonzero((lower > 0) & (distance < lower + bounds.skin))
-    frame, i, j, closest = bounds.contact_list(noisy)
-    assert torch.equal(torch.stack([frame, i, j], dim=1), expected)
-    assert torch.equal(closest, lower[i, j])
+    contacts, closest = bounds.contact_list(noisy)
+    order = np.lexsort(contacts.t().flip(0).numpy())
+    assert torch.equal(contacts[order], expected)
+    frame, i, j = contacts.unbind(1)
+    assert torch.equal(closest, lower[i, j].to(closest.dtype))
     assert (bounds.separations(noisy, frame, i, j) > 0).all()
+
+
+def test_a_large_molecule_is_mended_from_lists_as_from_all_pairs(dataset, frames):
+    bounds = BoundsProjection(dataset.spec, SWEEPS)
+    bounds.calibrate(frames[0])
+    noisy = distorted(frames, 0.3)
+    dense = bounds(noisy)
+    bounds.dense_atoms = 0
+    listed = torch.jit.script(bounds)(noisy)
+    assert (dense - noisy).abs().max() > 0.1
+    assert (listed - dense).abs().max() < 1e-4  # Angstrom
 
 
 def test_no_sweeps_change_nothing(dataset, frames):

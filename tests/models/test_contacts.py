@@ -27,15 +27,20 @@ def pair(distance, batch=1):
     return x, Contacts(atom, atom + 1 - 2 * (atom % 2), atom, torch.arange(2 * batch + 1))
 
 
-def test_contacts_are_the_near_pairs_beyond_three_bonds(dataset, graph):
+@pytest.mark.parametrize("dense_atoms", [500, 0], ids=["dense", "listed"])
+def test_contacts_are_the_near_pairs_beyond_three_bonds(dense_atoms, dataset, graph):
     x = torch.as_tensor(dataset.positions[:5] * 10.0)
-    found = ContactFinder(dataset.spec)(x)
+    finder = ContactFinder(dataset.spec)
+    finder.dense_atoms = dense_atoms
+    found = finder(x)
     distances = torch.cdist(x.double(), x.double())
     far = torch.as_tensor(graph.bond_distances) > 3
     frame, i, j = torch.nonzero((distances < RANGE) & far).unbind(1)
     assert len(frame) > 50
     assert torch.equal(found.atom, frame * graph.n_atoms + i)
-    assert torch.equal(found.neighbour, frame * graph.n_atoms + j)
+    pairs = set(zip(found.atom.tolist(), found.neighbour.tolist(), strict=True))
+    expected = zip((frame * graph.n_atoms + i).tolist(), (frame * graph.n_atoms + j).tolist(), strict=True)
+    assert pairs == set(expected)
     heard = [(found.atom == a).sum() for a in range(5 * graph.n_atoms)]
     assert torch.equal(found.offsets.diff(), torch.stack(heard))
 
