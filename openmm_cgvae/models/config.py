@@ -58,7 +58,7 @@ class ModelConfig:
     refinement_vectors : int
         Mixtures of its bead's vectors that an atom gets there.
     refinement_contacts : int
-        Rounds that follow there: a layer of messages between atoms near in space, and one on the bond graph.
+        So many of the last of these layers follow one of messages between atoms near in space.
     projection_sweeps : int
         Largest number of sweeps that bring local geometry inside the bounds of the training frames; 0 for none.
     handed : bool
@@ -100,6 +100,11 @@ class ModelConfig:
         for name in ("refinement_layers", "refinement_contacts", "projection_sweeps"):
             if not getattr(self, name) >= 0:
                 raise SettingsError(f"{name}={getattr(self, name)} given: 0 or more is expected")
+        if self.refinement_contacts > self.refinement_layers:
+            raise SettingsError(
+                f"refinement_contacts={self.refinement_contacts} given: at most refinement_layers, "
+                f"{self.refinement_layers}, is expected"
+            )
         if self.handed and self.decoder_layers < 3:
             # Edges give vectors, these give pseudovectors, and only these give vectors that break the symmetry.
             raise SettingsError(f"decoder_layers={self.decoder_layers} given: handedness takes at least 3")

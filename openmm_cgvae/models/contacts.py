@@ -78,8 +78,9 @@ class ContactLayer(nn.Module):
         self.ends = nn.Linear(W, 2 * M)
         self.update = mlp(W + M, W, W, config.activation)
         self.leave = nn.Linear(M, 1, bias=False)
-        # A layer starts as one that moves nothing.
-        nn.init.zeros_(self.leave.weight)
+        # A layer starts as one that changes nothing.
+        for parameter in (self.leave.weight, *self.update[-1].parameters()):
+            nn.init.zeros_(parameter)
 
     def forward(self, h, x, contacts):
         # type: (Tensor, Tensor, Contacts) -> tuple[Tensor, Tensor]

@@ -62,10 +62,11 @@ class RefinementLayer(nn.Module):
     """Scalars from, and displacements along, the vectors to the near atoms.
 
     The molecule is fixed, so every edge has weights of its own beside the distance filter. Cross products of the
-    vectors tell a side from its mirror image; they are left out of a model that must not.
+    vectors tell a side from its mirror image; they are left out of a model that must not. A layer with `contacts` mends
+    what is bent where these part atoms that are near in space.
     """
 
-    def __init__(self, n_atoms: int, n_near: int, config: ModelConfig):
+    def __init__(self, n_atoms: int, n_near: int, config: ModelConfig, contacts: bool = False):
         super().__init__()
         W, C = config.refinement_width, config.refinement_vectors
         M = max(1, W // FEATURES_PER_CHANNEL)
@@ -76,6 +77,7 @@ class RefinementLayer(nn.Module):
         self.mix = nn.Linear(M + C, 2 * M, bias=False)
         self.update = mlp(W + 2 * M, W, W, config.activation)
         self.leave = nn.Linear(W, 2 * M + C)
+        self.contacts = ContactLayer(config) if contacts else None
         # A layer starts as the identity.
         nn.init.zeros_(self.leave.weight)
         nn.init.zeros_(self.leave.bias)
@@ -136,13 +138,11 @@ class Refinement(nn.Module):
         self.enter = nn.Linear(config.latent or config.features, W)
         mixtures = torch.randn(spec.n_atoms, config.features, config.refinement_vectors)
         self.mixtures = nn.Parameter(mixtures / config.features**0.5)
-        count, rounds = config.refinement_layers, config.refinement_contacts
-        layers = [RefinementLayer(spec.n_atoms, table.shape[1], config) for _ in range(count + rounds)]
-        self.layers = nn.ModuleList(layers[:count])
-        # Atoms near in space part, and the bonds that this bends are mended.
+        count, hearing = config.refinement_layers, config.refinement_contacts
+        self.layers = nn.ModuleList(
+            [RefinementLayer(spec.n_atoms, table.shape[1], config, k >= count - hearing) for k in range(count)]
+        )
         self.find_contacts = ContactFinder(spec)
-        self.parting = nn.ModuleList([ContactLayer(config) for _ in range(rounds)])
-        self.mending = nn.ModuleList(layers[count:])
 
     def edges(self, batch: int) -> Edges:
         """The edges of all frames of a batch."""
@@ -194,13 +194,10 @@ class Refinement(nn.Module):
         beads = X.to(dx.dtype).permute(1, 2, 0).index_select(0, self.assignment)
         dx = dx.permute(1, 2, 0)
         for layer in self.layers:
-            basis, unit = self.geometry(beads + dx)
-            h, step = layer(h, basis, unit, P, edges)
-            dx = self.recentred(dx + step.permute(1, 2, 0))
-        for contact, layer in zip(self.parting, self.mending):  # noqa: B905
-            x = (beads + dx).permute(2, 0, 1).contiguous()
-            h, step = contact(h, x, self.find_contacts(x))
-            dx = self.recentred(dx + step.permute(1, 2, 0))
+            if layer.contacts is not None:
+                x = (beads + dx).permute(2, 0, 1).contiguous()
+                h, step = layer.contacts(h, x, self.find_contacts(x))
+                dx = self.recentred(dx + step.permute(1, 2, 0))
             basis, unit = self.geometry(beads + dx)
             h, step = layer(h, basis, unit, P, edges)
             dx = self.recentred(dx + step.permute(1, 2, 0))

@@ -18,7 +18,7 @@ __all__ = ["load_start", "load_trained", "model_with_weights", "read_checkpoint"
 logger = logging.getLogger(__name__)
 
 # The rest of a model is of use without these, or with new ones.
-REPLACEABLE = {"prior": ("prior.",), "part for contacts": ("refinement.parting.", "refinement.mending.")}
+REPLACEABLE = {"prior": "prior.", "part for contacts": ".contacts."}
 
 
 def write_checkpoint(path, spec, state):
@@ -71,7 +71,7 @@ def read_checkpoint(path, spec, identity, device):
 def load_start(model, start):
     """Load the weights of an earlier model; what is taken from the data, such as bounds, it need not have.
 
-    A prior or rounds of contacts of another kind or size start anew.
+    A prior or layers of contacts of another kind or size start anew.
 
     Raises
     ------
@@ -83,11 +83,11 @@ def load_start(model, start):
     start = {k: v for k, v in start.items() if k in own and not k.startswith("bounds.")}
     unlike = [k for k, v in start.items() if own[k].shape != v.shape]
     unlike += [k for k, _ in model.named_parameters() if k not in start]
-    for part, prefixes in REPLACEABLE.items():
-        if any(k.startswith(prefixes) for k in unlike):
+    for part, mark in REPLACEABLE.items():
+        if any(mark in k for k in unlike):
             logger.warning("the model to start from has another %s: this one starts anew", part)
-            start = {k: v for k, v in start.items() if not k.startswith(prefixes)}
-            unlike = [k for k in unlike if not k.startswith(prefixes)]
+            start = {k: v for k, v in start.items() if mark not in k}
+            unlike = [k for k in unlike if mark not in k]
     if unlike:
         raise SettingsError(
             f"the model to start from differs in {unlike[0]} and {len(unlike) - 1} more weights: give one of the same "

@@ -15,8 +15,8 @@ REFINED = replace(TINY, refinement_layers=2, refinement_width=16, refinement_vec
 def awake(model, seed=0):
     """Give the last weights of every layer, which start at zero, some other value."""
     torch.manual_seed(seed)
-    refinement = model.refinement
-    for layer in (*refinement.layers, *refinement.parting, *refinement.mending):
+    layers = list(model.refinement.layers)
+    for layer in layers + [layer.contacts for layer in layers if layer.contacts is not None]:
         torch.nn.init.normal_(layer.leave.weight, std=0.1)
         if layer.leave.bias is not None:
             torch.nn.init.normal_(layer.leave.bias, std=0.3)
