@@ -7,13 +7,14 @@ import torch
 from torch import nn
 
 from openmm_cgvae.models.bounds import BoundsProjection
+from openmm_cgvae.models.projection import BeadProjection
 from openmm_cgvae.models.spec import MoleculeSpec
 from openmm_cgvae.units import ANGSTROM_PER_NM
 
 __all__ = ["Baseline", "GeometricRelaxation", "LinearMap", "Perceptron"]
 
 
-class Baseline(nn.Module):
+class Baseline(BeadProjection):
     """Displaces the atoms from their beads by `displace`, and keeps M x = X by recentring, as `CGVAE` does.
 
     The paper's baselines are not recentred. For centres of geometry recentring is the orthogonal projection on the
@@ -28,12 +29,10 @@ class Baseline(nn.Module):
     """
 
     def __init__(self, spec: MoleculeSpec, latent: int):
-        super().__init__()
+        super().__init__(spec)
         self.n_atoms, self.n_beads, self.latent = spec.n_atoms, spec.n_beads, latent
         self.angstrom_per_nm = float(ANGSTROM_PER_NM)
         self.epochs_done = 0
-        self.register_buffer("projection", torch.tensor(spec.projection))
-        self.register_buffer("assignment", torch.tensor(spec.assignment))
         # There is no posterior: `reconstruct` samples with this noise, whatever it is given.
         self.register_buffer(
             "fixed_noise", torch.randn(spec.n_beads, latent, generator=torch.Generator().manual_seed(0))
@@ -69,14 +68,6 @@ class Baseline(nn.Module):
         first = atoms[:, :1]
         beads = self.project(atoms - first)
         return self.forward(beads, self.fixed_noise.expand(len(atoms), -1, -1)) + first
-
-    def project(self, x: torch.Tensor) -> torch.Tensor:
-        """Atoms (B, n, 3) to beads (B, N, 3), X = M x."""
-        return torch.matmul(self.projection.to(x.dtype), x)
-
-    def recentred(self, dx: torch.Tensor) -> torch.Tensor:
-        """Displacements (B, n, 3) with M dx = 0."""
-        return dx - self.project(dx)[:, self.assignment]
 
 
 class LinearMap(Baseline):

@@ -1,7 +1,6 @@
 """The Coarse-Graining Variational Auto-Encoder (Wang et al., ICML 2022)."""
 
 import torch
-from torch import nn
 
 from openmm_cgvae.errors import SettingsError
 from openmm_cgvae.models.bounds import BoundsProjection
@@ -10,6 +9,7 @@ from openmm_cgvae.models.decoder import Decoder
 from openmm_cgvae.models.encoder import Encoder
 from openmm_cgvae.models.flow import FlowPrior, LocalFlowPrior
 from openmm_cgvae.models.prior import GaussianPrior
+from openmm_cgvae.models.projection import BeadProjection
 from openmm_cgvae.models.refinement import Refinement
 from openmm_cgvae.models.spec import MoleculeSpec
 
@@ -18,7 +18,7 @@ __all__ = ["CGVAE"]
 PRIORS = {"gaussian": GaussianPrior, "flow": FlowPrior, "local-flow": LocalFlowPrior}
 
 
-class CGVAE(nn.Module):
+class CGVAE(BeadProjection):
     """p(x | X): ``model.sample(X, noise)`` decodes latents drawn from the prior; lengths are in Angstrom.
 
     Parameters
@@ -35,7 +35,6 @@ class CGVAE(nn.Module):
     """
 
     def __init__(self, spec: MoleculeSpec, config: ModelConfig):
-        super().__init__()
         if spec.n_beads < 3:
             raise SettingsError(
                 f"a mapping of {spec.n_beads} beads given: at least 3 are needed, since one or two have no orientation"
@@ -45,22 +44,12 @@ class CGVAE(nn.Module):
             raise SettingsError(
                 f"features={config.features} given, but a bead has {largest} atoms: at least {largest} are needed"
             )
+        super().__init__(spec)
         self.encoder = Encoder(spec, config)
         self.prior = PRIORS[config.prior](spec, config)
         self.decoder = Decoder(spec, config)
         self.refinement = Refinement(spec, config) if config.refinement_layers else None
         self.bounds = BoundsProjection(spec, config.projection_sweeps)
-        # Copies, since loading weights writes into the buffers.
-        self.register_buffer("projection", torch.tensor(spec.projection))
-        self.register_buffer("assignment", torch.tensor(spec.assignment))
-
-    def project(self, x: torch.Tensor) -> torch.Tensor:
-        """Atoms (B, n, 3) to beads (B, N, 3), X = M x."""
-        return torch.matmul(self.projection.to(x.dtype), x)
-
-    def recentred(self, dx: torch.Tensor) -> torch.Tensor:
-        """Displacements (B, n, 3) with M dx = 0."""
-        return dx - self.project(dx)[:, self.assignment]
 
     def encode(self, x, X):
         # type: (Tensor, Tensor) -> tuple[Tensor, Tensor]
