@@ -31,6 +31,7 @@ CHIGNOLIN = Molecule(
         friction=1.0,
         time_step_ps=0.004,
         hydrogen_mass=3.0,
+        solvent_every=2,
     ),
     runs=40,
     preset="peptide",
