@@ -117,6 +117,6 @@ def _build(text, topology, positions, seed):
     options = Namespace(
         method=method, beads=int(beads) if beads else None, seed=seed, weights="geometric", epochs=AUTOGRAIN_EPOCHS
     )
-    map_command._check_beads(options)
+    map_command.check_beads(options)
     stride = -(-len(positions) // map_command.MAX_FRAMES)
-    return map_command._make_mapping(options, topology, positions[::stride])
+    return map_command.make_mapping(options, topology, positions[::stride])

@@ -4,7 +4,7 @@ from openmm_cgvae.cli.common import add_overwrite, print_table
 from openmm_cgvae.errors import SettingsError
 from openmm_cgvae.output import check_output, complete_output
 
-__all__ = ["add_arguments", "run"]
+__all__ = ["METHODS", "add_arguments", "check_beads", "make_mapping", "run"]
 
 METHODS = ["autograin", "backbone", "community", "residue", "alpha-carbon"]
 MAX_FRAMES = 1000
@@ -24,19 +24,20 @@ def add_arguments(parser):
 
 def run(options):
     check_output(options.output, options.overwrite)
-    _check_beads(options)
+    check_beads(options)
     from openmm_cgvae.trajectory_files import load_topology
 
     topology = load_topology(options.top)
     positions = _read_evenly(options.trajectory, topology)
-    mapping = _make_mapping(options, topology, positions)
+    mapping = make_mapping(options, topology, positions)
     with complete_output(options.output) as temporary:
         mapping.save(temporary)
     print_table(_bead_rows(mapping, topology, positions))
     print(f"{mapping.n_atoms} atoms on {mapping.n_beads} beads in {options.output}")
 
 
-def _check_beads(options):
+def check_beads(options):
+    """Raise `SettingsError` where ``--method``, ``--beads`` and ``--weights`` do not go together."""
     by_residue = options.method in ("residue", "alpha-carbon")
     if by_residue and options.beads is not None:
         raise SettingsError(f"--beads is not for --method {options.method}: the residues give the number, omit it")
@@ -58,7 +59,8 @@ def _read_evenly(path, topology):
     return positions[:: -(-len(positions) // MAX_FRAMES)]
 
 
-def _make_mapping(options, topology, positions):
+def make_mapping(options, topology, positions):
+    """The `CGMapping` of ``--method``, from positions (frames, n, 3) in nm."""
     from openmm_cgvae.mapping import alpha_carbon_mapping, residue_mapping
     from openmm_cgvae.mapping.autograin import autograin_mapping
     from openmm_cgvae.mapping.backbone import backbone_mapping
