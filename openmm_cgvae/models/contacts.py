@@ -10,13 +10,14 @@ from openmm_cgvae.models.layers import mlp, segment_sum, squared_length
 from openmm_cgvae.models.neighbours import DENSE_ATOMS, listed_pairs, pairs_within
 from openmm_cgvae.models.spec import MoleculeSpec
 
-__all__ = ["ContactFinder", "ContactLayer"]
+__all__ = ["FEATURES_PER_CHANNEL", "ContactFinder", "ContactLayer"]
 
 # Messages fade to nothing here: beyond the closest approach of any two atoms, in Angstrom.
 RANGE = 3.6
 # Lorentzians on the distance.
 CENTRES = (0.8, 1.4, 2.0, 2.6, 3.2)
 WIDTH = 0.35
+# Node features for one channel of the messages, whose cost is that of all edges; on the bond graph too.
 FEATURES_PER_CHANNEL = 4
 
 

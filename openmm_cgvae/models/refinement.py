@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from openmm_cgvae.models.config import ModelConfig
-from openmm_cgvae.models.contacts import ContactFinder, ContactLayer
+from openmm_cgvae.models.contacts import FEATURES_PER_CHANNEL, ContactFinder, ContactLayer
 from openmm_cgvae.models.layers import Recentring, cross, mlp, segment_offsets, segment_sum, squared_length
 from openmm_cgvae.models.spec import MoleculeSpec
 
@@ -19,8 +19,6 @@ WIDTHS = (0.3, 0.3, 0.4, 0.4, 0.6, 0.8)
 RANGE = 4.0
 # With the fading constant and the fading distance.
 BASIS_SIZE = len(CENTRES) + 2
-# Node features for one channel of the messages, whose cost is that of all edges.
-FEATURES_PER_CHANNEL = 4
 
 
 def neighbour_table(spec):
