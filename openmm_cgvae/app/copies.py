@@ -1,20 +1,11 @@
-"""Copies of a molecule that share a Context without seeing each other, minimised together: what a GPU needs."""
+"""Copies of a molecule that share a Context without seeing each other, evaluated together: what a GPU needs."""
 
 import copy
 
 import numpy as np
 import openmm
-import torch
 
-from openmm_cgvae.app.lbfgs import minimize_together
-from openmm_cgvae.app.restrained import (
-    GPU_PLATFORMS,
-    FrameContext,
-    bead_restraint,
-    create_context,
-    hold,
-    restrained_system,
-)
+from openmm_cgvae.app.contexts import FrameContext, create_context
 
 __all__ = ["CopiesContext", "can_copy", "copied_system"]
 
@@ -33,49 +24,41 @@ TERMS = {
 
 
 class CopiesContext:
-    """Several frames of a molecule in one Context, each minimised as if it were alone.
+    """Several frames of a molecule in one Context.
 
     Batches that are not full are filled up with their last frame: the Context always holds the same number.
 
     Parameters
     ----------
-    system, mapping, stiffness, platform
-        As of `FrameContext`; of a System that `can_copy` accepts.
+    system : openmm.System
+        One that `can_copy` accepts.
+    platform
+        As of `FrameContext`.
     copies : int
         Frames at a time.
     """
 
-    def __init__(self, system, mapping, stiffness, platform, copies):
-        self.size = copies
+    def __init__(self, system, platform, copies):
         # No Context tells the energy of one of its copies.
-        self._single = FrameContext(system, mapping, stiffness, platform)
-        self._restraint = bead_restraint(mapping, stiffness, copies)
-        together = restrained_system(copied_system(system, copies), self._restraint)
-        self._context = create_context(together, self._single.platform)
-        on_gpu = self.platform in GPU_PLATFORMS and torch.cuda.is_available()
-        self._device = torch.device("cuda" if on_gpu else "cpu")
+        self._single = FrameContext(system, platform)
+        self._context = create_context(copied_system(system, copies), self._single.platform)
+        self._copies = copies
 
     @property
     def platform(self):
         """Name of the OpenMM platform in use."""
         return self._single.platform
 
-    def relax(self, frames, beads, boxes, tolerance, maxIterations):
-        """Minimise up to `size` frames; parameters and returns as of `FrameContext.relax`, for several frames."""
-        centre = beads.mean(1, dtype=float, keepdims=True)
-        slots = np.minimum(np.arange(self.size), len(frames) - 1)
-        hold(self._context, self._restraint, (beads - centre)[slots].reshape(-1, 3))
-        start = torch.from_numpy((frames - centre)[slots].reshape(self.size, -1)).to(self._device)
-        minimized = minimize_together(self._forces, start, tolerance, maxIterations).cpu().numpy()
-        minimized = minimized.reshape(self.size, -1, 3)[: len(frames)]
-        pairs = zip(frames - centre, minimized, strict=True)
-        energies = np.array([[self._single.energy(frame) for frame in pair] for pair in pairs])
-        return minimized + centre, energies, [""] * len(frames)
+    def energy(self, frame):
+        """Energy in kJ/mol of one frame, (n_atoms, 3) in nm."""
+        return self._single.energy(frame)
 
-    def _forces(self, positions):
-        self._context.setPositions(positions.reshape(-1, 3).cpu().numpy())
+    def forces(self, frames):
+        """Forces in kJ/mol/nm on up to `copies` frames, (frames, n_atoms, 3) in nm."""
+        slots = np.minimum(np.arange(self._copies), len(frames) - 1)
+        self._context.setPositions(frames[slots].reshape(-1, 3))
         forces = self._context.getState(forces=True).getForces(asNumpy=True)._value
-        return torch.from_numpy(forces).to(positions.device).reshape(positions.shape)
+        return forces.reshape(self._copies, *frames.shape[1:])[: len(frames)]
 
 
 def can_copy(system):

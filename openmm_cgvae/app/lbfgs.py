@@ -1,77 +1,98 @@
-"""L-BFGS for many independent systems at once, from forces alone."""
+"""Preconditioned L-BFGS for many independent systems at once, from forces alone."""
 
-import torch
+import numpy as np
 
 __all__ = ["minimize_together"]
 
 MEMORY = 8
-# First step along the force, nm^2 mol/kJ, and the furthest an atom may move in a step: nothing else limits the steps,
-# since one Context tells the forces on each copy but no copy's own energy.
-FIRST_STEP = 1e-5
-MAX_STEP_NM = 0.02
+# Iterations after which the stiffness is taken anew. Chignolin on 6 beads, energy above that of minimised MD after 50
+# iterations: 0.06 kJ/mol per atom with 10, 0.11 with 25, 0.26 with none; each costs as much as two to four iterations.
+REFRESH = 25
+# The furthest an atom may move in a step. Nothing else limits steps: of many copies in a Context only forces are told.
+MAX_STEP_NM = 0.03
 # "Until the tolerance is reached" (0 iterations) ends here if it never is.
 MAX_ITERATIONS = 10_000
 
 
-def minimize_together(forces, positions, tolerance, maxIterations):
+def minimize_together(forces, positions, tolerance, maxIterations, factorize):
     """Minimise every system by limited-memory BFGS (Nocedal and Wright, Numerical Optimization, algorithm 7.4).
 
-    Step lengths, curvature and convergence are each system's own, so that its path does not depend on the others.
-    There is no line search: a step is taken whole, and shortened where an atom would move too far. A system stays
-    where its force is not finite.
+    The initial inverse Hessian of the recursion is that of `factorize`, scaled by the last step's curvature. Step
+    lengths, curvature and convergence are each system's own, so that its path does not depend on the others, to the
+    bit. There is no line search: a step is taken whole, and shortened where an atom would move too far. A system
+    stays where its force is not finite.
 
     Parameters
     ----------
     forces : callable
-        Positions to forces, both tensors of shape (systems, 3 n), in nm and kJ/mol/nm.
-    positions : torch.Tensor, shape (systems, 3 n)
+        Of positions, shape (some systems, 3 n), and the numbers of these systems: forces, of the same shape, in
+        kJ/mol/nm.
+    positions : numpy.ndarray, shape (systems, 3 n)
         nm.
     tolerance : float
         Root mean square of the force components at which a system is left alone, kJ/mol/nm.
     maxIterations : int
         0 for as many as it takes.
+    factorize : callable
+        Of positions of all systems: a function that takes the arguments of `forces`, with forces in place of
+        positions, and solves (approximate Hessian) step = force, steps in nm.
 
     Returns
     -------
-    torch.Tensor, shape (systems, 3 n)
+    numpy.ndarray, shape (systems, 3 n)
         nm.
     """
-    force, history = forces(positions), []
-    scale = torch.full_like(positions[:, :1], FIRST_STEP)
-    for _ in range(maxIterations or MAX_ITERATIONS):
-        size = force.square().mean(1, keepdim=True).sqrt()
-        moving = (size > tolerance) & size.isfinite()
-        if not moving.any():
+    positions, force = positions.copy(), forces(positions, np.arange(len(positions)))
+    for iteration in range(maxIterations or MAX_ITERATIONS):
+        size = np.sqrt(_dot(force, force)[:, 0] / force.shape[1])
+        moving = np.flatnonzero((size > tolerance) & np.isfinite(size))
+        if not len(moving):
             break
-        step = torch.where(moving, _limited(_direction(force, history, scale)), 0.0)
-        positions, previous = positions + step, force
-        force = forces(positions)
-        change = previous - force
+        if iteration % REFRESH == 0:
+            solve, history, scale = factorize(positions), [], np.ones((len(positions), 1))
+            smooth = _of(solve, force, moving)
+        step = np.zeros_like(positions)
+        step[moving] = _limited(_direction(force, smooth, history, scale)[moving])
+        positions += step
+        previous, smooth_previous, force = force, smooth, force.copy()
+        force[moving] = forces(positions[moving], moving)
+        smooth = _of(solve, force, moving)
+        change, smooth_change = previous - force, smooth_previous - smooth
         curvature = _dot(step, change)
         # Where the energy is not convex along the step, it says nothing of the minimum and is left out.
         convex = curvature > 0
-        inverse = torch.where(convex, 1 / curvature, 0.0)
-        scale = torch.where(convex, curvature / _dot(change, change), scale)
-        history = [*history, (step, torch.where(convex, change, 0.0), inverse)][-MEMORY:]
+        change, smooth_change = np.where(convex, change, 0.0), np.where(convex, smooth_change, 0.0)
+        inverse = np.divide(1, curvature, out=np.zeros_like(curvature), where=convex)
+        scale = np.divide(curvature, _dot(change, smooth_change), out=scale.copy(), where=convex)
+        history = [*history, (step, change, smooth_change, inverse)][-MEMORY:]
     return positions
 
 
-def _direction(force, history, scale):
-    """The two-loop recursion: inverse Hessian times force, shape (systems, 3 n)."""
-    direction, weights = force, []
-    for step, change, inverse in reversed(history):
-        weights.append(inverse * _dot(step, direction))
-        direction = direction - weights[-1] * change
-    direction = scale * direction
-    for (step, change, inverse), weight in zip(history, reversed(weights), strict=True):
+def _of(solve, force, moving):
+    smooth = np.zeros_like(force)
+    smooth[moving] = solve(force[moving], moving)
+    return smooth
+
+
+def _direction(force, smooth, history, scale):
+    """The two-loop recursion: inverse Hessian times force, shape (systems, 3 n).
+
+    The preconditioner is linear: that of the recursion's vector is put together from those of forces, already known.
+    """
+    weights = []
+    for step, change, smooth_change, inverse in reversed(history):
+        weights.append(inverse * _dot(step, force))
+        force, smooth = force - weights[-1] * change, smooth - weights[-1] * smooth_change
+    direction = scale * smooth
+    for (step, change, _, inverse), weight in zip(history, reversed(weights), strict=True):
         direction = direction + (weight - inverse * _dot(change, direction)) * step
     return direction
 
 
 def _limited(step):
-    furthest = step.unflatten(1, (-1, 3)).norm(dim=-1).amax(1, keepdim=True)
-    return step * (MAX_STEP_NM / furthest).clamp(max=1.0)
+    furthest = np.linalg.norm(step.reshape(len(step), -1, 3), axis=-1).max(1, keepdims=True)
+    return step * (MAX_STEP_NM / np.maximum(furthest, MAX_STEP_NM))
 
 
 def _dot(a, b):
-    return (a * b).sum(1, keepdim=True)
+    return np.einsum("ki,ki->k", a, b)[:, None]

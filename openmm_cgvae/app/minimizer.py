@@ -6,10 +6,12 @@ from functools import partial
 
 import numpy as np
 
+from openmm_cgvae.app.contexts import GPU_PLATFORMS, FrameContext
 from openmm_cgvae.app.copies import CopiesContext, can_copy
 from openmm_cgvae.app.forcefield import create_atomistic_system, cutoff_nm
 from openmm_cgvae.app.parallel import available_cores, in_threads
-from openmm_cgvae.app.restrained import GPU_PLATFORMS, FrameContext
+from openmm_cgvae.app.relaxation import Relaxation, bead_springs
+from openmm_cgvae.app.stiffness import Stiffness
 from openmm_cgvae.chemistry import MolecularGraph
 from openmm_cgvae.errors import PositionsError, SettingsError, TopologyMismatchError
 from openmm_cgvae.mapping.topology import as_mdtraj_topology
@@ -31,6 +33,8 @@ RESTRAINT = 1e6
 # CPU copies save nothing (175 atoms: an evaluation takes 0.2 ms alone, and 0.17 ms a copy of 16 with a cutoff).
 COPIED_ATOMS = 40_000
 MAX_COPIES = 256
+# So many share what NumPy costs a call, on the CPU.
+FRAMES_AT_ONCE = 16
 
 
 @dataclass(frozen=True)
@@ -123,14 +127,15 @@ class Minimizer:
         self._handedness = self._checked_handedness(handedness)
         self._box = None if boxVectors is None else reduced_vectors(as_box_vectors(boxVectors, 1))[0]
         system = create_atomistic_system(mapping, self.graph, forcefield, implicitSolvent, self._box)
-        settings = system, mapping, _checked_number("restraint", restraint), platform
-        context = FrameContext(*settings)
+        springs = bead_springs(mapping.matrix, _checked_number("restraint", restraint))
+        fixed = Stiffness(system, mapping.matrix, springs), mapping.matrix, springs
+        context = FrameContext(system, platform)
         self.platform = context.platform
         self.copies = self._checked_copies(copies, system)
         self.workers = self._checked_workers(workers)
-        self._create = partial(_create_context, *settings, self.copies)
-        # Contexts that no thread is using: as many come to be as are ever in use at once.
-        self._idle = [context if self.copies == 1 else self._create()]
+        self._create = partial(_relaxation, system, platform, self.copies, *fixed)
+        # Those that no thread is using: as many come to be as are ever in use at once.
+        self._idle = [Relaxation(context, *fixed) if self.copies == 1 else self._create()]
 
     @property
     def periodic(self):
@@ -179,26 +184,32 @@ class Minimizer:
         from tqdm.auto import tqdm
 
         minimized, energies, reasons = frames.copy(), np.full((len(frames), 2), np.nan), []
-        parts = [slice(k, k + self.copies) for k in range(0, len(frames), self.copies)]
+        size = self._frames_at_once(len(frames))
+        parts = [slice(k, k + size) for k in range(0, len(frames), size)]
         batches = [(frames[part], beads[part], None if boxes is None else boxes[part]) for part in parts]
         with tqdm(total=len(frames), unit="frame", delay=3, leave=False, disable=not progress) as bar:
             for part, done in zip(parts, in_threads(self._relax, batches, self.workers), strict=True):
-                relaxed, energies[part], new = done
-                new = [why or _not_finite(*of) for why, *of in zip(new, energies[part, 1], relaxed, strict=True)]
+                relaxed, energies[part] = done
+                new = [_not_finite(*of) for of in zip(energies[part, 1], relaxed, strict=True)]
                 minimized[part] = np.where(np.array(new)[:, None, None] == "", relaxed, frames[part])
                 reasons += new
                 bar.update(len(new))
         return minimized, energies, reasons
 
+    def _frames_at_once(self, n_frames):
+        if self.copies > 1 or self.periodic:
+            return self.copies
+        return max(1, min(FRAMES_AT_ONCE, -(-n_frames // self.workers)))
+
     def _relax(self, batch):
         try:
-            context = self._idle.pop()
+            relaxation = self._idle.pop()
         except IndexError:
-            context = self._create()
+            relaxation = self._create()
         try:
-            return context.relax(*batch, self.tolerance, self.maxIterations)
+            return relaxation.relax(*batch, self.tolerance, self.maxIterations)
         finally:
-            self._idle.append(context)
+            self._idle.append(relaxation)
 
     def _faults(self, minimized, given, beads):
         """Say what is wrong with each minimised frame, "" if nothing is."""
@@ -277,10 +288,9 @@ class Minimizer:
         return signs.ravel()
 
 
-def _create_context(system, mapping, stiffness, platform, copies):
-    if copies == 1:
-        return FrameContext(system, mapping, stiffness, platform)
-    return CopiesContext(system, mapping, stiffness, platform, copies)
+def _relaxation(system, platform, copies, *fixed):
+    context = FrameContext(system, platform) if copies == 1 else CopiesContext(system, platform, copies)
+    return Relaxation(context, *fixed)
 
 
 def _not_finite(energy, positions):

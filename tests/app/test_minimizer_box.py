@@ -74,7 +74,8 @@ def test_energies_are_those_of_the_box_and_beads_are_held(mapping, noisy):
 def test_molecules_may_lie_in_any_image_of_a_skewed_box(mapping, noisy):
     moved = noisy.copy()
     moved[:, 22:44] += SKEWED[2] - SKEWED[1]
-    minimizer = Minimizer(mapping, boxVectors=SKEWED * unit.nanometer)
+    # Few iterations: rounding, which differs with the image, grows along soft torsions.
+    minimizer = Minimizer(mapping, boxVectors=SKEWED * unit.nanometer, maxIterations=20)
     here, there = minimizer.minimize(noisy), minimizer.minimize(moved)
     np.testing.assert_allclose(there.energy_before, here.energy_before, rtol=1e-4)
     np.testing.assert_allclose(there.positions - moved, here.positions - noisy, atol=1e-3)
