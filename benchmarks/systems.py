@@ -38,10 +38,9 @@ def spec_of(n_atoms, n_beads):
         near_pairs=bonds,
         near_hops=np.ones(len(bonds), int),
         rigid_pairs=np.zeros((0, 2), int),
-        trigonal_centres=np.zeros((0, 4), int),
         contact_kinds=np.zeros(n_atoms, int),
-        stereocentres=np.zeros((0, 4), int),
         handedness=np.zeros(0),
+        alike_pairs=np.zeros((0, 5), int),
     )
 
 

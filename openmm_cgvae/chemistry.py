@@ -135,17 +135,34 @@ class MolecularGraph:
 
     @cached_property
     def stereocentres(self):
-        """Atoms with four different neighbours, and three of these: shape (c, 4), centre first.
+        """Atoms with four neighbours, no two of them alike end atoms, and three of these: (c, 4), centre first.
 
-        The sign of the volume spanned by the three neighbours, seen from the centre, is the handedness.
+        The sign of the volume spanned by the three neighbours, seen from the centre, is the handedness. It is also
+        that of the names where two branches are alike, as in valine and leucine: no motion exchanges them.
         """
-        ranks = self.symmetry_classes
+        ranks, alike = self.symmetry_classes, set(self.alike_pairs[:, 0].tolist())
         rows = []
         for i, row in enumerate(self.neighbours):
-            if len(row) == 4 and len({ranks[j] for j in row}) == 4:
+            if len(row) == 4 and i not in alike:
                 by_rank = sorted(row, key=lambda j: -ranks[j])
                 rows.append([i, *by_rank[:3]])
         return np.array(rows, dtype=np.int64).reshape(-1, 4)
+
+    @cached_property
+    def alike_pairs(self):
+        """Two alike end atoms of an atom with four neighbours, as the hydrogens of CH2 or CH3: shape (g, 5).
+
+        The centre, its two other neighbours, and the pair. Nothing but a broken bond exchanges the two, whose names
+        tell on which side of the others they lie: the sign of the volume of the first four.
+        """
+        rows = []
+        for i, row in enumerate(self.neighbours):
+            ends = [j for j in row if len(self.neighbours[j]) == 1] if len(row) == 4 else []
+            pairs = [p for p in itertools.combinations(ends, 2) if len(set(self.atomic_numbers[list(p)])) == 1]
+            if pairs:
+                pair = min(pairs, key=lambda p: (self.atomic_numbers[p[0]], p))
+                rows.append([i, *(j for j in row if j not in pair), *pair])
+        return np.array(rows, dtype=np.int64).reshape(-1, 5)
 
     @cached_property
     def trigonal_centres(self):

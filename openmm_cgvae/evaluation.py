@@ -68,7 +68,7 @@ def evaluate(backmapper, reference, runs=None, n_samples=8, seed=0, minimize=Tru
         ``gen_rmsd_heavy_angstrom``, ``gen_rmsd_all_angstrom``, ``gen_rmsd_all_permuted_angstrom``
             Samples against the frame their beads are of, valid samples only (paper, F.3). No value is right.
         ``lambda_heavy``, ``lambda_all``, ``valid_ratio_heavy``, ``valid_ratio_all``, ``chirality_ratio``,
-        ``cis_trans_ratio``, ``clash_ratio``, ``cg_consistency_max_nm``
+        ``cis_trans_ratio``, ``prochirality_ratio``, ``clash_ratio``, ``cg_consistency_max_nm``
             As in `structure_summary`; handedness and cis/trans are compared with the frame that the beads are of.
             ``md_valid_ratio_all`` and so on are what the reference itself scores, ``raw_valid_ratio_all`` and so on
             what the samples do before their local geometry is bounded (None for a model without bounds).
@@ -203,6 +203,7 @@ def _generation(case):
 
 def _structure(case):
     signs, trans = handedness(case.reference, case.graph), cis_trans(case.reference, case.graph)
+    sides = handedness(case.reference, case.graph, case.graph.alike_pairs[:, :4])
     summary = structure_summary(
         case.flat,
         case.graph,
@@ -210,6 +211,7 @@ def _structure(case):
         beads=case.for_samples(case.beads),
         mapping=case.mapping,
         reference_trans=case.for_samples(trans),
+        reference_sides=case.for_samples(sides),
     )
     ideal = structure_summary(case.reference, case.graph, signs, reference_trans=trans)
     raw = _raw_summary(case, case.for_samples(signs), case.for_samples(trans))

@@ -128,10 +128,9 @@ def molecule_spec(graph, mapping, positions, hops=2, atom_types="atom"):
         near_pairs=near,
         near_hops=graph.bond_distances[near[:, 0], near[:, 1]],
         rigid_pairs=graph.rigid_pairs,
-        trigonal_centres=graph.trigonal_centres,
         contact_kinds=graph.contact_kinds,
-        stereocentres=graph.stereocentres,
         handedness=_reference_handedness(graph, positions),
+        alike_pairs=_ordered_pairs(graph, mapping, positions),
     )
 
 
@@ -150,6 +149,16 @@ def _reference_handedness(graph, positions):
             f"{graph.names[i]}): one handedness throughout is expected; leave such frames out"
         )
     return mean
+
+
+def _ordered_pairs(graph, mapping, positions):
+    """`MolecularGraph.alike_pairs` as the spec has them; pairs that do exchange, or would move a bead, are left out."""
+    rows, weights = graph.alike_pairs, mapping.matrix
+    mean = np.sign(signed_volume(positions, rows[:, :4])).mean(0)
+    rows = np.where((mean < 0)[:, None], rows[:, [0, 1, 2, 4, 3]], rows)
+    same_weights = (weights[:, rows[:, 3]] == weights[:, rows[:, 4]]).all(0)
+    same_bead = mapping.assignment[rows[:, 3]] == mapping.assignment[rows[:, 4]]
+    return rows[(np.abs(mean) == 1) & same_weights & same_bead]
 
 
 def _check_whole(graph, positions):

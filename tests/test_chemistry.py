@@ -61,6 +61,19 @@ def test_the_only_stereocentre_of_alanine_is_its_alpha_carbon(graph):
     assert set(neighbours) < {"N", "C", "CB", "HA"}
 
 
+def test_branches_of_valine_are_told_apart_and_hydrogens_of_one_atom_are_a_pair():
+    """Isobutanol: CH(CH3)2-CH2-OH, whose middle carbon has two alike methyls."""
+    elements = [6, 6, 6, 1, 6, 1, 1, 8, 1, 1, 1, 1, 1, 1, 1]
+    bonds = [[0, 1], [0, 2], [0, 3], [0, 4], [4, 5], [4, 6], [4, 7], [7, 8], *([1, k] for k in (9, 10, 11))]
+    bonds += [[2, k] for k in (12, 13, 14)]
+    numbers = np.array(elements)
+    names = tuple(str(k) for k in range(15))
+    graph = MolecularGraph(numbers, np.array(bonds), names, ("IBU",) * 15, np.zeros(15, dtype=int))
+    assert graph.symmetry_classes[1] == graph.symmetry_classes[2]
+    assert graph.stereocentres[:, 0].tolist() == [0]
+    assert graph.alike_pairs.tolist() == [[1, 0, 11, 9, 10], [2, 0, 14, 12, 13], [4, 0, 7, 5, 6]]
+
+
 def test_l_alanine_has_one_handedness_and_its_mirror_image_the_other(graph, reference):
     positions = reference[0]
     names = dict(zip(graph.names[6:16], range(6, 16), strict=True))

@@ -137,7 +137,7 @@ def _count_unexpected(frames, atoms, limits, expected):
     return in_chunks(count, frames, 3 * len(limits))
 
 
-def handedness(positions, graph):
+def handedness(positions, graph, centres=None):
     """Sign of the volume spanned at each stereocentre.
 
     Parameters
@@ -145,11 +145,13 @@ def handedness(positions, graph):
     positions : Quantity or array_like, shape (frames, n, 3) or (n, 3)
         nm.
     graph : MolecularGraph
+    centres : int array, shape (c, 4), optional
+        Others than ``graph.stereocentres``: an atom and three of its neighbours.
 
     Returns
     -------
     numpy.ndarray of int8, shape (frames, centres)
-        1 or -1, in the order of ``graph.stereocentres``; a mirror image has the opposite sign, and 0 is flat.
+        1 or -1, in the order of the centres; a mirror image has the opposite sign, and 0 is flat.
 
     Raises
     ------
@@ -157,7 +159,7 @@ def handedness(positions, graph):
         If the positions are not of this molecule or not finite.
     """
     frames = as_positions_nm(positions, graph.n_atoms, "atoms")
-    rows = graph.stereocentres
+    rows = graph.stereocentres if centres is None else centres
     return in_chunks(lambda chunk: np.sign(signed_volume(chunk, rows)).astype(np.int8), frames, 9 * len(rows))
 
 

@@ -11,6 +11,7 @@ from openmm_cgvae.metrics.structure import (
     clashes,
     correct_chirality,
     correct_cis_trans,
+    handedness,
     in_chunks,
     torsion_angles,
 )
@@ -28,7 +29,9 @@ HISTOGRAMS = {
 }
 
 
-def structure_summary(positions, graph, reference_signs, beads=None, mapping=None, reference_trans=None):
+def structure_summary(
+    positions, graph, reference_signs, beads=None, mapping=None, reference_trans=None, reference_sides=None
+):
     """Summarise how many structures are right.
 
     Parameters
@@ -43,13 +46,16 @@ def structure_summary(positions, graph, reference_signs, beads=None, mapping=Non
     mapping : CGMapping, optional
     reference_trans : array_like of bool, shape (t,) or (frames, t), optional
         What `cis_trans` says of a reference; all trans if omitted.
+    reference_sides : array_like, shape (g,) or (frames, g), optional
+        What `handedness` says of a reference's ``graph.alike_pairs[:, :4]``.
 
     Returns
     -------
     dict
         ``frames``; ``valid_ratio_all``, ``valid_ratio_heavy``: frames with exact bond graph; ``lambda_all``,
         ``lambda_heavy``: mean edit ratio (paper, section F.3); ``chirality_ratio``, ``cis_trans_ratio``: frames with
-        all centres and all omega torsions right; ``clash_ratio``: frames with a clash; with `beads` and `mapping`
+        all centres and all omega torsions right; ``clash_ratio``: frames with a clash; with `reference_sides`
+        ``prochirality_ratio``: frames with the hydrogens of every CH2 and CH3 named right; with `beads` and `mapping`
         ``cg_consistency_max_nm``: the farthest that any bead M x is from X.
 
     Raises
@@ -71,6 +77,9 @@ def structure_summary(positions, graph, reference_signs, beads=None, mapping=Non
         "cis_trans_ratio": float(correct_cis_trans(frames, graph, reference_trans).mean()),
         "clash_ratio": float(clashes(frames, graph).mean()),
     }
+    if reference_sides is not None:
+        sides = handedness(frames, graph, graph.alike_pairs[:, :4])
+        summary["prochirality_ratio"] = float((sides == np.asarray(reference_sides)).all(-1).mean())
     if beads is not None and mapping is not None:
         summary["cg_consistency_max_nm"] = _cg_inconsistency(frames, beads, mapping)
     return summary

@@ -29,16 +29,21 @@ MAX_ELEMENTS, MAX_ATOMS = 1 << 21, 1 << 16
 
 
 def centres_with_neighbours(spec):
-    """Every three of a stereocentre's four neighbours, and the three of a trigonal atom: (c, 4), centre first.
+    """Every three of an atom's three or four neighbours: (c, 4), centre first.
 
-    With three of the four alone, the last may be on the wrong side, and the first minimisation then turns them over.
+    With three of four alone, the last may be on the wrong side, and the first minimisation then turns them over.
     """
-    rows = []
-    bonds = spec.near_pairs[spec.near_hops == 1].tolist()
-    for centre in spec.stereocentres[:, 0].tolist():
-        neighbours = [j if i == centre else i for i, j in bonds if centre in (i, j)]
-        rows += [[centre, *three] for three in itertools.combinations(neighbours, 3)]
-    return np.array([*rows, *spec.trigonal_centres.tolist()], dtype=np.int64).reshape(-1, 4)
+    neighbours = [[] for _ in range(spec.n_atoms)]
+    for i, j in spec.near_pairs[spec.near_hops == 1].tolist():
+        neighbours[i].append(j)
+        neighbours[j].append(i)
+    rows = [
+        [centre, *three]
+        for centre, row in enumerate(neighbours)
+        if len(row) in (3, 4)
+        for three in itertools.combinations(row, 3)
+    ]
+    return np.array(rows, dtype=np.int64).reshape(-1, 4)
 
 
 def outside(value: torch.Tensor, lower: torch.Tensor, upper: torch.Tensor) -> torch.Tensor:
@@ -63,7 +68,7 @@ class BoundsProjection(nn.Module):
     """Position-based constraints on decoded frames: the identity on good ones, otherwise rounds of Jacobi sweeps.
 
     Bounded are distances one and two bonds apart, those three bonds apart about a bond that hardly turns, and the
-    signed volumes of stereocentres and of atoms with three neighbours, to the range over the training frames; all
+    signed volumes of atoms with three or four neighbours, to the range over the training frames; all
     other pairs keep the closest approach of their kinds. In a sweep every violated bound asks its atoms for the
     smallest displacements that satisfy it (Mueller et al., J. Vis. Commun. Image R. 18, 109, 2007); an atom moves
     by the mean of what it is asked, weighted by the violations, so that the result is continuous and does not

@@ -8,6 +8,7 @@ from openmm_cgvae.models.config import ModelConfig
 from openmm_cgvae.models.decoder import Decoder
 from openmm_cgvae.models.encoder import Encoder
 from openmm_cgvae.models.flow import FlowPrior, LocalFlowPrior
+from openmm_cgvae.models.labels import AlikePairs
 from openmm_cgvae.models.prior import GaussianPrior
 from openmm_cgvae.models.projection import BeadProjection
 from openmm_cgvae.models.refinement import Refinement
@@ -49,6 +50,8 @@ class CGVAE(BeadProjection):
         self.prior = PRIORS[config.prior](spec, config)
         self.decoder = Decoder(spec, config)
         self.refinement = Refinement(spec, config) if config.refinement_layers else None
+        # Of a model that is not handed, mirrored beads give mirrored atoms: it knows no sides.
+        self.alike_pairs = AlikePairs(spec) if config.handed else None
         self.bounds = BoundsProjection(spec, config.projection_sweeps)
 
     def encode(self, x, X):
@@ -62,6 +65,8 @@ class CGVAE(BeadProjection):
         dx = self.recentred(self.decoder.select(V))
         if self.refinement is not None:
             dx = self.refinement(dx, X, z, V)
+        if self.alike_pairs is not None:
+            dx = self.alike_pairs(dx, X.to(dx.dtype)[:, self.assignment] + dx)
         return dx
 
     def bound(self, X: torch.Tensor, dx: torch.Tensor) -> torch.Tensor:

@@ -36,13 +36,13 @@ class MoleculeSpec:
         Number of bonds between them.
     rigid_pairs : int array, shape (r, 2)
         Pairs 3 bonds apart whose distance hardly changes.
-    trigonal_centres : int array, shape (t, 4)
-        Atoms with three neighbours, and these.
     contact_kinds : int array, shape (n,)
         What the closest approach of an atom depends on.
-    stereocentres : int array, shape (c, 4)
     handedness : float array, shape (c,)
-        Sign of each stereocentre's volume in the reference.
+        Sign of the volume of each of the molecule's stereocentres in the reference.
+    alike_pairs : int array, shape (g, 5)
+        A centre, two of its neighbours, and two alike end atoms of one bead and weight, in the order that gives the
+        first four a positive volume in the reference.
     """
 
     atom_types: np.ndarray
@@ -57,10 +57,9 @@ class MoleculeSpec:
     near_pairs: np.ndarray
     near_hops: np.ndarray
     rigid_pairs: np.ndarray
-    trigonal_centres: np.ndarray
     contact_kinds: np.ndarray
-    stereocentres: np.ndarray
     handedness: np.ndarray
+    alike_pairs: np.ndarray
 
     @property
     def n_atoms(self):

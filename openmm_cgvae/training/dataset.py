@@ -14,7 +14,7 @@ from openmm_cgvae.models.spec import MoleculeSpec
 
 __all__ = ["Dataset", "split_runs"]
 
-FORMAT = "openmm_cgvae dataset 2"
+FORMAT = "openmm_cgvae dataset 3"
 # Fewer runs are cut into this many contiguous blocks in all, which stand in for runs.
 MIN_RUNS = 5
 N_BLOCKS = 20

@@ -124,6 +124,16 @@ def test_each_fault_is_counted_where_it_belongs(dipeptide, structures):
     assert summary["chirality_ratio"] == 0.75
 
 
+def test_hydrogens_that_exchanged_their_names_are_counted(dipeptide, structures):
+    rows, signs = dipeptide.alike_pairs, handedness(structures[:1], dipeptide)
+    sides = handedness(structures[:1], dipeptide, rows[:, :4])
+    assert len(rows) and (handedness(structures, dipeptide, rows[:, :4]) == sides).all()
+    frames = structures[:4].copy()
+    frames[1, rows[0, 3:]] = frames[1, rows[0, [4, 3]]]
+    summary = structure_summary(frames, dipeptide, signs, reference_sides=sides)
+    assert (summary["prochirality_ratio"], summary["chirality_ratio"]) == (0.75, 1.0)
+
+
 def test_consistency_is_the_farthest_bead(dipeptide, structures):
     mapping, signs = CentreOfGeometry(), handedness(structures[:1], dipeptide)
     beads = mapping.project(structures)

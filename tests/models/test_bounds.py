@@ -60,6 +60,19 @@ def test_noisy_frames_become_valid_and_come_closer_to_the_truth(project, frames,
     assert (mended - frames[1]).square().mean() < (noisy - frames[1]).square().mean()
 
 
+def test_a_methyl_with_all_hydrogens_on_one_side_is_mended(project, frames, dataset):
+    row = dataset.spec.alike_pairs[1]
+    centre, one, other, first = (frames[1][:, k] for k in row[:4])
+    normal = torch.linalg.cross(one - centre, other - centre)
+    normal = normal / normal.norm(dim=-1, keepdim=True)
+    flat = frames[1].clone()
+    # Through the plane of the others, a little beyond.
+    flat[:, row[3]] -= 1.1 * ((first - centre) * normal).sum(-1, keepdim=True) * normal
+    right = signed_volume(frames[1].numpy(), row[None, :4])
+    assert (np.sign(signed_volume(flat.numpy(), row[None, :4])) == -np.sign(right)).all()
+    assert (np.sign(signed_volume(project(flat).numpy(), row[None, :4])) == np.sign(right)).mean() > 0.95
+
+
 def test_an_inverted_stereocentre_is_turned_back(project, frames, graph):
     """Swap the hydrogen and the methyl carbon of the alpha carbon."""
     inverted = frames[1].clone()

@@ -1,0 +1,37 @@
+"""Which of two alike atoms is which: the hydrogens of a methylene by the side on which they lie."""
+
+import torch
+from torch import nn
+
+from openmm_cgvae.models.spec import MoleculeSpec
+
+__all__ = ["AlikePairs"]
+
+
+class AlikePairs(nn.Module):
+    """Exchange alike end atoms that lie on each other's side, as a decoder that learned them so early keeps doing.
+
+    The loss cannot mend it: on their way the two would have to pass through each other. Both are of one bead and
+    weight, so that M x stays as it is.
+
+    Parameters
+    ----------
+    spec : MoleculeSpec
+    """
+
+    def __init__(self, spec: MoleculeSpec):
+        super().__init__()
+        corners, pairs = torch.tensor(spec.alike_pairs[:, :3]), torch.tensor(spec.alike_pairs[:, 3:])
+        self.register_buffer("corners", corners.t().flatten(), persistent=False)
+        self.register_buffer("ordered", pairs.t().flatten(), persistent=False)
+        self.register_buffer("exchanged", pairs.flip(1).t().flatten(), persistent=False)
+
+    def forward(self, dx: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        """Displacements (B, n, 3) of atoms x (B, n, 3) from their beads, with every pair on its own side."""
+        centre, one, other = x[:, self.corners].chunk(3, 1)
+        pair = dx[:, self.ordered]
+        first, second = pair.chunk(2, 1)
+        normal = torch.cross(one - centre, other - centre, dim=2)
+        wrong = (normal * (first - second)).sum(2, keepdim=True) < 0
+        placed = torch.where(wrong.repeat(1, 2, 1), dx[:, self.exchanged], pair)
+        return dx.index_copy(1, self.ordered, placed)
