@@ -10,7 +10,8 @@ from openmm_cgvae.app.contexts import GPU_PLATFORMS, FrameContext
 from openmm_cgvae.app.copies import CopiesContext, can_copy
 from openmm_cgvae.app.forcefield import create_atomistic_system, cutoff_nm
 from openmm_cgvae.app.parallel import available_cores, in_threads
-from openmm_cgvae.app.relaxation import Relaxation, bead_springs
+from openmm_cgvae.app.relaxation import Relaxation
+from openmm_cgvae.app.restrained import bead_springs
 from openmm_cgvae.app.stiffness import Stiffness
 from openmm_cgvae.chemistry import MolecularGraph
 from openmm_cgvae.errors import PositionsError, SettingsError, TopologyMismatchError
@@ -25,9 +26,9 @@ __all__ = ["MinimizationResult", "Minimizer"]
 logger = logging.getLogger(__name__)
 
 BEAD_TOLERANCE_NM = 0.01
-# As stiff as the stiffest bonds. Measured after 50 iterations, 22 and 175 atoms with 0.02-0.03 nm noise: 1e4 leaves
-# beads up to 0.03 nm off (alpha carbons 0.07), 1e5 0.004 (0.02), 1e6 0.0007 (0.003) at no cost in energy or time; from
-# 3e6 on, bead and bond compete and the energy stays tens of kJ/mol higher.
+# As stiff as the stiffest bonds. After 50 iterations of 22 and 175 atoms with 0.02 nm noise 1e4 leaves beads up to
+# 0.009 nm off (alpha carbons 0.03), 1e5 0.002 (0.015), 1e6 0.0003 (0.007), 1e7 0.00003 (0.0008), the last two at the
+# same energies.
 RESTRAINT = 1e6
 # A batch that is not full costs as much as a full one. Sized by a large GPU's threads, not yet measured on one; on the
 # CPU copies save nothing (175 atoms: an evaluation takes 0.2 ms alone, and 0.17 ms a copy of 16 with a cutoff).
@@ -63,8 +64,9 @@ class MinimizationResult:
 class Minimizer:
     """Relax all-atom structures for a few iterations while their beads stay where they are.
 
-    ``Minimizer(mapping).minimize(positions)`` works without further settings. Each frame is minimised on its own,
-    so that the result does not depend on which frames share a call or a Context, nor on the number of workers.
+    ``Minimizer(mapping).minimize(positions)`` works without further settings. L-BFGS is preconditioned by the
+    molecule's own stiffness (`Stiffness`). Each frame is minimised on its own, so that the result does not depend on
+    which frames share a call or a Context, nor on the number of workers.
     On the CPU, threads with a Context each work at different frames: OpenMM computes outside Python's lock. On a GPU,
     many frames share a Context.
 

@@ -4,25 +4,7 @@ import numpy as np
 
 from openmm_cgvae.app.lbfgs import minimize_together
 
-__all__ = ["Relaxation", "bead_springs"]
-
-
-def bead_springs(matrix, restraint):
-    """Spring of every bead, kJ/mol/nm^2.
-
-    Their largest curvature is then `restraint`, for one atom a bead and for many, and the convergence the same.
-
-    Parameters
-    ----------
-    matrix : numpy.ndarray, shape (n_beads, n_atoms)
-    restraint : float
-        kJ/mol/nm^2, felt by a bead that moves along its own weights.
-
-    Returns
-    -------
-    numpy.ndarray, shape (n_beads,)
-    """
-    return restraint / (matrix**2).sum(1)
+__all__ = ["Relaxation"]
 
 
 class Relaxation:

@@ -5,7 +5,24 @@ import copy
 import numpy as np
 import openmm
 
-__all__ = ["bead_restraint", "hold", "restrained_system"]
+__all__ = ["bead_restraint", "bead_springs", "hold", "restrained_system"]
+
+
+def bead_springs(matrix, restraint):
+    """Spring of every bead, kJ/mol/nm^2, whose largest curvature is the same for one atom a bead and for many.
+
+    Parameters
+    ----------
+    matrix : numpy.ndarray, shape (n_beads, n_atoms)
+        M of the mapping.
+    restraint : float
+        kJ/mol/nm^2, felt by a bead that moves along its own weights.
+
+    Returns
+    -------
+    numpy.ndarray, shape (n_beads,)
+    """
+    return restraint / (matrix**2).sum(1)
 
 
 def bead_restraint(mapping, stiffness):
@@ -13,11 +30,10 @@ def bead_restraint(mapping, stiffness):
     force = openmm.CustomCentroidBondForce(1, "k/2 * ((x1-x0)^2 + (y1-y0)^2 + (z1-z0)^2)")
     for name in ("k", "x0", "y0", "z0"):
         force.addPerBondParameter(name)
-    for row in mapping.matrix:
+    for row, spring in zip(mapping.matrix, bead_springs(mapping.matrix, stiffness), strict=True):
         atoms = np.flatnonzero(row)
         group = force.addGroup(atoms.tolist(), row[atoms].tolist())
-        # The largest curvature is then the same for one atom a bead and for many.
-        force.addBond([group], [stiffness / (row**2).sum(), 0.0, 0.0, 0.0])
+        force.addBond([group], [spring, 0.0, 0.0, 0.0])
     return force
 
 

@@ -9,6 +9,7 @@ import pytest
 from openmm import app
 
 from openmm_cgvae.app.minimizer import Minimizer
+from openmm_cgvae.app.restrained import bead_restraint, hold, restrained_system
 from openmm_cgvae.app.stiffness import OTHERS, Stiffness
 from openmm_cgvae.mapping import residue_mapping
 
@@ -43,7 +44,7 @@ def torsions():
 
 
 def ryckaert_bellemans():
-    """c2 cos^2(psi) + c1 cos(psi), with psi = 60 - 180 degrees at its minimum; psi^2 coefficients add up to more."""
+    """c1 cos(psi) + c2 cos(psi)^2; what counts is the most that their curvatures can add up to."""
     force = openmm.RBTorsionForce()
     force.addTorsion(0, 1, 2, 3, 0.0, 2000.0, 2000.0, 0.0, 0.0, 0.0)
     return force
@@ -114,15 +115,11 @@ def test_fifty_iterations_go_further_down_than_a_hundred_of_openmm():
     mapping = residue_mapping(reference.topology)
     noisy = reference.xyz[0] + 0.02 * np.random.default_rng(0).normal(size=(8, 22, 3))
     ours = Minimizer(mapping, maxIterations=50, tolerance=0.1).minimize(noisy).energy_after
-    assert ours.shape == (8,)
-    assert (ours < plain_energies(mapping, noisy, 100)).mean() > 0.5
     assert np.median(ours - plain_energies(mapping, noisy, 100)) < 0
 
 
 def plain_energies(mapping, frames, iterations):
     """After OpenMM's own minimiser, the beads held by the same springs."""
-    from openmm_cgvae.app.restrained import bead_restraint, hold, restrained_system
-
     system = app.ForceField("amber14-all.xml").createSystem(mapping.topology, constraints=None)
     restraint = bead_restraint(mapping, 1e6)
     restraint.setForceGroup(1)
