@@ -34,14 +34,17 @@ def add_sampling(parser):
         "--prmtop", metavar="FILE", help="minimise with this Amber topology instead of amber14 in vacuum"
     )
     parser.add_argument("--implicit-solvent", metavar="NAME", help="minimise in GBn2, OBC2, ... instead of vacuum")
+    parser.add_argument("--iterations", type=int, metavar="n", help="of the minimisation (50; fewer are faster)")
     parser.add_argument("--workers", type=int, metavar="n", help="frames minimised at a time (one a core)")
 
 
 def make_minimizer(options, backmapper):
     """The `Minimizer` that was asked for, or None."""
+    names = ("prmtop", "implicit_solvent", "iterations", "workers")
+    given = [f"--{name.replace('_', '-')}" for name in names if getattr(options, name) is not None]
     if not options.minimize:
-        if options.prmtop or options.implicit_solvent or options.workers:
-            raise SettingsError("--prmtop, --implicit-solvent and --workers are of the minimisation: add --minimize")
+        if given:
+            raise SettingsError(f"{', '.join(given)} given, of the minimisation: add --minimize")
         return None
     from openmm_cgvae.app.minimizer import Minimizer
 
@@ -49,6 +52,7 @@ def make_minimizer(options, backmapper):
         backmapper.mapping,
         options.prmtop,
         options.implicit_solvent,
+        **({} if options.iterations is None else {"maxIterations": options.iterations}),
         handedness=backmapper.handedness,
         boxVectors=backmapper.topology.getPeriodicBoxVectors(),
         workers=options.workers,

@@ -12,6 +12,7 @@ import torch
 from conftest import DATA
 from openmm import app
 
+from openmm_cgvae.backmapper import Backmapper
 from openmm_cgvae.cli.main import COMMANDS, main
 from openmm_cgvae.modelfile import ModelFile
 from openmm_cgvae.trajectory_files import TrajectoryReader, TrajectoryWriter
@@ -68,6 +69,19 @@ def test_backmap_minimize_reports_energies(cg, model, backmapper, capsys):
     assert "before" in out and "after minimisation" in out
     beads = frames(cg, backmapper.cg_topology())[::50]
     assert np.abs(backmapper.mapping.project(frames("aa.xtc", backmapper.topology)) - beads).max() < 0.01
+
+
+def test_fewer_iterations_of_the_minimisation_may_be_asked_for():
+    model = ["--model", "alanine-dipeptide-3"]
+    assert main(["project", AA, "--top", TOP, *model, "-o", "beads.dcd", "--stride", "100"]) == 0
+    topology = Backmapper.load("alanine-dipeptide-3").topology
+    moved = {}
+    for given in ([], ["--iterations", "5"], ["--iterations", "50"]):
+        arguments = ["backmap", "beads.dcd", *model, "-o", "aa.dcd", "--seed", "5", "--minimize", "--overwrite"]
+        assert main([*arguments, *given]) == 0
+        moved[tuple(given)] = frames("aa.dcd", topology)
+    usual, few, fifty = moved.values()
+    assert (usual == fifty).all() and (usual != few).any()
 
 
 def test_simulate_writes_atoms_of_a_real_run(model, backmapper):
@@ -204,6 +218,7 @@ def mistakes(tmp_path, backmapper, five_beads, reference):
         "word": (["train", AA, "--top", TOP, "-o", "run", "--set", "batch_size=abc"], "a number is expected"),
         "demo folder": (["demo", "-o", "no/where"], "folder no does not exist"),
         "solvent alone": ([*backmap, "--implicit-solvent", "GBn2"], "add --minimize"),
+        "iterations alone": ([*backmap, "--iterations", "0"], "--iterations given, of the minimisation"),
         "solvent": ([*backmap, "--minimize", "--implicit-solvent", "water"], "water"),
         "interval": (["simulate", *model, "--steps", "5", "--report-interval", "9", "-o", "aa.dcd"], "interval"),
         "platform": (["simulate", *model, "--steps", "5", "--report-interval", "5", "-o", "aa.dcd",
