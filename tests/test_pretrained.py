@@ -9,7 +9,7 @@ from openmm_cgvae.backmapper import Backmapper
 from openmm_cgvae.chemistry import MolecularGraph
 from openmm_cgvae.demo import load_frames, reference_frames
 from openmm_cgvae.mapping.topology import as_mdtraj_topology
-from openmm_cgvae.metrics import correct_chirality, structure_summary, valid_graphs
+from openmm_cgvae.metrics import correct_chirality, handedness, structure_summary, valid_graphs
 from openmm_cgvae.modelfile import PRETRAINED, pretrained_names, resolve_model
 
 NAMES = ("alanine-dipeptide-3", "alanine-dipeptide-5")
@@ -54,9 +54,11 @@ def test_chignolin_samples_are_nearly_all_the_right_molecule(name):
     graph = MolecularGraph.from_topology(as_mdtraj_topology(backmapper.topology))
     beads = backmapper.mapping.project(reference)
     samples = backmapper.sample(beads, seed=11)[:, 0]
-    figures = structure_summary(samples, graph, backmapper.handedness, beads=beads, mapping=backmapper.mapping)
+    sides = handedness(reference[:1], graph, graph.alike_pairs[:, :4])
+    figures = structure_summary(samples, graph, backmapper.handedness, beads, backmapper.mapping, reference_sides=sides)
     assert figures["valid_ratio_all"] >= 0.99
     assert figures["chirality_ratio"] >= 0.99
+    assert figures["prochirality_ratio"] >= 0.999
     assert figures["clash_ratio"] <= 0.01
     assert figures["cg_consistency_max_nm"] <= 1e-5
 
