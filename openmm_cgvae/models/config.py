@@ -134,7 +134,8 @@ class TrainingConfig:
     gradient_clip : float
         Largest norm of the gradient.
     ema_decay : float
-        Decay of the moving average of the weights, which is what is validated and exported; 0 for none.
+        Decay of the moving average of the weights, which is what is validated and exported, less in the first updates
+        (`moving_average`); 0 for none.
     prior_updates : int
         Updates of a flow prior alone after the last epoch, see `fit_prior`; 0 for none.
     smoothing : float

@@ -9,7 +9,6 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from openmm_cgvae.errors import TrainingError
 from openmm_cgvae.models.cgvae import CGVAE
@@ -17,6 +16,7 @@ from openmm_cgvae.models.config import ModelConfig, TrainingConfig, config_to_di
 from openmm_cgvae.models.device import usable_device
 from openmm_cgvae.models.flow import Flow
 from openmm_cgvae.output import complete_output, existing_folder
+from openmm_cgvae.training.average import moving_average
 from openmm_cgvae.training.checkpoint import load_start, model_with_weights, read_checkpoint, write_checkpoint
 from openmm_cgvae.training.dataset import split_runs
 from openmm_cgvae.training.distributed import Share, add_up, from_first, rank
@@ -82,7 +82,7 @@ class Trainer:
         self.pairs = torch.as_tensor(self.spec.graph_pairs, device=self.device)
         self.hydrogens = torch.as_tensor(self.spec.equivalent_hydrogens, device=self.device)
         self._calibrate()
-        self.average = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(self.config.ema_decay))
+        self.average = moving_average(self.model, self.config.ema_decay)
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=self.config.learning_rate, fused=True)
         self.scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(
             self.optimizer,
