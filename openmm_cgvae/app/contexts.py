@@ -10,8 +10,8 @@ from openmm_cgvae.errors import MinimizationError
 __all__ = ["GPU_PLATFORMS", "FrameContext", "create_context"]
 
 GPU_PLATFORMS = ("CUDA", "HIP", "OpenCL")
-# One evaluation in vacuum takes Reference longer than CPU from about this size on (22 atoms: 0.03 and 0.10 ms; 175 atoms:
-# 0.76 and 0.39); Born radii are 2 to 7 times faster on CPU at any size.
+# One evaluation in vacuum takes Reference longer than CPU from about this size on (22 atoms: 0.03 and 0.10 ms;
+# 175 atoms: 0.76 and 0.39); Born radii are 2 to 7 times faster on CPU at any size.
 MAX_REFERENCE_ATOMS = 100
 # One thread and deterministic sums: the same input gives the same bits.
 PLATFORM_PROPERTIES = {"Threads": "1", "DeterministicForces": "true", "Precision": "mixed"}
