@@ -67,8 +67,8 @@ class Minimizer:
     ``Minimizer(mapping).minimize(positions)`` works without further settings. L-BFGS is preconditioned by the
     molecule's own stiffness (`Stiffness`). Each frame is minimised on its own, so that the result does not depend on
     which frames share a call or a Context, nor on the number of workers.
-    On the CPU, threads with a Context each work at different frames: OpenMM computes outside Python's lock. On a GPU,
-    many frames share a Context.
+    On the CPU, threads with a Context each work at different frames of larger molecules: OpenMM computes outside
+    Python's lock. On a GPU, many frames share a Context.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ class Minimizer:
         nm, rows a, b, c with a along x and b in the xy plane. The molecules of the topology are then in a periodic box,
         their forces by particle mesh Ewald, with a cutoff of 0.9 nm, or 0.45 times the width of a smaller box.
     workers : int, optional
-        Threads; every core if omitted, and one on a GPU.
+        Threads; if omitted every core, and one on a GPU and on the Reference platform.
     copies : int, optional
         Frames that share a Context, as copies that do not interact. If omitted as many as fill a GPU, and 1 on the
         CPU, where that is faster; 1 in a box and with implicit solvent, where copies would feel each other.
@@ -275,7 +275,8 @@ class Minimizer:
 
     def _checked_workers(self, workers):
         if workers is None:
-            return 1 if self.platform in GPU_PLATFORMS else available_cores()
+            # Of small molecules, for which Reference is taken, most of the work is Python's: two threads take turns.
+            return 1 if self.platform in (*GPU_PLATFORMS, "Reference") else available_cores()
         return _checked_count("workers", workers)
 
     def _checked_handedness(self, handedness):
