@@ -35,7 +35,7 @@ def add_sampling(parser):
     )
     parser.add_argument("--implicit-solvent", metavar="NAME", help="minimise in GBn2, OBC2, ... instead of vacuum")
     parser.add_argument("--iterations", type=int, metavar="n", help="of the minimisation (50; fewer are faster)")
-    parser.add_argument("--workers", type=int, metavar="n", help="frames minimised at a time (one a core)")
+    parser.add_argument("--workers", type=int, metavar="n", help="frames minimised at a time (see Minimizer)")
 
 
 def make_minimizer(options, backmapper):
