@@ -34,37 +34,39 @@ def minimize_together(forces, positions, tolerance, maxIterations, factorize):
     maxIterations : int
         0 for as many as it takes.
     factorize : callable
-        Of positions of all systems: a function that takes the arguments of `forces`, with forces in place of
-        positions, and solves (approximate Hessian) step = force, steps in nm.
+        Of positions of all systems and the numbers of some: a function that takes the arguments of `forces` for
+        these, with forces in place of positions, and solves (approximate Hessian) step = force, steps in nm.
 
     Returns
     -------
     numpy.ndarray, shape (systems, 3 n)
         nm.
     """
-    positions, force = positions.copy(), forces(positions, np.arange(len(positions)))
+    positions, moving = positions.copy(), np.arange(len(positions))
+    force = step = smooth = np.zeros_like(positions)
     for iteration in range(maxIterations or MAX_ITERATIONS):
+        previous, force = force, force.copy()
+        force[moving] = forces(positions[moving], moving)
         size = np.sqrt(_dot(force, force)[:, 0] / force.shape[1])
         moving = np.flatnonzero((size > tolerance) & np.isfinite(size))
         if not len(moving):
             break
         if iteration % REFRESH == 0:
-            solve, history, scale = factorize(positions), [], np.ones((len(positions), 1))
+            solve, history, scale = factorize(positions, moving), [], np.ones((len(positions), 1))
             smooth = _of(solve, force, moving)
+        else:
+            smooth_previous, smooth = smooth, _of(solve, force, moving)
+            change, smooth_change = previous - force, smooth_previous - smooth
+            curvature = _dot(step, change)
+            # Where the energy is not convex along the step, it says nothing of the minimum and is left out.
+            convex = curvature > 0
+            change, smooth_change = np.where(convex, change, 0.0), np.where(convex, smooth_change, 0.0)
+            inverse = np.divide(1, curvature, out=np.zeros_like(curvature), where=convex)
+            scale = np.divide(curvature, _dot(change, smooth_change), out=scale.copy(), where=convex)
+            history = [*history, (step, change, smooth_change, inverse)][-MEMORY:]
         step = np.zeros_like(positions)
         step[moving] = _limited(_direction(force, smooth, history, scale)[moving])
         positions += step
-        previous, smooth_previous, force = force, smooth, force.copy()
-        force[moving] = forces(positions[moving], moving)
-        smooth = _of(solve, force, moving)
-        change, smooth_change = previous - force, smooth_previous - smooth
-        curvature = _dot(step, change)
-        # Where the energy is not convex along the step, it says nothing of the minimum and is left out.
-        convex = curvature > 0
-        change, smooth_change = np.where(convex, change, 0.0), np.where(convex, smooth_change, 0.0)
-        inverse = np.divide(1, curvature, out=np.zeros_like(curvature), where=convex)
-        scale = np.divide(curvature, _dot(change, smooth_change), out=scale.copy(), where=convex)
-        history = [*history, (step, change, smooth_change, inverse)][-MEMORY:]
     return positions
 
 

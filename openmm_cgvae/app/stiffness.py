@@ -47,20 +47,22 @@ class Stiffness:
         self._rows = places % self._size
         self._starts = np.searchsorted(places, self._size * np.arange(self._size + 1))
 
-    def factorize(self, positions):
+    def factorize(self, positions, numbers):
         """Factorise the matrices at some geometries.
 
         Parameters
         ----------
         positions : numpy.ndarray, shape (systems, 3 n)
             nm.
+        numbers : numpy.ndarray
+            Of the systems to take.
 
         Returns
         -------
         callable
             Of forces, shape (some systems, 3 n), and the numbers of these systems: matrix^-1 force, in nm.
         """
-        return partial(_solve, [self._factor(frame.reshape(-1, 3)) for frame in positions])
+        return partial(_solve, {k: self._factor(positions[k].reshape(-1, 3)) for k in numbers})
 
     def _factor(self, positions):
         values = [self._constant]

@@ -16,7 +16,7 @@ def wells(*stiffness):
 
 def stiff(constant):
     """A preconditioner that takes every coordinate for as stiff."""
-    return lambda positions: lambda forces, numbers: forces / constant
+    return lambda positions, numbers: lambda forces, numbers: forces / constant
 
 
 def start(systems):
@@ -47,26 +47,31 @@ def test_the_companions_do_not_matter():
         assert (alone == together[k]).all()
 
 
-def test_only_what_still_moves_is_evaluated():
-    asked = []
+def test_only_what_still_moves_is_evaluated_and_factorised():
+    asked, factorised = [], []
 
     def forces(positions, numbers):
         asked.append(numbers.tolist())
         return wells(1e3, 1e3)(positions, numbers)
 
+    def factorize(positions, numbers):
+        factorised.append(numbers.tolist())
+        return stiff(1e3 * SPREAD)(positions, numbers)
+
     positions = start(2)
     positions[0] = 0.0
-    found = minimize_together(forces, positions, 0.01, 3, stiff(1e3 * SPREAD))
+    found = minimize_together(forces, positions, 0.01, 3, factorize)
     assert asked[0] == [0, 1] and asked[1:] and all(numbers == [1] for numbers in asked[1:])
+    assert factorised == [[1]]
     assert (found[0] == 0.0).all()
 
 
 def test_the_stiffness_is_taken_anew_where_the_systems_have_come_to():
     seen = []
 
-    def factorize(positions):
+    def factorize(positions, numbers):
         seen.append(positions.copy())
-        return stiff(1e6)(positions)
+        return stiff(1e6)(positions, numbers)
 
     positions = start(1)
     minimize_together(wells(1e3), positions, 1e-9, REFRESH + 1, factorize)

@@ -73,7 +73,7 @@ def hessian(system, positions):
 
 def matrix_of(system, matrix, springs, positions):
     """The matrix that `Stiffness` solves with, as the inverse of what it makes of unit forces."""
-    solve = Stiffness(system, matrix, np.asarray(springs)).factorize(positions.reshape(1, -1))
+    solve = Stiffness(system, matrix, np.asarray(springs)).factorize(positions.reshape(1, -1), [0])
     size = positions.size
     return np.linalg.inv(np.stack([solve(e[None], [0])[0] for e in np.eye(size)])) - OTHERS * np.eye(size)
 
@@ -103,9 +103,8 @@ def test_springs_hold_the_beads():
 def test_straight_angles_and_coincident_atoms_do_no_harm():
     straight = np.array([[0.0, 0.0, 0.1 * k] for k in range(4)])
     for positions in (straight, np.zeros((4, 3))):
-        solve = Stiffness(system_of(bonds(), angles(), torsions()), MATRIX, np.ones(2)).factorize(
-            positions.reshape(1, -1)
-        )
+        stiffness = Stiffness(system_of(bonds(), angles(), torsions()), MATRIX, np.ones(2))
+        solve = stiffness.factorize(positions.reshape(1, -1), [0])
         step = solve(np.ones((1, 12)), [0])
         assert np.isfinite(step).all() and (step * np.ones(12)).sum() > 0
 
