@@ -45,6 +45,8 @@ class Molecule:
         How the reference MD is made.
     runs : int
         Independent runs of it.
+    seed : int
+        Of the runs.
     preset : str
         Settings of model and training.
     quick_frames, quick_epochs, quick_steps : int
@@ -58,6 +60,7 @@ class Molecule:
     mapping: Callable
     protocol: ReferenceProtocol
     runs: int
+    seed: int
     preset: str
     quick_frames: int
     quick_epochs: int
@@ -133,7 +136,7 @@ def make_reference(molecule, options):
     protocol, runs = molecule.protocol, molecule.runs
     if options.quick:
         protocol, runs = replace(protocol, frames=molecule.quick_frames, **QUICK_PROTOCOL), 6
-    return sample_reference(molecule.pdb, options.folder / "reference", runs, protocol)
+    return sample_reference(molecule.pdb, options.folder / "reference", runs, protocol, molecule.seed)
 
 
 def settings(molecule, options):

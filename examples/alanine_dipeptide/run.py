@@ -37,6 +37,7 @@ ALANINE_DIPEPTIDE = Molecule(
     mapping=mapping,
     protocol=ReferenceProtocol(),
     runs=40,
+    seed=0,
     preset="small",
     quick_frames=60,
     quick_epochs=10,
