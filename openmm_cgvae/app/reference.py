@@ -14,14 +14,19 @@ from pathlib import Path
 import numpy as np
 
 from openmm_cgvae.app.mappedforces import evaluate_forces
+from openmm_cgvae.chemistry import MolecularGraph
 from openmm_cgvae.errors import DataError, MinimizationError, SettingsError, one_line
 from openmm_cgvae.mapping.topology import as_mdtraj_topology
+from openmm_cgvae.metrics import cis_trans, handedness
 from openmm_cgvae.output import complete_output, existing_folder
 from openmm_cgvae.preparation import read_reference
 
 __all__ = ["ReferenceProtocol", "forces_path", "reference_forces", "sample_reference"]
 
 logger = logging.getLogger(__name__)
+
+# Hot bursts that may turn a peptide bond before a run is given up.
+MAX_BURSTS = 10
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,7 @@ class ReferenceProtocol:
 def sample_reference(pdb, folder, runs, protocol=None, seed=0, platform=None, progress=True):
     """Make independent MD runs, one DCD file and one file of forces each.
 
+    A hot burst that turns a peptide bond or a stereocentre, which would stay so to the end of the run, is drawn again.
     Runs that are complete are kept, so that an interrupted call goes on where it was when it is repeated. Run k
     depends on the protocol, `seed` and k alone; ``protocol.json`` beside the runs records both.
 
@@ -96,7 +102,7 @@ def sample_reference(pdb, folder, runs, protocol=None, seed=0, platform=None, pr
     Raises
     ------
     DataError
-        If the PDB file cannot be read.
+        If the PDB file cannot be read, or no burst leaves the molecule the isomer that it is.
     SettingsError
         If the folder holds runs of another protocol, seed or starting structure.
     MinimizationError
@@ -239,7 +245,38 @@ def _set_temperature(integrator, temperature):
 def _sample_run(simulation, positions, protocol, seed, path):
     from openmm.app import DCDReporter
 
-    rng = np.random.default_rng(seed)
+    _heat(simulation, positions, protocol, np.random.default_rng(seed))
+    interval = _steps(protocol.interval_ps, simulation.integrator)
+    simulation.currentStep = 0
+    simulation.reporters.append(DCDReporter(str(path), interval))
+    try:
+        simulation.step(interval * protocol.frames)
+    finally:
+        # OpenMM's reporter closes its file when it goes.
+        simulation.reporters.clear()
+
+
+def _heat(simulation, positions, protocol, rng):
+    """Minimise, make a hot burst and equilibrate, until the molecule is still the isomer that it was."""
+    graph = MolecularGraph.from_topology(as_mdtraj_topology(simulation.topology))
+    given = _isomer(positions, graph)
+    for _ in range(MAX_BURSTS):
+        _burst(simulation, positions, protocol, rng)
+        if (_isomer(simulation.context.getState(positions=True).getPositions(asNumpy=True), graph) == given).all():
+            return
+        logger.info("a hot burst turned a peptide bond or a stereocentre: another is drawn")
+    raise DataError(
+        f"each of {MAX_BURSTS} hot bursts turned a peptide bond or a stereocentre: lower hot_temperature, "
+        f"{protocol.hot_temperature:g} K, or shorten burst_ps"
+    )
+
+
+def _isomer(positions, graph):
+    """Which peptide bonds are trans, and which stereocentres are of positive handedness."""
+    return np.concatenate([cis_trans(positions, graph)[0], handedness(positions, graph)[0] > 0])
+
+
+def _burst(simulation, positions, protocol, rng):
     integrator = simulation.integrator
     integrator.setRandomNumberSeed(int(rng.integers(1, 2**31 - 1)))
     # A seed takes effect in a new Context only; preserving the state would preserve the old random numbers too.
@@ -251,14 +288,6 @@ def _sample_run(simulation, positions, protocol, seed, path):
     simulation.step(_steps(rng.uniform(*protocol.burst_ps), integrator))
     _set_temperature(integrator, protocol.temperature)
     simulation.step(_steps(protocol.equilibration_ps, integrator))
-    interval = _steps(protocol.interval_ps, integrator)
-    simulation.currentStep = 0
-    simulation.reporters.append(DCDReporter(str(path), interval))
-    try:
-        simulation.step(interval * protocol.frames)
-    finally:
-        # OpenMM's reporter closes its file when it goes.
-        simulation.reporters.clear()
 
 
 def _steps(picoseconds, integrator):

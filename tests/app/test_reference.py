@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 from conftest import DATA
 
+from openmm_cgvae.app import reference as module
 from openmm_cgvae.app.reference import ReferenceProtocol, forces_path, reference_forces, sample_reference
+from openmm_cgvae.chemistry import MolecularGraph
 from openmm_cgvae.errors import DataError, MinimizationError, OutputError, SettingsError
+from openmm_cgvae.metrics import cis_trans
 from openmm_cgvae.preparation import read_reference
 
 SHORT = ReferenceProtocol(burst_ps=(0.1, 0.2), equilibration_ps=0.1, interval_ps=0.05, frames=4)
@@ -45,6 +48,20 @@ def test_a_solvent_felt_every_other_step_changes_neither_frame_times_nor_tempera
     assert moves[1] == pytest.approx(moves[0], rel=0.1)
     with pytest.raises(SettingsError, match="no implicit solvent"):
         sample_reference(PDB, tmp_path / "c", 1, replace(protocol, forcefield=("amber14-all.xml",), solvent_every=2))
+
+
+def test_a_burst_that_turns_a_peptide_bond_is_drawn_again(tmp_path, topology, caplog, monkeypatch):
+    protocol = replace(SHORT, hot_temperature=3000.0, burst_ps=(0.5, 1.5), equilibration_ps=0.5)
+    with caplog.at_level("INFO"):
+        paths = sample_reference(PDB, tmp_path / "a", 4, protocol, seed=3, progress=False)
+    drawn_again = [record for record in caplog.records if "another is drawn" in record.message]
+    assert 1 <= len(drawn_again) < 36
+    frames, _ = read_reference(paths, topology)
+    graph = MolecularGraph.from_topology(topology)
+    assert cis_trans(frames, graph).all()
+    monkeypatch.setattr(module, "MAX_BURSTS", 1)
+    with pytest.raises(DataError, match="lower hot_temperature, 3000 K"):
+        sample_reference(PDB, tmp_path / "b", 4, protocol, seed=3, progress=False)
 
 
 def test_bad_input_is_refused(tmp_path):
