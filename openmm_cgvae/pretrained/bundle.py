@@ -1,16 +1,22 @@
-"""Bundle a model file: ``python -m openmm_cgvae.pretrained.bundle FILE NAME REFERENCE DESCRIPTION``."""
+"""Bundle a model file: ``python -m openmm_cgvae.pretrained.bundle FILE NAME REFERENCE DESCRIPTION [data.npz]``."""
 
 import hashlib
 import json
 import sys
 import zipfile
 
+import mdtraj
+import numpy as np
+
+from openmm_cgvae.mapping import CGMapping
+from openmm_cgvae.mapping.topology import as_mdtraj_topology
 from openmm_cgvae.modelfile import PRETRAINED, ModelFile, read_index
+from openmm_cgvae.training import Dataset, split_runs
 
 __all__ = ["bundle"]
 
 
-def bundle(path, name, reference, description):
+def bundle(path, name, reference, description, data=None):
     """Copy a model file here, and note its name and what belongs to it in the index.
 
     Parameters
@@ -20,8 +26,12 @@ def bundle(path, name, reference, description):
     reference : str
         Trajectory beside it with held-out MD of its molecule.
     description : str
+    data : path, optional
+        Dataset that the model was trained on: the trajectory is written anew, from its test runs.
     """
-    ModelFile.load(path)
+    model = ModelFile.load(path)
+    if data is not None:
+        _write_reference(model, Dataset.load(data), PRETRAINED / reference)
     target = PRETRAINED / f"{name}.pt"
     _compress(path, target)
     entry = {
@@ -34,6 +44,14 @@ def bundle(path, name, reference, description):
     (PRETRAINED / "index.json").write_text(json.dumps(dict(sorted(index.items())), indent=1) + "\n")
 
 
+def _write_reference(model, dataset, path):
+    training = model.metadata["training"]
+    fractions = training["validation_fraction"], training["test_fraction"], training["seed"]
+    frames = np.sort(split_runs(dataset.runs, *fractions)[2])
+    topology = as_mdtraj_topology(CGMapping.from_dict(model.mapping).topology)
+    mdtraj.Trajectory(dataset.positions[frames], topology).save_xtc(str(path))
+
+
 def _compress(path, target):
     """Write the same archive, deflated, which torch reads as well and takes a tenth less."""
     with zipfile.ZipFile(path) as given, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as made:
@@ -42,4 +60,4 @@ def _compress(path, target):
 
 
 if __name__ == "__main__":
-    bundle(*sys.argv[1:5])
+    bundle(*sys.argv[1:6])
