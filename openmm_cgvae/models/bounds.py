@@ -12,7 +12,7 @@ from openmm_cgvae.models.spec import MoleculeSpec
 
 __all__ = ["BoundsProjection"]
 
-# Beyond the range that training saw, in Angstrom (times the area that a neighbour sweeps, for volumes).
+# Beyond the range that training saw, in Angstrom (times how steep it is, for shapes).
 SLACK_ANGSTROM = 0.02
 # Pairs this much farther apart than their closest approach may collide during a round.
 SKIN_ANGSTROM = 0.5
@@ -28,22 +28,45 @@ RELAXATION, MOMENTUM, STEADY_ROUNDS = 1.9, 0.6, 2
 MAX_ELEMENTS, MAX_ATOMS = 1 << 21, 1 << 16
 
 
+def bonded_neighbours(spec):
+    """Neighbours of every atom, a list of lists."""
+    neighbours = [[] for _ in range(spec.n_atoms)]
+    for i, j in spec.near_pairs[spec.near_hops == 1].tolist():
+        neighbours[i].append(j)
+        neighbours[j].append(i)
+    return neighbours
+
+
 def centres_with_neighbours(spec):
     """Every three of an atom's three or four neighbours: (c, 4), centre first.
 
     With three of four alone, the last may be on the wrong side, and the first minimisation then turns them over.
     """
-    neighbours = [[] for _ in range(spec.n_atoms)]
-    for i, j in spec.near_pairs[spec.near_hops == 1].tolist():
-        neighbours[i].append(j)
-        neighbours[j].append(i)
     rows = [
         [centre, *three]
-        for centre, row in enumerate(neighbours)
+        for centre, row in enumerate(bonded_neighbours(spec))
         if len(row) in (3, 4)
         for three in itertools.combinations(row, 3)
     ]
     return np.array(rows, dtype=np.int64).reshape(-1, 4)
+
+
+def stiff_torsions(spec):
+    """One torsion about each bond that hardly turns, between its ends with most neighbours: (t, 4).
+
+    Where both atoms of a peptide bond are as far from planar as training showed, the distances about it leave room for
+    a torsion near 90 degrees, on the side of cis.
+    """
+    neighbours, found = bonded_neighbours(spec), {}
+    for i, j in spec.rigid_pairs.tolist():
+        for b, c in itertools.product(neighbours[i], neighbours[j]):
+            if c in neighbours[b]:
+                row = (i, b, c, j) if b < c else (j, c, b, i)
+                found.setdefault(row[1:3], []).append(row)
+    rows = [
+        max(rows, key=lambda row: (len(neighbours[row[0]]) + len(neighbours[row[3]]), row)) for rows in found.values()
+    ]
+    return np.array(sorted(rows), dtype=np.int64).reshape(-1, 4)
 
 
 def outside(value: torch.Tensor, lower: torch.Tensor, upper: torch.Tensor) -> torch.Tensor:
@@ -64,15 +87,33 @@ def volumes_and_gradients(corners):
     return (edges[0] * slopes[0]).sum(1), torch.cat([-slopes.sum(0, keepdim=True), slopes])
 
 
+def turns_and_gradients(corners):
+    # type: (Tensor) -> tuple[Tensor, Tensor]
+    """Cosines of torsions, times the areas on both sides of the bond, (t, B), and gradients (4, t, 3, B)."""
+    a, b, c = (corners[1:] - corners[:-1]).unbind(0)
+    ab, bc, ca = (a * b).sum(1, keepdim=True), (b * c).sum(1, keepdim=True), (c * a).sum(1, keepdim=True)
+    bb = (b * b).sum(1, keepdim=True)
+    of_a, of_b, of_c = bc * b - bb * c, bc * a + ab * c - 2 * ca * b, ab * b - bb * a
+    return (ab * bc - ca * bb).squeeze(1), torch.stack([-of_a, of_a - of_b, of_b - of_c, of_c])
+
+
+def shapes_and_gradients(corners, n_volumes):
+    # type: (Tensor, int) -> tuple[Tensor, Tensor]
+    """Of corners (4, s, 3, B), `n_volumes` signed volumes and then torsions: (s, B), and gradients (4, s, 3, B)."""
+    volume, of_volume = volumes_and_gradients(corners[:, :n_volumes])
+    turn, of_turn = turns_and_gradients(corners[:, n_volumes:])
+    return torch.cat([volume, turn]), torch.cat([of_volume, of_turn], dim=1)
+
+
 class BoundsProjection(nn.Module):
     """Position-based constraints on decoded frames: the identity on good ones, otherwise rounds of Jacobi sweeps.
 
-    Bounded are distances one and two bonds apart, those three bonds apart about a bond that hardly turns, and the
-    signed volumes of atoms with three or four neighbours, to the range over the training frames; all
-    other pairs keep the closest approach of their kinds. In a sweep every violated bound asks its atoms for the
-    smallest displacements that satisfy it (Mueller et al., J. Vis. Commun. Image R. 18, 109, 2007); an atom moves
-    by the mean of what it is asked, weighted by the violations, so that the result is continuous and does not
-    depend on the order; overrelaxed, and with momentum in later rounds. Each bead is then recentred.
+    Bounded are distances one and two bonds apart, those three bonds apart about a bond that hardly turns, and shapes:
+    the signed volumes of atoms with three or four neighbours and the torsions about such a bond, to the range over the
+    training frames; all other pairs keep the closest approach of their kinds. In a sweep every violated bound asks its
+    atoms for the smallest displacements that satisfy it (Mueller et al., J. Vis. Commun. Image R. 18, 109, 2007); an
+    atom moves by the mean of what it is asked, weighted by the violations, so that the result is continuous and does
+    not depend on the order; overrelaxed, and with momentum in later rounds. Each bead is then recentred.
 
     Parameters
     ----------
@@ -101,29 +142,31 @@ class BoundsProjection(nn.Module):
         self.register_buffer("pairs", pairs)
         self.register_buffer("lower", torch.zeros(len(pairs)))
         self.register_buffer("upper", torch.full((len(pairs),), torch.inf))
-        centres = torch.as_tensor(centres_with_neighbours(spec))
-        self.register_buffer("centres", centres)
-        self.register_buffer("volume_lower", torch.full((len(centres),), -torch.inf))
-        self.register_buffer("volume_upper", torch.full((len(centres),), torch.inf))
+        centres, torsions = centres_with_neighbours(spec), stiff_torsions(spec)
+        self.n_volumes = len(centres)
+        shapes = torch.as_tensor(np.concatenate([centres, torsions]))
+        self.register_buffer("shapes", shapes)
+        self.register_buffer("shape_lower", torch.full((len(shapes),), -torch.inf))
+        self.register_buffer("shape_upper", torch.full((len(shapes),), torch.inf))
         kinds = torch.as_tensor(spec.contact_kinds)
         self.register_buffer("kinds", kinds)
         n_kinds = int(kinds.max()) + 1
         # Closest approach (farther than 3 bonds, 3 bonds, bounded); 0 where there is no bound.
         self.register_buffer("contacts", torch.zeros(3, n_kinds, n_kinds))
         self.recentred = Recentring(spec)
-        self._list_demands(pairs, centres)
+        self._list_demands(pairs, shapes)
 
     @torch.jit.unused
-    def _list_demands(self, pairs: torch.Tensor, centres: torch.Tensor) -> None:
+    def _list_demands(self, pairs: torch.Tensor, shapes: torch.Tensor) -> None:
         """For every atom, what bounds ask of it: rows of the pairs' and corners' displacements, and of their weights.
 
         The second atom of a pair is pushed the other way.
         """
-        p, c = pairs.shape[0], centres.shape[0]
+        p, c = pairs.shape[0], shapes.shape[0]
         pair, corner = torch.arange(p), torch.arange(4 * c)
-        atoms, order = torch.sort(torch.cat([pairs[:, 0], pairs[:, 1], centres.t().flatten()]), stable=True)
+        atoms, order = torch.sort(torch.cat([pairs[:, 0], pairs[:, 1], shapes.t().flatten()]), stable=True)
         signs = torch.cat([torch.ones(p), -torch.ones(p), torch.ones(4 * c)])
-        self.register_buffer("corner_atoms", centres.t().flatten(), persistent=False)
+        self.register_buffer("corner_atoms", shapes.t().flatten(), persistent=False)
         self.register_buffer("rows", torch.cat([pair, pair, p + corner])[order], persistent=False)
         self.register_buffer("weight_rows", torch.cat([pair, pair, p + corner % max(c, 1)])[order], persistent=False)
         self.register_buffer("signs", signs[order], persistent=False)
@@ -137,17 +180,17 @@ class BoundsProjection(nn.Module):
     def calibrate(self, x: torch.Tensor) -> None:
         """Take the bounds from training frames (frames, n, 3) in Angstrom."""
         closest = torch.full((self.n_atoms, self.n_atoms), torch.inf, device=x.device)
-        distances, volumes = [], []
+        distances, shapes = [], []
         for chunk in x.split(max(1, MAX_ELEMENTS // self.n_atoms**2)):
             closest = torch.minimum(closest, torch.cdist(chunk, chunk).amin(0))
             distances.append(torch.stack(self.lengths(chunk).aminmax(dim=0)))
-            volumes.append(torch.stack(self.volumes(chunk)[0].aminmax(dim=0)))
-        distances, volumes = torch.stack(distances), torch.stack(volumes)
+            shapes.append(torch.stack(self.measure_shapes(chunk)[0].aminmax(dim=0)))
+        distances, shapes = torch.stack(distances), torch.stack(shapes)
         self.lower.copy_(distances[:, 0].amin(0) - SLACK_ANGSTROM)
         self.upper.copy_(distances[:, 1].amax(0) + SLACK_ANGSTROM)
-        area = self.volumes(x[:1])[1].square().sum((1, 3)).sqrt()[0]
-        self.volume_lower.copy_(volumes[:, 0].amin(0) - SLACK_ANGSTROM * area)
-        self.volume_upper.copy_(volumes[:, 1].amax(0) + SLACK_ANGSTROM * area)
+        steepness = self.measure_shapes(x[:1])[1].square().sum((1, 3)).sqrt()[0]
+        self.shape_lower.copy_(shapes[:, 0].amin(0) - SLACK_ANGSTROM * steepness)
+        self.shape_upper.copy_(shapes[:, 1].amax(0) + SLACK_ANGSTROM * steepness)
         self._calibrate_contacts(closest)
 
     @torch.jit.unused
@@ -217,28 +260,28 @@ class BoundsProjection(nn.Module):
         vector = x.index_select(1, self.pairs[:, 0]) - x.index_select(1, self.pairs[:, 1])
         return squared_length(vector).add(1e-12).sqrt()
 
-    def volumes(self, x):
+    def measure_shapes(self, x):
         # type: (Tensor) -> tuple[Tensor, Tensor]
-        """Signed volumes (B, c) of x (B, n, 3), and their gradients (B, 4, c, 3), centre first."""
-        volume, gradient = volumes_and_gradients(self.corners(frames_last(x)))
-        return volume.t(), gradient.permute(3, 0, 1, 2)
+        """Signed volumes and torsions (B, s) of x (B, n, 3), and their gradients (B, 4, s, 3) at the four atoms."""
+        shape, gradient = shapes_and_gradients(self.corners(frames_last(x)), self.n_volumes)
+        return shape.t(), gradient.permute(3, 0, 1, 2)
 
     def corners(self, x: torch.Tensor) -> torch.Tensor:
-        """(n, 3, B) to centres and their neighbours (4, c, 3, B)."""
+        """(n, 3, B) to the four atoms of every shape (4, s, 3, B)."""
         return x.index_select(0, self.corner_atoms).unflatten(0, (4, -1))
 
     def length_errors(self, distance: torch.Tensor) -> torch.Tensor:
         """How much too short (positive) or too long (negative) the bounded pairs (B, p) are."""
         return outside(distance, self.lower, self.upper)
 
-    def volume_errors(self, volume: torch.Tensor) -> torch.Tensor:
-        """How much too small (positive) or too large (negative) the volumes (B, c) are."""
-        return outside(volume, self.volume_lower, self.volume_upper)
+    def shape_errors(self, shape: torch.Tensor) -> torch.Tensor:
+        """How much too small (positive) or too large (negative) the shapes (B, s) are."""
+        return outside(shape, self.shape_lower, self.shape_upper)
 
     def worst(self, x: torch.Tensor, contacts: torch.Tensor, closest: torch.Tensor) -> torch.Tensor:
         """Largest violation of every frame in Angstrom, (B,), with its `contact_list`."""
-        volume, gradient = self.volumes(x)
-        twist = self.volume_errors(volume).abs() / squared_length(gradient).sum(1).add(1e-6).sqrt()
+        shape, gradient = self.measure_shapes(x)
+        twist = self.shape_errors(shape).abs() / squared_length(gradient).sum(1).add(1e-6).sqrt()
         local = torch.cat([self.length_errors(self.lengths(x)).abs(), twist], dim=1).amax(1)
         frame, i, j = contacts.unbind(1)
         return local.scatter_reduce(0, frame, closest - self.separations(x, frame, i, j), "amax")
@@ -258,7 +301,7 @@ class BoundsProjection(nn.Module):
         signs = self.signs.to(x.dtype)
         first, second = self.pairs.unbind(1)
         lower, upper, smallest, largest = [
-            bound.to(x.dtype).unsqueeze(1) for bound in (self.lower, self.upper, self.volume_lower, self.volume_upper)
+            bound.to(x.dtype).unsqueeze(1) for bound in (self.lower, self.upper, self.shape_lower, self.shape_upper)
         ]
         for _ in range(self.sweeps):
             vector = x.index_select(0, first) - x.index_select(0, second)
@@ -266,9 +309,9 @@ class BoundsProjection(nn.Module):
             error = distance.clamp(lower, upper) - distance
             weight = error.abs()
             push = (0.5 * weight * error / distance).unsqueeze(1) * vector
-            volume, gradient = volumes_and_gradients(self.corners(x))
+            shape, gradient = shapes_and_gradients(self.corners(x), self.n_volumes)
             slope = squared_length(gradient, 2).sum(0).add(1e-6)
-            excess = volume.clamp(smallest, largest) - volume
+            excess = shape.clamp(smallest, largest) - shape
             twist = excess.abs() / slope.sqrt()
             turn = gradient * (twist * excess / slope).unsqueeze(1)
             # What every atom is asked for, and with which weight.

@@ -30,10 +30,10 @@ def geometry_loss(bounds, x):
         Calibrated.
     x : Tensor, shape (B, n, 3)
     """
-    volume, gradient = bounds.volumes(x)
-    # How far atoms must move for a volume; a steeper one is no remedy.
+    shape, gradient = bounds.measure_shapes(x)
+    # How far atoms must move for a shape; a steeper one is no remedy.
     slope = gradient.square().sum((1, 3)).add(1e-2).sqrt().detach()
-    local = bounds.length_errors(bounds.lengths(x)).abs().sum() + (bounds.volume_errors(volume).abs() / slope).sum()
+    local = bounds.length_errors(bounds.lengths(x)).abs().sum() + (bounds.shape_errors(shape).abs() / slope).sum()
     with torch.no_grad():
         contacts, closest = bounds.contact_list(x)
     overlap = (closest - bounds.separations(x, *contacts.unbind(1))).clamp_min(0.0).sum()

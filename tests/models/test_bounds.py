@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 import torch
 from conftest import TINY, rotation, untrained_model
+from scipy.spatial.transform import Rotation
 
 from openmm_cgvae.chemistry import signed_volume
 from openmm_cgvae.mapping import custom_mapping
-from openmm_cgvae.metrics import valid_graphs
+from openmm_cgvae.metrics import cis_trans, torsion_angles, valid_graphs
 from openmm_cgvae.models import BoundsProjection
+from openmm_cgvae.models.bounds import turns_and_gradients
 from openmm_cgvae.models.export import script_model
 from openmm_cgvae.preparation import prepare_dataset
 
@@ -93,10 +95,36 @@ def test_all_four_neighbours_of_a_stereocentre_are_on_their_sides(dataset, proje
     centre, hydrogen = 8, 9
     flipped[:, hydrogen] = 2 * flipped[:, centre] - flipped[:, hydrogen]
     bounds = BoundsProjection(dataset.spec, SWEEPS)
-    assert (bounds.centres[:, 0] == centre).sum() == 4
+    assert (bounds.shapes[: bounds.n_volumes, 0] == centre).sum() == 4
     bounds.calibrate(frames[0])
-    assert (bounds.volume_errors(bounds.volumes(flipped)[0]).abs().amax(1) > 0.1).all()
-    assert (bounds.volume_errors(bounds.volumes(project(flipped))[0]).abs().amax(1) < 0.1).float().mean() > 0.9
+    assert (bounds.shape_errors(bounds.measure_shapes(flipped)[0]).abs().amax(1) > 0.1).all()
+    assert (bounds.shape_errors(bounds.measure_shapes(project(flipped))[0]).abs().amax(1) < 0.1).float().mean() > 0.9
+
+
+def test_a_turned_peptide_bond_is_turned_back(dataset, frames, graph):
+    """Also where training frames are so rough that distances about the bond leave room for the other side."""
+    project = calibrated(dataset, [distorted(frames[::-1], 0.15)])
+    x = frames[1][:40].double().numpy() / 10
+    before, (_, b, c, _) = cis_trans(x, graph), graph.torsions["omega"][0]
+    beyond = [i for i in range(22) if graph.bond_distances[i, c] < graph.bond_distances[i, b] and i != c]
+    for degrees in (80, 100):
+        turned, axis = x.copy(), x[:, c] - x[:, b]
+        axis *= np.radians(degrees) / np.linalg.norm(axis, axis=1, keepdims=True)
+        for k, turn in enumerate(Rotation.from_rotvec(axis).as_matrix()):
+            turned[k, beyond] = (turned[k, beyond] - x[k, c]) @ turn.T + x[k, c]
+        wrong = np.abs(torsion_angles(turned, graph, graph.torsions["omega"][:1]))
+        assert np.degrees(wrong).mean() == pytest.approx(180 - degrees, abs=15)
+        mended = project(torch.as_tensor(turned * 10, dtype=torch.float32)).numpy() / 10
+        assert (cis_trans(mended, graph) == before).all()
+
+
+def test_gradients_of_torsions_are_those_of_autograd():
+    corners = torch.randn(4, 5, 3, 2, dtype=torch.float64, requires_grad=True)
+    turn, gradient = turns_and_gradients(corners)
+    torch.testing.assert_close(gradient, torch.autograd.grad(turn.sum(), corners)[0])
+    # A square zigzag by hand: areas 1 and 1, trans.
+    flat = torch.tensor([[0.0, 1.0, 0.0], [0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [1.0, -1.0, 0.0]])
+    assert turns_and_gradients(flat[:, None, :, None])[0].item() == -1.0
 
 
 @pytest.mark.parametrize("weights", ["geometric", "mass", "alpha-carbon-like"])

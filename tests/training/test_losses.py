@@ -126,7 +126,7 @@ def test_geometry_loss_sees_a_mirrored_centre_and_leads_back(dataset, bounds):
     assert loss.item() > 0
     assert torch.isfinite(x.grad).all()
     moved = (x - 0.5 * x.grad).detach()
-    before, after = (bounds.volume_errors(bounds.volumes(y)[0]).abs().sum().item() for y in (x, moved))
+    before, after = (bounds.shape_errors(bounds.measure_shapes(y)[0]).abs().sum().item() for y in (x, moved))
     assert after < 0.99 * before
 
 
