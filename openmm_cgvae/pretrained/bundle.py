@@ -5,13 +5,12 @@ import json
 import sys
 import zipfile
 
-import mdtraj
 import numpy as np
 
 from openmm_cgvae.mapping import CGMapping
-from openmm_cgvae.mapping.topology import as_mdtraj_topology
 from openmm_cgvae.modelfile import PRETRAINED, ModelFile, read_index
 from openmm_cgvae.training import Dataset, split_runs
+from openmm_cgvae.trajectory_files import TrajectoryWriter
 
 __all__ = ["bundle"]
 
@@ -48,8 +47,8 @@ def _write_reference(model, dataset, path):
     training = model.metadata["training"]
     fractions = training["validation_fraction"], training["test_fraction"], training["seed"]
     frames = np.sort(split_runs(dataset.runs, *fractions)[2])
-    topology = as_mdtraj_topology(CGMapping.from_dict(model.mapping).topology)
-    mdtraj.Trajectory(dataset.positions[frames], topology).save_xtc(str(path))
+    with TrajectoryWriter(path, CGMapping.from_dict(model.mapping).topology) as writer:
+        writer.write(dataset.positions[frames], np.arange(len(frames)))
 
 
 def _compress(path, target):
