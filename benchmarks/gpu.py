@@ -21,8 +21,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from openmm_cgvae.cli.train import settings
 from openmm_cgvae.modelfile import ModelFile, resolve_model
-from openmm_cgvae.training import Dataset, Trainer
-from openmm_cgvae.training.dataset import split_runs
+from openmm_cgvae.models.device import usable_device
+from openmm_cgvae.training import Dataset, Trainer, split_runs
 
 CHUNKS = (256, 1024, 4096, 16384)
 # Frames whose operations are counted, on the CPU.
@@ -81,7 +81,7 @@ def sampling(name_or_path, beads, device, rates):
 
 
 def training(dataset, folder, configs, device):
-    """Minutes of the epochs, and of all with what follows them, of this and earlier calls with the same folder."""
+    """Minutes of all epochs in the folder, and of this call with what follows them."""
     started = time.perf_counter()
     trainer = Trainer(dataset, folder, *configs, device)
     trainer.run()
@@ -108,10 +108,11 @@ def main():
     parser.add_argument("--epochs", type=int, help="the preset's if omitted")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="change any setting")
     given = parser.parse_args()
-    device, dataset, folder = torch.device(given.device), Dataset.load(given.data), Path(given.output)
+    device, dataset, folder = usable_device(given.device), Dataset.load(given.data), Path(given.output)
     folder.mkdir(exist_ok=True)
     configs = settings(given)
-    test = dataset.positions[split_runs(dataset.runs, 0.1, 0.2, configs[1].seed)[2]]
+    held_out = configs[1].validation_fraction, configs[1].test_fraction, configs[1].seed
+    test = dataset.positions[split_runs(dataset.runs, *held_out)[2]]
     beads = torch.as_tensor(np.einsum("ij,fjk->fik", dataset.spec.projection, test), dtype=torch.float32)
     results = {"machine": machine(device)}
     results["sampling"] = sampling(given.model, beads, device, results["machine"])

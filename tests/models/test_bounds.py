@@ -10,8 +10,8 @@ from openmm_cgvae.chemistry import signed_volume
 from openmm_cgvae.mapping import custom_mapping
 from openmm_cgvae.metrics import cis_trans, torsion_angles, valid_graphs
 from openmm_cgvae.models import BoundsProjection
-from openmm_cgvae.models.bounds import turns_and_gradients
 from openmm_cgvae.models.export import script_model
+from openmm_cgvae.models.shapes import turns_and_gradients
 from openmm_cgvae.preparation import prepare_dataset
 
 SWEEPS = 100
