@@ -4,7 +4,7 @@ from functools import partial
 
 import numpy as np
 import openmm
-from scipy.sparse import csc_array
+from scipy.sparse import csc_array, eye_array
 from scipy.sparse.linalg import splu
 
 __all__ = ["Stiffness"]
@@ -42,7 +42,12 @@ class Stiffness:
             axes = _coordinates(atoms[None]).reshape(-1, 3).T
             constant.append((*_block(axes), np.tile(spring * np.outer(row[atoms], row[atoms]).ravel(), 3)))
         rows, columns = (np.concatenate([entry[k] for entry in (*constant, *blocks)]) for k in (0, 1))
-        places, self._entries = np.unique(columns * self._size + rows, return_inverse=True)
+        # The order of coordinates in which factors stay sparse, looked for once.
+        pattern = csc_array((np.ones(len(rows)), (rows, columns))) + self._size**2 * eye_array(self._size)
+        self._place = _factors(pattern.tocsc(), "MMD_AT_PLUS_A").perm_c
+        self._order = np.argsort(self._place)
+        entries = self._place[columns] * self._size + self._place[rows]
+        places, self._entries = np.unique(entries, return_inverse=True)
         self._constant = np.concatenate([values for _, _, values in constant])
         self._rows = places % self._size
         self._starts = np.searchsorted(places, self._size * np.arange(self._size + 1))
@@ -62,7 +67,7 @@ class Stiffness:
         callable
             Of forces, shape (some systems, 3 n), and the numbers of these systems: matrix^-1 force, in nm.
         """
-        return partial(_solve, {k: self._factor(positions[k].reshape(-1, 3)) for k in numbers})
+        return partial(self._solve, {k: self._factor(positions[k].reshape(-1, 3)) for k in numbers})
 
     def _factor(self, positions):
         values = [self._constant]
@@ -71,13 +76,16 @@ class Stiffness:
             scaled = stiffness[:, None] * gradient
             values.append((scaled[:, :, None] * gradient[:, None, :]).ravel())
         data = np.bincount(self._entries, np.concatenate(values))
-        matrix = csc_array((data, self._rows, self._starts), shape=(self._size, self._size))
-        # Of a positive definite matrix no pivot need be looked for.
-        return splu(matrix, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
+        return _factors(csc_array((data, self._rows, self._starts), shape=(self._size, self._size)), "NATURAL")
+
+    def _solve(self, factors, forces, numbers):
+        ordered = forces[:, self._order]
+        return np.stack([factors[k].solve(force) for k, force in zip(numbers, ordered, strict=True)])[:, self._place]
 
 
-def _solve(factors, forces, numbers):
-    return np.stack([factors[k].solve(force) for k, force in zip(numbers, forces, strict=True)])
+def _factors(matrix, order):
+    # Of a positive definite matrix no pivot need be looked for.
+    return splu(matrix, permc_spec=order, diag_pivot_thresh=0.0, options={"SymmetricMode": True})
 
 
 def _coordinates(atoms):
