@@ -18,7 +18,7 @@ __all__ = ["load_start", "load_trained", "model_with_weights", "read_checkpoint"
 logger = logging.getLogger(__name__)
 
 # The rest of a model is of use without these, or with new ones.
-REPLACEABLE = {"prior": "prior.", "part for contacts": ".contacts."}
+REPLACEABLE = {"prior": "prior.", "part for contacts": ".contacts.", "refinement": "refinement."}
 
 
 def write_checkpoint(path, spec, state):
@@ -71,7 +71,7 @@ def read_checkpoint(path, spec, identity, device):
 def load_start(model, start):
     """Load the weights of an earlier model; what is taken from the data, such as bounds, it need not have.
 
-    A prior or layers of contacts of another kind or size start anew.
+    A prior, a refinement or its part for contacts of another kind or size starts anew.
 
     Raises
     ------

@@ -137,10 +137,11 @@ def test_starting_from_a_model_with_another_prior_keeps_all_else(dataset, tmp_pa
     assert all(torch.equal(model[name], weights[name]) for name in kept)
 
 
-def test_contacts_may_be_added_to_an_earlier_model_and_change_nothing_yet(dataset, tmp_path):
-    refined = replace(TINY, refinement_layers=1, refinement_width=8)
-    weights = train(dataset, tmp_path / "without", refined, epochs=1).trained_model()
-    more, none = replace(refined, refinement_contacts=1), replace(CONFIG, epochs=0)
+@pytest.mark.parametrize("layers_before", [0, 1], ids=["refinement", "contacts"])
+def test_what_is_added_to_an_earlier_model_changes_nothing_yet(dataset, tmp_path, layers_before):
+    before = replace(TINY, refinement_layers=layers_before, refinement_width=8)
+    weights = train(dataset, tmp_path / "without", before, epochs=1).trained_model()
+    more, none = replace(before, refinement_layers=1, refinement_contacts=1), replace(CONFIG, epochs=0)
     start = weights.state_dict()
     model = Trainer(dataset, tmp_path / "with", more, none, start=start).run(progress=False)
     X, noise = 2 * torch.randn(4, 3, 3), torch.randn(4, 3, TINY.latent)
