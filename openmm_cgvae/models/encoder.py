@@ -10,8 +10,11 @@ from openmm_cgvae.models.spec import MoleculeSpec
 
 __all__ = ["Encoder"]
 
-# Signed volumes an atom: against its bead's neighbours, and along its bonds.
-N_VOLUMES = 2
+# Of an atom, from its bead and from two other beads; and signed volumes, along its bonds and against these beads.
+N_DISTANCES, N_VOLUMES = 3, 2
+N_PLACES = N_DISTANCES + N_VOLUMES
+# In units of their spread over the training frames; further out they say no more.
+REACH = 5.0
 # What is made of so many pairs of atoms stays in the caches of a CPU.
 PAIRS_AT_ONCE = 250_000
 
@@ -23,7 +26,7 @@ class EncoderLayer(nn.Module):
         super().__init__()
         self.atoms = BeadConvolution(config.features, config.radial, config.activation)
         self.beads = BeadConvolution(config.features, config.radial, config.activation)
-        self.pool_filter = nn.Linear(config.radial + 1 + N_VOLUMES, config.features)
+        self.pool_filter = nn.Linear(config.radial + 1 + N_VOLUMES + N_PLACES, config.features)
         self.pool_message = mlp(config.features, config.features, config.features, config.activation)
 
     def forward(self, h, H, atom_rbf, atom_neighbours, pool_features, bead_rbf, bead_neighbours, membership):
@@ -37,7 +40,9 @@ class Encoder(nn.Module):
     """Atoms and beads to the mean and log-variance of each bead's latent.
 
     Distances alone cannot tell a frame from its mirror image, so the pooling also sees, for every atom, on which
-    side of its bead's neighbours and of its own bonds it lies.
+    side of its bead's neighbours and of its own bonds it lies. Of these volumes, and of distances from three beads,
+    which together are the atom's place, it also sees the deviations from the training frames' mean, in units of their
+    spread: vibrations are small beside what radial functions resolve.
     """
 
     def __init__(self, spec: MoleculeSpec, config: ModelConfig):
@@ -55,16 +60,26 @@ class Encoder(nn.Module):
         self.register_buffer("membership", membership)
         for name in ("atom_types", "assignment", "atom_frames", "bead_axes"):
             self.register_buffer(name, torch.tensor(getattr(spec, name)))
+        # TorchScript sees attributes, not the module's constants.
+        self.n_distances, self.reach = N_DISTANCES, REACH
+        self.register_buffer("place_mean", torch.zeros(spec.n_atoms, N_PLACES))
+        self.register_buffer("place_scale", torch.ones(spec.n_atoms, N_PLACES))
 
-    def volumes(self, x: torch.Tensor, X: torch.Tensor) -> torch.Tensor:
-        """Signed volumes of every atom in Angstrom, shape (B, n, 2)."""
-        f = self.atom_frames
-        bonds = signed_volumes(x[:, f[:, 0]], x, x[:, f[:, 1]], x[:, f[:, 2]])
-        beads = torch.zeros_like(bonds)
-        if self.bead_axes.shape[0] > 0:
-            axes = self.bead_axes[self.assignment]
-            beads = signed_volumes(X[:, self.assignment], x, X[:, axes[:, 0]], X[:, axes[:, 1]])
-        return torch.stack([bonds, beads], dim=-1)
+    @torch.jit.unused
+    def calibrate(self, x: torch.Tensor, X: torch.Tensor) -> None:
+        """Take the mean and spread of the atoms' places from training frames (frames, n, 3) and their beads."""
+        places = self.places(x, X)
+        self.place_mean.copy_(places.mean(0))
+        self.place_scale.copy_(places.std(0).clamp_min(1e-3))
+
+    def places(self, x: torch.Tensor, X: torch.Tensor) -> torch.Tensor:
+        """Distances of every atom from its bead and that bead's axes, and its volumes, in Angstrom, (B, n, 5)."""
+        own, axes, f = self.assignment, self.bead_axes[self.assignment], self.atom_frames
+        beads = X[:, torch.cat([own.unsqueeze(1), axes], dim=1)]
+        distances = torch.sqrt((x.unsqueeze(2) - beads).square().sum(-1) + 1e-4)
+        along_bonds = signed_volumes(x[:, f[:, 0]], x, x[:, f[:, 1]], x[:, f[:, 2]])
+        to_beads = signed_volumes(beads[:, :, 0], x, beads[:, :, 1], beads[:, :, 2])
+        return torch.cat([distances, torch.stack([along_bonds, to_beads], dim=-1)], dim=-1)
 
     def forward(self, x, X):
         # type: (Tensor, Tensor) -> tuple[Tensor, Tensor]
@@ -94,8 +109,10 @@ class Encoder(nn.Module):
         """As `forward`, all frames at once."""
         atom_rbf, _, atom_neighbours = self.atom_radial.graph(x, x.dtype)
         bead_rbf, _, bead_neighbours = self.bead_radial.graph(X, X.dtype)
-        to_bead = torch.sqrt((x - X[:, self.assignment]).square().sum(-1) + 1e-4)
-        pool_features = torch.cat([self.atom_radial(to_bead), self.volumes(x, X)], dim=-1)
+        places = self.places(x, X)
+        deviations = ((places - self.place_mean) / self.place_scale).clamp(-self.reach, self.reach)
+        volumes = places[..., self.n_distances :]
+        pool_features = torch.cat([self.atom_radial(places[..., 0]), volumes, deviations], dim=-1)
         h = self.embedding(self.atom_types).expand(x.shape[0], -1, -1)
         H = torch.zeros(x.shape[0], X.shape[1], h.shape[2], dtype=h.dtype, device=h.device)
         for layer in self.layers:

@@ -5,6 +5,7 @@ import logging
 
 import numpy as np
 import torch
+from torch.nn.functional import pad
 
 from openmm_cgvae.errors import SettingsError, TrainingError
 from openmm_cgvae.models.cgvae import CGVAE
@@ -81,6 +82,10 @@ def load_start(model, start):
     own = model.state_dict()
     # TorchScript's dict also holds what ours computes anew; bounds come from the data.
     start = {k: v for k, v in start.items() if k in own and not k.startswith("bounds.")}
+    for name in start:
+        if name.endswith("pool_filter.weight"):
+            # What an encoder has learned to see since then starts unheard.
+            start[name] = pad(start[name], [0, max(0, own[name].shape[1] - start[name].shape[1])])
     unlike = [k for k, v in start.items() if own[k].shape != v.shape]
     unlike += [k for k, _ in model.named_parameters() if k not in start]
     for part, mark in REPLACEABLE.items():

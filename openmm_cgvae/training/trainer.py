@@ -99,9 +99,11 @@ class Trainer:
     def _calibrate(self):
         """Take what the model knows of the data without training from the training frames."""
         frames = self._frames(self.train_frames)
+        beads = self.projection @ frames
         self.model.bounds.calibrate(frames)
+        self.model.encoder.calibrate(frames, beads)
         if isinstance(self.model.prior, Flow):
-            self.model.prior.calibrate(self.projection @ frames)
+            self.model.prior.calibrate(beads)
 
     @property
     def checkpoint_path(self):

@@ -137,6 +137,18 @@ def test_starting_from_a_model_with_another_prior_keeps_all_else(dataset, tmp_pa
     assert all(torch.equal(model[name], weights[name]) for name in kept)
 
 
+def test_a_model_whose_encoder_saw_less_encodes_as_before(dataset, tmp_path):
+    model, none = train(dataset, tmp_path / "earlier", epochs=1).trained_model(), replace(CONFIG, epochs=0)
+    start = {k: v[:, :-5] if k.endswith("pool_filter.weight") else v for k, v in model.state_dict().items()}
+    seeing = Trainer(dataset, tmp_path / "now", TINY, none, start=start).run(progress=False)
+    with torch.no_grad():
+        for layer in model.encoder.layers:
+            layer.pool_filter.weight[:, -5:] = 0.0
+        x = torch.as_tensor(dataset.positions[:8]) * 10
+        frames = x, model.project(x.double()).float()
+        torch.testing.assert_close(seeing.encode(*frames), model.encode(*frames), rtol=0, atol=1e-6)
+
+
 @pytest.mark.parametrize("layers_before", [0, 1], ids=["refinement", "contacts"])
 def test_what_is_added_to_an_earlier_model_changes_nothing_yet(dataset, tmp_path, layers_before):
     before = replace(TINY, refinement_layers=layers_before, refinement_width=8)
