@@ -42,7 +42,8 @@ class ModelConfig:
     atom_cutoff_angstrom, bead_cutoff_angstrom : float
         d_cut and D_cut.
     latent : int or None
-        Latent channels a bead; None for F, as in the paper.
+        Latent channels a bead; None for F, as in the paper. With fewer than 3 (n / N - 1), the coordinates that
+        the beads leave free, vibrations are left out.
     prior : {"gaussian", "flow", "local-flow"}
         The paper's diagonal Gaussian, or a conditional flow-matching prior: one network over all beads, for a handful
         of them, or message passing between near beads.
@@ -75,7 +76,7 @@ class ModelConfig:
     decoder_layers: int = 5
     atom_cutoff_angstrom: float = 8.5
     bead_cutoff_angstrom: float = 12.0
-    latent: int | None = 8
+    latent: int | None = 16
     prior: str = "flow"
     flow_width: int = 192
     flow_layers: int = 3
@@ -156,12 +157,12 @@ class TrainingConfig:
     batch_size: int = 64
     learning_rate: float = 1e-3
     gamma: float = 20.0
-    beta: float = 0.0005
+    beta: float = 0.00001
     patience: int = 6
     factor: float = 0.5
     min_learning_rate: float = 2e-5
     gradient_clip: float = 1.0
-    ema_decay: float = 0.999
+    ema_decay: float = 0.995
     prior_updates: int = 0
     smoothing: float = 0.0
     polish_updates: int = 0
@@ -195,9 +196,9 @@ _PAPER = {
 
 PRESETS = {
     "small": (ModelConfig(), TrainingConfig()),
-    "peptide": (ModelConfig(features=96, latent=16, bead_cutoff_angstrom=25.0, prior="local-flow", flow_width=96,
+    "peptide": (ModelConfig(features=96, bead_cutoff_angstrom=25.0, prior="local-flow", flow_width=96,
                             flow_dropout=0.2, refinement_layers=4, refinement_contacts=2, projection_sweeps=480),
-                TrainingConfig(batch_size=32, prior_updates=1500, polish_updates=800)),
+                TrainingConfig(batch_size=32, beta=0.0005, prior_updates=1500, polish_updates=800)),
     "gaussian": (ModelConfig(prior="gaussian", latent=None), TrainingConfig(gamma=25.0, beta=0.05)),
     "paper-alanine-dipeptide": (_PAPER["model"], _PAPER["training"]),
     "paper-chignolin": (
