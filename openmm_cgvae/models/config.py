@@ -153,7 +153,7 @@ class TrainingConfig:
     seed : int
     """
 
-    epochs: int = 250
+    epochs: int = 100
     batch_size: int = 64
     learning_rate: float = 1e-3
     gamma: float = 20.0
