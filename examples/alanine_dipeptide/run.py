@@ -3,9 +3,9 @@
     python examples/alanine_dipeptide/run.py work            (an hour or three on 2 cores; repeat it to go on)
     python examples/alanine_dipeptide/run.py work --quick    (a minute, to see it work; the model is poor)
 
-The bundled models `alanine-dipeptide-3` and `alanine-dipeptide-5` were trained on the datasets it makes. Every stage is skipped
-if its output is there, so an interrupted run goes on where it was. In the end tabulated and learned CG force fields,
-made of the training runs, are compared with held-out MD: forcefields-<beads>/comparison.json.
+The bundled models `alanine-dipeptide-3` and `alanine-dipeptide-5` were trained on the datasets it makes. Every stage is
+skipped if its output is there, so an interrupted run goes on where it was. In the end tabulated and learned CG force
+fields, made of the training runs, are compared with held-out MD: forcefields-<beads>/comparison.json.
 """
 
 import sys
