@@ -15,6 +15,7 @@ N_DISTANCES, N_VOLUMES = 3, 2
 N_PLACES = N_DISTANCES + N_VOLUMES
 # In units of their spread over the training frames; further out they say no more.
 REACH = 5.0
+CALIBRATED_AT_ONCE = 1024
 # What is made of so many pairs of atoms stays in the caches of a CPU.
 PAIRS_AT_ONCE = 250_000
 
@@ -68,7 +69,8 @@ class Encoder(nn.Module):
     @torch.jit.unused
     def calibrate(self, x: torch.Tensor, X: torch.Tensor) -> None:
         """Take the mean and spread of the atoms' places from training frames (frames, n, 3) and their beads."""
-        places = self.places(x, X)
+        chunks = zip(x.split(CALIBRATED_AT_ONCE), X.split(CALIBRATED_AT_ONCE), strict=True)
+        places = torch.cat([self.places(*chunk) for chunk in chunks])
         self.place_mean.copy_(places.mean(0))
         self.place_scale.copy_(places.std(0).clamp_min(1e-3))
 
