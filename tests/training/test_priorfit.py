@@ -95,6 +95,9 @@ def test_weights_with_the_lowest_validation_loss_are_kept(dataset, monkeypatch, 
 def test_fitting_lowers_the_loss(dataset):
     torch.manual_seed(0)
     model = CGVAE(dataset.spec, replace(CONFIG, prior="local-flow")).float()
+    with torch.no_grad():
+        # Untrained it is near what little a latent of random weights can be told: only a wrong one has much to learn.
+        model.prior.leave.weight.mul_(5)
     x = 10 * torch.as_tensor(dataset.positions)
     few, many = (fit_prior(model, x, x[:40], updates) for updates in (1, 120))
-    assert many < 0.92 * few
+    assert many < 0.7 * few
