@@ -6,7 +6,7 @@ __all__ = ["minimize_together"]
 
 MEMORY = 8
 # Iterations after which the stiffness is taken anew. Chignolin on 6 beads, energy above that of minimised MD after 50
-# iterations: 0.33 kJ/mol per atom with 5, 0.34 with 10, 0.44 with 25; each costs as much as two to three iterations.
+# iterations: 0.33 kJ/mol per atom with 5, 0.34 with 10, 0.44 with 25; each costs as much as three iterations.
 REFRESH = 10
 # The furthest an atom may move in a step. Nothing else limits steps: of many copies in a Context only forces are told.
 MAX_STEP_NM = 0.03
