@@ -132,6 +132,8 @@ class TrainingConfig:
         Weights of the graph loss and of the KL divergence.
     patience, factor, min_learning_rate : int, float, float
         Of the plateau schedule, on the validation loss.
+    anneal : float
+        Part of the epochs, the last, over which the learning rate then falls to nothing in a straight line; 0 for none.
     gradient_clip : float
         Largest norm of the gradient.
     ema_decay : float
@@ -161,6 +163,7 @@ class TrainingConfig:
     patience: int = 6
     factor: float = 0.5
     min_learning_rate: float = 2e-5
+    anneal: float = 0.3
     gradient_clip: float = 1.0
     ema_decay: float = 0.995
     prior_updates: int = 0
@@ -181,6 +184,8 @@ class TrainingConfig:
                      "polish_updates", "geometry"):  # fmt: skip
             if not getattr(self, name) >= 0:
                 raise SettingsError(f"{name}={getattr(self, name)} given: 0 or more is expected")
+        if not 0 <= self.anneal <= 1:
+            raise SettingsError(f"anneal={self.anneal} given: 0 to 1 is expected")
         if not 0 <= self.ema_decay < 1:
             raise SettingsError(f"ema_decay={self.ema_decay} given: 0 or more and below 1 is expected")
         if not 0 < self.validation_fraction < 1 or not 0 <= self.test_fraction < 1:
@@ -191,7 +196,8 @@ _PAPER = {
     "model": ModelConfig(features=600, encoder_layers=4, prior_layers=4, bead_cutoff_angstrom=9.5, latent=None,
                          prior="gaussian", projection_sweeps=0),
     "training": TrainingConfig(epochs=500, batch_size=32, learning_rate=8e-5, gamma=25.0, beta=0.05, ema_decay=0.0,
-                               permute_hydrogens=False, patience=15, factor=0.3, min_learning_rate=0.0),
+                               permute_hydrogens=False, patience=15, factor=0.3, min_learning_rate=0.0,
+                               anneal=0.0),
 }  # fmt: skip
 
 PRESETS = {

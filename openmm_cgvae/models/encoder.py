@@ -10,9 +10,10 @@ from openmm_cgvae.models.spec import MoleculeSpec
 
 __all__ = ["Encoder"]
 
-# Of an atom, from its bead and from two other beads; and signed volumes, along its bonds and against these beads.
-N_DISTANCES, N_VOLUMES = 3, 2
-N_PLACES = N_DISTANCES + N_VOLUMES
+# Signed volumes of an atom, along its bonds and against its bead's axes.
+N_VOLUMES = 2
+# Coordinates of an atom, distances from the three atoms of its frame, and its volumes.
+N_PLACES = 6 + N_VOLUMES
 # In units of their spread over the training frames; further out they say no more.
 REACH = 5.0
 CALIBRATED_AT_ONCE = 1024
@@ -27,7 +28,7 @@ class EncoderLayer(nn.Module):
         super().__init__()
         self.atoms = BeadConvolution(config.features, config.radial, config.activation)
         self.beads = BeadConvolution(config.features, config.radial, config.activation)
-        self.pool_filter = nn.Linear(config.radial + 1 + N_VOLUMES + N_PLACES, config.features)
+        self.pool_filter = nn.Linear(config.radial + 1 + N_VOLUMES, config.features)
         self.pool_message = mlp(config.features, config.features, config.features, config.activation)
 
     def forward(self, h, H, atom_rbf, atom_neighbours, pool_features, bead_rbf, bead_neighbours, membership):
@@ -37,13 +38,24 @@ class EncoderLayer(nn.Module):
         return h, self.beads(pooled, bead_rbf, bead_neighbours)
 
 
+def in_frame(vectors: torch.Tensor, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+    """Coordinates (B, m, 3) of vectors along `first`, across it on the side of `second`, and out of their plane."""
+    normal = torch.cross(first, second, dim=-1)
+    axes = torch.stack([first, torch.cross(normal, first, dim=-1), normal], dim=-2)
+    # Beads in line leave two axes short, not infinite.
+    axes = axes / torch.sqrt(axes.square().sum(-1, keepdim=True) + 1e-4)
+    return torch.matmul(axes, vectors.unsqueeze(-1)).squeeze(-1)
+
+
 class Encoder(nn.Module):
     """Atoms and beads to the mean and log-variance of each bead's latent.
 
     Distances alone cannot tell a frame from its mirror image, so the pooling also sees, for every atom, on which
-    side of its bead's neighbours and of its own bonds it lies. Of these volumes, and of distances from three beads,
-    which together are the atom's place, it also sees the deviations from the training frames' mean, in units of their
-    spread: vibrations are small beside what radial functions resolve.
+    side of its bead's neighbours and of its own bonds it lies.
+
+    Vibrations are small beside what radial functions resolve. A bead therefore starts from the places of its atoms,
+    each with weights of its own: these volumes, coordinates in a frame of three beads and distances along the bonds, as
+    deviations from the training frames' mean in units of their spread.
     """
 
     def __init__(self, spec: MoleculeSpec, config: ModelConfig):
@@ -62,7 +74,8 @@ class Encoder(nn.Module):
         for name in ("atom_types", "assignment", "atom_frames", "bead_axes"):
             self.register_buffer(name, torch.tensor(getattr(spec, name)))
         # TorchScript sees attributes, not the module's constants.
-        self.n_distances, self.reach = N_DISTANCES, REACH
+        self.n_volumes, self.reach = N_VOLUMES, REACH
+        self.place_filter = nn.Parameter(torch.zeros(spec.n_atoms, N_PLACES, config.features))
         self.register_buffer("place_mean", torch.zeros(spec.n_atoms, N_PLACES))
         self.register_buffer("place_scale", torch.ones(spec.n_atoms, N_PLACES))
 
@@ -75,13 +88,14 @@ class Encoder(nn.Module):
         self.place_scale.copy_(places.std(0).clamp_min(1e-3))
 
     def places(self, x: torch.Tensor, X: torch.Tensor) -> torch.Tensor:
-        """Distances of every atom from its bead and that bead's axes, and its volumes, in Angstrom, (B, n, 5)."""
-        own, axes, f = self.assignment, self.bead_axes[self.assignment], self.atom_frames
-        beads = X[:, torch.cat([own.unsqueeze(1), axes], dim=1)]
-        distances = torch.sqrt((x.unsqueeze(2) - beads).square().sum(-1) + 1e-4)
-        along_bonds = signed_volumes(x[:, f[:, 0]], x, x[:, f[:, 1]], x[:, f[:, 2]])
-        to_beads = signed_volumes(beads[:, :, 0], x, beads[:, :, 1], beads[:, :, 2])
-        return torch.cat([distances, torch.stack([along_bonds, to_beads], dim=-1)], dim=-1)
+        """Coordinates of every atom against its bead's axes, distances along its bonds, and volumes, (B, n, 8)."""
+        axes, frame = self.bead_axes[self.assignment], x[:, self.atom_frames]
+        origin, first, second = X[:, self.assignment], X[:, axes[:, 0]], X[:, axes[:, 1]]
+        coordinates = in_frame(x - origin, first - origin, second - origin)
+        distances = torch.sqrt((x.unsqueeze(2) - frame).square().sum(-1) + 1e-4)
+        along_bonds = signed_volumes(frame[:, :, 0], x, frame[:, :, 1], frame[:, :, 2])
+        to_beads = signed_volumes(origin, x, first, second)
+        return torch.cat([coordinates, distances, torch.stack([along_bonds, to_beads], dim=-1)], dim=-1)
 
     def forward(self, x, X):
         # type: (Tensor, Tensor) -> tuple[Tensor, Tensor]
@@ -113,10 +127,11 @@ class Encoder(nn.Module):
         bead_rbf, _, bead_neighbours = self.bead_radial.graph(X, X.dtype)
         places = self.places(x, X)
         deviations = ((places - self.place_mean) / self.place_scale).clamp(-self.reach, self.reach)
-        volumes = places[..., self.n_distances :]
-        pool_features = torch.cat([self.atom_radial(places[..., 0]), volumes, deviations], dim=-1)
+        distance = torch.sqrt((x - X[:, self.assignment]).square().sum(-1) + 1e-4)
+        pool_features = torch.cat([self.atom_radial(distance), places[..., -self.n_volumes :]], dim=-1)
         h = self.embedding(self.atom_types).expand(x.shape[0], -1, -1)
-        H = torch.zeros(x.shape[0], X.shape[1], h.shape[2], dtype=h.dtype, device=h.device)
+        heard = torch.bmm(deviations.transpose(0, 1), self.place_filter).transpose(0, 1)
+        H = torch.matmul(self.membership, heard)
         for layer in self.layers:
             h, H = layer(h, H, atom_rbf, atom_neighbours, pool_features, bead_rbf, bead_neighbours, self.membership)
         return self.mean(H), self.log_variance(H).clamp(-12.0, 6.0)

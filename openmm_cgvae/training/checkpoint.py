@@ -5,7 +5,6 @@ import logging
 
 import numpy as np
 import torch
-from torch.nn.functional import pad
 
 from openmm_cgvae.errors import SettingsError, TrainingError
 from openmm_cgvae.models.cgvae import CGVAE
@@ -19,7 +18,12 @@ __all__ = ["load_start", "load_trained", "model_with_weights", "read_checkpoint"
 logger = logging.getLogger(__name__)
 
 # The rest of a model is of use without these, or with new ones.
-REPLACEABLE = {"prior": "prior.", "part for contacts": ".contacts.", "refinement": "refinement."}
+REPLACEABLE = {
+    "view of places": "encoder.place_",
+    "prior": "prior.",
+    "part for contacts": ".contacts.",
+    "refinement": "refinement.",
+}
 
 
 def write_checkpoint(path, spec, state):
@@ -72,7 +76,7 @@ def read_checkpoint(path, spec, identity, device):
 def load_start(model, start):
     """Load the weights of an earlier model; what is taken from the data, such as bounds, it need not have.
 
-    A prior, a refinement or its part for contacts of another kind or size starts anew.
+    A prior, a refinement, its part for contacts, or an encoder's view of places of another kind or size starts anew.
 
     Raises
     ------
@@ -82,10 +86,6 @@ def load_start(model, start):
     own = model.state_dict()
     # TorchScript's dict also holds what ours computes anew; bounds come from the data.
     start = {k: v for k, v in start.items() if k in own and not k.startswith("bounds.")}
-    for name in start:
-        if name.endswith("pool_filter.weight"):
-            # What an encoder has learned to see since then starts unheard.
-            start[name] = pad(start[name], [0, max(0, own[name].shape[1] - start[name].shape[1])])
     unlike = [k for k, v in start.items() if own[k].shape != v.shape]
     unlike += [k for k, _ in model.named_parameters() if k not in start]
     for part, mark in REPLACEABLE.items():

@@ -5,6 +5,7 @@ import csv
 import logging
 import math
 import time
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -123,12 +124,13 @@ class Trainer:
         bar = _progress_bar(self.config.epochs, self.epoch, progress)
         while self.epoch < self.config.epochs and from_first(time.monotonic() - started < 60 * max_minutes):
             begun = time.monotonic()
-            train_loss = self._train_epoch()
+            with self._annealed() as learning_rate:
+                train_loss = self._train_epoch()
             measured = self.validate()
             self.scheduler.step(measured["val_loss"])
             self.epoch += 1
             row = {"epoch": self.epoch, "train_loss": train_loss, **measured}
-            row["learning_rate"] = self.optimizer.param_groups[0]["lr"]
+            row["learning_rate"] = learning_rate
             row["seconds"] = time.monotonic() - begun
             # In this order: a run killed in between does the epoch again and replaces its row.
             self._log(row)
@@ -185,6 +187,17 @@ class Trainer:
     def _generator(self, purpose):
         seed = np.random.SeedSequence([self.config.seed, self.epoch, purpose]).generate_state(1)[0]
         return torch.Generator().manual_seed(int(seed))
+
+    @contextmanager
+    def _annealed(self):
+        """The learning rate of this epoch: that of the plateau schedule, and in the last ones a part of it."""
+        (group,) = self.optimizer.param_groups
+        scheduled = group["lr"]
+        left = self.config.epochs - self.epoch
+        group["lr"] = scheduled * min(1.0, left / (self.config.anneal * self.config.epochs + 1))
+        yield group["lr"]
+        # Exactly as it was, so that a run that is given more epochs goes on with it.
+        group["lr"] = scheduled
 
     def _train_epoch(self):
         generator = self._generator(0)

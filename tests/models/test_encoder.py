@@ -1,6 +1,8 @@
 import torch
 from conftest import untrained_model
 
+from openmm_cgvae.models.encoder import in_frame
+
 
 def test_frames_are_encoded_alike_however_many_at_once(dataset):
     model = untrained_model(dataset)
@@ -19,16 +21,32 @@ def test_places_by_hand(five_bead_dataset):
     own, (first, second) = encoder.assignment[0], encoder.bead_axes[encoder.assignment[0]]
     x = torch.as_tensor(five_bead_dataset.positions[:1]).double() * 10
     X = torch.zeros(1, 5, 3, dtype=torch.float64)
-    X[0, first, 0], X[0, second, 1] = 3.0, 5.0
-    x[0, 0] = X[0, own] + torch.tensor([0.0, 0.0, 4.0])
-    places = encoder.places(x, X)[0, 0]
-    # Distances 4 and, over sides 4 and 3, 4 and 5; the bead's volume is the height, with a sign.
-    expected = torch.tensor([4.0, 5.0, 41.0**0.5], dtype=torch.float64)
-    torch.testing.assert_close(places[:3], expected, rtol=0, atol=1e-4)
-    x[0, 0, 2] = -4.0
-    below = encoder.places(x, X)[0, 0]
-    torch.testing.assert_close(below[:3], places[:3])
-    assert places[4].abs() > 0.5 and below[4] == -places[4]
+    X[0, first, 0] = 3.0
+    X[0, second, :2] = torch.tensor([7.0, 5.0])
+    along = x[0, encoder.atom_frames[0]]
+    for height in (4.0, -4.0):
+        x[0, 0] = torch.tensor([1.0, 2.0, height])
+        places = encoder.places(x, X - X[:, own : own + 1])[0, 0]
+        expected = torch.cat([x[0, 0], (along - x[0, 0]).norm(dim=-1)])
+        torch.testing.assert_close(places[:6], expected, rtol=1e-4, atol=1e-4)
+        # What the last says is the side of the plane.
+        assert places[7] * height > 0.5
+
+
+def test_coordinates_in_a_frame_turn_with_it_and_stay_finite_on_a_line():
+    generator = torch.Generator().manual_seed(0)
+    vectors, first, second = torch.randn(3, 4, 6, 3, generator=generator, dtype=torch.float64)
+    turn, _ = torch.linalg.qr(torch.randn(3, 3, generator=generator, dtype=torch.float64))
+    turn = turn * torch.det(turn)
+    expected = in_frame(vectors, first, second)
+    torch.testing.assert_close(in_frame(vectors @ turn, first @ turn, second @ turn), expected)
+    # Lengths are kept but for the small term, and the mirror image differs in the last coordinate alone.
+    torch.testing.assert_close(expected.norm(dim=-1), vectors.norm(dim=-1), rtol=1e-2, atol=0)
+    mirrored = in_frame(-vectors, -first, -second)
+    torch.testing.assert_close(mirrored, expected * torch.tensor([1.0, 1.0, -1.0]))
+    in_line = first.clone().requires_grad_()
+    in_frame(vectors, in_line, 2 * in_line).sum().backward()
+    assert in_line.grad.isfinite().all()
 
 
 def test_a_vibration_is_seen_in_units_of_its_spread(dataset):

@@ -14,11 +14,11 @@ from openmm_cgvae.training import Trainer
 from openmm_cgvae.training.distributed import Share
 
 # Of the 125 training frames the last batch holds one: nothing is left of it for the first of two processes.
-CONFIG = TrainingConfig(epochs=3, batch_size=62, learning_rate=3e-3, ema_decay=0.5, prior_updates=2)
+CONFIG = TrainingConfig(epochs=3, batch_size=62, learning_rate=3e-3, anneal=0.0, ema_decay=0.5, prior_updates=2)
 SETTINGS = [
     word
     for name in ("features", "radial", "encoder_layers", "prior_layers", "decoder_layers", "flow_width", "flow_layers",
-                 "flow_steps", "batch_size", "learning_rate", "ema_decay", "prior_updates")
+                 "flow_steps", "batch_size", "learning_rate", "anneal", "ema_decay", "prior_updates")
     for word in ("--set", f"{name}={getattr(TINY, name, None) or getattr(CONFIG, name)}")
 ]  # fmt: skip
 

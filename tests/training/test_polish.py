@@ -30,14 +30,14 @@ def sampled_geometry(model, x):
 
 @pytest.fixture(scope="module")
 def polished(dataset):
-    """Model before, and after 40 updates without and with a weight on geometry."""
+    """Model before, and after 60 updates without and with a weight on geometry."""
     models = {}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(polish, "LEARNING_RATE", 5e-3)
         for weight in (None, 0.0, 20.0):
             model, x = model_and_frames(dataset)
             if weight is not None:
-                polish_decoder(model, x, msd_loss, 40, weight)
+                polish_decoder(model, x, msd_loss, 60, weight)
             models[weight] = model
     return models, x
 

@@ -19,7 +19,7 @@ def whole(dataset, tmp_path_factory):
 
 @pytest.mark.parametrize("model", [TINY, GAUSSIAN], ids=["flow", "gaussian"])
 def test_loss_falls_on_real_data(model, dataset, tmp_path):
-    train(dataset, tmp_path, model, epochs=12)
+    train(dataset, tmp_path, model, epochs=20, patience=6)
     losses = [float(row["val_loss"]) for row in rows_of(tmp_path)]
     assert losses[-1] < 0.5 * losses[0]
     flow = [float(row["val_flow"]) for row in rows_of(tmp_path)]
@@ -117,6 +117,16 @@ def test_learning_rate_falls_on_a_plateau_but_not_below_its_minimum(dataset, tmp
     assert sorted(set(rates), reverse=True) == [1e-6, 5e-7, 4e-7]
 
 
+def test_learning_rate_falls_over_the_last_epochs_and_more_of_them_go_on_with_that_of_before(dataset, tmp_path):
+    settings = {"learning_rate": 1e-3, "patience": 100, "anneal": 0.5}
+    train(dataset, tmp_path, epochs=4, **settings)
+    rates = [float(row["learning_rate"]) for row in rows_of(tmp_path)]
+    np.testing.assert_allclose(rates, [1e-3, 1e-3, 2e-3 / 3, 1e-3 / 3], rtol=1e-5)
+    train(dataset, tmp_path, epochs=8, **settings)
+    rates = [float(row["learning_rate"]) for row in rows_of(tmp_path)]
+    np.testing.assert_allclose(rates[4:], [0.8e-3, 0.6e-3, 0.4e-3, 0.2e-3], rtol=1e-5)
+
+
 def test_validation_loss_leaves_the_loss_of_the_flow_out(dataset, whole):
     row = {name: float(value) for name, value in rows_of(whole)[-1].items()}
     expected = row["val_msd"] + CONFIG.gamma * row["val_graph"] + CONFIG.beta * row["val_kl"]
@@ -137,13 +147,12 @@ def test_starting_from_a_model_with_another_prior_keeps_all_else(dataset, tmp_pa
     assert all(torch.equal(model[name], weights[name]) for name in kept)
 
 
-def test_a_model_whose_encoder_saw_less_encodes_as_before(dataset, tmp_path):
+def test_a_model_whose_encoder_saw_no_places_encodes_as_before(dataset, tmp_path):
     model, none = train(dataset, tmp_path / "earlier", epochs=1).trained_model(), replace(CONFIG, epochs=0)
-    start = {k: v[:, :-5] if k.endswith("pool_filter.weight") else v for k, v in model.state_dict().items()}
+    start = {k: v for k, v in model.state_dict().items() if not k.startswith("encoder.place_")}
     seeing = Trainer(dataset, tmp_path / "now", TINY, none, start=start).run(progress=False)
     with torch.no_grad():
-        for layer in model.encoder.layers:
-            layer.pool_filter.weight[:, -5:] = 0.0
+        model.encoder.place_filter.zero_()
         x = torch.as_tensor(dataset.positions[:8]) * 10
         frames = x, model.project(x.double()).float()
         torch.testing.assert_close(seeing.encode(*frames), model.encode(*frames), rtol=0, atol=1e-6)

@@ -10,7 +10,7 @@ from openmm_cgvae.models import TrainingConfig
 from openmm_cgvae.training import Trainer
 
 # Two updates an epoch on the 125 training frames.
-CONFIG = TrainingConfig(epochs=3, batch_size=64, learning_rate=3e-3, ema_decay=0.5, patience=0)
+CONFIG = TrainingConfig(epochs=3, batch_size=64, learning_rate=3e-3, anneal=0.0, ema_decay=0.5, patience=0)
 LOCAL = replace(TINY, prior="local-flow", flow_dropout=0.3)
 GAUSSIAN = replace(TINY, prior="gaussian")
 
