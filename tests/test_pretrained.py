@@ -73,11 +73,12 @@ def test_samples_are_the_right_molecule(pretrained, molecule, held_out):
     assert figures["cg_consistency_max_nm"] <= 1e-5
 
 
-# Of all 4,000 frames of alanine dipeptide some 0.3 % do; here a quarter of them is looked at.
-@pytest.mark.parametrize(("dtype", "share"), [(np.float32, 0.01), (np.float64, 0.0)])
-def test_samples_follow_the_beads_through_space(pretrained, held_out, dtype, share):
+@pytest.mark.parametrize(("dtype", "share"), [(np.float32, 0.005), (np.float64, 0.0)])
+def test_samples_follow_the_beads_through_space(pretrained, name, dtype, share):
     """Rounded to single precision, as in a DCD file, few frames answer with more: those between conformations."""
-    beads = pretrained.mapping.project(held_out.astype(np.float64))
+    # So few that they are counted over all frames where these cost little.
+    frames = reference_frames(name)[:: 1 if name.startswith("alanine") else 4]
+    beads = pretrained.mapping.project(frames.astype(np.float64))
     beads -= beads.mean(1, keepdims=True)
     turn, shift = rotation(4), np.array([1.0, -1.0, 0.5])
     samples = pretrained.sample(beads.astype(dtype), seed=2)[:, 0].astype(np.float64)

@@ -40,8 +40,8 @@ class EncoderLayer(nn.Module):
 
 def in_frame(vectors: torch.Tensor, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
     """Coordinates (B, m, 3) of vectors along `first`, across it on the side of `second`, and out of their plane."""
-    normal = torch.cross(first, second, dim=-1)
-    axes = torch.stack([first, torch.cross(normal, first, dim=-1), normal], dim=-2)
+    normal = torch.linalg.cross(first, second)
+    axes = torch.stack([first, torch.linalg.cross(normal, first), normal], dim=-2)
     # Beads in line leave two axes short, not infinite.
     axes = axes / torch.sqrt(axes.square().sum(-1, keepdim=True) + 1e-4)
     return torch.matmul(axes, vectors.unsqueeze(-1)).squeeze(-1)

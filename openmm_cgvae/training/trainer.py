@@ -195,9 +195,11 @@ class Trainer:
         scheduled = group["lr"]
         left = self.config.epochs - self.epoch
         group["lr"] = scheduled * min(1.0, left / (self.config.anneal * self.config.epochs + 1))
-        yield group["lr"]
-        # Exactly as it was, so that a run that is given more epochs goes on with it.
-        group["lr"] = scheduled
+        try:
+            yield group["lr"]
+        finally:
+            # Exactly as it was, so that what is given more epochs, or was interrupted, goes on with it.
+            group["lr"] = scheduled
 
     def _train_epoch(self):
         generator = self._generator(0)
