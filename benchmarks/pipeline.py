@@ -1,4 +1,4 @@
-"""The bundled chignolin model part by part: flow, decoder, refinement, bounds, and the whole by chunk size.
+"""The bundled models part by part: flow, decoder, refinement, bounds, and the whole by chunk size.
 
 Counted are the operations of `matrix_products`. The plain decoder is what the whole is measured by.
 """
@@ -8,14 +8,19 @@ from timing import alternating, gemm, matrix_products
 
 from openmm_cgvae.backmapper import Backmapper
 from openmm_cgvae.demo import reference_frames
+from openmm_cgvae.modelfile import pretrained_names
 
-MODEL = "chignolin-10"
 BATCH = 256
 CHUNKS = (1, 16, 32, 64, 256)
 
 
+def measure():
+    """`measure_model` of every bundled model."""
+    return {name: measure_model(name) for name in pretrained_names()}
+
+
 @torch.inference_mode()
-def measure(name=MODEL, n=1024):
+def measure_model(name, n=1024):
     """Milliseconds a frame by part (as many at once as the model takes) and by chunk, and ratios."""
     backmapper = Backmapper.load(name)
     module, reference = backmapper._module, reference_frames(name)

@@ -1,5 +1,7 @@
 """What the bundled models must reach, on MD of runs they have not seen."""
 
+import json
+
 import numpy as np
 import pytest
 from conftest import rotation
@@ -41,6 +43,19 @@ def held_out(name):
 def test_the_index_names_every_file():
     assert set(pretrained_names()) == set(ALL_NAMES)
     assert {path.name for path in PRETRAINED.glob("*.pt")} == {f"{name}.pt" for name in ALL_NAMES}
+
+
+@pytest.mark.parametrize("name", ALL_NAMES)
+def test_the_evaluation_beside_a_model_is_of_that_model(name):
+    """Its reference is rounded to 0.001 nm, and so agrees with what the model file says only nearly."""
+    evaluated = json.loads((PRETRAINED / f"{name}.json").read_text())
+    held_out = Backmapper.load(name).metadata["held_out"]
+    assert evaluated["model"] == name
+    assert (evaluated["frames"], evaluated["runs"]) == (held_out["frames"], held_out["runs"])
+    for figure, tolerance in (("recon_rmsd_heavy_angstrom", 5e-3), ("raw_valid_ratio_all", 0.01)):
+        assert evaluated[figure] == pytest.approx(held_out[figure], abs=tolerance)
+    minimised = [evaluated[f"{prefix}energy_per_atom_after_kj_mol"] for prefix in ("", "md_")]
+    assert abs(minimised[0] - minimised[1]) < 0.5
 
 
 @pytest.mark.parametrize("name", ALL_NAMES)
