@@ -178,8 +178,9 @@ class FlowPrior(Flow):
         self.register_buffer("second", second)
         width, n_latent, depth = config.flow_width, len(self.latent_mean), config.flow_layers
         self.depth = depth
-        self.embed = mlp(len(self.condition_mean), width, depth * 2 * width)
-        self.time = mlp(2 * FREQUENCIES, width // 2, depth * 3 * width)
+        # Few hidden features, since what these write is wide: they would be most of the file.
+        self.embed = mlp(len(self.condition_mean), width // 2, depth * 2 * width)
+        self.time = mlp(2 * FREQUENCIES, width // 4, depth * 3 * width)
         self.enter = nn.Linear(n_latent, width)
         self.blocks = nn.ModuleList([GatedBlock(width, config.flow_dropout) for _ in range(depth)])
         self.leave = nn.Linear(width, n_latent)
