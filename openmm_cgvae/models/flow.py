@@ -179,8 +179,8 @@ class FlowPrior(Flow):
         width, n_latent, depth = config.flow_width, len(self.latent_mean), config.flow_layers
         self.depth = depth
         # Few hidden features, since what these write is wide: they would be most of the file.
-        self.embed = mlp(len(self.condition_mean), width // 2, depth * 2 * width)
-        self.time = mlp(2 * FREQUENCIES, width // 4, depth * 3 * width)
+        self.embed = mlp(len(self.condition_mean), max(1, width // 2), depth * 2 * width)
+        self.time = mlp(2 * FREQUENCIES, max(1, width // 4), depth * 3 * width)
         self.enter = nn.Linear(n_latent, width)
         self.blocks = nn.ModuleList([GatedBlock(width, config.flow_dropout) for _ in range(depth)])
         self.leave = nn.Linear(width, n_latent)
