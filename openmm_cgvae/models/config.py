@@ -48,7 +48,7 @@ class ModelConfig:
         The paper's diagonal Gaussian, or a conditional flow-matching prior: one network over all beads, for a handful
         of them, or message passing between near beads.
     flow_width, flow_layers, flow_steps : int
-        Size of the flow's velocity network, and the number of steps in which it is followed.
+        Size of the flow's velocity network and its number of Heun steps.
     flow_dropout : float
         Part of the velocity network's hidden features left out in training, against overfitting to few runs.
     flow_cutoff_angstrom : float
@@ -79,8 +79,8 @@ class ModelConfig:
     latent: int | None = 16
     prior: str = "flow"
     flow_width: int = 192
-    flow_layers: int = 4
-    flow_steps: int = 8
+    flow_layers: int = 3
+    flow_steps: int = 4
     flow_dropout: float = 0.0
     flow_cutoff_angstrom: float = 12.0
     refinement_layers: int = 0
@@ -202,7 +202,7 @@ _PAPER = {
 
 PRESETS = {
     "small": (ModelConfig(), TrainingConfig()),
-    "peptide": (ModelConfig(features=96, bead_cutoff_angstrom=25.0, prior="local-flow", flow_width=96, flow_layers=3,
+    "peptide": (ModelConfig(features=96, bead_cutoff_angstrom=25.0, prior="local-flow", flow_width=96,
                             flow_dropout=0.2, refinement_layers=4, refinement_contacts=2, projection_sweeps=480),
                 TrainingConfig(batch_size=32, beta=0.0005, prior_updates=1500, polish_updates=800)),
     "gaussian": (ModelConfig(prior="gaussian", latent=None), TrainingConfig(gamma=25.0, beta=0.05)),

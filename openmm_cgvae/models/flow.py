@@ -127,45 +127,17 @@ class Flow(nn.Module):
         return torch.sqrt(change.square().mean(1) + 1e-12) / (2 * GAIN_STEP)
 
     def forward(self, X: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
-        """Carry unit Gaussian noise (B, N, latent) to a sample of the same shape.
-
-        By the two-step Adams-Bashforth method, which takes one velocity a step; Heun's method, which takes two, errs
-        more than twice as far with as many (docs/fidelity.md).
-        """
+        """Carry unit Gaussian noise (B, N, latent) to a sample of the same shape, by Heun's method."""
         condition = self.condition(X)
-        z, before = noise.flatten(1), noise.flatten(1)
-        # One time for all frames.
-        t = torch.zeros(1, 1, dtype=z.dtype, device=z.device)
+        z = noise.flatten(1)
+        t = torch.zeros(z.shape[0], 1, dtype=z.dtype, device=z.device)
         dt = 1.0 / self.n_steps
-        for number in range(self.n_steps):
-            slope = self.velocity(z, t, condition)
-            # The first step has none before it, and is Heun's.
-            other = self.velocity(z + dt * slope, t + dt, condition) if number == 0 else 2.0 * slope - before
-            z = (z + (0.5 * dt) * (slope + other)).clamp(-self.reach, self.reach)
-            t, before = t + dt, slope
+        for _ in range(self.n_steps):
+            start = self.velocity(z, t, condition)
+            end = self.velocity(z + dt * start, t + dt, condition)
+            z = (z + (0.5 * dt) * (start + end)).clamp(-self.reach, self.reach)
+            t = t + dt
         return (z * self.latent_scale + self.latent_mean).reshape(noise.shape)
-
-
-class GatedBlock(nn.Module):
-    """h + L(f(a) o b), two linear maps a and b of h moved by the beads, their gains and a's shift by the time.
-
-    Bond lengths are squares of differences of latents of two beads, so that where they hold, the velocity is a product
-    of these. Such a block has products in it; one of linear maps and activations has to put them together from many
-    (alanine dipeptide, docs/fidelity.md).
-    """
-
-    def __init__(self, width: int, dropout: float):
-        super().__init__()
-        self.enter = nn.Linear(width, 2 * width, bias=False)
-        self.dropout = nn.Dropout(dropout)
-        self.leave = nn.Linear(width, width)
-
-    def forward(self, h: torch.Tensor, moved: torch.Tensor, gates: torch.Tensor) -> torch.Tensor:
-        """Features (B, W), what the beads add to a and b (B, 2 W), gains and shift (B or 1, 3 W) to (B, W)."""
-        a, b = (self.enter(h) + moved).chunk(2, dim=-1)
-        gain_a, gain_b, shift = gates.chunk(3, dim=-1)
-        product = nn.functional.silu(a * (1.0 + gain_a) + shift) * (b * (1.0 + gain_b))
-        return h + self.leave(self.dropout(product))
 
 
 class FlowPrior(Flow):
@@ -176,13 +148,11 @@ class FlowPrior(Flow):
         super().__init__(spec, config, len(first) + spec.n_beads)
         self.register_buffer("first", first)
         self.register_buffer("second", second)
-        width, n_latent, depth = config.flow_width, len(self.latent_mean), config.flow_layers
-        self.depth = depth
-        # Few hidden features, since what these write is wide: they would be most of the file.
-        self.embed = mlp(len(self.condition_mean), max(1, width // 2), depth * 2 * width)
-        self.time = mlp(2 * FREQUENCIES, max(1, width // 4), depth * 3 * width)
-        self.enter = nn.Linear(n_latent, width)
-        self.blocks = nn.ModuleList([GatedBlock(width, config.flow_dropout) for _ in range(depth)])
+        width, n_latent = config.flow_width, len(self.latent_mean)
+        self.embed = mlp(len(self.condition_mean), width, width)
+        self.enter = nn.Linear(n_latent + 2 * FREQUENCIES, width)
+        self.blocks = nn.ModuleList([mlp(width, width, width) for _ in range(config.flow_layers)])
+        self.dropout = nn.Dropout(config.flow_dropout)
         self.leave = nn.Linear(width, n_latent)
 
     def raw_condition(self, X: torch.Tensor) -> torch.Tensor:
@@ -191,16 +161,15 @@ class FlowPrior(Flow):
         return torch.cat([distance, self.volumes(X)], dim=-1)
 
     def condition(self, X: torch.Tensor) -> torch.Tensor:
-        """Beads (B, N, 3) in Angstrom to what every block adds, (B, blocks, 2 width)."""
-        return self.embed(self.standardised(self.raw_condition(X))).unflatten(1, (self.depth, -1))
+        """Beads (B, N, 3) in Angstrom to an embedding (B, width)."""
+        return self.embed(self.standardised(self.raw_condition(X)))
 
     def velocity(self, z: torch.Tensor, t: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
-        """Velocity (B, N * latent) at z (B, N * latent) and times t, (B, 1) or (1, 1)."""
-        gates = self.time(self.phases(t)).unflatten(1, (self.depth, -1))
-        h = self.enter(z)
-        for number, block in enumerate(self.blocks):
-            h = block(h, condition[:, number], gates[:, number])
-        return self.leave(h)
+        """Velocity (B, N * latent) at z (B, N * latent) and times t (B, 1)."""
+        h = self.enter(torch.cat([z, self.phases(t)], dim=-1)) + condition
+        for block in self.blocks:
+            h = h + self.dropout(block(h))
+        return self.leave(torch.nn.functional.silu(h))
 
 
 class BeadNeighbourhood(NamedTuple):
@@ -268,7 +237,7 @@ class LocalFlowPrior(Flow):
         return BeadNeighbourhood(features, rbf, neighbours, filters)
 
     def velocity(self, z: torch.Tensor, t: torch.Tensor, condition: BeadNeighbourhood) -> torch.Tensor:
-        """Velocity (B, N * latent) at z (B, N * latent) and times t, (B, 1) or (1, 1)."""
+        """Velocity (B, N * latent) at z (B, N * latent) and times t (B, 1)."""
         features, rbf, neighbours, filters = condition
         h = self.enter(z.view(features.shape[0], features.shape[1], -1)) + self.time(self.phases(t)).unsqueeze(1)
         h = h + features
