@@ -2,7 +2,6 @@
 
 import shutil
 
-import mdtraj
 import numpy as np
 import openmm
 import pytest
@@ -53,10 +52,8 @@ def test_a_resumed_run_is_the_uninterrupted_one_to_the_bit(backmapper):
 def test_checkpoints_do_not_change_the_run(backmapper):
     run_and_backmap(backmapper, 250, INTERVAL, "plain.dcd", "plain_cg.dcd", **RUN)
     run_and_backmap(backmapper, 250, INTERVAL, "checked.dcd", "checked_cg.dcd", checkpoint="run.chk", **RUN)
-    assert frames_of("plain_cg.dcd") == frames_of("checked_cg.dcd")
-    # Fewer frames are backmapped at once where a checkpoint is due, which may round otherwise.
-    plain, checked = (mdtraj.formats.DCDTrajectoryFile(name).read()[0] for name in ("plain.dcd", "checked.dcd"))
-    np.testing.assert_allclose(checked, plain, rtol=0, atol=1e-5)
+    for name in ("", "_cg"):
+        assert frames_of(f"plain{name}.dcd") == frames_of(f"checked{name}.dcd")
 
 
 def test_what_cannot_be_resumed_is_refused_before_anything_is_touched(backmapper):
