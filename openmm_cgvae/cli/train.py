@@ -29,6 +29,7 @@ def add_arguments(parser):
         "--baseline", metavar="KIND", help="fit linear, mlp or geometric instead; of the settings, their own (paper)"
     )
     parser.add_argument("--device", default="cpu", help="cpu or cuda; with torchrun, a GPU each process")
+    parser.add_argument("--compile", action="store_true", help="let torch compile the networks first (needs g++)")
     parser.add_argument("--name", help="what the model is called; the folder's name if omitted")
 
 
@@ -53,7 +54,7 @@ def _train(options, device):
     folder = Path(options.output)
     kept = folder / "data.npz"
     dataset = _dataset(options, kept)
-    trainer = Trainer(dataset, folder, *configs, device, _start(options.start))
+    trainer = Trainer(dataset, folder, *configs, device, _start(options.start), options.compile)
     if rank() == 0 and not _is_dataset(options) and not kept.exists():
         # So that the command, repeated, need not read the trajectories again, and can export.
         dataset.save(kept)

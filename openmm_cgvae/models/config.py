@@ -48,7 +48,7 @@ class ModelConfig:
         The paper's diagonal Gaussian, or a conditional flow-matching prior: one network over all beads, for a handful
         of them, or message passing between near beads.
     flow_width, flow_layers, flow_steps : int
-        Size of the flow's velocity network and its number of Heun steps.
+        Size of the flow's velocity network, and the number of steps in which it is followed.
     flow_dropout : float
         Part of the velocity network's hidden features left out in training, against overfitting to few runs.
     flow_cutoff_angstrom : float
@@ -79,8 +79,8 @@ class ModelConfig:
     latent: int | None = 16
     prior: str = "flow"
     flow_width: int = 192
-    flow_layers: int = 3
-    flow_steps: int = 4
+    flow_layers: int = 4
+    flow_steps: int = 8
     flow_dropout: float = 0.0
     flow_cutoff_angstrom: float = 12.0
     refinement_layers: int = 0
@@ -141,6 +141,8 @@ class TrainingConfig:
         (`moving_average`); 0 for none.
     prior_updates : int
         Updates of a flow prior alone after the last epoch, see `fit_prior`; 0 for none.
+    posterior_steps : int
+        Steps by which every frame's latents are bettered before these updates, see `sharpened`; 0 for none.
     smoothing : float
         Weight, in these updates, of a bound on how steeply samples follow the beads (some 0.07, in 2,000 updates). It
         trades rounding errors for samples between the conformations.
@@ -167,6 +169,7 @@ class TrainingConfig:
     gradient_clip: float = 1.0
     ema_decay: float = 0.995
     prior_updates: int = 0
+    posterior_steps: int = 30
     smoothing: float = 0.0
     polish_updates: int = 0
     geometry: float = 5.0
@@ -180,8 +183,8 @@ class TrainingConfig:
         for name in ("batch_size", "learning_rate", "factor", "gradient_clip"):
             if not getattr(self, name) > 0:
                 raise SettingsError(f"{name}={getattr(self, name)} given: a positive number is expected")
-        for name in ("epochs", "gamma", "beta", "patience", "min_learning_rate", "prior_updates", "smoothing",
-                     "polish_updates", "geometry"):  # fmt: skip
+        for name in ("epochs", "gamma", "beta", "patience", "min_learning_rate", "prior_updates", "posterior_steps",
+                     "smoothing", "polish_updates", "geometry"):  # fmt: skip
             if not getattr(self, name) >= 0:
                 raise SettingsError(f"{name}={getattr(self, name)} given: 0 or more is expected")
         if not 0 <= self.anneal <= 1:
@@ -202,9 +205,9 @@ _PAPER = {
 
 PRESETS = {
     "small": (ModelConfig(), TrainingConfig()),
-    "peptide": (ModelConfig(features=96, bead_cutoff_angstrom=25.0, prior="local-flow", flow_width=96,
+    "peptide": (ModelConfig(features=96, bead_cutoff_angstrom=25.0, prior="local-flow", flow_width=96, flow_layers=3,
                             flow_dropout=0.2, refinement_layers=4, refinement_contacts=2, projection_sweeps=480),
-                TrainingConfig(batch_size=32, beta=0.0005, prior_updates=1500, polish_updates=800)),
+                TrainingConfig(batch_size=32, beta=0.0005, prior_updates=1500, posterior_steps=0, polish_updates=800)),
     "gaussian": (ModelConfig(prior="gaussian", latent=None), TrainingConfig(gamma=25.0, beta=0.05)),
     "paper-alanine-dipeptide": (_PAPER["model"], _PAPER["training"]),
     "paper-chignolin": (

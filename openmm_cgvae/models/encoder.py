@@ -16,6 +16,8 @@ N_VOLUMES = 2
 N_PLACES = 6 + N_VOLUMES
 # In units of their spread over the training frames; further out they say no more.
 REACH = 5.0
+# In Angstrom. What spreads less is a bond of fixed length, and says nothing but how a file rounds it: an XTC to 0.004 A.
+FIXED = 0.01
 CALIBRATED_AT_ONCE = 1024
 # What is made of so many pairs of atoms stays in the caches of a CPU.
 PAIRS_AT_ONCE = 250_000
@@ -55,7 +57,7 @@ class Encoder(nn.Module):
 
     Vibrations are small beside what radial functions resolve. A bead therefore starts from the places of its atoms,
     each with weights of its own: these volumes, coordinates in a frame of three beads and distances along the bonds, as
-    deviations from the training frames' mean in units of their spread.
+    deviations from the training frames' mean in units of their spread. Bonds of fixed length are not heard.
     """
 
     def __init__(self, spec: MoleculeSpec, config: ModelConfig):
@@ -85,7 +87,8 @@ class Encoder(nn.Module):
         chunks = zip(x.split(CALIBRATED_AT_ONCE), X.split(CALIBRATED_AT_ONCE), strict=True)
         places = torch.cat([self.places(*chunk) for chunk in chunks])
         self.place_mean.copy_(places.mean(0))
-        self.place_scale.copy_(places.std(0).clamp_min(1e-3))
+        spread = places.std(0)
+        self.place_scale.copy_(torch.where(spread < FIXED, torch.inf, spread))
 
     def places(self, x: torch.Tensor, X: torch.Tensor) -> torch.Tensor:
         """Coordinates of every atom against its bead's axes, distances along its bonds, and volumes, (B, n, 8)."""

@@ -15,12 +15,15 @@ __all__ = ["Flow", "FlowPrior", "LocalFlowPrior"]
 
 # Momentum of the running mean and scale by which the flow standardises latents.
 LATENT_MOMENTUM = 0.01
-# Standard deviations beyond which the flow is not followed: it was trained to about 4, and explodes outside.
+# Standard deviations beyond which what the beads say is taken as being there, and latents that nobody has seen are.
 REACH = 6.0
 # Half the distance in Angstrom over which the gain is a finite difference.
 GAIN_STEP = 1e-3
 # Times are given as sines and cosines of so many multiples of pi t.
 FREQUENCIES = 4
+# A CPU takes activations by so many numbers at a time, and rounds what is left over differently: a multiple leaves
+# nothing, and makes a frame's sample the same whatever it is sampled beside.
+VECTOR = 32
 
 
 class Flow(nn.Module):
@@ -49,6 +52,7 @@ class Flow(nn.Module):
         self.register_buffer("condition_scale", torch.ones(n_condition))
         self.register_buffer("latent_mean", torch.zeros(n_latent))
         self.register_buffer("latent_scale", torch.ones(n_latent))
+        self.register_buffer("latent_reach", torch.full((spec.n_beads, 1), REACH))
         self.register_buffer("frequencies", math.pi * torch.arange(1, FREQUENCIES + 1), persistent=False)
 
     def standardised(self, raw: torch.Tensor) -> torch.Tensor:
@@ -83,9 +87,12 @@ class Flow(nn.Module):
 
     @torch.jit.unused
     def standardise(self, mean: torch.Tensor, deviation: torch.Tensor) -> None:
-        """Take the moments of the latents from a whole posterior, each (frames, N, latent)."""
+        """Take the moments of the latents from a whole posterior, each (frames, N, latent), and how far out they go."""
         self.latent_mean.copy_(mean.mean(0).flatten())
         self.latent_scale.copy_((mean.var(0) + deviation.square().mean(0)).sqrt().flatten())
+        size = (mean - mean.mean(0)).square() + deviation.square()
+        size = (size / self.latent_scale.square().view_as(mean[0])).mean(2, keepdim=True)
+        self.latent_reach.copy_(size.amax(0).sqrt())
 
     @torch.jit.unused
     def matching_loss(self, X: torch.Tensor, z: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
@@ -126,18 +133,67 @@ class Flow(nn.Module):
         # The small term gives a finite gradient where nothing moves.
         return torch.sqrt(change.square().mean(1) + 1e-12) / (2 * GAIN_STEP)
 
+    def shrinkage(self, z: torch.Tensor) -> torch.Tensor:
+        """Factor for each of z (B, N * latent) that brings beads' latents back to where training's were, 1 within."""
+        per_bead = z.unflatten(1, (self.latent_reach.shape[0], -1))
+        size = torch.sqrt(per_bead.square().mean(2, keepdim=True) + 1e-12)
+        return (self.latent_reach / size).clamp(max=1.0).expand_as(per_bead).flatten(1)
+
+    def turned_back(self, velocity: torch.Tensor, z: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        """The velocity at z, or where that leads to an end further out than any latents of training, one that does not.
+
+        The velocity of straight paths points at the mean of the ends that are still possible, so that in training it
+        never leads out there. Beads unlike those of training may take the network anywhere, and what the decoder makes
+        of such latents is no structure.
+        """
+        left = 1.0 - t
+        kept = self.shrinkage(z + left * velocity)
+        # Of one step alone, the end is at t = 1.
+        return kept * velocity - (1.0 - kept) * z / left.clamp_min(1.0 / self.n_steps)
+
     def forward(self, X: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
-        """Carry unit Gaussian noise (B, N, latent) to a sample of the same shape, by Heun's method."""
+        """Carry unit Gaussian noise (B, N, latent) to a sample of the same shape.
+
+        By the two-step Adams-Bashforth method, which takes one velocity a step; Heun's method, which takes two, errs
+        more than twice as far with as many (docs/fidelity.md).
+        """
         condition = self.condition(X)
-        z = noise.flatten(1)
-        t = torch.zeros(z.shape[0], 1, dtype=z.dtype, device=z.device)
+        z, before = noise.flatten(1), noise.flatten(1)
+        # One time for all frames.
+        t = torch.zeros(1, 1, dtype=z.dtype, device=z.device)
         dt = 1.0 / self.n_steps
-        for _ in range(self.n_steps):
-            start = self.velocity(z, t, condition)
-            end = self.velocity(z + dt * start, t + dt, condition)
-            z = (z + (0.5 * dt) * (start + end)).clamp(-self.reach, self.reach)
-            t = t + dt
+        for number in range(self.n_steps):
+            slope = self.turned_back(self.velocity(z, t, condition), z, t)
+            after = 2.0 * slope - before
+            if number == 0:
+                # There is none before it: Heun's.
+                end = z + dt * slope
+                after = self.turned_back(self.velocity(end, t + dt, condition), end, t + dt)
+            z = z + (0.5 * dt) * (slope + after)
+            z, t, before = z * self.shrinkage(z), t + dt, slope
         return (z * self.latent_scale + self.latent_mean).reshape(noise.shape)
+
+
+class GatedBlock(nn.Module):
+    """h + L(f(a) o b), two linear maps a and b of h moved by the beads, their gains and a's shift by the time.
+
+    Bond lengths are squares of differences of latents of two beads, so that where they hold, the velocity is a product
+    of these. Such a block has products in it; one of linear maps and activations has to put them together from many
+    (alanine dipeptide, docs/fidelity.md).
+    """
+
+    def __init__(self, width: int, dropout: float):
+        super().__init__()
+        self.enter = nn.Linear(width, 2 * width, bias=False)
+        self.dropout = nn.Dropout(dropout)
+        self.leave = nn.Linear(width, width)
+
+    def forward(self, h: torch.Tensor, moved: torch.Tensor, gates: torch.Tensor) -> torch.Tensor:
+        """Features (B, W), what the beads add to a and b (B, 2 W), gains and shift (B or 1, 3 W) to (B, W)."""
+        a, b = (self.enter(h) + moved).chunk(2, dim=-1)
+        gain_a, gain_b, shift = gates.chunk(3, dim=-1)
+        product = nn.functional.silu(a * (1.0 + gain_a) + shift) * (b * (1.0 + gain_b))
+        return h + self.leave(self.dropout(product))
 
 
 class FlowPrior(Flow):
@@ -148,11 +204,13 @@ class FlowPrior(Flow):
         super().__init__(spec, config, len(first) + spec.n_beads)
         self.register_buffer("first", first)
         self.register_buffer("second", second)
-        width, n_latent = config.flow_width, len(self.latent_mean)
-        self.embed = mlp(len(self.condition_mean), width, width)
-        self.enter = nn.Linear(n_latent + 2 * FREQUENCIES, width)
-        self.blocks = nn.ModuleList([mlp(width, width, width) for _ in range(config.flow_layers)])
-        self.dropout = nn.Dropout(config.flow_dropout)
+        width, n_latent, depth = config.flow_width, len(self.latent_mean), config.flow_layers
+        self.depth = depth
+        # Few hidden features, since what these write is wide: they would be most of the file.
+        self.embed = mlp(len(self.condition_mean), max(VECTOR, width // 2), depth * 2 * width)
+        self.time = mlp(2 * FREQUENCIES, max(VECTOR, width // 4), depth * 3 * width)
+        self.enter = nn.Linear(n_latent, width)
+        self.blocks = nn.ModuleList([GatedBlock(width, config.flow_dropout) for _ in range(depth)])
         self.leave = nn.Linear(width, n_latent)
 
     def raw_condition(self, X: torch.Tensor) -> torch.Tensor:
@@ -161,15 +219,16 @@ class FlowPrior(Flow):
         return torch.cat([distance, self.volumes(X)], dim=-1)
 
     def condition(self, X: torch.Tensor) -> torch.Tensor:
-        """Beads (B, N, 3) in Angstrom to an embedding (B, width)."""
-        return self.embed(self.standardised(self.raw_condition(X)))
+        """Beads (B, N, 3) in Angstrom to what every block adds, (B, blocks, 2 width)."""
+        return self.embed(self.standardised(self.raw_condition(X))).unflatten(1, (self.depth, -1))
 
     def velocity(self, z: torch.Tensor, t: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
-        """Velocity (B, N * latent) at z (B, N * latent) and times t (B, 1)."""
-        h = self.enter(torch.cat([z, self.phases(t)], dim=-1)) + condition
-        for block in self.blocks:
-            h = h + self.dropout(block(h))
-        return self.leave(torch.nn.functional.silu(h))
+        """Velocity (B, N * latent) at z (B, N * latent) and times t, (B, 1) or (1, 1)."""
+        gates = self.time(self.phases(t)).unflatten(1, (self.depth, -1))
+        h = self.enter(z)
+        for number, block in enumerate(self.blocks):
+            h = block(h, condition[:, number], gates[:, number])
+        return self.leave(h)
 
 
 class BeadNeighbourhood(NamedTuple):
@@ -237,7 +296,7 @@ class LocalFlowPrior(Flow):
         return BeadNeighbourhood(features, rbf, neighbours, filters)
 
     def velocity(self, z: torch.Tensor, t: torch.Tensor, condition: BeadNeighbourhood) -> torch.Tensor:
-        """Velocity (B, N * latent) at z (B, N * latent) and times t (B, 1)."""
+        """Velocity (B, N * latent) at z (B, N * latent) and times t, (B, 1) or (1, 1)."""
         features, rbf, neighbours, filters = condition
         h = self.enter(z.view(features.shape[0], features.shape[1], -1)) + self.time(self.phases(t)).unsqueeze(1)
         h = h + features

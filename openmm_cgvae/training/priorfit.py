@@ -1,4 +1,4 @@
-"""Fit a flow prior alone, to the posterior of a trained encoder."""
+"""Fit a flow prior alone, to the posterior of a trained model."""
 
 import copy
 
@@ -7,7 +7,7 @@ import torch
 from openmm_cgvae.errors import SettingsError
 from openmm_cgvae.models.flow import Flow
 from openmm_cgvae.training.fit import Fit
-from openmm_cgvae.training.posterior import encode_frames, noise_like
+from openmm_cgvae.training.posterior import noise_like
 
 __all__ = ["fit_prior"]
 
@@ -25,8 +25,8 @@ REFRESH, CANDIDATES, STEEPEST = 4, 2048, 64
 CHUNK = 1024
 
 
-def fit_prior(model, x, validation, updates, smoothing=0.0, seed=0, on_update=None):
-    """Train the flow prior of a model further, alone; encoder and decoder stay as they are.
+def fit_prior(prior, posterior, validation, updates, smoothing=0.0, seed=0, on_update=None):
+    """Train a flow prior further, alone.
 
     Kept are the weights (a moving average) with the lowest loss on the validation frames.
 
@@ -40,10 +40,10 @@ def fit_prior(model, x, validation, updates, smoothing=0.0, seed=0, on_update=No
 
     Parameters
     ----------
-    model : CGVAE
-        With a `Flow` for a prior, which is changed in place.
-    x, validation : Tensor, shape (frames, n, 3)
-        Training and validation frames in Angstrom, about any origin close to them.
+    prior : Flow
+        Changed in place.
+    posterior, validation : Posterior
+        Of the training and validation frames.
     updates : int
         The learning rate falls to zero over them.
     smoothing : float
@@ -62,16 +62,13 @@ def fit_prior(model, x, validation, updates, smoothing=0.0, seed=0, on_update=No
     Raises
     ------
     SettingsError
-        If the model has another prior.
+        If it is another prior.
     """
-    prior = model.prior
     if not isinstance(prior, Flow):
         raise SettingsError(f"a model with a {type(prior).__name__} given: only a flow prior can be fitted alone")
     generator = torch.Generator().manual_seed(seed)
     # Of dropout.
     torch.manual_seed(seed)
-    model.eval()
-    posterior, held_out = encode_frames(model, x), encode_frames(model, validation)
     prior.standardise(posterior.mean, posterior.deviation)
     fit = Fit([prior], updates, LEARNING_RATE, EMA_DECAY)
     average = fit.averaged[0]
@@ -86,7 +83,7 @@ def fit_prior(model, x, validation, updates, smoothing=0.0, seed=0, on_update=No
             loss = loss + smoothing * torch.relu(prior.gain(*steepest) / GAIN_BOUND - 1).mean()
         fit.update(loss)
         if update == updates - 1 or (update % CHECK_EVERY == 0 and not smoothing):
-            measured = _validation_loss(average, held_out)
+            measured = _validation_loss(average, validation)
             if smoothing or measured < best:
                 best, kept = measured, copy.deepcopy(average.state_dict())
         if on_update is not None:

@@ -19,10 +19,12 @@ from openmm_cgvae.models.flow import Flow
 from openmm_cgvae.output import complete_output, existing_folder
 from openmm_cgvae.training.average import moving_average
 from openmm_cgvae.training.checkpoint import load_start, model_with_weights, read_checkpoint, write_checkpoint
+from openmm_cgvae.training.compiled import compile_for_training
 from openmm_cgvae.training.dataset import split_runs
 from openmm_cgvae.training.distributed import Share, add_up, from_first, rank
 from openmm_cgvae.training.losses import graph_loss, kl_divergence, match_hydrogens, msd_loss
 from openmm_cgvae.training.polish import polish_decoder
+from openmm_cgvae.training.posterior import encode_frames, sharpened
 from openmm_cgvae.training.priorfit import fit_prior
 
 __all__ = ["Trainer"]
@@ -55,14 +57,19 @@ class Trainer:
     device : str or torch.device
     start : dict of str to Tensor, optional
         Weights to start from, as ``ModelFile.load(path).weights`` gives them; random ones if omitted.
+    compiled : bool
+        See `compile_for_training`.
 
     Raises
     ------
     SettingsError
-        If the folder holds a run with other settings or other data, or `start` is of another model.
+        If the folder holds a run with other settings or other data, `start` is of another model, or torch cannot
+        compile here.
     """
 
-    def __init__(self, dataset, folder, model_config=None, training_config=None, device="cpu", start=None):
+    def __init__(
+        self, dataset, folder, model_config=None, training_config=None, device="cpu", start=None, compiled=False
+    ):
         self.model_config = model_config or ModelConfig()
         self.config = training_config or TrainingConfig()
         self.device = usable_device(device)
@@ -84,6 +91,8 @@ class Trainer:
         self.hydrogens = torch.as_tensor(self.spec.equivalent_hydrogens, device=self.device)
         self._calibrate()
         self.average = moving_average(self.model, self.config.ema_decay)
+        if compiled:
+            compile_for_training(self.model)
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=self.config.learning_rate, fused=True)
         self.scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(
             self.optimizer,
@@ -161,28 +170,27 @@ class Trainer:
                 continue
             model = copy.deepcopy(self.average.module)
             model.load_state_dict(self.finished or model.state_dict())
-            bar = _progress_bar(updates, 0, progress, "update")
-            stage(model, updates, None if bar is None else bar.update)
-            if bar is not None:
-                bar.close()
+            stage(model.eval(), updates, progress)
             self.stages_done, self.finished = number + 1, model.state_dict()
             self._save()
 
     def _frames(self, part):
         return self.positions[torch.as_tensor(part, device=self.device)]
 
-    def _fit_prior(self, model, updates, on_update):
-        frames = self._frames(self.train_frames), self._frames(self.validation_frames)
-        loss = fit_prior(model, *frames, updates, self.config.smoothing, self.config.seed, on_update)
+    def _fit_prior(self, model, updates, progress):
+        posteriors, steps = [], self.config.posterior_steps
+        for part in (self.train_frames, self.validation_frames):
+            x = self._frames(part)
+            with _ticks(len(x), progress and steps > 0, "frame") as tick:
+                posteriors.append(sharpened(encode_frames(model, x), model, x, self._weighted, steps, tick))
+        with _ticks(updates, progress, "update") as tick:
+            loss = fit_prior(model.prior, *posteriors, updates, self.config.smoothing, self.config.seed, tick)
         logger.info("prior fitted alone: validation loss %.4g", loss)
 
-    def _polish_decoder(self, model, updates, on_update):
-        def reconstruction(predicted, x):
-            terms = self.reconstruction(predicted, x)
-            return terms["msd"] + self.config.gamma * terms["graph"]
-
-        settings = (updates, self.config.geometry, self.config.seed, on_update)
-        polish_decoder(model, self._frames(self.train_frames), reconstruction, *settings)
+    def _polish_decoder(self, model, updates, progress):
+        with _ticks(updates, progress, "update") as tick:
+            settings = (updates, self.config.geometry, self.config.seed, tick)
+            polish_decoder(model, self._frames(self.train_frames), self._weighted, *settings)
 
     def _generator(self, purpose):
         seed = np.random.SeedSequence([self.config.seed, self.epoch, purpose]).generate_state(1)[0]
@@ -264,6 +272,9 @@ class Trainer:
         target = match_hydrogens(predicted, x, self.hydrogens) if self.config.permute_hydrogens else x
         return {"msd": msd_loss(predicted, target), "graph": graph_loss(predicted, target, self.pairs)}
 
+    def _weighted(self, predicted, x):
+        return self._total(self.reconstruction(predicted, x))
+
     def _total(self, terms):
         weights = {"msd": 1.0, "graph": self.config.gamma, "kl": self.config.beta, "flow": 1.0}
         return sum(weights[name] * value for name, value in terms.items())
@@ -340,3 +351,14 @@ def _progress_bar(total, initial, wanted, unit="epoch"):
     except ImportError:
         return None
     return tqdm(total=total, initial=initial, unit=unit) if wanted and rank() == 0 else None
+
+
+@contextmanager
+def _ticks(total, wanted, unit):
+    """What to call as a progress bar of so many units goes on, or None."""
+    bar = _progress_bar(total, 0, wanted, unit)
+    try:
+        yield None if bar is None else bar.update
+    finally:
+        if bar is not None:
+            bar.close()

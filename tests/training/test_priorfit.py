@@ -27,6 +27,11 @@ def steep(dataset):
     return model, x - x[:, :1]
 
 
+def fitted(model, x, validation, updates, **settings):
+    """Fit the prior of a model to what it encodes; the loss."""
+    return fit_prior(model.prior, encode_frames(model, x), encode_frames(model, validation), updates, **settings)
+
+
 def largest_gain(model, x):
     X, generator = model.project(x), torch.Generator().manual_seed(2)
     noise, direction = (torch.randn(*X.shape[:2], size, generator=generator) for size in (1, 3))
@@ -35,16 +40,17 @@ def largest_gain(model, x):
 
 
 def test_bounding_the_gain_makes_the_steepest_samples_gentler_than_flow_matching_alone(steep, monkeypatch):
-    for name, value in {"CANDIDATES": 512, "LEARNING_RATE": 3e-3, "EMA_DECAY": 0.9}.items():
+    settings = {"CANDIDATES": 512, "LEARNING_RATE": 3e-3, "EMA_DECAY": 0.9, "GAIN_BOUND": 4.0}
+    for name, value in settings.items():
         monkeypatch.setattr(priorfit, name, value)
     model, x = steep
     start, steepest = copy.deepcopy(model.prior.state_dict()), {}
     for weight in (1e-9, 1.0):
         model.prior.load_state_dict(start)
-        fit_prior(model, x, x[:20], 60, smoothing=weight)
+        fitted(model, x, x[:20], 100, smoothing=weight)
         steepest[weight] = largest_gain(model, x)
     assert steepest[1e-9] > 2 * priorfit.GAIN_BOUND
-    assert steepest[1.0] < steepest[1e-9] / 1.3
+    assert steepest[1.0] < steepest[1e-9] / 2
 
 
 def test_same_seed_gives_the_same_prior_to_the_bit_and_nothing_else_changes(dataset):
@@ -54,12 +60,12 @@ def test_same_seed_gives_the_same_prior_to_the_bit_and_nothing_else_changes(data
         torch.manual_seed(0)
         model = CGVAE(dataset.spec, CONFIG).float()
         before = {name: value.clone() for name, value in model.state_dict().items()}
-        fit_prior(model, x, x[:20], 2, seed=seed, on_update=lambda: calls.append(0))
+        fitted(model, x, x[:20], 2, seed=seed, on_update=lambda: calls.append(0))
         states.append(model.state_dict())
     assert len(calls) == 6
     assert all(torch.equal(states[0][name], states[1][name]) for name in before)
     changed = {name for name in before if not torch.equal(before[name], states[0][name])}
-    moments = {"latent_mean", "latent_scale"}
+    moments = {"latent_mean", "latent_scale", "latent_reach"}
     assert changed == {f"prior.{name}" for name in {name for name, _ in model.prior.named_parameters()} | moments}
     assert not torch.equal(states[0]["prior.leave.weight"], states[2]["prior.leave.weight"])
 
@@ -67,7 +73,7 @@ def test_same_seed_gives_the_same_prior_to_the_bit_and_nothing_else_changes(data
 def test_gaussian_prior_is_refused(dataset):
     model = CGVAE(dataset.spec, replace(TINY, prior="gaussian"))
     with pytest.raises(SettingsError, match="GaussianPrior given: only a flow prior can be fitted"):
-        fit_prior(model, *2 * [torch.as_tensor(dataset.positions)], 1)
+        fitted(model, *2 * [torch.as_tensor(dataset.positions)], 1)
 
 
 @pytest.mark.parametrize("prior", ["flow", "local-flow"])
@@ -85,7 +91,7 @@ def test_weights_with_the_lowest_validation_loss_are_kept(dataset, monkeypatch, 
     monkeypatch.setattr(priorfit, "LEARNING_RATE", 0.3)
     monkeypatch.setattr(priorfit, "EMA_DECAY", 0.1)
     model = CGVAE(dataset.spec, replace(CONFIG, prior=prior)).float()
-    loss = fit_prior(model, x, x[:40], 12)
+    loss = fitted(model, x, x[:40], 12)
     assert len(measured) == 12
     assert loss == min(measured) < max(measured)
     kept = original(model.prior, encode_frames(model, x[:40]))
@@ -99,5 +105,5 @@ def test_fitting_lowers_the_loss(dataset):
         # Untrained it is near what little a latent of random weights can be told: only a wrong one has much to learn.
         model.prior.leave.weight.mul_(5)
     x = 10 * torch.as_tensor(dataset.positions)
-    few, many = (fit_prior(model, x, x[:40], updates) for updates in (1, 120))
+    few, many = (fitted(model, x, x[:40], updates) for updates in (1, 120))
     assert many < 0.7 * few

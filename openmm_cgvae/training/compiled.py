@@ -1,0 +1,34 @@
+"""Let torch's compiler fuse what a training repeats."""
+
+import logging
+
+import torch
+
+from openmm_cgvae.errors import SettingsError
+
+__all__ = ["compile_for_training"]
+
+logger = logging.getLogger(__name__)
+
+
+def compile_for_training(model):
+    """Compile encoding and decoding of a `CGVAE`, in place, with their gradients.
+
+    A small molecule's step is made of many small operations, which then become few: with 22 atoms on 3 beads it takes
+    less than half as long. The first step takes a minute or two, less where torch finds its compiled code of before.
+    Results differ from those without by rounding. A copy of the model would still compute with this one's weights.
+
+    Raises
+    ------
+    SettingsError
+        If there is no C++ compiler that torch can use.
+    """
+    try:
+        torch.compile(torch.neg)(torch.ones(2))
+    except Exception as error:
+        raise SettingsError(
+            f"compile was asked for, but torch cannot compile here ({type(error).__name__}): install a C++ compiler "
+            "such as g++, or leave it out"
+        ) from error
+    logger.info("compiling encoder and decoder in the first steps, a minute or two")
+    model.encode, model.decode = torch.compile(model.encode), torch.compile(model.decode)
