@@ -16,7 +16,7 @@ N_VOLUMES = 2
 N_PLACES = 6 + N_VOLUMES
 # In units of their spread over the training frames; further out they say no more.
 REACH = 5.0
-# In Angstrom. What spreads less is a bond of fixed length, and says nothing but how a file rounds it: an XTC to 0.004 A.
+# In Angstrom. What spreads less is a bond of fixed length, and says nothing but how a file rounds it (an XTC to 0.004).
 FIXED = 0.01
 CALIBRATED_AT_ONCE = 1024
 # What is made of so many pairs of atoms stays in the caches of a CPU.

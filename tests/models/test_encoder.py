@@ -58,7 +58,8 @@ def test_a_vibration_is_seen_in_units_of_its_spread(dataset):
     places = encoder.places(x, X)
     deviations = (places - encoder.place_mean) / encoder.place_scale
     torch.testing.assert_close(deviations.mean(0), torch.zeros_like(encoder.place_mean), rtol=0, atol=1e-9)
-    # MD holds the twelve lengths from a hydrogen to its atom and back fixed, and what an XTC makes of them is not heard.
+    # MD holds twelve lengths, from a hydrogen to its atom and back, fixed: what an XTC makes of them is not heard.
     fixed = places.std(0) < 0.01
-    assert fixed.sum() == 12 and places.std(0)[fixed].min() > 0.002
+    assert fixed.sum() == 12
+    assert places.std(0)[fixed].min() > 0.002
     torch.testing.assert_close(deviations.std(0), (~fixed).double(), rtol=0, atol=1e-6)

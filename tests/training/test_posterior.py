@@ -26,7 +26,8 @@ def test_sharpened_latents_give_every_frame_back_better_and_nothing_else_changes
     weights = {name: value.clone() for name, value in model.state_dict().items()}
     found = sharpened(posterior, model, x, msd_loss, 20)
     assert (errors(model, x, found) < errors(model, x, posterior)).all()
-    assert torch.equal(found.beads, posterior.beads) and torch.equal(found.deviation, posterior.deviation)
+    assert torch.equal(found.beads, posterior.beads)
+    assert torch.equal(found.deviation, posterior.deviation)
     assert all(torch.equal(value, weights[name]) for name, value in model.state_dict().items())
     assert all(p.grad is None for p in model.parameters())
 
