@@ -18,6 +18,8 @@ N_PLACES = 6 + N_VOLUMES
 REACH = 5.0
 # In Angstrom. What spreads less is a bond of fixed length, and says nothing but how a file rounds it (an XTC to 0.004).
 FIXED = 0.01
+# The unit of such a length, which no deviation comes near.
+UNHEARD = 1e6
 CALIBRATED_AT_ONCE = 1024
 # What is made of so many pairs of atoms stays in the caches of a CPU.
 PAIRS_AT_ONCE = 250_000
@@ -88,7 +90,7 @@ class Encoder(nn.Module):
         places = torch.cat([self.places(*chunk) for chunk in chunks])
         self.place_mean.copy_(places.mean(0))
         spread = places.std(0)
-        self.place_scale.copy_(torch.where(spread < FIXED, torch.inf, spread))
+        self.place_scale.copy_(torch.where(spread < FIXED, UNHEARD, spread))
 
     def places(self, x: torch.Tensor, X: torch.Tensor) -> torch.Tensor:
         """Coordinates of every atom against its bead's axes, distances along its bonds, and volumes, (B, n, 8)."""

@@ -14,9 +14,10 @@ logger = logging.getLogger(__name__)
 def compile_for_training(model):
     """Compile encoding and decoding of a `CGVAE`, in place, with their gradients.
 
-    A small molecule's step is made of many small operations, which then become few: with 22 atoms on 3 beads it takes
-    less than half as long. The first step takes a minute or two, less where torch finds its compiled code of before.
-    Results differ from those without by rounding. A copy of the model would still compute with this one's weights.
+    A step is made of many small operations, which then become few: with 22 atoms on 3 beads it takes two thirds, with
+    175 on 6 half of the time (see benchmarks/training.py). The first takes two to four minutes, less where torch finds
+    its compiled code of before. Results differ from those without by rounding. A copy of the model would still compute
+    with this one's weights.
 
     Raises
     ------
@@ -30,5 +31,5 @@ def compile_for_training(model):
             f"compile was asked for, but torch cannot compile here ({type(error).__name__}): install a C++ compiler "
             "such as g++, or leave it out"
         ) from error
-    logger.info("compiling encoder and decoder in the first steps, a minute or two")
+    logger.info("compiling encoder and decoder in the first steps, some minutes")
     model.encode, model.decode = torch.compile(model.encode), torch.compile(model.decode)
