@@ -6,18 +6,13 @@ import torch
 
 from openmm_cgvae.errors import SettingsError
 
-__all__ = ["compile_for_training"]
+__all__ = ["check_compiler", "compile_for_training"]
 
 logger = logging.getLogger(__name__)
 
 
-def compile_for_training(model):
-    """Compile encoding and decoding of a `CGVAE`, in place, with their gradients.
-
-    A step is made of many small operations, which then become few: with 22 atoms on 3 beads it takes two thirds, with
-    175 on 6 half of the time (see benchmarks/training.py). The first takes two to four minutes, less where torch finds
-    its compiled code of before. Results differ from those without by rounding. A copy of the model would still compute
-    with this one's weights.
+def check_compiler():
+    """Refuse to compile where torch cannot, before anything is made of it.
 
     Raises
     ------
@@ -31,5 +26,15 @@ def compile_for_training(model):
             f"compile was asked for, but torch cannot compile here ({type(error).__name__}): install a C++ compiler "
             "such as g++, or leave it out"
         ) from error
+
+
+def compile_for_training(model):
+    """Compile encoding and decoding of a `CGVAE`, in place, with their gradients.
+
+    A step is made of many small operations, which then become few: with 22 atoms on 3 beads it takes two thirds, with
+    175 on 6 half of the time (see benchmarks/training.py). The first takes two to four minutes, less where torch finds
+    its compiled code of before. Results differ from those without by rounding. A copy of the model would still compute
+    with this one's weights.
+    """
     logger.info("compiling encoder and decoder in the first steps, some minutes")
     model.encode, model.decode = torch.compile(model.encode), torch.compile(model.decode)

@@ -19,13 +19,14 @@ from openmm_cgvae.models.flow import Flow
 from openmm_cgvae.output import complete_output, existing_folder
 from openmm_cgvae.training.average import moving_average
 from openmm_cgvae.training.checkpoint import load_start, model_with_weights, read_checkpoint, write_checkpoint
-from openmm_cgvae.training.compiled import compile_for_training
+from openmm_cgvae.training.compiled import check_compiler, compile_for_training
 from openmm_cgvae.training.dataset import split_runs
 from openmm_cgvae.training.distributed import Share, add_up, from_first, rank
 from openmm_cgvae.training.losses import graph_loss, kl_divergence, match_hydrogens, msd_loss
 from openmm_cgvae.training.polish import polish_decoder
 from openmm_cgvae.training.posterior import encode_frames, sharpened
 from openmm_cgvae.training.priorfit import fit_prior
+from openmm_cgvae.training.progress import progress_bar
 
 __all__ = ["Trainer"]
 
@@ -73,6 +74,8 @@ class Trainer:
         self.model_config = model_config or ModelConfig()
         self.config = training_config or TrainingConfig()
         self.device = usable_device(device)
+        if compiled:
+            check_compiler()
         self.spec = dataset.spec
         self.data_sha256 = dataset.sha256
         parts = split_runs(dataset.runs, self.config.validation_fraction, self.config.test_fraction, self.config.seed)
@@ -130,26 +133,25 @@ class Trainer:
             The averaged model, in evaluation mode.
         """
         started = time.monotonic()
-        bar = _progress_bar(self.config.epochs, self.epoch, progress)
-        while self.epoch < self.config.epochs and from_first(time.monotonic() - started < 60 * max_minutes):
-            begun = time.monotonic()
-            with self._annealed() as learning_rate:
-                train_loss = self._train_epoch()
-            measured = self.validate()
-            self.scheduler.step(measured["val_loss"])
-            self.epoch += 1
-            row = {"epoch": self.epoch, "train_loss": train_loss, **measured}
-            row["learning_rate"] = learning_rate
-            row["seconds"] = time.monotonic() - begun
-            # In this order: a run killed in between does the epoch again and replaces its row.
-            self._log(row)
-            self._save()
-            logger.info("epoch %d: training loss %.4g, validation loss %.4g", self.epoch, train_loss, row["val_loss"])
-            if bar is not None:
-                bar.update()
-                bar.set_postfix(train=f"{train_loss:.4g}", val=f"{measured['val_loss']:.4g}")
-        if bar is not None:
-            bar.close()
+        with progress_bar(self.config.epochs, progress, "epoch", self.epoch) as tick:
+            while self.epoch < self.config.epochs and from_first(time.monotonic() - started < 60 * max_minutes):
+                begun = time.monotonic()
+                with self._annealed() as learning_rate:
+                    train_loss = self._train_epoch()
+                measured = self.validate()
+                self.scheduler.step(measured["val_loss"])
+                self.epoch += 1
+                row = {"epoch": self.epoch, "train_loss": train_loss, **measured}
+                row["learning_rate"] = learning_rate
+                row["seconds"] = time.monotonic() - begun
+                # In this order: a run killed in between does the epoch again and replaces its row.
+                self._log(row)
+                self._save()
+                logger.info(
+                    "epoch %d: training loss %.4g, validation loss %.4g", self.epoch, train_loss, row["val_loss"]
+                )
+                if tick is not None:
+                    tick(train=f"{train_loss:.4g}", val=f"{measured['val_loss']:.4g}")
         if not self.checkpoint_path.exists():
             self._save()
         self._finish(progress)
@@ -181,14 +183,14 @@ class Trainer:
         posteriors, steps = [], self.config.posterior_steps
         for part in (self.train_frames, self.validation_frames):
             x = self._frames(part)
-            with _ticks(len(x), progress and steps > 0, "frame") as tick:
+            with progress_bar(len(x), progress and steps > 0, "frame") as tick:
                 posteriors.append(sharpened(encode_frames(model, x), model, x, self._weighted, steps, tick))
-        with _ticks(updates, progress, "update") as tick:
+        with progress_bar(updates, progress, "update") as tick:
             loss = fit_prior(model.prior, *posteriors, updates, self.config.smoothing, self.config.seed, tick)
         logger.info("prior fitted alone: validation loss %.4g", loss)
 
     def _polish_decoder(self, model, updates, progress):
-        with _ticks(updates, progress, "update") as tick:
+        with progress_bar(updates, progress, "update") as tick:
             settings = (updates, self.config.geometry, self.config.seed, tick)
             polish_decoder(model, self._frames(self.train_frames), self._weighted, *settings)
 
@@ -342,23 +344,3 @@ class Trainer:
             writer = csv.DictWriter(file, COLUMNS)
             writer.writeheader()
             writer.writerows(rows)
-
-
-def _progress_bar(total, initial, wanted, unit="epoch"):
-    # A training node may have torch and numpy alone; the log tells the progress there.
-    try:
-        from tqdm.auto import tqdm
-    except ImportError:
-        return None
-    return tqdm(total=total, initial=initial, unit=unit) if wanted and rank() == 0 else None
-
-
-@contextmanager
-def _ticks(total, wanted, unit):
-    """What to call as a progress bar of so many units goes on, or None."""
-    bar = _progress_bar(total, 0, wanted, unit)
-    try:
-        yield None if bar is None else bar.update
-    finally:
-        if bar is not None:
-            bar.close()

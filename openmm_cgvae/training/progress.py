@@ -1,0 +1,34 @@
+"""Progress bars of a training."""
+
+from contextlib import contextmanager
+
+from openmm_cgvae.training.distributed import rank
+
+__all__ = ["progress_bar"]
+
+
+@contextmanager
+def progress_bar(total, wanted, unit, initial=0):
+    """Show a bar of `total` units, in the first process alone.
+
+    Yields
+    ------
+    callable or None
+        ``tick(n=1, **measured)`` moves the bar on by n and shows what was measured. None if no bar is wanted, or there
+        is no tqdm: a training node may have torch and numpy alone, and the log tells the progress there.
+    """
+    try:
+        from tqdm.auto import tqdm
+    except ImportError:
+        tqdm = None
+    if tqdm is None or not wanted or rank() > 0:
+        yield None
+        return
+    with tqdm(total=total, initial=initial, unit=unit) as bar:
+
+        def tick(n=1, **measured):
+            bar.update(n)
+            if measured:
+                bar.set_postfix(measured)
+
+        yield tick
