@@ -3,9 +3,11 @@
 import copy
 import logging
 import secrets
+import time
 
 import numpy as np
 
+from openmm_cgvae.app.parallel import even_slices, on_torch_threads
 from openmm_cgvae.errors import ModelFileError, PositionsError, SettingsError
 from openmm_cgvae.mapping import CGMapping
 from openmm_cgvae.modelfile import ModelFile, resolve_model
@@ -27,6 +29,9 @@ BOND_NM = 0.2
 PRECISIONS = {"single": np.float32, "double": np.float64}
 # Structures a call: the sweeps of the bounds cost least a frame with many (see benchmarks/pipeline.py).
 CHUNK_SIZES = {"cpu": 256, "cuda": 8192}
+# TorchScript takes 2 to 3 s to optimise a model at its first calls and gains 5 to 8 % on a CPU, to the same bits: not
+# before so many seconds have been spent in the model.
+OPTIMIZED_AFTER = 20.0
 
 
 def bead_spread(beads):
@@ -75,6 +80,7 @@ class Backmapper:
             # A copy, since changing its precision would round the caller's.
             module = copy.deepcopy(model.module)
         self._module = module.to(self._device, getattr(torch, np.dtype(PRECISIONS[precision]).name))
+        self._seconds = 0.0
         self._warned = False
 
     @classmethod
@@ -180,24 +186,41 @@ class Backmapper:
             raise SettingsError(f"frames={frames} given: a number from 0 for each of {len(beads)} frames is expected")
         self._check_spread(beads)
         atoms = np.empty((len(beads), n_samples, self.n_atoms, 3), dtype=PRECISIONS[self.precision])
-        step = max(1, self.chunk_size // n_samples)
-        for start in range(0, len(beads), step):
-            part = slice(start, start + step)
+
+        def fill(part):
             atoms[part] = self._sample_chunk(beads[part], n_samples, seed, frames[part], correlation)
+
+        self._in_parts(fill, len(beads), max(1, self.chunk_size // n_samples))
         return atoms
 
-    def _sample_chunk(self, beads, n_samples, seed, frames, correlation):
+    def _in_parts(self, fill, n, most):
+        """``fill(part)`` for slices of n rows, of which none has more than `most`, on torch's threads."""
         import torch
 
+        workers = torch.get_num_threads() if self._device.type == "cpu" else 1
+        for _ in on_torch_threads(fill, even_slices(n, most, workers), workers):
+            pass
+
+    def _called(self, function, *arrays):
+        """A function of the model, of arrays and to one."""
+        import torch
+
+        started = time.monotonic()
+        optimized = self._device.type != "cpu" or self._seconds > OPTIMIZED_AFTER
+        # Of this thread alone, as is the other.
+        with torch.inference_mode(), torch.jit.optimized_execution(optimized):
+            result = function(*(torch.from_numpy(array).to(self._device) for array in arrays)).cpu().numpy()
+        self._seconds += time.monotonic() - started
+        return result
+
+    def _sample_chunk(self, beads, n_samples, seed, frames, correlation):
         latent = self._module.latent
         noise = correlated_noise(seed, frames, np.arange(n_samples), self.n_beads * latent, correlation)
         noise = noise.reshape(-1, self.n_beads, latent).astype(PRECISIONS[self.precision])
         # In double, if given so: the module subtracts their centre before it rounds them to its own precision.
         beads = beads.astype(np.float64) if self.precision == "double" else beads
         repeated = np.repeat(beads, n_samples, axis=0)
-        with torch.inference_mode():
-            given = (torch.from_numpy(array).to(self._device) for array in (repeated, noise))
-            atoms = self._module(*given).cpu().numpy()
+        atoms = self._called(self._module, repeated, noise)
         self._check_reach(atoms, repeated, np.repeat(frames, n_samples))
         return atoms.reshape(len(beads), n_samples, self.n_atoms, 3)
 
@@ -225,15 +248,14 @@ class Backmapper:
         numpy.ndarray, shape (frames, n, 3)
             nm.
         """
-        import torch
-
         atoms = as_positions_nm(positions, self.n_atoms, "atoms").astype(PRECISIONS[self.precision])
-        parts = []
-        with torch.inference_mode():
-            for start in range(0, len(atoms), self.chunk_size):
-                part = torch.from_numpy(atoms[start : start + self.chunk_size]).to(self._device)
-                parts.append(self._module.reconstruct(part).cpu().numpy())
-        return np.concatenate(parts) if parts else atoms
+        rebuilt = np.empty_like(atoms)
+
+        def fill(part):
+            rebuilt[part] = self._called(self._module.reconstruct, atoms[part])
+
+        self._in_parts(fill, len(atoms), self.chunk_size)
+        return rebuilt
 
     def _check_spread(self, beads):
         expected = self.metadata.get("bead_spread_nm", 0.0)

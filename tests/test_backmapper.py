@@ -66,6 +66,26 @@ def test_chunk_size_does_not_change_the_structures(chunk_size, backmapper, model
     np.testing.assert_allclose(other.sample(beads, n_samples=3, seed=5), expected, rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_threads_do_not_change_the_structures(threads, backmapper, beads, reference):
+    expected = backmapper.sample(beads, n_samples=3, seed=5), backmapper.reconstruct(reference[0])
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        own = backmapper.sample(beads, n_samples=3, seed=5), backmapper.reconstruct(reference[0])
+    finally:
+        torch.set_num_threads(before)
+    for one, other in zip(own, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=0, atol=1e-6)
+
+
+def test_what_torch_optimises_later_is_the_same_to_the_bit(fresh, beads, monkeypatch):
+    early = fresh.sample(beads, seed=5)
+    monkeypatch.setattr("openmm_cgvae.backmapper.OPTIMIZED_AFTER", 0.0)
+    for _ in range(3):
+        np.testing.assert_array_equal(fresh.sample(beads, seed=5), early)
+
+
 def test_calls_for_parts_give_the_structures_of_the_whole(backmapper, beads):
     whole = backmapper.sample(beads, n_samples=3, seed=5)
     for part in (np.arange(4), np.arange(4, 10), np.array([7, 1, 9])):

@@ -3,7 +3,7 @@
 import os
 from concurrent.futures import ThreadPoolExecutor
 
-__all__ = ["available_cores", "in_threads"]
+__all__ = ["available_cores", "even_slices", "in_threads", "on_torch_threads"]
 
 
 def available_cores():
@@ -11,7 +11,14 @@ def available_cores():
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def in_threads(function, items, workers):
+def even_slices(n, most, workers):
+    """Slices that cut n rows, none of more than `most`, as many and as long for each of the workers as can be."""
+    rounds = max(1, -(-n // (most * workers)))
+    step = max(1, -(-n // (rounds * workers)))
+    return [slice(start, min(start + step, n)) for start in range(0, n, step)]
+
+
+def in_threads(function, items, workers, prepare=None):
     """Yield ``function(item)`` for each item, in order, from several threads.
 
     The first error is raised here. After it, and after an interrupt, calls that have not begun are dropped.
@@ -23,12 +30,14 @@ def in_threads(function, items, workers):
     items : sequence
     workers : int
         Threads; 1 to call in this one.
+    prepare : callable, optional
+        Called once in each of the threads, unless it is this one.
     """
     workers = min(workers, len(items))
     if workers < 2:
         yield from map(function, items)
         return
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="openmm_cgvae")
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="openmm_cgvae", initializer=prepare)
     try:
         try:
             results = pool.map(function, items)
@@ -38,3 +47,18 @@ def in_threads(function, items, workers):
         yield from results
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def on_torch_threads(function, items, workers):
+    """As `in_threads`, for a function that calls torch: each of several workers has one of torch's threads.
+
+    Where arrays are small, threads that share each operator wait for one another more than they gain by it.
+    """
+    import torch
+
+    threads = torch.get_num_threads()
+    try:
+        yield from in_threads(function, items, workers, prepare=lambda: torch.set_num_threads(1))
+    finally:
+        # Threads that start later take the number that was set last, in whichever thread.
+        torch.set_num_threads(threads)

@@ -3,11 +3,14 @@
 import _thread
 import subprocess
 import sys
+import threading
 import time
 
+import numpy as np
 import pytest
+import torch
 
-from openmm_cgvae.app.parallel import available_cores, in_threads
+from openmm_cgvae.app.parallel import available_cores, even_slices, in_threads, on_torch_threads
 
 
 @pytest.mark.parametrize("workers", [1, 3])
@@ -62,6 +65,34 @@ def test_works_while_python_ends():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.split("\n")[0] == "[1, 2, 3]", done.stderr
+
+
+@pytest.mark.parametrize(
+    "n, most, workers", [(0, 4, 2), (1, 256, 2), (7, 3, 1), (300, 256, 2), (1000, 256, 2), (5, 9, 64)]
+)
+def test_slices_cut_all_rows_evenly(n, most, workers):
+    slices = even_slices(n, most, workers)
+    np.testing.assert_array_equal(np.concatenate([np.arange(n)[part] for part in slices] or [[]]), np.arange(n))
+    lengths = [part.stop - part.start for part in slices]
+    assert max(lengths, default=0) <= most
+    assert len(set(lengths[:-1])) <= 1
+    assert len(slices) <= workers * -(-n // (most * workers))
+
+
+def test_workers_have_one_thread_of_torch_each_and_others_keep_theirs():
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    later = []
+    try:
+        assert list(on_torch_threads(lambda _: torch.get_num_threads(), range(4), 2)) == [1, 1, 1, 1]
+        assert torch.get_num_threads() == 3
+        thread = threading.Thread(target=lambda: later.append(torch.get_num_threads()))
+        thread.start()
+        thread.join()
+        assert later == [3]
+        assert list(on_torch_threads(lambda _: torch.get_num_threads(), range(1), 2)) == [3]
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_there_is_a_core():
