@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn.functional import linear
 
 from openmm_cgvae.models.config import ModelConfig
-from openmm_cgvae.models.layers import RadialBasis, cross, mlp, neighbour_sum
+from openmm_cgvae.models.layers import RadialBasis, cross, dot, laid_out, mlp, neighbour_sum, squared_length
 from openmm_cgvae.models.spec import MoleculeSpec
 
 __all__ = ["Decoder"]
@@ -17,11 +17,13 @@ __all__ = ["Decoder"]
 class BeadGraph(NamedTuple):
     """Neighbours of every bead, or all beads where `neighbours` is None.
 
-    `rbf` is (B, N, M, K + 1); `rbf_unit` is rbf times the unit vectors, (B, 3 N, M, K + 1).
+    `rbf` is (B, N, M, K + 1); `rbf_unit` is rbf times the unit vectors, (B, 3 N, M, K + 1); `envelope` is the last of
+    the radial functions, (B, N, M).
     """
 
     rbf: torch.Tensor
     rbf_unit: torch.Tensor
+    envelope: torch.Tensor
     neighbours: torch.Tensor | None
     neighbours_unit: torch.Tensor | None
 
@@ -29,13 +31,13 @@ class BeadGraph(NamedTuple):
 def bead_graph(rbf, unit, neighbours):
     # type: (Tensor, Tensor, Tensor | None) -> BeadGraph
     """From what `RadialBasis.graph` returns."""
-    rbf_unit = (rbf.unsqueeze(2) * unit.transpose(2, 3).unsqueeze(-1)).flatten(1, 2)
+    planes = (rbf.transpose(2, 3).unsqueeze(2) * unit.transpose(2, 3).unsqueeze(3)).flatten(1, 2)
     repeated = None if neighbours is None else neighbours.repeat_interleave(3, dim=1)
-    return BeadGraph(rbf, rbf_unit, neighbours, repeated)
+    return BeadGraph(rbf, laid_out(planes), rbf[..., -1].contiguous(), neighbours, repeated)
 
 
 class Message(nn.Module):
-    """The increments of Eq. (5), with the centre bead's factors taken out of the sums.
+    """Features plus their increments of Eq. (5), with the centre bead's factors taken out of the sums.
 
     sum_J W2 o (V_I x Vbar_J) = V_I x sum_J W2 o Vbar_J, and likewise for W3, W6, W7, W9. The filters are
     W_t(IJ) = L1_t(RBF(d_IJ)) o L2_t(H_J) with L1 linear, so that L2_t(H_J) o V_J is the source of a matrix product.
@@ -72,28 +74,37 @@ class Message(nn.Module):
 
     def forward(self, H, Hbar, V, Vbar, graph):
         # type: (Tensor, Tensor, Tensor, Tensor, BeadGraph) -> tuple[Tensor, Tensor, Tensor, Tensor]
-        """Return the increments of H, Hbar (B, N, F) and V, Vbar (B, N, 3, F)."""
+        """Add the messages to H, Hbar (B, N, F) and V, Vbar (B, N, 3, F)."""
         hidden = self.node[1](self.node[0](H))
         rbf, near, Hb = graph.rbf, graph.neighbours, Hbar.unsqueeze(2)
         # W1 goes with H; W2, W3, W7, W8 with Vbar; W5, W6, W9 with V; W4 with the unit vectors.
-        dH = self.summed(0, 1, hidden, H.unsqueeze(2), rbf, near)[:, :, 0, 0]
-        dV = self.summed(3, 1, hidden, None, graph.rbf_unit, graph.neighbours_unit).reshape(V.shape)
-        dHbar, dVbar = torch.zeros_like(Hbar), torch.zeros_like(V)
-        if self.has_vectors:
-            vectors = self.summed(4, 1 if self.last else 2, hidden, V, rbf, near)
-            dV = dV + vectors[:, :, 0]
-            if not self.last:
-                scaled = self.summed(8, 1, hidden, V, rbf, near)[:, :, 0]
-                dVbar = cross(V, vectors[:, :, 1], 2) + Hb * scaled
+        new_H = H + self.summed(0, 1, hidden, H.unsqueeze(2), rbf, near)[:, :, 0, 0]
+        units = self.summed(3, 1, hidden, None, graph.rbf_unit, graph.neighbours_unit).reshape(V.shape)
+        if not self.has_vectors:
+            return new_H, Hbar, units, Vbar
+        vectors = self.summed(4, 1 if self.last else 2, hidden, V, rbf, near)
+        new_V = V + units + vectors[:, :, 0]
         if self.has_pseudovectors:
             crossed, scaled = self.summed(1, 2, hidden, Vbar, rbf, near).unbind(2)
-            dV = dV + cross(V, crossed, 2) + Hb * scaled
-            if not self.last:
-                crossed, mixed = self.summed(6, 2, hidden, Vbar, rbf, near).unbind(2)
-                dVbar = dVbar + cross(Vbar, crossed, 2) + mixed
-                product = (V * Vbar).sum(2)[:, :, None, None]
-                dHbar = neighbour_sum(rbf[..., -1:], torch.ones_like(self.filter[:1, :1]), product, near)[:, :, 0, 0]
-        return dH, dHbar, dV, dVbar
+            new_V = torch.addcmul(new_V, Hb, scaled) + cross(V, crossed, 2)
+        if self.last:
+            return new_H, Hbar, new_V, Vbar
+        scaled = self.summed(8, 1, hidden, V, rbf, near)[:, :, 0]
+        new_Vbar = torch.addcmul(cross(V, vectors[:, :, 1], 2), Hb, scaled)
+        if not self.has_pseudovectors:
+            return new_H, Hbar, new_V, new_Vbar
+        crossed, mixed = self.summed(6, 2, hidden, Vbar, rbf, near).unbind(2)
+        new_Vbar = new_Vbar + cross(Vbar, crossed, 2) + mixed + Vbar
+        return new_H, Hbar + self.pseudoscalars(V, Vbar, graph), new_V, new_Vbar
+
+    def pseudoscalars(self, V, Vbar, graph):
+        # type: (Tensor, Tensor, BeadGraph) -> Tensor
+        """sum_J V_J . Vbar_J under the envelope, (B, N, F)."""
+        product = dot(V, Vbar, 2)
+        if graph.neighbours is None:
+            return torch.bmm(graph.envelope, product)
+        ones = torch.ones_like(self.filter[:1, :1])
+        return neighbour_sum(graph.rbf[..., -1:], ones, product[:, :, None, None], graph.neighbours)[:, :, 0, 0]
 
 
 class Update(nn.Module):
@@ -110,13 +121,14 @@ class Update(nn.Module):
         # type: (Tensor, Tensor) -> tuple[Tensor, Tensor]
         """Update H (B, N, F) and V (B, N, 3, F)."""
         alpha, beta = self.mix(V).chunk(2, dim=-1)
-        length = torch.sqrt(beta.square().sum(2) + 1e-8)
+        length = torch.sqrt(squared_length(beta, 2) + 1e-8)
         hidden = self.node[1](self.node[0](torch.cat([H, length], dim=-1)))
         if self.last:
             rows = slice(2 * H.shape[2], 3 * H.shape[2])
-            return H, V + linear(hidden, self.node[2].weight[rows], self.node[2].bias[rows]).unsqueeze(2) * alpha
+            vector = linear(hidden, self.node[2].weight[rows], self.node[2].bias[rows])
+            return H, torch.addcmul(V, vector.unsqueeze(2), alpha)
         scalar, product, vector = self.node[2](hidden).chunk(3, dim=-1)
-        return H + scalar + product * (alpha * beta).sum(2), V + vector.unsqueeze(2) * alpha
+        return H + scalar + product * dot(alpha, beta, 2), torch.addcmul(V, vector.unsqueeze(2), alpha)
 
 
 class Decoder(nn.Module):
@@ -153,9 +165,8 @@ class Decoder(nn.Module):
         V = torch.zeros_like(H).unsqueeze(2).repeat(1, 1, 3, 1)
         Vbar = torch.zeros_like(V)
         for message, update in zip(self.messages, self.updates):  # noqa: B905 (TorchScript has no strict)
-            dH, dHbar, dV, dVbar = message(H, Hbar, V, Vbar, graph)
-            H, V = update(H + dH, V + dV)
-            Hbar, Vbar = Hbar + dHbar, Vbar + dVbar
+            H, Hbar, V, Vbar = message(H, Hbar, V, Vbar, graph)
+            H, V = update(H, V)
         return V
 
     def select(self, V: torch.Tensor) -> torch.Tensor:

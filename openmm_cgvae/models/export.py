@@ -8,10 +8,9 @@ from openmm_cgvae.units import ANGSTROM_PER_NM
 
 __all__ = ["ExportedModel", "script_model"]
 
-# Numbers in the largest array of what is decoded at once: 4 MB in single precision, which stays in a level 3 cache and
-# below the 32 MB from which the allocator fetches new pages every time (see benchmarks/pipeline.py). A GPU has threads
-# for more.
-CPU_NUMBERS, CUDA_NUMBERS = 1 << 20, 1 << 26
+# Numbers in the largest array of what is decoded at once: 1 MB in single precision, which stays in the level 2 cache of
+# the one core that works at it (see benchmarks/pipeline.py). A GPU has threads for more.
+CPU_NUMBERS, CUDA_NUMBERS = 1 << 18, 1 << 26
 
 
 class ExportedModel(nn.Module):

@@ -19,6 +19,8 @@ __all__ = [
     "RadialBasis",
     "Recentring",
     "cross",
+    "dot",
+    "laid_out",
     "mlp",
     "neighbour_sum",
     "pair_filters",
@@ -65,16 +67,26 @@ def pair_vectors(points: torch.Tensor):
     return distance, (vector / distance.unsqueeze(1)).permute(0, 2, 3, 1)
 
 
+def dot(a: torch.Tensor, b: torch.Tensor, dim: int) -> torch.Tensor:
+    """Products summed over a dimension of three; torch's own sums over so short a dimension are slow."""
+    (ax, ay, az), (bx, by, bz) = a.unbind(dim), b.unbind(dim)
+    return torch.addcmul(torch.addcmul(ax * bx, ay, by), az, bz)
+
+
 def squared_length(vector: torch.Tensor, dim: int = -1) -> torch.Tensor:
-    """Squares summed over a dimension of three; sums over so short a dimension are slow."""
-    x, y, z = vector.unbind(dim)
-    return x * x + y * y + z * z
+    """Squares summed over a dimension of three."""
+    return dot(vector, vector, dim)
 
 
 def cross(a: torch.Tensor, b: torch.Tensor, dim: int) -> torch.Tensor:
     """Vector product along a dimension of three, several times faster than torch's own where it is not the last."""
     (ax, ay, az), (bx, by, bz) = a.unbind(dim), b.unbind(dim)
-    return torch.stack([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx], dim)
+    return torch.stack([_minor(ay, bz, az, by), _minor(az, bx, ax, bz), _minor(ax, by, ay, bx)], dim)
+
+
+def _minor(a: torch.Tensor, b: torch.Tensor, c: torch.Tensor, d: torch.Tensor) -> torch.Tensor:
+    """a b - c d in two passes."""
+    return torch.addcmul(a * b, c, d, value=-1.0)
 
 
 def segment_sum(values, rows, offsets, factors=None):
@@ -182,13 +194,9 @@ class RadialBasis(nn.Module):
         return torch.stack(self.functions(distance, torch.ones_like(distance)), dim=-1)
 
     def pairs(self, distance: torch.Tensor) -> torch.Tensor:
-        """As `forward` for (B, n, n) distances, zero on the diagonal: a point is not its own neighbour.
-
-        Laid out in memory as the sum over so many neighbours reads it.
-        """
+        """As `forward` for (B, n, n) distances, zero on the diagonal: a point is not its own neighbour."""
         others = 1.0 - torch.eye(distance.shape[1], dtype=distance.dtype, device=distance.device)
-        planes = torch.stack(self.functions(distance, others), dim=2).transpose(2, 3)
-        return planes if over_radials(planes) else planes.contiguous()
+        return laid_out(torch.stack(self.functions(distance, others), dim=2))
 
     def graph(self, points, dtype):
         # type: (Tensor, int) -> tuple[Tensor, Tensor, Tensor | None]
@@ -228,6 +236,12 @@ class RadialBasis(nn.Module):
 def over_radials(rbf: torch.Tensor) -> bool:
     """Which of the two dense sums serves rbf (B, m, M, K): they cost the same where M is about twice K."""
     return rbf.shape[2] > 2 * rbf.shape[3]
+
+
+def laid_out(planes: torch.Tensor) -> torch.Tensor:
+    """Radial functions (B, m, K, M) as (B, m, M, K), in memory as the sum over so many neighbours reads them."""
+    rbf = planes.transpose(2, 3)
+    return rbf if over_radials(rbf) else rbf.contiguous()
 
 
 def pair_filters(rbf, weight, neighbours):
@@ -273,10 +287,9 @@ def neighbour_sum(
 
 
 def _sum_over_radials(rbf: torch.Tensor, weight: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
-    """Many points: the source under each radial function is a matrix product."""
-    total = torch.zeros(rbf.shape[0], rbf.shape[1], source[0, 0].numel(), dtype=rbf.dtype, device=rbf.device)
-    for k, radial in enumerate(rbf.unbind(3)):
-        total.baddbmm_(radial, (source * weight[k].unsqueeze(1)).flatten(2))
+    """Many points: one matrix product of a point's radial functions with the source under each of them."""
+    under_each = source.unsqueeze(1) * weight[:, None, :, None]
+    total = torch.bmm(rbf.transpose(2, 3).flatten(2), under_each.flatten(3).flatten(1, 2))
     return total.unflatten(2, source.shape[2:])
 
 
@@ -285,9 +298,9 @@ def _sum_over_pairs(pairs: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
     if pairs.numel() * source.shape[3] <= 65536:
         # Within a level 2 cache fewer calls win.
         return (pairs * source.unsqueeze(1)).sum(2)
-    total = torch.zeros(pairs.shape[:2] + source.shape[2:], dtype=pairs.dtype, device=pairs.device)
-    for j, pair in enumerate(pairs.unbind(2)):
-        total.addcmul_(pair, source[:, j : j + 1])
+    total = pairs[:, :, 0] * source[:, :1]
+    for j in range(1, pairs.shape[2]):
+        total.addcmul_(pairs[:, :, j], source[:, j : j + 1])
     return total
 
 
