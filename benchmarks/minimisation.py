@@ -18,9 +18,9 @@ import openmm
 from openmm_cgvae.app.contexts import create_context
 from openmm_cgvae.app.forcefield import create_atomistic_system
 from openmm_cgvae.app.minimizer import RESTRAINT, Minimizer
-from openmm_cgvae.app.parallel import available_cores
 from openmm_cgvae.app.restrained import bead_restraint, hold, restrained_system
 from openmm_cgvae.mapping import residue_mapping
+from openmm_cgvae.parallel import available_cores
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 # Molecule, solvent, frames a repeat, copies.

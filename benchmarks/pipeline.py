@@ -9,9 +9,11 @@ from timing import alternating, gemm, matrix_products
 from openmm_cgvae.backmapper import Backmapper
 from openmm_cgvae.demo import reference_frames
 from openmm_cgvae.modelfile import pretrained_names
+from openmm_cgvae.parallel import on_torch_threads
 
-BATCH = 256
-CHUNKS = (1, 16, 32, 64, 256)
+BATCH = 512
+# Structures that a thread has the model sample in a call.
+CHUNKS = (16, 64, 256)
 
 
 def measure():
@@ -24,21 +26,25 @@ def measure_model(name, n=1024):
     """Milliseconds a frame by part (as many at once as the model takes) and by chunk, and ratios."""
     backmapper = Backmapper.load(name)
     module, reference = backmapper._module, reference_frames(name)
-    frames = reference[:: max(1, len(reference) // BATCH)][:BATCH]
+    frames = reference[:: max(1, len(reference) // BATCH)]
+    # Those of chignolin are fewer.
     beads = torch.as_tensor(backmapper.mapping.project(frames), dtype=torch.float32)
+    beads = beads.repeat(-(-BATCH // len(beads)), 1, 1)[:BATCH]
     noise = torch.randn(len(beads), beads.shape[1], module.latent, generator=torch.Generator().manual_seed(0))
     at_once = len(module.parts(beads)[0])
     parts = {
-        part: _chunked(*call, BATCH if part == "bounds" else at_once)
+        part: _chunked(*call, BATCH // torch.get_num_threads() if part == "bounds" else at_once)
         for part, call in _parts(module, beads, noise).items()
     }
     whole = {f"chunk {size}": _chunked(module, (beads, noise), size) for size in CHUNKS}
-    times = alternating({"gemm": gemm(n)} | parts | whole, rounds=2)
-    operations = matrix_products(whole[f"chunk {BATCH}"])[0] / len(beads)
+    frame = {"one frame": _chunked(module, (beads[:16], noise[:16]), 1, workers=1)}
+    times = alternating({"gemm": gemm(n)} | parts | whole | frame, rounds=2)
+    operations = matrix_products(lambda: module(beads, noise))[0] / len(beads)
+    times["one frame"] *= len(beads) / 16
     best = min(times[name] for name in whole) / len(beads)
     return {
         "decoded at once": at_once,
-        "ms a frame": {part: 1e3 * times[part] / len(beads) for part in (parts | whole)},
+        "ms a frame": {part: 1e3 * times[part] / len(beads) for part in (parts | whole | frame)},
         "million operations a frame": 1e-6 * operations,
         "fraction of the GEMM-limited rate": operations / best * times["gemm"] / (2 * n**3),
         "x plain decoder": best * len(beads) / times["decoder"],
@@ -58,5 +64,8 @@ def _parts(module, beads, noise):
     }
 
 
-def _chunked(function, arguments, size):
-    return lambda: [function(*part) for part in zip(*(a.split(size) for a in arguments), strict=True)]
+def _chunked(function, arguments, size, workers=None):
+    """A call for so many rows at a time, on all of torch's threads if no other number is given."""
+    calls = list(zip(*(a.split(size) for a in arguments), strict=True))
+    call = torch.inference_mode()(lambda part: function(*part))
+    return lambda: list(on_torch_threads(call, calls, workers or torch.get_num_threads()))

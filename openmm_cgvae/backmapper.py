@@ -7,12 +7,12 @@ import time
 
 import numpy as np
 
-from openmm_cgvae.app.parallel import even_slices, on_torch_threads
 from openmm_cgvae.errors import ModelFileError, PositionsError, SettingsError
 from openmm_cgvae.mapping import CGMapping
 from openmm_cgvae.modelfile import ModelFile, resolve_model
 from openmm_cgvae.models.device import usable_device
 from openmm_cgvae.noise import correlated_noise
+from openmm_cgvae.parallel import even_slices, on_torch_threads
 from openmm_cgvae.periodic import as_box_vectors, check_fits, make_whole, spanning_tree
 from openmm_cgvae.units import as_positions_nm
 

@@ -14,7 +14,7 @@ PACKAGE = ROOT / "openmm_cgvae"
 CONDA_NAMES = {"pytorch": "torch", "matplotlib-base": "matplotlib", "openmm-torch": "openmmtorch"}
 LAYERS = [
     {"errors", "__init__"},
-    {"units", "output", "noise", "periodic"},
+    {"units", "output", "noise", "parallel", "periodic"},
     {"chemistry", "mapping"},
     {"models"},
     {"training", "modelfile"},

@@ -9,7 +9,6 @@ import numpy as np
 from openmm_cgvae.app.contexts import GPU_PLATFORMS, FrameContext
 from openmm_cgvae.app.copies import CopiesContext, can_copy
 from openmm_cgvae.app.forcefield import create_atomistic_system, cutoff_nm
-from openmm_cgvae.app.parallel import available_cores, in_threads
 from openmm_cgvae.app.relaxation import Relaxation
 from openmm_cgvae.app.restrained import bead_springs
 from openmm_cgvae.app.stiffness import Stiffness
@@ -18,6 +17,7 @@ from openmm_cgvae.errors import PositionsError, SettingsError, TopologyMismatchE
 from openmm_cgvae.mapping.topology import as_mdtraj_topology
 from openmm_cgvae.metrics import handedness as handedness_of
 from openmm_cgvae.metrics import valid_graphs
+from openmm_cgvae.parallel import available_cores, in_threads
 from openmm_cgvae.periodic import as_box_vectors, box_widths, reduced_vectors
 from openmm_cgvae.units import as_positions_nm, value_in_md_units
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from openmm_cgvae.app.parallel import available_cores, even_slices, in_threads, on_torch_threads
+from openmm_cgvae.parallel import available_cores, even_slices, in_threads, on_torch_threads
 
 
 @pytest.mark.parametrize("workers", [1, 3])
@@ -60,7 +60,7 @@ def test_an_interrupt_drops_the_rest():
 
 def test_works_while_python_ends():
     code = (
-        "import atexit; from openmm_cgvae.app.parallel import in_threads\n"
+        "import atexit; from openmm_cgvae.parallel import in_threads\n"
         "atexit.register(lambda: print(list(in_threads(abs, [-1, -2, -3], 2))))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
