@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# A process a core, each on one thread: several threads in each would wait for one another.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 
 .PHONY: demo test unit test-torchforce lint bench figures clean
 
@@ -9,11 +11,11 @@ demo: $(VENV)/.installed
 	$(BIN)/openmm-cgvae demo --overwrite
 
 test: $(VENV)/.installed lint
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 # The fast tests only: no example, no subprocess that trains.
 unit: $(VENV)/.installed
-	$(BIN)/python -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 # What touches TorchForce, and the bundled models, in an environment with the torch that openmmtorch is built for.
 test-torchforce: $(VENV)-torchforce/.installed

@@ -36,7 +36,7 @@ setup(
     extras_require={
         "torchforce": ["openmmtorch>=1.5"],
         "tica": ["deeptime>=0.4.4"],
-        "test": ["pytest>=9", "ruff>=0.6", "deeptime>=0.4.4"],
+        "test": ["pytest>=9", "pytest-xdist>=3.8", "ruff>=0.6", "deeptime>=0.4.4"],
     },
     entry_points={"console_scripts": ["openmm-cgvae = openmm_cgvae.cli.main:main"]},
 )
