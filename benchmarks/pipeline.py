@@ -14,6 +14,8 @@ from openmm_cgvae.parallel import on_torch_threads
 BATCH = 512
 # Structures that a thread has the model sample in a call.
 CHUNKS = (16, 64, 256)
+# Frames sampled one at a time.
+SINGLE = 16
 
 
 def measure():
@@ -37,14 +39,17 @@ def measure_model(name, n=1024):
         for part, call in _parts(module, beads, noise).items()
     }
     whole = {f"chunk {size}": _chunked(module, (beads, noise), size) for size in CHUNKS}
-    frame = {"one frame": _chunked(module, (beads[:16], noise[:16]), 1, workers=1)}
-    times = alternating({"gemm": gemm(n)} | parts | whole | frame, rounds=2)
+    others = {
+        "chunk 256, operators shared": _chunked(module, (beads, noise), 256, workers=1),
+        "one frame": _chunked(module, (beads[:SINGLE], noise[:SINGLE]), 1, workers=1),
+    }
+    times = alternating({"gemm": gemm(n)} | parts | whole | others, rounds=2)
     operations = matrix_products(lambda: module(beads, noise))[0] / len(beads)
-    times["one frame"] *= len(beads) / 16
+    times["one frame"] *= len(beads) / SINGLE
     best = min(times[name] for name in whole) / len(beads)
     return {
         "decoded at once": at_once,
-        "ms a frame": {part: 1e3 * times[part] / len(beads) for part in (parts | whole | frame)},
+        "ms a frame": {part: 1e3 * times[part] / len(beads) for part in (parts | whole | others)},
         "million operations a frame": 1e-6 * operations,
         "fraction of the GEMM-limited rate": operations / best * times["gemm"] / (2 * n**3),
         "x plain decoder": best * len(beads) / times["decoder"],

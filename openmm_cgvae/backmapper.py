@@ -207,7 +207,7 @@ class Backmapper:
 
         started = time.monotonic()
         optimized = self._device.type != "cpu" or self._seconds > OPTIMIZED_AFTER
-        # Of this thread alone, as is the other.
+        # Both modes are of this thread alone.
         with torch.inference_mode(), torch.jit.optimized_execution(optimized):
             result = function(*(torch.from_numpy(array).to(self._device) for array in arrays)).cpu().numpy()
         self._seconds += time.monotonic() - started

@@ -3,7 +3,7 @@
 import os
 from concurrent.futures import ThreadPoolExecutor
 
-__all__ = ["available_cores", "even_slices", "in_threads", "on_torch_threads"]
+__all__ = ["available_cores", "even_slices", "in_threads", "on_torch_threads", "use_one_torch_thread"]
 
 
 def available_cores():
@@ -49,6 +49,13 @@ def in_threads(function, items, workers, prepare=None):
         pool.shutdown(cancel_futures=True)
 
 
+def use_one_torch_thread():
+    """Leave the other cores to others, in this thread: torch keeps the number for each."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
 def on_torch_threads(function, items, workers):
     """As `in_threads`, for a function that calls torch: each of several workers has one of torch's threads.
 
@@ -58,7 +65,7 @@ def on_torch_threads(function, items, workers):
 
     threads = torch.get_num_threads()
     try:
-        yield from in_threads(function, items, workers, prepare=lambda: torch.set_num_threads(1))
+        yield from in_threads(function, items, workers, prepare=use_one_torch_thread)
     finally:
         # Threads that start later take the number that was set last, in whichever thread.
         torch.set_num_threads(threads)

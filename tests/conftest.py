@@ -95,6 +95,14 @@ def backmapper(model_path):
     return Backmapper.load(model_path)
 
 
+@pytest.fixture
+def set_torch_threads():
+    """``torch.set_num_threads`` for a test."""
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
 def rotation(seed=0):
     """A random proper rotation matrix (3, 3)."""
     q, _ = np.linalg.qr(np.random.default_rng(seed).normal(size=(3, 3)))

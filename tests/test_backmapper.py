@@ -67,14 +67,10 @@ def test_chunk_size_does_not_change_the_structures(chunk_size, backmapper, model
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
-def test_threads_do_not_change_the_structures(threads, backmapper, beads, reference):
+def test_threads_do_not_change_the_structures(threads, backmapper, beads, reference, set_torch_threads):
     expected = backmapper.sample(beads, n_samples=3, seed=5), backmapper.reconstruct(reference[0])
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        own = backmapper.sample(beads, n_samples=3, seed=5), backmapper.reconstruct(reference[0])
-    finally:
-        torch.set_num_threads(before)
+    set_torch_threads(threads)
+    own = backmapper.sample(beads, n_samples=3, seed=5), backmapper.reconstruct(reference[0])
     for one, other in zip(own, expected, strict=True):
         np.testing.assert_allclose(one, other, rtol=0, atol=1e-6)
 

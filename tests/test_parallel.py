@@ -79,20 +79,16 @@ def test_slices_cut_all_rows_evenly(n, most, workers):
     assert len(slices) <= workers * -(-n // (most * workers))
 
 
-def test_workers_have_one_thread_of_torch_each_and_others_keep_theirs():
-    before = torch.get_num_threads()
-    torch.set_num_threads(3)
+def test_workers_have_one_thread_of_torch_each_and_others_keep_theirs(set_torch_threads):
+    set_torch_threads(3)
+    assert list(on_torch_threads(lambda _: torch.get_num_threads(), range(4), 2)) == [1, 1, 1, 1]
+    assert torch.get_num_threads() == 3
     later = []
-    try:
-        assert list(on_torch_threads(lambda _: torch.get_num_threads(), range(4), 2)) == [1, 1, 1, 1]
-        assert torch.get_num_threads() == 3
-        thread = threading.Thread(target=lambda: later.append(torch.get_num_threads()))
-        thread.start()
-        thread.join()
-        assert later == [3]
-        assert list(on_torch_threads(lambda _: torch.get_num_threads(), range(1), 2)) == [3]
-    finally:
-        torch.set_num_threads(before)
+    thread = threading.Thread(target=lambda: later.append(torch.get_num_threads()))
+    thread.start()
+    thread.join()
+    assert later == [3]
+    assert list(on_torch_threads(lambda _: torch.get_num_threads(), range(1), 2)) == [3]
 
 
 def test_there_is_a_core():

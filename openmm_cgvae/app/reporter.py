@@ -12,6 +12,7 @@ from openmm_cgvae.dcd import DCDWriter
 from openmm_cgvae.errors import OutputError, SettingsError, TopologyMismatchError
 from openmm_cgvae.noise import checked_correlation_time
 from openmm_cgvae.output import check_output
+from openmm_cgvae.parallel import use_one_torch_thread
 from openmm_cgvae.periodic import molecule_labels, wrap
 from openmm_cgvae.trajectory_files import box_lengths_and_angles
 
@@ -167,7 +168,7 @@ class BackmapReporter:
         # Samples of one frame share out the interval, which keeps the times of a DCD or XTC file even.
         timing = dt / self._nSamples, simulation.currentStep * self._nSamples, self._reportInterval
         self._writer = _FrameWriter(self._path, topology, timing, self._append)
-        self._worker = BatchWorker(self._process, prepare=_use_one_thread)
+        self._worker = BatchWorker(self._process, prepare=use_one_torch_thread)
         # Runs once: in `close`, or at the end of the program for those who never close a reporter.
         self._finish = weakref.finalize(self, _finish, self._worker, self._writer)
 
@@ -252,10 +253,3 @@ class _FrameWriter:
         # OpenMM opens an XTC file anew for every frame.
         if self._suffix != ".xtc":
             self._file.close()
-
-
-def _use_one_thread():
-    """Leave the other cores to the simulation; torch keeps this number per thread."""
-    import torch
-
-    torch.set_num_threads(1)
