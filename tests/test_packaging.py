@@ -8,6 +8,11 @@ from pathlib import Path
 
 import pytest
 
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib  # A dependency of pytest there.
+
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "openmm_cgvae"
 # conda-forge's names for PyPI's.
@@ -32,14 +37,11 @@ LAYERS = [
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 
 
-def setup_requirements():
-    """Requirements of setup.py with its extras, name to range, read as text: running it would install."""
-    tree = ast.parse((ROOT / "setup.py").read_text())
-    call = next(n for n in ast.walk(tree) if isinstance(n, ast.Call) and getattr(n.func, "id", "") == "setup")
-    keywords = {k.arg: k.value for k in call.keywords}
-    listed = ast.literal_eval(keywords["install_requires"])
-    for extra in ast.literal_eval(keywords["extras_require"]).values():
-        listed += extra
+def requirements():
+    """Requirements of pyproject.toml with its extras, name to range."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"].values()
+    listed = [*project["dependencies"], *(text for extra in extras for text in extra)]
     return dict(re.match(r"([\w-]+)(.*)", text).groups() for text in listed)
 
 
@@ -48,18 +50,18 @@ def conda_requirements():
     return {CONDA_NAMES.get(name, name): version for name, version in lines}
 
 
-def test_environment_yml_lists_what_setup_py_lists():
+def test_environment_yml_lists_what_pyproject_toml_lists():
     conda = conda_requirements()
     python = conda.pop("python")
     assert python == ">=3.10"
     assert conda.pop("pip") == ""
     assert conda.pop("conda-forge") == ""
-    assert conda == setup_requirements()
+    assert conda == requirements()
 
 
 def test_constraints_pin_every_dependency_within_its_range():
     pins = re.findall(r"^([\w-]+)==([\w.]+)", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
-    ranges = setup_requirements()
+    ranges = requirements()
     del ranges["openmmtorch"]  # An extra with constraints of its own.
     assert {name for name, _ in pins} == set(ranges)
 
