@@ -24,7 +24,7 @@ unit: $(VENV)/.installed
 	$(call PYTEST,$(VENV)) $(PARALLEL) -m "not slow" $(CURDIR)/tests
 
 # What touches TorchForce, and the bundled models, in an environment with the torch that openmmtorch is built for.
-TORCHFORCE_TESTS := app/test_cgforce.py app/test_learned.py test_pretrained.py
+TORCHFORCE_TESTS := cg/test_force.py cg/test_learned.py pretrained/test_pretrained.py
 test-torchforce: $(VENV)-torchforce/.installed
 	$(VENV)-torchforce/bin/python -c "import torch, openmmtorch"
 	$(call PYTEST,$(VENV)-torchforce) $(addprefix $(CURDIR)/tests/,$(TORCHFORCE_TESTS))

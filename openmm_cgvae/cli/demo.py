@@ -14,7 +14,7 @@ def add_arguments(parser):
 
 
 def run(options):
-    from openmm_cgvae.demo import demonstrate, reference_frames
+    from openmm_cgvae.cli.demonstration import demonstrate, reference_frames
 
     reference = reference_frames(options.model)
     summary = demonstrate(

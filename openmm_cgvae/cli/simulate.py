@@ -41,10 +41,10 @@ def add_arguments(parser):
 def run(options):
     for output in filter(None, (options.output, options.cg_output)):
         check_with_topology(output, options.overwrite or options.resume)
-    from openmm_cgvae.app.learned import load_potential
-    from openmm_cgvae.app.run import run_and_backmap, whole_system
-    from openmm_cgvae.backmapper import Backmapper
-    from openmm_cgvae.trajectory_files import write_topology_beside
+    from openmm_cgvae.backmapping.backmapper import Backmapper
+    from openmm_cgvae.cg.learned import load_potential
+    from openmm_cgvae.io.trajectory_files import write_topology_beside
+    from openmm_cgvae.simulation.run import run_and_backmap, whole_system
 
     backmapper = Backmapper.load(options.model)
     whole = whole_system(backmapper, options.copies, options.box)

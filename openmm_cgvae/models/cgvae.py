@@ -2,7 +2,7 @@
 
 import torch
 
-from openmm_cgvae.errors import SettingsError
+from openmm_cgvae.core.errors import SettingsError
 from openmm_cgvae.models.bounds import BoundsProjection
 from openmm_cgvae.models.config import ModelConfig
 from openmm_cgvae.models.decoder import Decoder
@@ -12,7 +12,7 @@ from openmm_cgvae.models.labels import AlikePairs
 from openmm_cgvae.models.prior import GaussianPrior
 from openmm_cgvae.models.projection import BeadProjection
 from openmm_cgvae.models.refinement import Refinement
-from openmm_cgvae.models.spec import MoleculeSpec
+from openmm_cgvae.molecule.spec import MoleculeSpec
 
 __all__ = ["CGVAE"]
 

@@ -9,7 +9,7 @@ from torch.nn.functional import linear
 
 from openmm_cgvae.models.config import ModelConfig
 from openmm_cgvae.models.layers import RadialBasis, cross, dot, laid_out, mlp, neighbour_sum, squared_length
-from openmm_cgvae.models.spec import MoleculeSpec
+from openmm_cgvae.molecule.spec import MoleculeSpec
 
 __all__ = ["Decoder"]
 

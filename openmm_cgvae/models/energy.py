@@ -3,11 +3,11 @@
 import torch
 from torch import nn
 
+from openmm_cgvae.core.units import ANGSTROM_PER_NM
 from openmm_cgvae.models.config import ModelConfig
 from openmm_cgvae.models.layers import BeadConvolution, RadialBasis, mlp
 from openmm_cgvae.models.prior import BeadVolumes
-from openmm_cgvae.models.spec import MoleculeSpec
-from openmm_cgvae.units import ANGSTROM_PER_NM
+from openmm_cgvae.molecule.spec import MoleculeSpec
 
 __all__ = ["CGEnergy", "ExportedEnergy", "script_energy"]
 
@@ -70,7 +70,7 @@ class ExportedEnergy(nn.Module):
     ----------
     model : CGEnergy
     tree : sequence of (int, int)
-        Bonded beads, parent and child, every parent before its children (`openmm_cgvae.periodic.spanning_tree`).
+        Bonded beads, parent and child, every parent before its children (`openmm_cgvae.core.periodic.spanning_tree`).
     """
 
     tree: list[tuple[int, int]]

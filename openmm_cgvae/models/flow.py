@@ -9,7 +9,7 @@ from torch import nn
 from openmm_cgvae.models.config import ModelConfig
 from openmm_cgvae.models.layers import RadialBasis, mlp, neighbour_sum, pair_filters
 from openmm_cgvae.models.prior import BeadVolumes
-from openmm_cgvae.models.spec import MoleculeSpec
+from openmm_cgvae.molecule.spec import MoleculeSpec
 
 __all__ = ["Flow", "FlowPrior", "LocalFlowPrior"]
 

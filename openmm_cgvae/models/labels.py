@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from openmm_cgvae.models.spec import MoleculeSpec
+from openmm_cgvae.molecule.spec import MoleculeSpec
 
 __all__ = ["AlikePairs"]
 

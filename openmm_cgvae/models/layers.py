@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn.functional import embedding_bag
 
 from openmm_cgvae.models.neighbours import neighbour_table
-from openmm_cgvae.models.spec import MoleculeSpec
+from openmm_cgvae.molecule.spec import MoleculeSpec
 
 __all__ = [
     "BeadConvolution",

@@ -5,7 +5,7 @@ from torch import nn
 
 from openmm_cgvae.models.config import ModelConfig
 from openmm_cgvae.models.layers import BeadConvolution, RadialBasis, mlp, signed_volumes
-from openmm_cgvae.models.spec import MoleculeSpec
+from openmm_cgvae.molecule.spec import MoleculeSpec
 
 __all__ = ["BeadVolumes", "GaussianPrior"]
 

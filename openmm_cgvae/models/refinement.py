@@ -8,7 +8,7 @@ from torch import nn
 from openmm_cgvae.models.config import ModelConfig
 from openmm_cgvae.models.contacts import FEATURES_PER_CHANNEL, ContactFinder, ContactLayer
 from openmm_cgvae.models.layers import Recentring, cross, mlp, segment_offsets, segment_sum, squared_length
-from openmm_cgvae.models.spec import MoleculeSpec
+from openmm_cgvae.molecule.spec import MoleculeSpec
 
 __all__ = ["Refinement"]
 
