@@ -12,6 +12,7 @@ from openmm_cgvae.atomistic.forcefield import create_atomistic_system, cutoff_nm
 from openmm_cgvae.atomistic.relaxation import Relaxation
 from openmm_cgvae.atomistic.restrained import bead_springs
 from openmm_cgvae.atomistic.stiffness import Stiffness
+from openmm_cgvae.core.checks import checked_count, checked_number
 from openmm_cgvae.core.errors import PositionsError, SettingsError, TopologyMismatchError
 from openmm_cgvae.core.parallel import available_cores, in_threads
 from openmm_cgvae.core.periodic import as_box_vectors, box_widths, reduced_vectors
@@ -124,12 +125,12 @@ class Minimizer:
     ):
         self.mapping = mapping
         self.graph = MolecularGraph.from_topology(as_mdtraj_topology(mapping.topology))
-        self.maxIterations = int(_checked_number("maxIterations", maxIterations, allow_zero=True))
-        self.tolerance = _checked_number("tolerance", tolerance)
+        self.maxIterations = int(checked_number("maxIterations", maxIterations, zero=True))
+        self.tolerance = checked_number("tolerance", tolerance)
         self._handedness = self._checked_handedness(handedness)
         self._box = None if boxVectors is None else reduced_vectors(as_box_vectors(boxVectors, 1))[0]
         system = create_atomistic_system(mapping, self.graph, forcefield, implicitSolvent, self._box)
-        springs = bead_springs(mapping.matrix, _checked_number("restraint", restraint))
+        springs = bead_springs(mapping.matrix, checked_number("restraint", restraint))
         fixed = Stiffness(system, mapping.matrix, springs), mapping.matrix, springs
         context = FrameContext(system, platform)
         self.platform = context.platform
@@ -265,7 +266,7 @@ class Minimizer:
         if copies is None:
             on_gpu = self.platform in GPU_PLATFORMS and can_copy(system)
             return max(1, min(MAX_COPIES, COPIED_ATOMS // self.mapping.n_atoms)) if on_gpu else 1
-        copies = _checked_count("copies", copies)
+        copies = checked_count("copies", copies)
         if copies > 1 and not can_copy(system):
             raise SettingsError(
                 f"copies={copies} given, but in a box, with implicit solvent or with forces beyond bonds, angles, "
@@ -277,7 +278,7 @@ class Minimizer:
         if workers is None:
             # Of small molecules, for which Reference is taken, most of the work is Python's: two threads take turns.
             return 1 if self.platform in (*GPU_PLATFORMS, "Reference") else available_cores()
-        return _checked_count("workers", workers)
+        return checked_count("workers", workers)
 
     def _checked_handedness(self, handedness):
         if handedness is None:
@@ -300,23 +301,6 @@ def _not_finite(energy, positions):
     """Say that an energy or a position is not finite, "" if all are."""
     finite = np.isfinite(energy) and np.isfinite(positions).all()
     return "" if finite else f"energy after minimisation is {energy}"
-
-
-def _checked_count(what, given):
-    number = _checked_number(what, given)
-    if number != int(number):
-        raise SettingsError(f"{what}={given} given: a whole number is expected")
-    return int(number)
-
-
-def _checked_number(what, given, allow_zero=False):
-    try:
-        number = float(value_in_md_units(given))
-    except (TypeError, ValueError) as error:
-        raise SettingsError(f"{what}={given!r} given: a number is expected") from error
-    if not np.isfinite(number) or number < 0 or (number == 0 and not allow_zero):
-        raise SettingsError(f"{what}={given} given: a number {'of 0 or more' if allow_zero else 'above 0'} is expected")
-    return number
 
 
 def _warn_of_failures(reasons):

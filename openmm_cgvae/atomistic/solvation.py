@@ -9,6 +9,7 @@ import numpy as np
 from openmm import Vec3, app, unit
 
 from openmm_cgvae.atomistic.forcefield import CUTOFF_NM, first_line, nearest_name
+from openmm_cgvae.core.checks import checked_number
 from openmm_cgvae.core.errors import MinimizationError, SettingsError
 from openmm_cgvae.core.periodic import as_box_vectors, box_widths, reduced_vectors
 from openmm_cgvae.core.units import value_in_md_units
@@ -51,12 +52,11 @@ class Solvation:
     def __post_init__(self):
         if (self.padding is None) == (self.boxVectors is None):
             raise SettingsError("give either the padding or the boxVectors of the water")
-        if self.padding is not None and not 0 < value_in_md_units(self.padding) < np.inf:
-            raise SettingsError(f"padding {self.padding} given: a positive number in nm is expected")
+        if self.padding is not None:
+            checked_number("padding", self.padding, "nm")
         if self.boxVectors is not None:
             as_box_vectors(self.boxVectors, 1)
-        if not 0 <= self.molar < np.inf:
-            raise SettingsError(f"ionicStrength {self.ionicStrength} given: 0 or more mol/l are expected")
+        checked_number("ionicStrength", self.molar, "mol/l", zero=True)
         nearest_name("waterModel", self.waterModel, WATER_MODELS)
 
     @property

@@ -2,11 +2,11 @@
 
 import copy
 import logging
-import secrets
 import time
 
 import numpy as np
 
+from openmm_cgvae.core.checks import checked_count, checked_frames, checked_seed
 from openmm_cgvae.core.device import usable_device
 from openmm_cgvae.core.errors import ModelFileError, PositionsError, SettingsError
 from openmm_cgvae.core.noise import correlated_noise
@@ -69,14 +69,14 @@ class Backmapper:
 
         if precision not in PRECISIONS:
             raise SettingsError(f"precision={precision!r} given: 'single' or 'double' is expected")
-        if chunk_size is not None and chunk_size < 1:
-            raise SettingsError(f"chunk_size={chunk_size} given: 1 or more is expected")
         self.mapping = CGMapping.from_dict(model.mapping)
         self.metadata = model.metadata
         self.potential = model.potential
         self.precision = precision
         self._device = usable_device(device)
-        self.chunk_size = chunk_size or CHUNK_SIZES["cuda" if self._device.type == "cuda" else "cpu"]
+        if chunk_size is None:
+            chunk_size = CHUNK_SIZES["cuda" if self._device.type == "cuda" else "cpu"]
+        self.chunk_size = checked_count("chunk_size", chunk_size)
         with torch.no_grad():
             # A copy, since changing its precision would round the caller's.
             module = copy.deepcopy(model.module)
@@ -177,14 +177,8 @@ class Backmapper:
             beads = make_whole(beads, vectors, spanning_tree(self.n_beads, self.mapping.bead_bonds))
             # The root mean square distance from the centre, twice: less than a molecule measures.
             check_fits(beads, vectors, "the molecule", 2 * self.metadata.get("bead_spread_nm", 0.0))
-        if n_samples < 1:
-            raise SettingsError(f"n_samples={n_samples} given: 1 or more is expected")
-        seed = secrets.randbits(63) if seed is None else int(seed)
-        if not 0 <= seed < 2**64:
-            raise SettingsError(f"seed={seed} given: an integer from 0 to 2**64 - 1 is expected")
-        frames = np.arange(len(beads)) if frames is None else np.asarray(frames)
-        if frames.shape != (len(beads),) or (frames < 0).any():
-            raise SettingsError(f"frames={frames} given: a number from 0 for each of {len(beads)} frames is expected")
+        n_samples, seed = checked_count("n_samples", n_samples), checked_seed(seed)
+        frames = checked_frames(frames, len(beads))
         self._check_spread(beads)
         atoms = np.empty((len(beads), n_samples, self.n_atoms, 3), dtype=PRECISIONS[self.precision])
 

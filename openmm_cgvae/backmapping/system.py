@@ -1,7 +1,6 @@
 """From the beads of a whole coarse-grained system, many molecules of one or several kinds, to all atoms."""
 
 import hashlib
-import secrets
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,6 +10,7 @@ from openmm import app
 
 from openmm_cgvae.backmapping.backmapper import PRECISIONS
 from openmm_cgvae.backmapping.molecules import find_molecules
+from openmm_cgvae.core.checks import checked_count, checked_frames, checked_seed
 from openmm_cgvae.core.errors import SettingsError, TopologyMismatchError
 from openmm_cgvae.core.periodic import as_box_vectors, check_fits, make_whole, spanning_tree
 from openmm_cgvae.core.units import as_positions_nm
@@ -208,13 +208,11 @@ class SystemBackmapper:
             If a number is out of its range.
         """
         beads = as_positions_nm(cg_positions, self.n_beads, "beads")
-        if n_samples < 1:
-            raise SettingsError(f"n_samples={n_samples} given: 1 or more is expected")
+        n_samples, seed = checked_count("n_samples", n_samples), checked_seed(seed)
         vectors = None if box is None else as_box_vectors(box, len(beads))
-        seed = secrets.randbits(63) if seed is None else int(seed)
-        if not 0 <= seed < 2**64:
-            raise SettingsError(f"seed={seed} given: an integer from 0 to 2**64 - 1 is expected")
-        frames = _checked_frames(frames, len(beads), correlation)
+        frames = checked_frames(frames, len(beads), FRAME_BITS)
+        if correlation > MAX_CORRELATION:
+            raise SettingsError(f"a correlation time of {correlation:g} frames given: {MAX_CORRELATION:g} at most")
         precisions = [PRECISIONS[kind.backmapper.precision] for kind in self._kinds]
         atoms = np.empty((len(beads), n_samples, self.n_atoms, 3), np.result_type(np.float32, *precisions))
         for kind in self._kinds:
@@ -258,17 +256,6 @@ def _noise_keys(backmappers):
         keys[name] = int.from_bytes(digest[:8], "little")
         earlier[beads] += 1
     return keys
-
-
-def _checked_frames(frames, n_frames, correlation):
-    frames = np.arange(n_frames) if frames is None else np.asarray(frames)
-    if frames.shape != (n_frames,) or (frames < 0).any() or (frames >= 1 << FRAME_BITS).any():
-        raise SettingsError(
-            f"frames={frames} given: a number from 0 to 2**{FRAME_BITS} - 1 for each of {n_frames} frames is expected"
-        )
-    if correlation > MAX_CORRELATION:
-        raise SettingsError(f"a correlation time of {correlation:g} frames given: {MAX_CORRELATION:g} at most")
-    return frames.astype(np.int64)
 
 
 def _first_number(backmapper):

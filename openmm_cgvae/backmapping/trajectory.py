@@ -1,15 +1,14 @@
 """Backmap saved coarse-grained trajectories: streaming in, streaming out."""
 
-import secrets
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from openmm_cgvae.core.errors import DataError, SettingsError, TopologyMismatchError
+from openmm_cgvae.backmapping.frames import FrameBackmapper, sample_times
+from openmm_cgvae.core.checks import checked_count, checked_seed
+from openmm_cgvae.core.errors import DataError
 from openmm_cgvae.core.noise import checked_correlation_time
 from openmm_cgvae.core.output import check_output, complete_output
-from openmm_cgvae.core.periodic import molecule_labels
-from openmm_cgvae.core.periodic import wrap as wrap_molecules
 from openmm_cgvae.core.pipeline import run_pipeline
 from openmm_cgvae.io.trajectory_files import TrajectoryReader, TrajectoryWriter, box_vectors, check_format
 
@@ -39,6 +38,14 @@ class BackmapSummary:
     energies_before: list = field(default_factory=list)
     energies_after: list = field(default_factory=list)
 
+    def add(self, n_frames, minimized=None):
+        """Count frames, and what `Minimizer.minimize` returned of their structures."""
+        self.n_frames += n_frames
+        if minimized is not None:
+            self.n_failed += int(minimized.failed.sum())
+            self.energies_before.append(minimized.energy_before)
+            self.energies_after.append(minimized.energy_after)
+
     def median_energies(self):
         """Median energy in kJ/mol before and after the minimisation; a clash would rule a mean."""
         return tuple(float(np.median(np.concatenate(e))) for e in (self.energies_before, self.energies_after))
@@ -66,9 +73,9 @@ def backmap_trajectory(
         CG trajectory with the model's beads; any format mdtraj reads.
     backmapper : Backmapper
     output : path
-        All-atom trajectory ending in .dcd, .xtc (which rounds to 0.001 nm) or .pdb, with the times and box of the CG
-        frames. It appears when it is complete. With several samples, those of a frame follow one another and share
-        out its time interval, since a DCD file can only hold evenly spaced times.
+        All-atom trajectory ending in .dcd, .xtc (which rounds to 0.001 nm), .pdb or .cif, with the times and box of
+        the CG frames. It appears when it is complete. With several samples, those of a frame follow one another and
+        share out its time interval, since a DCD file can only hold evenly spaced times.
     n_samples : int
         Structures for each frame.
     seed : int, optional
@@ -101,33 +108,23 @@ def backmap_trajectory(
     """
     from tqdm.auto import tqdm
 
-    if n_samples < 1:
-        raise SettingsError(f"n_samples={n_samples} given: 1 or more is expected")
+    n_samples = checked_count("n_samples", n_samples)
     correlation_time = checked_correlation_time(correlation_time)
     output = check_format(check_output(output, overwrite, [trajectory]))
-    if minimizer is not None and minimizer.mapping != backmapper.mapping:
-        raise TopologyMismatchError("the minimizer is of another mapping than the backmapper: make it of the same")
+    summary = BackmapSummary(n_samples=n_samples, seed=checked_seed(seed))
+    backmapped = FrameBackmapper(backmapper, n_samples, summary.seed, minimizer)
     # At least two frames, which tell the spacing of the times.
     reader = TrajectoryReader(trajectory, backmapper.cg_topology(), max(2, chunk_size // n_samples), stride)
-    summary = BackmapSummary(n_samples=n_samples, seed=secrets.randbits(63) if seed is None else int(seed))
-    wrapping = _molecules(backmapper.topology) if wrap else None
 
     def compute(item):
         chunk, spacing, correlation = item
         vectors = None if chunk.lengths is None else box_vectors(chunk.lengths, chunk.angles)
-        atoms = backmapper.sample(
-            chunk.positions, n_samples, summary.seed, chunk.frames, correlation=correlation, box=vectors
-        ).reshape(-1, backmapper.n_atoms, 3)
-        boxes, lengths, angles = (
-            None if values is None else np.repeat(values, n_samples, axis=0)
-            for values in (vectors, chunk.lengths, chunk.angles)
+        made = backmapped(chunk.positions, chunk.frames, correlation, vectors, into_box=wrap)
+        summary.add(len(chunk.frames), made.minimized)
+        lengths, angles = (
+            None if values is None else np.repeat(values, n_samples, axis=0) for values in (chunk.lengths, chunk.angles)
         )
-        if minimizer is not None:
-            atoms = _minimized(atoms, boxes, minimizer, summary)
-        if wrapping is not None and boxes is not None:
-            atoms = wrap_molecules(atoms, boxes, wrapping)
-        summary.n_frames += len(chunk.frames)
-        return atoms, _sample_times(chunk.times, n_samples, spacing), lengths, angles
+        return made.positions, sample_times(chunk.times, n_samples, spacing), lengths, angles
 
     with (
         complete_output(output) as temporary,
@@ -137,11 +134,6 @@ def backmap_trajectory(
         items = _with_timing(reader, correlation_time)
         run_pipeline(items, compute, lambda result: writer.write(*result), lambda item: bar.update(len(item[0].frames)))
     return summary
-
-
-def _molecules(topology):
-    """Label of the molecule of every atom."""
-    return molecule_labels(topology.getNumAtoms(), [(i.index, j.index) for i, j in topology.bonds()])
 
 
 def _with_timing(reader, time):
@@ -162,19 +154,6 @@ def _with_timing(reader, time):
                     "write them so, or leave the correlation time out"
                 )
         yield chunk, spacing, time / interval if interval else 0.0
-
-
-def _minimized(atoms, boxes, minimizer, summary):
-    result = minimizer.minimize(atoms, progress=False, boxVectors=boxes if minimizer.periodic else None)
-    summary.n_failed += int(result.failed.sum())
-    summary.energies_before.append(result.energy_before)
-    summary.energies_after.append(result.energy_after)
-    return result.positions
-
-
-def _sample_times(times, n_samples, spacing):
-    """The samples of a frame share out its time interval: a DCD file can only hold evenly spaced times."""
-    return (times[:, None] + np.arange(n_samples) * spacing / n_samples).ravel()
 
 
 def project_trajectory(trajectory, topology, mapping, output, stride=1, overwrite=False, progress=True):

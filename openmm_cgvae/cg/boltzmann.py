@@ -8,6 +8,7 @@ from scipy.ndimage import gaussian_filter1d
 
 from openmm_cgvae.cg.potential import CGPotential, TabulatedTerms, term_values
 from openmm_cgvae.cg.timestep import stable_time_step
+from openmm_cgvae.core.checks import checked_number
 from openmm_cgvae.core.errors import DataError, SettingsError
 from openmm_cgvae.core.units import BOLTZMANN_KJ_PER_MOL_K, value_in_md_units
 
@@ -84,9 +85,7 @@ def boltzmann_inversion(beads_nm, bead_bonds, temperature, masses, n_grid=100, t
     SettingsError
         If the temperature is not positive or `n_grid` is below 10.
     """
-    temperature = float(value_in_md_units(temperature))
-    if not (np.isfinite(temperature) and temperature > 0):
-        raise SettingsError(f"temperature {temperature} K given: a positive number of K is expected")
+    temperature = checked_number("temperature", temperature, "K")
     if n_grid < 10:
         raise SettingsError(f"n_grid {n_grid} given: at least 10 table entries are expected")
     beads_nm, bead_bonds, masses = _checked_data(beads_nm, bead_bonds, masses)

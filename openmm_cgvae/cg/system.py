@@ -8,6 +8,7 @@ import openmm
 from openmm import app
 
 from openmm_cgvae.cg.box import box_vectors, excluded_volume_force, pack, tiled_topology
+from openmm_cgvae.core.checks import checked_number
 from openmm_cgvae.core.errors import OutputError, SettingsError, SimulationError
 from openmm_cgvae.core.platforms import installed_platforms
 from openmm_cgvae.core.units import value_in_md_units
@@ -150,9 +151,9 @@ def create_cg_simulation(
     SettingsError
         If a number is out of its range, the platform is not there, or the molecules do not fit the box.
     """
-    temperature = _positive("temperature", potential.temperature if temperature is None else temperature, "K")
-    step = _positive("timeStep", potential.time_step_ps if timeStep is None else timeStep, "ps")
-    friction = _positive("friction", friction, "1/ps")
+    temperature = checked_number("temperature", potential.temperature if temperature is None else temperature, "K")
+    step = checked_number("timeStep", potential.time_step_ps if timeStep is None else timeStep, "ps")
+    friction = checked_number("friction", friction, "1/ps")
     if not 0 <= start < len(potential.starts_nm):
         raise SettingsError(f"start {start} given: 0 to {len(potential.starts_nm) - 1} are stored")
     system = create_cg_system(mapping, potential, copies, box)
@@ -169,16 +170,6 @@ def create_cg_simulation(
     simulation.context.setVelocitiesToTemperature(temperature, *([] if seed is None else [_openmm_seed(seed)]))
     logger.info("%d copies of %d beads at %g K, step %g fs", copies, mapping.n_beads, temperature, 1000 * step)
     return simulation
-
-
-def _positive(name, value, unit):
-    try:
-        number = float(value_in_md_units(value))
-    except (TypeError, ValueError):
-        number = float("nan")
-    if not (np.isfinite(number) and number > 0):
-        raise SettingsError(f"{name} {value} given: a positive number in {unit} is expected")
-    return number
 
 
 def _openmm_seed(seed):

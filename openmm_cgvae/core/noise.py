@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
+from openmm_cgvae.core.checks import checked_number
 from openmm_cgvae.core.errors import SettingsError
-from openmm_cgvae.core.units import value_in_md_units
 
 __all__ = ["checked_correlation_time", "correlated_noise", "gaussian_noise"]
 
@@ -121,10 +121,4 @@ def checked_correlation_time(time):
     SettingsError
         If it is not a number of 0 or more.
     """
-    try:
-        number = 0.0 if time is None else float(value_in_md_units(time))
-    except (TypeError, ValueError):
-        number = math.nan
-    if not 0 <= number < math.inf:
-        raise SettingsError(f"correlation time {time} given: a number of ps, 0 or more, is expected")
-    return number
+    return 0.0 if time is None else checked_number("correlation time", time, "ps", zero=True)

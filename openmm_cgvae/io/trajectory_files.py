@@ -12,7 +12,7 @@ from openmm_cgvae.core.errors import DataError, OutputError, SettingsError, Topo
 from openmm_cgvae.core.output import complete_output
 from openmm_cgvae.io.dcd import DCDHeader, DCDWriter
 from openmm_cgvae.io.pdb import PDBWriter
-from openmm_cgvae.io.xtc import particles_of_xtc
+from openmm_cgvae.io.xtc import XTCWriter, particles_of_xtc
 from openmm_cgvae.molecule.topology import as_mdtraj_topology
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
 ]
 
 WRITABLE = (".dcd", ".xtc", ".pdb", ".cif")
+APPENDABLE = (".dcd", ".xtc")
 
 
 @dataclass(frozen=True)
@@ -86,11 +87,14 @@ def load_box(path, topology):
     return None if first.lengths is None else box_vectors(first.lengths, first.angles)[0].astype(float)
 
 
-def check_format(path):
-    """Return the path of an output if its suffix is one of `WRITABLE`, else refuse it (`OutputError`)."""
-    if Path(path).suffix.lower() not in WRITABLE:
+def check_format(path, append=False):
+    """Return the path of an output; `OutputError` if its suffix is none of `WRITABLE`, or it cannot be appended to."""
+    path = Path(path)
+    if path.suffix.lower() not in WRITABLE:
         raise OutputError(f"output {path} given: a name ending in {', '.join(WRITABLE)} is expected")
-    return Path(path)
+    if append and (path.suffix.lower() not in APPENDABLE or not path.is_file()):
+        raise OutputError(f"cannot append to {path}: an existing file ending in {' or '.join(APPENDABLE)} is expected")
+    return path
 
 
 def write_topology_beside(trajectory, topology):
@@ -212,31 +216,27 @@ class TrajectoryReader:
 
 
 class TrajectoryWriter:
-    """Writes chunks to DCD, XTC, PDB or mmCIF, by the suffix of `path`; use it as a context manager.
+    """Writes frames to DCD, XTC, PDB or mmCIF, by the suffix of `path`; use it as a context manager.
 
     Parameters
     ----------
     path : path
     topology : mdtraj.Topology or openmm.app.Topology
+    append : bool
+        Go on with an existing file (.dcd and .xtc).
 
     Raises
     ------
     OutputError
-        If the suffix is none of `WRITABLE`.
+        If the suffix is none of `WRITABLE`, or the file cannot be appended to.
     """
 
-    def __init__(self, path, topology):
-        from mdtraj.formats import XTCTrajectoryFile
-
-        self.path = Path(path)
+    def __init__(self, path, topology, append=False):
+        self.path = check_format(path, append)
         self._topology = as_mdtraj_topology(topology)
-        self._suffix = self.path.suffix.lower()
-        self._count = 0
-        check_format(self.path)
-        if self._suffix == ".dcd":
-            self._file = DCDWriter(self.path, self._topology.n_atoms)
-        elif self._suffix == ".xtc":
-            self._file = XTCTrajectoryFile(str(self.path), "w")
+        if self.path.suffix.lower() in APPENDABLE:
+            writer = DCDWriter if self.path.suffix.lower() == ".dcd" else XTCWriter
+            self._file = writer(self.path, self._topology.n_atoms, append)
         else:
             self._file = PDBWriter(self.path, self._topology)
 
@@ -252,16 +252,14 @@ class TrajectoryWriter:
         lengths, angles : numpy.ndarray, shape (f, 3), optional
             Periodic box in nm and degrees.
         """
-        if self._suffix == ".dcd":
+        if isinstance(self._file, DCDWriter):
             self._file.write(positions, times, lengths, angles)
             return
         box = None if lengths is None else box_vectors(lengths, angles)
-        if self._suffix == ".xtc":
-            steps = np.arange(self._count, self._count + len(positions), dtype=np.int32)
-            self._file.write(positions.astype(np.float32), times.astype(np.float32), steps, box)
+        if isinstance(self._file, XTCWriter):
+            self._file.write(positions, times, box)
         else:
             self._file.write(positions, box)
-        self._count += len(positions)
 
     def close(self):
         """Finish the file."""

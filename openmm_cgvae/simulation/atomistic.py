@@ -15,6 +15,7 @@ from openmm_cgvae.atomistic.minimizer import Minimizer
 from openmm_cgvae.atomistic.restrained import bead_restraint, hold, restrained_system
 from openmm_cgvae.atomistic.solvation import solvate
 from openmm_cgvae.cg.system import run_steps
+from openmm_cgvae.core.checks import checked_number
 from openmm_cgvae.core.errors import MinimizationError, PositionsError, SettingsError
 from openmm_cgvae.core.output import complete_output
 from openmm_cgvae.core.platforms import installed_platforms
@@ -116,9 +117,10 @@ def to_atomistic_simulation(
         If the equilibration is unstable.
     """
     beads, velocities = _bead_state(cg, velocities, backmapper.n_beads)
-    equilibration = _checked("equilibration", equilibration, zero=True)
+    equilibration = checked_number("equilibration", equilibration, "ps", zero=True)
     dynamics = _Dynamics(
-        _checked("temperature", temperature), _checked("friction", friction), _checked("timeStep", timeStep),
+        checked_number("temperature", temperature, "K"), checked_number("friction", friction, "1/ps"),
+        checked_number("timeStep", timeStep, "ps"),
         None if platform is None else nearest_name("platform", platform, installed_platforms()),
     )  # fmt: skip
     seed = secrets.randbits(63) if seed is None else int(seed)
@@ -314,13 +316,3 @@ def _draw_velocities(context, temperature, seed, mapping, beads):
     context.setVelocities(velocities)
     # Of no effect unless a constrained bond joins two beads.
     context.applyVelocityConstraints(1e-6)
-
-
-def _checked(name, value, zero=False):
-    try:
-        number = float(value_in_md_units(value))
-    except (TypeError, ValueError):
-        number = np.nan
-    if not (0 < number < np.inf or (zero and number == 0)):
-        raise SettingsError(f"{name} {value} given: a number {'of 0 or more' if zero else 'above 0'} is expected")
-    return number

@@ -286,7 +286,7 @@ def test_refuses_files_without_parameters(mapping, tmp_path):
         ({"platform": "Referense"}, "did you mean 'Reference'"),
         ({"maxIterations": -1}, "0 or more"),
         ({"tolerance": 0}, "above 0"),
-        ({"restraint": "strong"}, "a number is expected"),
+        ({"restraint": "strong"}, "restraint=strong given: a number above 0"),
         ({"workers": 0}, "workers=0 given: a number above 0"),
         ({"copies": 1.5}, "a whole number is expected"),
         ({"implicitSolvent": "GBn2", "boxVectors": np.eye(3)}, "given with a box: leave out one"),

@@ -59,8 +59,8 @@ def test_a_box_smaller_than_the_molecule_or_the_cutoff_is_refused(molecule, forc
     [
         ({}, SettingsError, "either the padding or the boxVectors"),
         ({"padding": 1.0, "boxVectors": TRICLINIC}, SettingsError, "either the padding or the boxVectors"),
-        ({"padding": -1.0}, SettingsError, "padding -1.0"),
-        ({"padding": 1.0, "ionicStrength": -0.1}, SettingsError, "ionicStrength -0.1"),
+        ({"padding": -1.0}, SettingsError, "padding=-1.0"),
+        ({"padding": 1.0, "ionicStrength": -0.1}, SettingsError, "ionicStrength=-0.1"),
         ({"padding": 1.0, "waterModel": "tip3"}, SettingsError, "did you mean 'tip3p'"),
         ({"boxVectors": TRICLINIC.T}, PositionsError, "lower triangular"),
     ],

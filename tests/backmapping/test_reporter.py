@@ -82,15 +82,18 @@ def test_reporter_and_trajectory_call_give_the_same_structures(simulation, backm
     np.testing.assert_allclose(times[::2], INTERVAL * step * np.arange(1, 6), rtol=1e-5)
 
 
-def test_appending_continues_the_file(simulation, backmapper, tmp_path):
+@pytest.mark.parametrize("suffix", [".dcd", ".xtc"])
+def test_appending_continues_the_file(simulation, backmapper, tmp_path, suffix):
+    path = tmp_path / f"aa{suffix}"
     for append in (False, True):
-        with BackmapReporter(tmp_path / "aa.dcd", INTERVAL, backmapper, append=append, seed=1) as reporter:
+        with BackmapReporter(path, INTERVAL, backmapper, append=append, seed=1) as reporter:
             simulation.reporters.append(reporter)
             simulation.step(3 * INTERVAL)
         simulation.reporters.clear()
-    atoms, times, _ = load(tmp_path / "aa.dcd", backmapper.topology)
+    atoms, times, _ = load(path, backmapper.topology)
     assert len(atoms) == 6
-    assert np.all(np.diff(times) > 0)
+    step = simulation.integrator.getStepSize().value_in_unit(unit.picoseconds)
+    np.testing.assert_allclose(times, INTERVAL * step * np.arange(1, 7), rtol=1e-5)
 
 
 def test_correlated_frames_are_those_of_the_trajectory_call_however_the_run_is_split(simulation, backmapper, tmp_path):
@@ -124,11 +127,13 @@ simulation.step(400)
     assert len(load(tmp_path / "aa.dcd", backmapper.topology)[0]) == 200
 
 
-def test_pdb_output_has_models_and_the_molecule(simulation, backmapper, tmp_path):
-    with BackmapReporter(tmp_path / "aa.pdb", INTERVAL, backmapper, seed=1) as reporter:
+@pytest.mark.parametrize("suffix", [".pdb", ".cif"])
+def test_pdb_output_has_models_and_the_molecule(simulation, backmapper, tmp_path, suffix):
+    path = tmp_path / f"aa{suffix}"
+    with BackmapReporter(path, INTERVAL, backmapper, seed=1) as reporter:
         simulation.reporters.append(reporter)
         simulation.step(2 * INTERVAL)
-    pdb = app.PDBFile(str(tmp_path / "aa.pdb"))
+    pdb = app.PDBFile(str(path)) if suffix == ".pdb" else app.PDBxFile(str(path))
     assert pdb.getNumFrames() == 2
     assert pdb.topology.getNumBonds() == backmapper.topology.getNumBonds()
 
@@ -193,11 +198,11 @@ def test_outputs_and_settings_are_checked_before_the_run(backmapper, tmp_path):
         BackmapReporter(tmp_path / "aa.dcd", 5, backmapper)
     with pytest.raises(OutputError, match="does not exist"):
         BackmapReporter(tmp_path / "no" / "aa.dcd", 5, backmapper)
-    with pytest.raises(OutputError, match=r"\.dcd, \.xtc or \.pdb"):
+    with pytest.raises(OutputError, match=r"\.dcd, \.xtc, \.pdb, \.cif"):
         BackmapReporter(tmp_path / "aa.nc", 5, backmapper)
     with pytest.raises(OutputError, match="append"):
         BackmapReporter(tmp_path / "new.dcd", 5, backmapper, append=True)
-    with pytest.raises(SettingsError, match="correlation time -2"):
+    with pytest.raises(SettingsError, match="correlation time=-2"):
         BackmapReporter(tmp_path / "new.dcd", 5, backmapper, correlationTime=-2 * unit.picoseconds)
     with pytest.raises(SettingsError, match="reportInterval=0"):
         BackmapReporter(tmp_path / "new.dcd", 0, backmapper)

@@ -237,7 +237,7 @@ def test_bad_settings_and_outputs_are_refused(cg_trajectory, backmapper, tmp_pat
         backmap_trajectory(cg_trajectory, backmapper, tmp_path / "no" / "aa.dcd")
     with pytest.raises(OutputError, match=r"\.dcd, \.xtc, \.pdb"):
         backmap_trajectory(cg_trajectory, backmapper, tmp_path / "aa.trr")
-    with pytest.raises(SettingsError, match="correlation time -1"):
+    with pytest.raises(SettingsError, match="correlation time=-1"):
         backmap_trajectory(cg_trajectory, backmapper, tmp_path / "aa.dcd", correlation_time=-1)
     with pytest.raises(SettingsError, match="stride=0"):
         backmap_trajectory(cg_trajectory, backmapper, tmp_path / "aa.dcd", stride=0)

@@ -194,8 +194,8 @@ def test_temperature_is_kept(three_beads):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"temperature": 0}, "temperature 0"),
-        ({"temperature": "warm"}, "positive number in K"),
+        ({"temperature": 0}, "temperature=0"),
+        ({"temperature": "warm"}, "a number above 0 in K"),
         ({"timeStep": -0.001}, "timeStep"),
         ({"friction": float("nan")}, "friction"),
         ({"platform": "Abacus"}, "Reference.*available"),

@@ -195,10 +195,10 @@ def test_beads_without_a_sound_structure_are_refused(backmapper, beads):
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ({"temperature": 0.0}, "temperature 0.0 given: a number above 0"),
-        ({"timeStep": np.nan}, "timeStep nan given"),
-        ({"friction": "much"}, "friction much given"),
-        ({"equilibration": -1.0}, "equilibration -1.0 given: a number of 0 or more"),
+        ({"temperature": 0.0}, "temperature=0.0 given: a number above 0"),
+        ({"timeStep": np.nan}, "timeStep=nan given"),
+        ({"friction": "much"}, "friction=much given"),
+        ({"equilibration": -1.0}, "equilibration=-1.0 given: a number of 0 or more"),
         ({"platform": "Referenz"}, "did you mean 'Reference'"),
     ],
 )
