@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from openmm_cgvae.backmapping.backmapper import Backmapper
-from openmm_cgvae.cli.demonstration import reference_frames
+from openmm_cgvae.evaluation.bundle import reference_frames
 from openmm_cgvae.molecule.graph import MolecularGraph
 from openmm_cgvae.molecule.topology import as_mdtraj_topology
 from openmm_cgvae.pretrained.index import pretrained_names, read_index

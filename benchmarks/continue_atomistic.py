@@ -16,10 +16,10 @@ from tqdm.auto import tqdm
 
 from openmm_cgvae.backmapping.backmapper import Backmapper
 from openmm_cgvae.cg.system import run_steps
-from openmm_cgvae.cli.demonstration import reference_frames
 from openmm_cgvae.core.errors import CGVAEError
 from openmm_cgvae.core.output import complete_output
 from openmm_cgvae.core.units import BOLTZMANN_KJ_PER_MOL_K
+from openmm_cgvae.evaluation.bundle import reference_frames
 from openmm_cgvae.metrics import handedness, valid_graphs
 from openmm_cgvae.molecule.graph import MolecularGraph
 from openmm_cgvae.molecule.topology import as_mdtraj_topology

@@ -7,8 +7,8 @@ import torch
 from timing import alternating, gemm, matrix_products
 
 from openmm_cgvae.backmapping.backmapper import Backmapper
-from openmm_cgvae.cli.demonstration import reference_frames
 from openmm_cgvae.core.parallel import on_torch_threads
+from openmm_cgvae.evaluation.bundle import reference_frames
 from openmm_cgvae.pretrained.index import pretrained_names
 
 BATCH = 512

@@ -8,11 +8,10 @@ from functools import cached_property
 import numpy as np
 from openmm import app
 
-from openmm_cgvae.backmapping.backmapper import PRECISIONS
 from openmm_cgvae.backmapping.molecules import find_molecules
 from openmm_cgvae.core.checks import checked_count, checked_frames, checked_seed
-from openmm_cgvae.core.errors import SettingsError, TopologyMismatchError
-from openmm_cgvae.core.periodic import as_box_vectors, check_fits, make_whole, spanning_tree
+from openmm_cgvae.core.errors import PositionsError, SettingsError, TopologyMismatchError
+from openmm_cgvae.core.periodic import as_box_vectors
 from openmm_cgvae.core.units import as_positions_nm
 from openmm_cgvae.molecule.mapping import CGMapping
 
@@ -34,7 +33,6 @@ class _Kind:
     backmapper: object
     beads: np.ndarray
     atoms: np.ndarray
-    tree: np.ndarray
 
 
 class SystemBackmapper:
@@ -51,7 +49,7 @@ class SystemBackmapper:
     cg_topology : openmm.app.Topology or mdtraj.Topology
         Of all particles. A molecule is recognised by the names of its residues and beads, which are those of
         ``backmapper.cg_topology()``; bonds are added where they lack.
-    backmappers : dict of str to Backmapper, or Backmapper
+    backmappers : dict of str to Sampler, or Sampler
         The model of each kind of molecule.
     molecules : sequence of (str, int), optional
         Number of molecules of each kind (or of particles by residue name), in order, as in a GROMACS topology:
@@ -107,8 +105,7 @@ class SystemBackmapper:
         self._kinds, keys = [], _noise_keys(self._backmappers)
         for name in beads:
             backmapper = self._backmappers[name]
-            tree = spanning_tree(backmapper.n_beads, backmapper.mapping.bead_bonds)
-            self._kinds.append(_Kind(name, keys[name], backmapper, np.array(beads[name]), np.array(atoms[name]), tree))
+            self._kinds.append(_Kind(name, keys[name], backmapper, np.array(beads[name]), np.array(atoms[name])))
             if len(beads[name]) > MAX_COPIES:
                 raise SettingsError(f"{len(beads[name])} molecules of kind {name!r} given: {MAX_COPIES} at most")
 
@@ -213,37 +210,29 @@ class SystemBackmapper:
         frames = checked_frames(frames, len(beads), FRAME_BITS)
         if correlation > MAX_CORRELATION:
             raise SettingsError(f"a correlation time of {correlation:g} frames given: {MAX_CORRELATION:g} at most")
-        precisions = [PRECISIONS[kind.backmapper.precision] for kind in self._kinds]
-        atoms = np.empty((len(beads), n_samples, self.n_atoms, 3), np.result_type(np.float32, *precisions))
-        for kind in self._kinds:
-            own = _whole(beads[:, kind.beads], vectors, kind)
-            atoms[:, :, kind.atoms] = _sample_kind(kind, own, n_samples, seed, frames, correlation)
+        made = [
+            _sample_kind(kind, beads[:, kind.beads], n_samples, seed, frames, correlation, vectors)
+            for kind in self._kinds
+        ]
+        atoms = np.empty((len(beads), n_samples, self.n_atoms, 3), np.result_type(np.float32, *made))
+        for kind, own in zip(self._kinds, made, strict=True):
+            atoms[:, :, kind.atoms] = own
         numbers, places = self._kept
         atoms[:, :, places] = beads[:, None, numbers]
         return atoms
 
 
-def _whole(beads, vectors, kind):
-    """Molecules (frames, copies, N, 3) of a kind made whole, and refused where the box is too small for one."""
-    if vectors is None:
-        return beads
-    shape = beads.shape
-    vectors = np.repeat(vectors, shape[1], axis=0)
-    whole = make_whole(beads.reshape(-1, *shape[2:]), vectors, kind.tree)
-    # The root mean square distance from the centre, twice: less than a molecule measures.
-    check_fits(
-        whole, vectors, f"a molecule of kind {kind.name!r}", 2 * kind.backmapper.metadata.get("bead_spread_nm", 0.0)
-    )
-    return whole.reshape(shape)
-
-
-def _sample_kind(kind, beads, n_samples, seed, frames, correlation):
+def _sample_kind(kind, beads, n_samples, seed, frames, correlation, vectors):
     """All copies of a kind as one batch: beads (frames, copies, N, 3) to atoms (frames, samples, copies, n, 3)."""
     n_frames, n_copies = beads.shape[:2]
     # Copy by copy, so that the frames of each lie side by side in the stream of noise.
     batch = beads.swapaxes(0, 1).reshape(-1, *beads.shape[2:])
     keys = ((np.arange(n_copies)[:, None] << FRAME_BITS) + frames).ravel()
-    atoms = kind.backmapper.sample(batch, n_samples, seed ^ kind.key, keys, correlation=correlation)
+    box = None if vectors is None else np.tile(vectors, (n_copies, 1, 1))
+    try:
+        atoms = kind.backmapper.sample(batch, n_samples, seed ^ kind.key, keys, correlation, box)
+    except PositionsError as error:
+        raise PositionsError(f"a molecule of kind {kind.name!r}: {error}") from error
     return atoms.reshape(n_copies, n_frames, *atoms.shape[1:]).transpose(1, 2, 0, 3, 4)
 
 

@@ -13,6 +13,7 @@ __all__ = [
     "check_with_topology",
     "load_dataset",
     "make_minimizer",
+    "print_run",
     "print_table",
 ]
 
@@ -112,6 +113,11 @@ def check_with_topology(output, overwrite, inputs=()):
     """Refuse a trajectory, or the PDB file to be written beside it, that may not be written."""
     check_output(output, overwrite, inputs)
     check_output(Path(output).with_suffix(".pdb"), overwrite, inputs)
+
+
+def print_run(frames, steps, seconds, seed, *more):
+    """Print what a run did: its frames, speed and seed, and more (name, value) rows."""
+    print_table([("frames", frames), ("steps/s", f"{steps / seconds:.0f}"), ("seed", seed), *more])
 
 
 def print_table(rows):

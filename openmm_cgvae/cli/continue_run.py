@@ -2,7 +2,7 @@
 
 import secrets
 
-from openmm_cgvae.cli.common import add_model, add_overwrite, check_with_topology, print_table
+from openmm_cgvae.cli.common import add_model, add_overwrite, check_with_topology, print_run
 from openmm_cgvae.core.errors import SettingsError
 
 __all__ = ["add_arguments", "run"]
@@ -63,13 +63,10 @@ def run(options):
         simulation, options.steps, options.report_interval, options.output,
         checkpoint=options.checkpoint, settings=settings, resumed=resumed,
     )  # fmt: skip
-    rows = [
-        ("frames", f"{options.steps // options.report_interval} in {options.output}"),
-        ("atoms", simulation.topology.getNumAtoms()),
-        ("ns/day", f"{86.4 * steps * options.time_step / seconds:.3g}"),
-        ("seed", options.seed),
-    ]
-    print_table(rows)
+    print_run(
+        f"{options.steps // options.report_interval} in {options.output}", steps, seconds, options.seed,
+        ("atoms", simulation.topology.getNumAtoms()), ("ns/day", f"{86.4 * steps * options.time_step / seconds:.3g}"),
+    )  # fmt: skip
 
 
 def _check_files(options):

@@ -9,15 +9,13 @@ import numpy as np
 from openmm_cgvae.atomistic.minimizer import Minimizer
 from openmm_cgvae.backmapping.backmapper import Backmapper
 from openmm_cgvae.backmapping.trajectory import backmap_trajectory
-from openmm_cgvae.core.errors import SettingsError
 from openmm_cgvae.core.output import check_output, complete_output, existing_folder
-from openmm_cgvae.io.trajectory_files import TrajectoryReader, write_topology_beside
+from openmm_cgvae.io.trajectory_files import read_frames, write_topology_beside
 from openmm_cgvae.molecule.graph import MolecularGraph, dihedral
 from openmm_cgvae.molecule.topology import as_mdtraj_topology
-from openmm_cgvae.pretrained.index import PRETRAINED, read_index
 from openmm_cgvae.simulation.run import run_and_backmap
 
-__all__ = ["demonstrate", "load_frames", "reference_frames"]
+__all__ = ["demonstrate"]
 
 
 def demonstrate(model, folder, reference, steps=400_000, report_interval=100, seed=0, overwrite=False):
@@ -64,8 +62,8 @@ def demonstrate(model, folder, reference, steps=400_000, report_interval=100, se
     )
     minimizing_seconds = time.perf_counter() - started
     sampling_seconds = _time_sampling(backmapper, paths, seed)
-    beads = load_frames(paths["cg.dcd"], backmapper.cg_topology())
-    sampled, minimized = (load_frames(paths[name], backmapper.topology) for name in ("aa.dcd", "minimized.dcd"))
+    beads = read_frames(paths["cg.dcd"], backmapper.cg_topology())
+    sampled, minimized = (read_frames(paths[name], backmapper.topology) for name in ("aa.dcd", "minimized.dcd"))
     summary = {
         "model": str(model),
         "steps": steps,
@@ -83,24 +81,6 @@ def demonstrate(model, folder, reference, steps=400_000, report_interval=100, se
     with complete_output(paths["summary.json"]) as temporary:
         temporary.write_text(json.dumps(summary, indent=1) + "\n")
     return summary
-
-
-def reference_frames(model):
-    """The bundled held-out MD frames of a bundled model's molecule, (frames, n, 3) in nm.
-
-    Raises
-    ------
-    SettingsError
-        If it is no bundled model.
-    """
-    if model not in read_index():
-        raise SettingsError(f"model {model} given: one of {', '.join(read_index())} is expected, whose MD is bundled")
-    return load_frames(PRETRAINED / read_index()[model]["reference"], Backmapper.load(model).topology)
-
-
-def load_frames(path, topology):
-    """All frames of a trajectory, (frames, n, 3) in nm."""
-    return np.concatenate([chunk.positions for chunk in TrajectoryReader(path, topology)])
 
 
 def _time_sampling(backmapper, paths, seed):

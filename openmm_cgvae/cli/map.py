@@ -49,12 +49,11 @@ def check_beads(options):
 
 def _read_evenly(path, topology):
     """At most 1000 frames at an even stride, shape (frames, n, 3), nm."""
-    import numpy as np
 
-    from openmm_cgvae.io.trajectory_files import TrajectoryReader
+    from openmm_cgvae.io.trajectory_files import TrajectoryReader, read_frames
 
     stride = -(-(TrajectoryReader(path, topology).n_frames or 1) // MAX_FRAMES)
-    positions = np.concatenate([chunk.positions for chunk in TrajectoryReader(path, topology, stride=stride)])
+    positions = read_frames(path, topology, stride)
     # A PDB file tells its number of frames only now.
     return positions[:: -(-len(positions) // MAX_FRAMES)]
 

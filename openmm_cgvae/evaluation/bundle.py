@@ -1,4 +1,7 @@
-"""Bundle a model file: ``python -m openmm_cgvae.evaluation.bundle FILE NAME REFERENCE DESCRIPTION [data.npz]``."""
+"""Bundled models: the MD that each is measured on, and a command that adds one.
+
+``python -m openmm_cgvae.evaluation.bundle FILE NAME REFERENCE DESCRIPTION [data.npz]``
+"""
 
 import hashlib
 import json
@@ -8,12 +11,12 @@ import zipfile
 import numpy as np
 
 from openmm_cgvae.io.modelfile import ModelFile
-from openmm_cgvae.io.trajectory_files import TrajectoryWriter
+from openmm_cgvae.io.trajectory_files import TrajectoryWriter, read_frames
 from openmm_cgvae.molecule.mapping import CGMapping
-from openmm_cgvae.pretrained.index import PRETRAINED, read_index
+from openmm_cgvae.pretrained.index import PRETRAINED, bundled_file, read_index
 from openmm_cgvae.training import Dataset, split_runs
 
-__all__ = ["bundle"]
+__all__ = ["bundle", "reference_frames"]
 
 
 def bundle(path, name, reference, description, data=None):
@@ -42,6 +45,18 @@ def bundle(path, name, reference, description, data=None):
     }
     index = read_index() | {name: entry}
     (PRETRAINED / "index.json").write_text(json.dumps(dict(sorted(index.items())), indent=1) + "\n")
+
+
+def reference_frames(name):
+    """Read the bundled MD of a bundled model's molecule, of runs it has not seen: (frames, n, 3) in nm.
+
+    Raises
+    ------
+    SettingsError
+        If it is no bundled model.
+    """
+    path, model = bundled_file(name, "reference"), ModelFile.load(bundled_file(name))
+    return read_frames(path, CGMapping.from_dict(model.mapping).topology)
 
 
 def _write_reference(model, dataset, path):

@@ -24,6 +24,7 @@ __all__ = [
     "box_vectors",
     "load_box",
     "load_topology",
+    "read_frames",
     "write_topology_beside",
 ]
 
@@ -85,6 +86,11 @@ def load_box(path, topology):
         return None
     first = next(iter(TrajectoryReader(path, topology, chunk_size=1)))
     return None if first.lengths is None else box_vectors(first.lengths, first.angles)[0].astype(float)
+
+
+def read_frames(path, topology, stride=1):
+    """Read all frames of a trajectory, or every stride-th, (frames, n, 3) in nm; errors as of `TrajectoryReader`."""
+    return np.concatenate([chunk.positions for chunk in TrajectoryReader(path, topology, stride=stride)])
 
 
 def check_format(path, append=False):

@@ -5,9 +5,9 @@ import json
 from difflib import get_close_matches
 from pathlib import Path
 
-from openmm_cgvae.core.errors import ModelFileError
+from openmm_cgvae.core.errors import ModelFileError, SettingsError
 
-__all__ = ["PRETRAINED", "pretrained_names", "read_index", "resolve_model"]
+__all__ = ["PRETRAINED", "bundled_file", "pretrained_names", "read_index", "resolve_model"]
 
 PRETRAINED = Path(__file__).parent
 
@@ -21,6 +21,20 @@ def read_index():
     """The bundled models: name to file, SHA-256 and description."""
     path = PRETRAINED / "index.json"
     return json.loads(path.read_text()) if path.exists() else {}
+
+
+def bundled_file(name, entry="file"):
+    """Return the path of a bundled model's ``"file"``, or of the ``"reference"`` trajectory of its molecule.
+
+    Raises
+    ------
+    SettingsError
+        If it is no bundled model.
+    """
+    index = read_index()
+    if name not in index:
+        raise SettingsError(f"model {name} given: one of {', '.join(index)} is expected, which are bundled")
+    return PRETRAINED / index[name][entry]
 
 
 def resolve_model(name_or_path):
@@ -37,9 +51,8 @@ def resolve_model(name_or_path):
     """
     index = read_index()
     if str(name_or_path) in index:
-        entry = index[str(name_or_path)]
-        path = PRETRAINED / entry["file"]
-        if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != entry["sha256"]:
+        path, expected = bundled_file(str(name_or_path)), index[str(name_or_path)]["sha256"]
+        if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != expected:
             raise ModelFileError(f"bundled model {name_or_path} is damaged: install openmm_cgvae again")
         return path
     path = Path(name_or_path)

@@ -8,7 +8,8 @@ from conftest import rotation
 
 from openmm_cgvae.atomistic.minimizer import Minimizer
 from openmm_cgvae.backmapping.backmapper import Backmapper
-from openmm_cgvae.cli.demonstration import load_frames, reference_frames
+from openmm_cgvae.evaluation.bundle import reference_frames
+from openmm_cgvae.io.trajectory_files import read_frames
 from openmm_cgvae.metrics import correct_chirality, handedness, structure_summary, valid_graphs
 from openmm_cgvae.molecule.graph import MolecularGraph
 from openmm_cgvae.molecule.topology import as_mdtraj_topology
@@ -135,8 +136,8 @@ def test_the_demo_leaves_what_it_promises(tmp_path):
     names = {"cg.dcd", "cg.pdb", "aa.dcd", "aa.pdb", "minimized.dcd", "ramachandran.png", "summary.json"}
     assert {path.name for path in folder.iterdir()} == names
     backmapper = Backmapper.load("alanine-dipeptide-3")
-    beads = load_frames(folder / "cg.dcd", backmapper.cg_topology())
+    beads = read_frames(folder / "cg.dcd", backmapper.cg_topology())
     for name in ("aa.dcd", "minimized.dcd"):
-        atoms = load_frames(folder / name, backmapper.topology)
+        atoms = read_frames(folder / name, backmapper.topology)
         assert np.abs(backmapper.mapping.project(atoms) - beads).max() <= (1e-5 if name == "aa.dcd" else 0.01)
     assert main(["demo", "-o", str(folder), "--steps", "20000"]) == 2, "an existing demo is not overwritten"
