@@ -54,6 +54,24 @@ class CGVAE(BeadProjection):
         self.alike_pairs = AlikePairs(spec) if config.handed else None
         self.bounds = BoundsProjection(spec, config.projection_sweeps)
 
+    def bind(self, spec: MoleculeSpec) -> None:
+        """Take another molecule, whose types the learned tables have; the weights stay as they are.
+
+        Raises
+        ------
+        SettingsError
+            If the model has parts that are of one molecule, or of molecules with fewer near atoms.
+        """
+        known, persistent = dict(self.named_buffers()), set(self.state_dict())
+        self._bind_projection(spec)
+        for part in (self.encoder, self.prior, self.decoder, self.refinement, self.alike_pairs, self.bounds):
+            if part is not None:
+                part.bind(spec)
+        for path, buffer in list(self.named_buffers()):
+            module, _, name = path.rpartition(".")
+            # On the same device and in the same precision.
+            self.get_submodule(module).register_buffer(name, buffer.to(known[path]), path in persistent)
+
     def encode(self, x, X):
         # type: (Tensor, Tensor) -> tuple[Tensor, Tensor]
         """Mean and log-variance of q(z | x, X), each (B, N, latent)."""

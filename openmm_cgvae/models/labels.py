@@ -21,6 +21,10 @@ class AlikePairs(nn.Module):
 
     def __init__(self, spec: MoleculeSpec):
         super().__init__()
+        self.bind(spec)
+
+    def bind(self, spec: MoleculeSpec) -> None:
+        """Take another molecule."""
         corners, pairs = torch.tensor(spec.alike_pairs[:, :3]), torch.tensor(spec.alike_pairs[:, 3:])
         self.register_buffer("corners", corners.t().flatten(), persistent=False)
         self.register_buffer("ordered", pairs.t().flatten(), persistent=False)

@@ -141,6 +141,10 @@ class Recentring(nn.Module):
 
     def __init__(self, spec: MoleculeSpec):
         super().__init__()
+        self.bind(spec)
+
+    def bind(self, spec: MoleculeSpec) -> None:
+        """Take another molecule."""
         projection = torch.as_tensor(spec.projection)
         beads, atoms = torch.nonzero(projection).unbind(1)
         self.register_buffer("atoms", atoms, persistent=False)

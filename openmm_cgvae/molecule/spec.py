@@ -1,6 +1,6 @@
 """What the model must know of one molecule and its mapping: index arrays only."""
 
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 
 import numpy as np
 
@@ -43,6 +43,17 @@ class MoleculeSpec:
     alike_pairs : int array, shape (g, 5)
         A centre, two of its neighbours, and two alike end atoms of one bead and weight, in the order that gives the
         first four a positive volume in the reference.
+    bead_types : int array, shape (N,), optional
+        Row of every bead in the tables that a network learns for beads (embeddings, latent moments).
+    place_types : int array, shape (n,), optional
+        Row of every atom in the tables for atoms on their beads (place filters, refinement).
+    bound_types : int array, shape (p,), optional
+        Row of every bounded pair (`near_pairs` up to 2 bonds apart, then `rigid_pairs`) in the table of bounds.
+    shape_types : int array, shape (s,), optional
+        Row of every bounded shape in the table of bounds.
+
+    A network that serves several molecules has a row for each type of bead, atom or pair. Where types are omitted, each
+    is its own type: the network is of one molecule.
     """
 
     atom_types: np.ndarray
@@ -60,6 +71,10 @@ class MoleculeSpec:
     contact_kinds: np.ndarray
     handedness: np.ndarray
     alike_pairs: np.ndarray
+    bead_types: np.ndarray | None = None
+    place_types: np.ndarray | None = None
+    bound_types: np.ndarray | None = None
+    shape_types: np.ndarray | None = None
 
     @property
     def n_atoms(self):
@@ -71,9 +86,11 @@ class MoleculeSpec:
 
     def to_arrays(self):
         """Arrays by field name, for ``numpy.savez`` or a checkpoint."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        arrays = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: array for name, array in arrays.items() if array is not None}
 
     @classmethod
     def from_arrays(cls, arrays):
         """Undo `to_arrays`; other keys are ignored."""
-        return cls(**{field.name: np.asarray(arrays[field.name]) for field in fields(cls)})
+        known = [field.name for field in fields(cls) if field.default is MISSING or field.name in arrays]
+        return cls(**{name: np.asarray(arrays[name]) for name in known})
