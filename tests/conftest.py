@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from openmm_cgvae.backmapper import Backmapper, bead_spread
-from openmm_cgvae.chemistry import MolecularGraph
-from openmm_cgvae.mapping import custom_mapping, residue_mapping
-from openmm_cgvae.modelfile import ModelFile
+from openmm_cgvae.backmapping.backmapper import Backmapper, bead_spread
+from openmm_cgvae.io.modelfile import ModelFile
+from openmm_cgvae.io.trajectory_files import load_topology
 from openmm_cgvae.models import CGVAE, ModelConfig
 from openmm_cgvae.models.export import script_model
-from openmm_cgvae.preparation import prepare_dataset, read_reference
-from openmm_cgvae.trajectory_files import load_topology
+from openmm_cgvae.molecule.graph import MolecularGraph
+from openmm_cgvae.molecule.mapping import custom_mapping, residue_mapping
+from openmm_cgvae.preparation.dataset import prepare_dataset, read_reference
 
 DATA = Path(__file__).parent / "data"
 FIVE_BEADS = [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11, 12, 13], [14, 15, 16, 17], [18, 19, 20, 21]]

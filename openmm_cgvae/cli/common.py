@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from openmm_cgvae.errors import SettingsError
-from openmm_cgvae.output import check_output
+from openmm_cgvae.core.errors import SettingsError
+from openmm_cgvae.core.output import check_output
 
 __all__ = [
     "add_model",
@@ -13,6 +13,7 @@ __all__ = [
     "check_with_topology",
     "load_dataset",
     "make_minimizer",
+    "print_run",
     "print_table",
 ]
 
@@ -46,7 +47,7 @@ def make_minimizer(options, backmapper):
         if given:
             raise SettingsError(f"{', '.join(given)} given, of the minimisation: add --minimize")
         return None
-    from openmm_cgvae.app.minimizer import Minimizer
+    from openmm_cgvae.atomistic.minimizer import Minimizer
 
     return Minimizer(
         backmapper.mapping,
@@ -86,8 +87,8 @@ def load_dataset(options):
         return Dataset.load(options.trajectories[0])
     if options.top is None:
         raise SettingsError("--top is missing: give the all-atom topology (PDB) of the trajectories")
-    from openmm_cgvae.preparation import prepare_dataset, read_reference
-    from openmm_cgvae.trajectory_files import load_topology
+    from openmm_cgvae.io.trajectory_files import load_topology
+    from openmm_cgvae.preparation.dataset import prepare_dataset, read_reference
 
     topology = load_topology(options.top)
     mapping = make_mapping(options, topology)
@@ -97,7 +98,7 @@ def load_dataset(options):
 
 def make_mapping(options, topology):
     """The mapping of ``--mapping`` and ``--weights``."""
-    from openmm_cgvae.mapping import CGMapping, alpha_carbon_mapping, residue_mapping
+    from openmm_cgvae.molecule.mapping import CGMapping, alpha_carbon_mapping, residue_mapping
 
     if options.mapping == "residue":
         return residue_mapping(topology, options.weights)
@@ -112,6 +113,11 @@ def check_with_topology(output, overwrite, inputs=()):
     """Refuse a trajectory, or the PDB file to be written beside it, that may not be written."""
     check_output(output, overwrite, inputs)
     check_output(Path(output).with_suffix(".pdb"), overwrite, inputs)
+
+
+def print_run(frames, steps, seconds, seed, *more):
+    """Print what a run did: its frames, speed and seed, and more (name, value) rows."""
+    print_table([("frames", frames), ("steps/s", f"{steps / seconds:.0f}"), ("seed", seed), *more])
 
 
 def print_table(rows):

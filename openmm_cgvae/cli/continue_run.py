@@ -2,8 +2,8 @@
 
 import secrets
 
-from openmm_cgvae.cli.common import add_model, add_overwrite, check_with_topology, print_table
-from openmm_cgvae.errors import SettingsError
+from openmm_cgvae.cli.common import add_model, add_overwrite, check_with_topology, print_run
+from openmm_cgvae.core.errors import SettingsError
 
 __all__ = ["add_arguments", "run"]
 
@@ -49,8 +49,8 @@ def run(options):
     if not 1 <= options.report_interval <= options.steps:
         given = f"--steps {options.steps} --report-interval {options.report_interval}"
         raise SettingsError(f"{given} given: an interval from 1 to the number of steps is expected")
-    from openmm_cgvae.app.atomistic import run_and_write
-    from openmm_cgvae.app.checkpoint import RunCheckpoint
+    from openmm_cgvae.simulation.atomistic import run_and_write
+    from openmm_cgvae.simulation.checkpoint import RunCheckpoint
 
     resumed = RunCheckpoint.load(options.checkpoint) if options.resume else None
     if options.seed is None:
@@ -63,19 +63,16 @@ def run(options):
         simulation, options.steps, options.report_interval, options.output,
         checkpoint=options.checkpoint, settings=settings, resumed=resumed,
     )  # fmt: skip
-    rows = [
-        ("frames", f"{options.steps // options.report_interval} in {options.output}"),
-        ("atoms", simulation.topology.getNumAtoms()),
-        ("ns/day", f"{86.4 * steps * options.time_step / seconds:.3g}"),
-        ("seed", options.seed),
-    ]
-    print_table(rows)
+    print_run(
+        f"{options.steps // options.report_interval} in {options.output}", steps, seconds, options.seed,
+        ("atoms", simulation.topology.getNumAtoms()), ("ns/day", f"{86.4 * steps * options.time_step / seconds:.3g}"),
+    )  # fmt: skip
 
 
 def _check_files(options):
     check_with_topology(options.output, options.overwrite or options.resume, [options.trajectory])
     if options.checkpoint is not None:
-        from openmm_cgvae.app.checkpoint import check_checkpoint
+        from openmm_cgvae.simulation.checkpoint import check_checkpoint
 
         check_checkpoint(options.checkpoint, options.output, options.overwrite or options.resume)
     elif options.resume:
@@ -83,11 +80,11 @@ def _check_files(options):
 
 
 def _simulation(options):
-    from openmm_cgvae.app.atomistic import to_atomistic_simulation
-    from openmm_cgvae.app.solvation import Solvation
-    from openmm_cgvae.backmapper import Backmapper
-    from openmm_cgvae.trajectory import read_frame
-    from openmm_cgvae.trajectory_files import check_format
+    from openmm_cgvae.atomistic.solvation import Solvation
+    from openmm_cgvae.backmapping.backmapper import Backmapper
+    from openmm_cgvae.backmapping.trajectory import read_frame
+    from openmm_cgvae.io.trajectory_files import check_format
+    from openmm_cgvae.simulation.atomistic import to_atomistic_simulation
 
     check_format(options.output)
     solvation = None

@@ -3,7 +3,7 @@
 import json
 
 from openmm_cgvae.cli.common import add_model, add_overwrite, print_table
-from openmm_cgvae.output import check_output, complete_output
+from openmm_cgvae.core.output import check_output, complete_output
 
 __all__ = ["add_arguments", "run"]
 
@@ -27,10 +27,10 @@ def run(options):
     output = check_output(options.json, options.overwrite)
     import numpy as np
 
-    from openmm_cgvae.backmapper import Backmapper
-    from openmm_cgvae.evaluation import evaluate
-    from openmm_cgvae.preparation import read_reference
-    from openmm_cgvae.trajectory_files import load_topology
+    from openmm_cgvae.backmapping.backmapper import Backmapper
+    from openmm_cgvae.evaluation.evaluate import evaluate
+    from openmm_cgvae.io.trajectory_files import load_topology
+    from openmm_cgvae.preparation.dataset import read_reference
 
     topology = load_topology(options.top)
     backmapper = Backmapper.load(options.model)

@@ -16,9 +16,9 @@ def add_arguments(parser):
 
 def run(options):
     check_with_topology(options.output, options.overwrite, [options.trajectory, options.top])
-    from openmm_cgvae.backmapper import Backmapper
-    from openmm_cgvae.trajectory import project_trajectory
-    from openmm_cgvae.trajectory_files import load_topology, write_topology_beside
+    from openmm_cgvae.backmapping.backmapper import Backmapper
+    from openmm_cgvae.backmapping.trajectory import project_trajectory
+    from openmm_cgvae.io.trajectory_files import load_topology, write_topology_beside
 
     mapping = Backmapper.load(options.model).mapping
     topology = load_topology(options.top)

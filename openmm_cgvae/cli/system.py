@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from openmm_cgvae.errors import SettingsError
+from openmm_cgvae.core.errors import SettingsError
 
 __all__ = ["add_system", "load_backmapper"]
 
@@ -29,7 +29,7 @@ def add_system(parser):
 
 def load_backmapper(options):
     """The `Backmapper` of the one model, or the `SystemBackmapper` of a topology."""
-    from openmm_cgvae.backmapper import Backmapper
+    from openmm_cgvae.backmapping.backmapper import Backmapper
 
     if options.top is None:
         if len(options.model) > 1 or options.molecules or options.keep or options.drop:
@@ -37,8 +37,8 @@ def load_backmapper(options):
                 "several models, --molecules, --keep or --drop given without --top: add the CG topology"
             )
         return Backmapper.load(options.model[0])
-    from openmm_cgvae.app.systembackmapper import SystemBackmapper
-    from openmm_cgvae.trajectory_files import load_box, load_topology
+    from openmm_cgvae.backmapping.system import SystemBackmapper
+    from openmm_cgvae.io.trajectory_files import load_box, load_topology
 
     names = [Path(model).stem for model in options.model]
     if len(set(names)) < len(names):

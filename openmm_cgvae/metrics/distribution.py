@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from openmm_cgvae.errors import DataError
+from openmm_cgvae.core.errors import DataError
 
 __all__ = ["jensen_shannon", "jensen_shannon_floor", "jensen_shannon_with_floor", "wasserstein"]
 

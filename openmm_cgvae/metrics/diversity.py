@@ -4,9 +4,9 @@ import itertools
 
 import numpy as np
 
-from openmm_cgvae.errors import DataError, PositionsError
+from openmm_cgvae.core.errors import DataError, PositionsError
+from openmm_cgvae.core.units import as_positions_nm, value_in_md_units
 from openmm_cgvae.metrics.structure import match_equivalent_hydrogens
-from openmm_cgvae.units import as_positions_nm, value_in_md_units
 
 __all__ = ["diversity_ratio", "move_to_beads", "nearest_frames"]
 

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from openmm_cgvae.errors import DataError, MissingDependencyError
+from openmm_cgvae.core.errors import DataError, MissingDependencyError
+from openmm_cgvae.core.units import as_positions_nm
 from openmm_cgvae.metrics.distribution import jensen_shannon_with_floor
 from openmm_cgvae.metrics.structure import in_chunks
-from openmm_cgvae.units import as_positions_nm
 
 __all__ = ["slow_pairs", "tica_divergence"]
 

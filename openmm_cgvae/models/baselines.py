@@ -6,10 +6,10 @@ All of them are modules as a model file holds them, with the interface of `Expor
 import torch
 from torch import nn
 
+from openmm_cgvae.core.units import ANGSTROM_PER_NM
 from openmm_cgvae.models.bounds import BoundsProjection
 from openmm_cgvae.models.projection import BeadProjection
-from openmm_cgvae.models.spec import MoleculeSpec
-from openmm_cgvae.units import ANGSTROM_PER_NM
+from openmm_cgvae.molecule.spec import MoleculeSpec
 
 __all__ = ["Baseline", "GeometricRelaxation", "LinearMap", "Perceptron"]
 

@@ -7,7 +7,8 @@ from torch import nn
 from openmm_cgvae.models.layers import Recentring, segment_offsets, segment_sum, squared_length
 from openmm_cgvae.models.neighbours import DENSE_ATOMS, listed_pairs, pairs_within
 from openmm_cgvae.models.shapes import centres_with_neighbours, shapes_and_gradients, stiff_torsions
-from openmm_cgvae.models.spec import MoleculeSpec
+from openmm_cgvae.models.types import as_types, n_types
+from openmm_cgvae.molecule.spec import MoleculeSpec
 
 __all__ = ["BoundsProjection"]
 
@@ -61,32 +62,38 @@ class BoundsProjection(nn.Module):
         self.relaxation, self.momentum, self.steady = RELAXATION, MOMENTUM, STEADY_ROUNDS
         self.skin, self.tolerance = SKIN_ANGSTROM, TOLERANCE_ANGSTROM
         self.max_elements, self.max_atoms = MAX_ELEMENTS, MAX_ATOMS
-        self.n_atoms, self.dense_atoms = spec.n_atoms, DENSE_ATOMS
+        self.dense_atoms = DENSE_ATOMS
+        self.recentred = Recentring(spec)
+        self.bind(spec)
+        pairs, shapes = n_types(spec.bound_types, len(self.pairs)), n_types(spec.shape_types, len(self.shapes))
+        self.register_buffer("lower", torch.zeros(pairs))
+        self.register_buffer("upper", torch.full((pairs,), torch.inf))
+        self.register_buffer("shape_lower", torch.full((shapes,), -torch.inf))
+        self.register_buffer("shape_upper", torch.full((shapes,), torch.inf))
+        n_kinds = int(self.kinds.max()) + 1
+        # Closest approach (farther than 3 bonds, 3 bonds, bounded); 0 where there is no bound.
+        self.register_buffer("contacts", torch.zeros(3, n_kinds, n_kinds))
+
+    def bind(self, spec: MoleculeSpec) -> None:
+        """Take another molecule, whose types the tables have."""
+        self.n_atoms = spec.n_atoms
         near, hops = torch.as_tensor(spec.near_pairs), torch.as_tensor(spec.near_hops)
         rigid = torch.as_tensor(spec.rigid_pairs)
-        pairs = torch.cat([near[hops < 3], rigid])
         code = self.coded(near)
         order = torch.argsort(code)
         bounded = (hops < 3) | torch.isin(code, self.coded(rigid))
         self.register_buffer("near_codes", code[order])
         # Contacts of pairs three bonds apart are closer than others; bounded pairs have none.
         self.register_buffer("near_contact", torch.where(bounded, 2, 1)[order])
-        self.register_buffer("pairs", pairs)
-        self.register_buffer("lower", torch.zeros(len(pairs)))
-        self.register_buffer("upper", torch.full((len(pairs),), torch.inf))
+        self.register_buffer("pairs", torch.cat([near[hops < 3], rigid]))
         centres, torsions = centres_with_neighbours(spec), stiff_torsions(spec)
         self.n_volumes = len(centres)
-        shapes = torch.as_tensor(np.concatenate([centres, torsions]))
-        self.register_buffer("shapes", shapes)
-        self.register_buffer("shape_lower", torch.full((len(shapes),), -torch.inf))
-        self.register_buffer("shape_upper", torch.full((len(shapes),), torch.inf))
-        kinds = torch.as_tensor(spec.contact_kinds)
-        self.register_buffer("kinds", kinds)
-        n_kinds = int(kinds.max()) + 1
-        # Closest approach (farther than 3 bonds, 3 bonds, bounded); 0 where there is no bound.
-        self.register_buffer("contacts", torch.zeros(3, n_kinds, n_kinds))
-        self.recentred = Recentring(spec)
-        self._list_demands(pairs, shapes)
+        self.register_buffer("shapes", torch.as_tensor(np.concatenate([centres, torsions])))
+        self.register_buffer("kinds", torch.as_tensor(spec.contact_kinds))
+        self.register_buffer("bound_types", as_types(spec.bound_types, len(self.pairs)), persistent=False)
+        self.register_buffer("shape_types", as_types(spec.shape_types, len(self.shapes)), persistent=False)
+        self.recentred.bind(spec)
+        self._list_demands(self.pairs, self.shapes)
 
     @torch.jit.unused
     def _list_demands(self, pairs: torch.Tensor, shapes: torch.Tensor) -> None:
@@ -118,12 +125,19 @@ class BoundsProjection(nn.Module):
             distances.append(torch.stack(self.lengths(chunk).aminmax(dim=0)))
             shapes.append(torch.stack(self.measure_shapes(chunk)[0].aminmax(dim=0)))
         distances, shapes = torch.stack(distances), torch.stack(shapes)
-        self.lower.copy_(distances[:, 0].amin(0) - SLACK_ANGSTROM)
-        self.upper.copy_(distances[:, 1].amax(0) + SLACK_ANGSTROM)
+        lowest, highest = distances[:, 0].amin(0) - SLACK_ANGSTROM, distances[:, 1].amax(0) + SLACK_ANGSTROM
+        self._widen(self.lower, self.upper, self.bound_types, lowest, highest)
         steepness = self.measure_shapes(x[:1])[1].square().sum((1, 3)).sqrt()[0]
-        self.shape_lower.copy_(shapes[:, 0].amin(0) - SLACK_ANGSTROM * steepness)
-        self.shape_upper.copy_(shapes[:, 1].amax(0) + SLACK_ANGSTROM * steepness)
+        lowest = shapes[:, 0].amin(0) - SLACK_ANGSTROM * steepness
+        highest = shapes[:, 1].amax(0) + SLACK_ANGSTROM * steepness
+        self._widen(self.shape_lower, self.shape_upper, self.shape_types, lowest, highest)
         self._calibrate_contacts(closest)
+
+    @torch.jit.unused
+    def _widen(self, lower, upper, types, lowest, highest) -> None:
+        """Set bounds to hold all that was seen of each type."""
+        lower.copy_(lower.scatter_reduce(0, types, lowest.to(lower.dtype), "amin", include_self=False))
+        upper.copy_(upper.scatter_reduce(0, types, highest.to(upper.dtype), "amax", include_self=False))
 
     @torch.jit.unused
     def _calibrate_contacts(self, closest: torch.Tensor) -> None:
@@ -134,7 +148,7 @@ class BoundsProjection(nn.Module):
             torch.zeros_like(closest, dtype=torch.int64).flatten().index_copy(0, self.near_codes, self.near_contact)
         )
         cell = (classes[i * self.n_atoms + j] * n_kinds + self.kinds[i]) * n_kinds + self.kinds[j]
-        table = torch.full((3 * n_kinds * n_kinds,), torch.inf, device=closest.device)
+        table = closest.new_full((3 * n_kinds * n_kinds,), torch.inf)
         table = table.scatter_reduce(0, cell, closest[i, j], "amin").reshape(3, n_kinds, n_kinds)
         table = torch.minimum(table, table.transpose(1, 2)) - SLACK_ANGSTROM
         # Kinds that never meet, and pairs with bounds of their own.
@@ -204,11 +218,17 @@ class BoundsProjection(nn.Module):
 
     def length_errors(self, distance: torch.Tensor) -> torch.Tensor:
         """How much too short (positive) or too long (negative) the bounded pairs (B, p) are."""
-        return outside(distance, self.lower, self.upper)
+        return outside(distance, *self.bounds_of(self.lower, self.upper, self.bound_types))
 
     def shape_errors(self, shape: torch.Tensor) -> torch.Tensor:
         """How much too small (positive) or too large (negative) the shapes (B, s) are."""
-        return outside(shape, self.shape_lower, self.shape_upper)
+        return outside(shape, *self.bounds_of(self.shape_lower, self.shape_upper, self.shape_types))
+
+    def bounds_of(
+        self, lower: torch.Tensor, upper: torch.Tensor, types: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Bounds of each member from those of its type."""
+        return lower.index_select(0, types), upper.index_select(0, types)
 
     def worst(self, x: torch.Tensor, contacts: torch.Tensor, closest: torch.Tensor) -> torch.Tensor:
         """Largest violation of every frame in Angstrom, (B,), with its `contact_list`."""
@@ -232,9 +252,9 @@ class BoundsProjection(nn.Module):
         # Of few frames the number of calls is the cost: what stays the same is made before the sweeps.
         signs = self.signs.to(x.dtype)
         first, second = self.pairs.unbind(1)
-        lower, upper, smallest, largest = [
-            bound.to(x.dtype).unsqueeze(1) for bound in (self.lower, self.upper, self.shape_lower, self.shape_upper)
-        ]
+        lower, upper = self.bounds_of(self.lower.to(x.dtype), self.upper.to(x.dtype), self.bound_types)
+        smallest, largest = self.bounds_of(self.shape_lower.to(x.dtype), self.shape_upper.to(x.dtype), self.shape_types)
+        lower, upper, smallest, largest = lower[:, None], upper[:, None], smallest[:, None], largest[:, None]
         for _ in range(self.sweeps):
             vector = x.index_select(0, first) - x.index_select(0, second)
             distance = squared_length(vector, 1).add(1e-12).sqrt()

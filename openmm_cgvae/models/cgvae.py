@@ -2,7 +2,7 @@
 
 import torch
 
-from openmm_cgvae.errors import SettingsError
+from openmm_cgvae.core.errors import SettingsError
 from openmm_cgvae.models.bounds import BoundsProjection
 from openmm_cgvae.models.config import ModelConfig
 from openmm_cgvae.models.decoder import Decoder
@@ -12,7 +12,7 @@ from openmm_cgvae.models.labels import AlikePairs
 from openmm_cgvae.models.prior import GaussianPrior
 from openmm_cgvae.models.projection import BeadProjection
 from openmm_cgvae.models.refinement import Refinement
-from openmm_cgvae.models.spec import MoleculeSpec
+from openmm_cgvae.molecule.spec import MoleculeSpec
 
 __all__ = ["CGVAE"]
 
@@ -53,6 +53,24 @@ class CGVAE(BeadProjection):
         # Of a model that is not handed, mirrored beads give mirrored atoms: it knows no sides.
         self.alike_pairs = AlikePairs(spec) if config.handed else None
         self.bounds = BoundsProjection(spec, config.projection_sweeps)
+
+    def bind(self, spec: MoleculeSpec) -> None:
+        """Take another molecule, whose types the learned tables have; the weights stay as they are.
+
+        Raises
+        ------
+        SettingsError
+            If the model has parts that are of one molecule, or of molecules with fewer near atoms.
+        """
+        known, persistent = dict(self.named_buffers()), set(self.state_dict())
+        self._bind_projection(spec)
+        for part in (self.encoder, self.prior, self.decoder, self.refinement, self.alike_pairs, self.bounds):
+            if part is not None:
+                part.bind(spec)
+        for path, buffer in list(self.named_buffers()):
+            module, _, name = path.rpartition(".")
+            # On the same device and in the same precision.
+            self.get_submodule(module).register_buffer(name, buffer.to(known[path]), path in persistent)
 
     def encode(self, x, X):
         # type: (Tensor, Tensor) -> tuple[Tensor, Tensor]

@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass, fields, replace
 from difflib import get_close_matches
 
-from openmm_cgvae.errors import SettingsError
+from openmm_cgvae.core.errors import SettingsError
 
 __all__ = [
     "PRESETS",

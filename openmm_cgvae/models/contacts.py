@@ -8,7 +8,7 @@ from torch import nn
 from openmm_cgvae.models.config import ModelConfig
 from openmm_cgvae.models.layers import mlp, segment_sum, squared_length
 from openmm_cgvae.models.neighbours import DENSE_ATOMS, listed_pairs, pairs_within
-from openmm_cgvae.models.spec import MoleculeSpec
+from openmm_cgvae.molecule.spec import MoleculeSpec
 
 __all__ = ["FEATURES_PER_CHANNEL", "ContactFinder", "ContactLayer"]
 
@@ -38,7 +38,12 @@ class ContactFinder(nn.Module):
 
     def __init__(self, spec: MoleculeSpec):
         super().__init__()
-        self.n_atoms, self.dense_atoms, self.range = spec.n_atoms, DENSE_ATOMS, RANGE
+        self.dense_atoms, self.range = DENSE_ATOMS, RANGE
+        self.bind(spec)
+
+    def bind(self, spec: MoleculeSpec) -> None:
+        """Take another molecule."""
+        self.n_atoms = spec.n_atoms
         i, j = torch.as_tensor(spec.near_pairs).t()
         atoms = torch.arange(spec.n_atoms)
         self.register_buffer(

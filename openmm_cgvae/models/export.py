@@ -3,8 +3,8 @@
 import torch
 from torch import nn
 
+from openmm_cgvae.core.units import ANGSTROM_PER_NM
 from openmm_cgvae.models.cgvae import CGVAE
-from openmm_cgvae.units import ANGSTROM_PER_NM
 
 __all__ = ["ExportedModel", "script_model"]
 

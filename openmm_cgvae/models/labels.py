@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from openmm_cgvae.models.spec import MoleculeSpec
+from openmm_cgvae.molecule.spec import MoleculeSpec
 
 __all__ = ["AlikePairs"]
 
@@ -21,6 +21,10 @@ class AlikePairs(nn.Module):
 
     def __init__(self, spec: MoleculeSpec):
         super().__init__()
+        self.bind(spec)
+
+    def bind(self, spec: MoleculeSpec) -> None:
+        """Take another molecule."""
         corners, pairs = torch.tensor(spec.alike_pairs[:, :3]), torch.tensor(spec.alike_pairs[:, 3:])
         self.register_buffer("corners", corners.t().flatten(), persistent=False)
         self.register_buffer("ordered", pairs.t().flatten(), persistent=False)

@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn.functional import embedding_bag
 
 from openmm_cgvae.models.neighbours import neighbour_table
-from openmm_cgvae.models.spec import MoleculeSpec
+from openmm_cgvae.molecule.spec import MoleculeSpec
 
 __all__ = [
     "BeadConvolution",
@@ -141,6 +141,10 @@ class Recentring(nn.Module):
 
     def __init__(self, spec: MoleculeSpec):
         super().__init__()
+        self.bind(spec)
+
+    def bind(self, spec: MoleculeSpec) -> None:
+        """Take another molecule."""
         projection = torch.as_tensor(spec.projection)
         beads, atoms = torch.nonzero(projection).unbind(1)
         self.register_buffer("atoms", atoms, persistent=False)

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from openmm_cgvae.models.spec import MoleculeSpec
+from openmm_cgvae.molecule.spec import MoleculeSpec
 
 __all__ = ["BeadProjection"]
 
@@ -18,6 +18,9 @@ class BeadProjection(nn.Module):
 
     def __init__(self, spec: MoleculeSpec):
         super().__init__()
+        self._bind_projection(spec)
+
+    def _bind_projection(self, spec: MoleculeSpec) -> None:
         # Copies, since loading weights writes into the buffers.
         self.register_buffer("projection", torch.tensor(spec.projection))
         self.register_buffer("assignment", torch.tensor(spec.assignment))

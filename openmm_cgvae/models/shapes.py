@@ -7,16 +7,22 @@ import torch
 
 from openmm_cgvae.models.layers import cross
 
-__all__ = ["centres_with_neighbours", "shapes_and_gradients", "stiff_torsions", "turns_and_gradients"]
+__all__ = ["centres_with_neighbours", "place_order", "shapes_and_gradients", "stiff_torsions", "turns_and_gradients"]
+
+
+def place_order(spec):
+    """What atoms are sorted by, so that atoms of a type have their neighbours in the same order: a list of (n,)."""
+    types = range(spec.n_atoms) if spec.place_types is None else spec.place_types.tolist()
+    return list(zip(types, range(spec.n_atoms), strict=True))
 
 
 def bonded_neighbours(spec):
     """Neighbours of every atom, a list of lists."""
-    neighbours = [[] for _ in range(spec.n_atoms)]
+    neighbours, order = [[] for _ in range(spec.n_atoms)], place_order(spec)
     for i, j in spec.near_pairs[spec.near_hops == 1].tolist():
         neighbours[i].append(j)
         neighbours[j].append(i)
-    return neighbours
+    return [sorted(row, key=order.__getitem__) for row in neighbours]
 
 
 def centres_with_neighbours(spec):
@@ -39,14 +45,15 @@ def stiff_torsions(spec):
     Where both atoms of a peptide bond are as far from planar as training showed, the distances about it leave room for
     a torsion near 90 degrees, on the side of cis.
     """
-    neighbours, found = bonded_neighbours(spec), {}
+    neighbours, order, found = bonded_neighbours(spec), place_order(spec), {}
     for i, j in spec.rigid_pairs.tolist():
         for b, c in itertools.product(neighbours[i], neighbours[j]):
             if c in neighbours[b]:
-                row = (i, b, c, j) if b < c else (j, c, b, i)
+                row = (i, b, c, j) if order[b] < order[c] else (j, c, b, i)
                 found.setdefault(row[1:3], []).append(row)
     rows = [
-        max(rows, key=lambda row: (len(neighbours[row[0]]) + len(neighbours[row[3]]), row)) for rows in found.values()
+        max(rows, key=lambda row: (len(neighbours[row[0]]) + len(neighbours[row[3]]), [order[k] for k in row]))
+        for rows in found.values()
     ]
     return np.array(sorted(rows), dtype=np.int64).reshape(-1, 4)
 

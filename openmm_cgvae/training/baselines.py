@@ -7,10 +7,10 @@ from dataclasses import dataclass, fields
 
 import torch
 
-from openmm_cgvae.errors import SettingsError, TrainingError
+from openmm_cgvae.core.errors import SettingsError, TrainingError
+from openmm_cgvae.core.units import ANGSTROM_PER_NM
 from openmm_cgvae.models.baselines import GeometricRelaxation, LinearMap, Perceptron
 from openmm_cgvae.training.losses import graph_loss, msd_loss
-from openmm_cgvae.units import ANGSTROM_PER_NM
 
 __all__ = [
     "BASELINES",

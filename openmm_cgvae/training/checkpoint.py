@@ -6,11 +6,11 @@ import logging
 import numpy as np
 import torch
 
-from openmm_cgvae.errors import SettingsError, TrainingError
+from openmm_cgvae.core.errors import SettingsError, TrainingError
+from openmm_cgvae.core.output import complete_output
 from openmm_cgvae.models.cgvae import CGVAE
 from openmm_cgvae.models.config import ModelConfig, config_from_dict
-from openmm_cgvae.models.spec import MoleculeSpec
-from openmm_cgvae.output import complete_output
+from openmm_cgvae.molecule.spec import MoleculeSpec
 from openmm_cgvae.training.distributed import from_first, rank
 
 __all__ = ["load_start", "load_trained", "model_with_weights", "read_checkpoint", "write_checkpoint"]

@@ -4,7 +4,7 @@ import logging
 
 import torch
 
-from openmm_cgvae.errors import SettingsError
+from openmm_cgvae.core.errors import SettingsError
 
 __all__ = ["check_compiler", "compile_for_training"]
 

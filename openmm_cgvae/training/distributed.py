@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import torch
 from torch import distributed
 
-from openmm_cgvae.models.device import usable_device
+from openmm_cgvae.core.device import usable_device
 
 __all__ = ["Share", "add_up", "from_first", "process_group", "rank"]
 

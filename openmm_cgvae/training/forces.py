@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from openmm_cgvae.errors import DataError, SettingsError, TrainingError
+from openmm_cgvae.core.errors import DataError, SettingsError, TrainingError
+from openmm_cgvae.core.output import complete_output
+from openmm_cgvae.core.units import ANGSTROM_PER_NM
 from openmm_cgvae.models.config import ModelConfig
 from openmm_cgvae.models.energy import CGEnergy
-from openmm_cgvae.output import complete_output
 from openmm_cgvae.training.dataset import split_runs
-from openmm_cgvae.units import ANGSTROM_PER_NM
 
 __all__ = ["ForceError", "ForceMatcher", "ForceMatchingConfig", "force_error"]
 

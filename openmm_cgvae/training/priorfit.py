@@ -4,7 +4,7 @@ import copy
 
 import torch
 
-from openmm_cgvae.errors import SettingsError
+from openmm_cgvae.core.errors import SettingsError
 from openmm_cgvae.models.flow import Flow
 from openmm_cgvae.training.fit import Fit
 from openmm_cgvae.training.posterior import noise_like

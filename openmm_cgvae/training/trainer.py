@@ -11,12 +11,12 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from openmm_cgvae.errors import TrainingError
+from openmm_cgvae.core.device import usable_device
+from openmm_cgvae.core.errors import TrainingError
+from openmm_cgvae.core.output import complete_output, existing_folder
 from openmm_cgvae.models.cgvae import CGVAE
 from openmm_cgvae.models.config import ModelConfig, TrainingConfig, config_to_dict
-from openmm_cgvae.models.device import usable_device
 from openmm_cgvae.models.flow import Flow
-from openmm_cgvae.output import complete_output, existing_folder
 from openmm_cgvae.training.average import moving_average
 from openmm_cgvae.training.checkpoint import load_start, model_with_weights, read_checkpoint, write_checkpoint
 from openmm_cgvae.training.compiled import check_compiler, compile_for_training

@@ -12,10 +12,10 @@ import torch
 from conftest import DATA
 from openmm import app
 
-from openmm_cgvae.backmapper import Backmapper
+from openmm_cgvae.backmapping.backmapper import Backmapper
 from openmm_cgvae.cli.main import COMMANDS, main
-from openmm_cgvae.modelfile import ModelFile
-from openmm_cgvae.trajectory_files import TrajectoryReader, TrajectoryWriter
+from openmm_cgvae.io.modelfile import ModelFile
+from openmm_cgvae.io.trajectory_files import TrajectoryReader, TrajectoryWriter
 
 AA, TOP = str(DATA / "alanine_dipeptide.xtc"), str(DATA / "alanine_dipeptide.pdb")
 

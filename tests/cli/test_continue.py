@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from conftest import DATA
 
-from openmm_cgvae.app import checkpoint
 from openmm_cgvae.cli.main import main
+from openmm_cgvae.simulation import checkpoint
 
 MODEL = "alanine-dipeptide-3"
 RUN = ["--model", MODEL, "--steps=40", "--report-interval=10", "--platform=Reference", "--equilibration=0.1"]

@@ -7,9 +7,9 @@ import pytest
 import torch
 from conftest import TINY, rotation, untrained_model
 
-from openmm_cgvae.mapping import custom_mapping, residue_mapping
 from openmm_cgvae.models.export import script_model
-from openmm_cgvae.preparation import prepare_dataset
+from openmm_cgvae.molecule.mapping import custom_mapping, residue_mapping
+from openmm_cgvae.preparation.dataset import prepare_dataset
 
 DTYPES = {"single": torch.float32, "double": torch.float64}
 MIRROR = torch.tensor([-1.0, 1.0, 1.0], dtype=torch.float64)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from openmm_cgvae.errors import SettingsError, TrainingError
+from openmm_cgvae.core.errors import SettingsError, TrainingError
 from openmm_cgvae.training.baselines import (
     BASELINES,
     BaselineConfig,

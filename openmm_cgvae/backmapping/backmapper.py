@@ -1,0 +1,272 @@
+"""From bead positions to all-atom samples."""
+
+import copy
+import logging
+import time
+
+import numpy as np
+
+from openmm_cgvae.core.checks import checked_count, checked_frames, checked_seed
+from openmm_cgvae.core.device import usable_device
+from openmm_cgvae.core.errors import ModelFileError, PositionsError, SettingsError
+from openmm_cgvae.core.noise import correlated_noise
+from openmm_cgvae.core.parallel import even_slices, on_torch_threads
+from openmm_cgvae.core.periodic import as_box_vectors, check_fits, make_whole, spanning_tree
+from openmm_cgvae.core.units import as_positions_nm
+from openmm_cgvae.io.modelfile import ModelFile
+from openmm_cgvae.molecule.mapping import CGMapping
+from openmm_cgvae.pretrained.index import resolve_model
+
+__all__ = ["Backmapper", "bead_spread"]
+
+logger = logging.getLogger(__name__)
+
+# Bead spreads this many times off the training mean. Angstrom for nm is a factor of 10, so the limits lie half-way
+# (in the logarithm, about) below 10 and 100.
+WARN_FACTOR = 5.0
+REFUSE_FACTOR = 50.0
+# No atom is farther from its bead than a chain of all its atoms at this bond length.
+BOND_NM = 0.2
+PRECISIONS = {"single": np.float32, "double": np.float64}
+# Structures a call: the sweeps of the bounds cost least a frame with many (see benchmarks/pipeline.py).
+CHUNK_SIZES = {"cpu": 256, "cuda": 8192}
+# TorchScript takes 2 to 3 s to optimise a model at its first calls and gains 5 to 8 % on a CPU, to the same bits: not
+# before so many seconds have been spent in the model.
+OPTIMIZED_AFTER = 20.0
+
+
+def bead_spread(beads):
+    """Root mean square distance of the beads from their centre, (..., N, 3) to (...)."""
+    centred = beads - beads.mean(-2, keepdims=True)
+    return np.sqrt((centred**2).sum(-1).mean(-1))
+
+
+class Backmapper:
+    """Samples all-atom structures for bead positions.
+
+    ``Backmapper.load("alanine-dipeptide-3").sample(cg_positions, seed=1)`` gives an array (frames, samples, atoms, 3)
+    in nm, each of which projects back to its beads exactly.
+
+    Parameters
+    ----------
+    model : ModelFile
+    device : str or torch.device
+    precision : {"single", "double"}
+        Of the arithmetic and of what is returned.
+    chunk_size : int, optional
+        Structures a call of the model (256, on a GPU 8192); it changes speed and memory, and the result by rounding at
+        most. The model itself decodes fewer at once if it is large.
+
+    Attributes
+    ----------
+    mapping : CGMapping
+    metadata : dict
+        What is known of the model.
+    """
+
+    def __init__(self, model, device="cpu", precision="single", chunk_size=None):
+        import torch
+
+        if precision not in PRECISIONS:
+            raise SettingsError(f"precision={precision!r} given: 'single' or 'double' is expected")
+        self.mapping = CGMapping.from_dict(model.mapping)
+        self.metadata = model.metadata
+        self.potential = model.potential
+        self.precision = precision
+        self._device = usable_device(device)
+        if chunk_size is None:
+            chunk_size = CHUNK_SIZES["cuda" if self._device.type == "cuda" else "cpu"]
+        self.chunk_size = checked_count("chunk_size", chunk_size)
+        with torch.no_grad():
+            # A copy, since changing its precision would round the caller's.
+            module = copy.deepcopy(model.module)
+        self._module = module.to(self._device, getattr(torch, np.dtype(PRECISIONS[precision]).name))
+        self._seconds = 0.0
+        self._warned = False
+
+    @classmethod
+    def load(cls, name_or_path, device="cpu", precision="single", chunk_size=None):
+        """Load a bundled model by name, or a model file by path; see the class for the other parameters.
+
+        Raises
+        ------
+        ModelFileError
+            If there is no such model, or the file is not a model file.
+        """
+        return cls(ModelFile.load(resolve_model(name_or_path)), device, precision, chunk_size)
+
+    def unbounded(self):
+        """This model without the bounds on local geometry: a `Backmapper`, or None where there are none."""
+        if not getattr(self._module, "bounded", False):
+            return None
+        other = copy.copy(self)
+        other._module = copy.deepcopy(self._module)
+        other._module.bounded = False
+        return other
+
+    @property
+    def n_atoms(self):
+        return self.mapping.n_atoms
+
+    @property
+    def n_beads(self):
+        return self.mapping.n_beads
+
+    @property
+    def topology(self):
+        """The all-atom ``openmm.app.Topology``."""
+        return self.mapping.topology
+
+    @property
+    def handedness(self):
+        """Sign (+1 or -1) of each stereocentre in the reference, as `Minimizer` takes it; None if unknown."""
+        return self.metadata.get("handedness")
+
+    def cg_topology(self):
+        """The coarse-grained ``openmm.app.Topology``."""
+        return self.mapping.cg_topology()
+
+    def cg_potential(self):
+        """The `CGPotential` that travels with the model, to run its CG system.
+
+        Raises
+        ------
+        ModelFileError
+            If the model was trained without one.
+        """
+        from openmm_cgvae.cg.potential import CGPotential
+
+        if self.potential is None:
+            raise ModelFileError("the model holds no CG potential: prepare its data with a temperature")
+        return CGPotential.from_dict(self.potential)
+
+    def sample(self, cg_positions, n_samples=1, seed=None, frames=None, correlation=0.0, box=None):
+        """Draw all-atom structures from p(x | X).
+
+        Parameters
+        ----------
+        cg_positions : Quantity or array_like, shape (N, 3) or (frames, N, 3)
+            Bead positions, bare numbers in nm; the molecule whole, unless a box is given.
+        n_samples : int
+            Structures wanted for each frame.
+        seed : int, optional
+            Same seed, same structures, however the frames are split over calls. Drawn at random if omitted.
+        frames : int array, shape (frames,), optional
+            Frame numbers that key the noise; 0, 1, 2, ... if omitted.
+        correlation : float
+            Correlation time of the noise in frames (`openmm_cgvae.core.noise.correlated_noise`): consecutive frames of
+            a sample then look alike, and each by itself is distributed as without. 0 draws every frame on its own.
+        box : Quantity or array_like, shape (3, 3) or (frames, 3, 3), optional
+            Periodic box vectors of any triclinic shape: the molecule is made whole along its bonds first.
+
+        Returns
+        -------
+        numpy.ndarray, shape (frames, n_samples, n, 3)
+            nm; float32, or float64 in double precision.
+
+        Raises
+        ------
+        PositionsError
+            If the number of beads is wrong, a position is not finite, or the beads are spread 50 times more or
+            less than in training, as by two wrong units; 5 times, as Angstrom for nm give, is warned of. If the box
+            is smaller than the molecule. If the beads are so unlike those of training that no structure comes out.
+        """
+        beads = as_positions_nm(cg_positions, self.n_beads, "beads")
+        if box is not None:
+            vectors = as_box_vectors(box, len(beads))
+            beads = make_whole(beads, vectors, spanning_tree(self.n_beads, self.mapping.bead_bonds))
+            # The root mean square distance from the centre, twice: less than a molecule measures.
+            check_fits(beads, vectors, "the molecule", 2 * self.metadata.get("bead_spread_nm", 0.0))
+        n_samples, seed = checked_count("n_samples", n_samples), checked_seed(seed)
+        frames = checked_frames(frames, len(beads))
+        self._check_spread(beads)
+        atoms = np.empty((len(beads), n_samples, self.n_atoms, 3), dtype=PRECISIONS[self.precision])
+
+        def fill(part):
+            atoms[part] = self._sample_chunk(beads[part], n_samples, seed, frames[part], correlation)
+
+        self._in_parts(fill, len(beads), max(1, self.chunk_size // n_samples))
+        return atoms
+
+    def _in_parts(self, fill, n, most):
+        """``fill(part)`` for slices of n rows, of which none has more than `most`, on torch's threads."""
+        import torch
+
+        workers = torch.get_num_threads() if self._device.type == "cpu" else 1
+        for _ in on_torch_threads(fill, even_slices(n, most, workers), workers):
+            pass
+
+    def _called(self, function, *arrays):
+        """A function of the model, of arrays and to one."""
+        import torch
+
+        started = time.monotonic()
+        optimized = self._device.type != "cpu" or self._seconds > OPTIMIZED_AFTER
+        # Both modes are of this thread alone.
+        with torch.inference_mode(), torch.jit.optimized_execution(optimized):
+            result = function(*(torch.from_numpy(array).to(self._device) for array in arrays)).cpu().numpy()
+        self._seconds += time.monotonic() - started
+        return result
+
+    def _sample_chunk(self, beads, n_samples, seed, frames, correlation):
+        latent = self._module.latent
+        noise = correlated_noise(seed, frames, np.arange(n_samples), self.n_beads * latent, correlation)
+        noise = noise.reshape(-1, self.n_beads, latent).astype(PRECISIONS[self.precision])
+        # In double, if given so: the module subtracts their centre before it rounds them to its own precision.
+        beads = beads.astype(np.float64) if self.precision == "double" else beads
+        repeated = np.repeat(beads, n_samples, axis=0)
+        atoms = self._called(self._module, repeated, noise)
+        self._check_reach(atoms, repeated, np.repeat(frames, n_samples))
+        return atoms.reshape(len(beads), n_samples, self.n_atoms, 3)
+
+    def _check_reach(self, atoms, beads, frames):
+        """Refuse what cannot be a structure: beads unlike those of training make networks explode."""
+        reach = np.abs(atoms - beads[:, self.mapping.assignment]).max(axis=(1, 2))
+        # Written so that NaN fails too.
+        broken = np.flatnonzero(~(reach <= BOND_NM * max(map(len, self.mapping.beads))))
+        if broken.size:
+            raise PositionsError(
+                f"beads of frame {frames[broken[0]]} are too unlike those the model was trained on, no structure comes "
+                f"out ({broken.size} of {len(atoms)} here): check the order of the beads, units, and the CG force field"
+            )
+
+    def reconstruct(self, positions):
+        """Encode all-atom structures and decode the posterior mean.
+
+        Parameters
+        ----------
+        positions : Quantity or array_like, shape (frames, n, 3)
+            nm.
+
+        Returns
+        -------
+        numpy.ndarray, shape (frames, n, 3)
+            nm.
+        """
+        atoms = as_positions_nm(positions, self.n_atoms, "atoms").astype(PRECISIONS[self.precision])
+        rebuilt = np.empty_like(atoms)
+
+        def fill(part):
+            rebuilt[part] = self._called(self._module.reconstruct, atoms[part])
+
+        self._in_parts(fill, len(atoms), self.chunk_size)
+        return rebuilt
+
+    def _check_spread(self, beads):
+        expected = self.metadata.get("bead_spread_nm", 0.0)
+        if not expected or not len(beads):
+            return
+        ratio = bead_spread(beads) / expected
+        worst = int(np.argmax(np.abs(np.log(np.maximum(ratio, 1e-12)))))
+        factor = max(ratio[worst], 1 / max(ratio[worst], 1e-12))
+        if factor < WARN_FACTOR:
+            return
+        text = (
+            f"beads of frame {worst} are spread over {ratio[worst] * expected:.3g} nm, {expected:.3g} nm was seen in "
+            "training: check that positions are in nm and molecules whole"
+        )
+        if factor >= REFUSE_FACTOR:
+            raise PositionsError(text)
+        if not self._warned:
+            self._warned = True
+            logger.warning("%s", text)
