@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from openmm_cgvae.errors import TrainingError
+from openmm_cgvae.core.errors import TrainingError
 
 __all__ = ["N_SLOTS", "Chain", "PackedChains"]
 

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from openmm_cgvae.errors import SettingsError, TrainingError
+from openmm_cgvae.core.errors import SettingsError, TrainingError
 from openmm_cgvae.models.protein.builder import N_TORSIONS, Builder
 from openmm_cgvae.models.protein.graph import nearest
 from openmm_cgvae.models.protein.torsionnet import TorsionNetwork
-from openmm_cgvae.output import complete_output
+from openmm_cgvae.core.output import complete_output
 from openmm_cgvae.training.chains import Chain, PackedChains
 
 __all__ = ["ProteinBatch", "ProteinConfig", "ProteinTrainer", "joined", "torsion_loss"]
