@@ -15,7 +15,7 @@ CONDA_NAMES = {"pytorch": "torch", "matplotlib-base": "matplotlib", "openmm-torc
 LAYERS = [
     {"errors", "__init__"},
     {"units", "output", "noise", "parallel", "periodic"},
-    {"chemistry", "mapping"},
+    {"chemistry", "mapping", "molecule"},
     {"models"},
     {"training", "modelfile"},
     {"metrics"},
@@ -111,10 +111,10 @@ def test_imports_go_downward(path):
 @pytest.mark.parametrize(
     ("package", "allowed"),
     [
-        ("openmm", {"app", "mapping", "units", "pdb"}),
-        ("mdtraj", {"trajectory_files", "xtc", "mapping", "metrics"}),
-        ("rdkit", {"chemistry"}),
-        ("parmed", {"app"}),
+        ("openmm", {"app", "mapping", "molecule", "units", "pdb"}),
+        ("mdtraj", {"trajectory_files", "xtc", "mapping", "metrics", "molecule"}),
+        ("rdkit", {"chemistry", "molecule"}),
+        ("parmed", {"app", "molecule"}),
         ("deeptime", {"metrics"}),
     ],
 )
