@@ -140,7 +140,7 @@ def test_the_tests_mirror_the_package():
         ("openmm", {"core", "molecule", "io", "cg", "atomistic", "backmapping", "simulation", "preparation"}),
         ("mdtraj", {"molecule", "io", "metrics"}),
         ("rdkit", {"molecule"}),
-        ("parmed", {"atomistic"}),
+        ("parmed", {"atomistic", "molecule"}),
         ("deeptime", {"metrics"}),
     ],
 )
