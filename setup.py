@@ -20,7 +20,10 @@ setup(
     license="MIT",
     python_requires=">=3.10",
     packages=find_packages(include=["openmm_cgvae", "openmm_cgvae.*"]),
-    package_data={"openmm_cgvae.pretrained": ["*.pt", "*.json", "*.xtc", "*.md"]},
+    package_data={
+        "openmm_cgvae.metrics": ["*.npz"],
+        "openmm_cgvae.pretrained": ["*.pt", "*.json", "*.xtc", "*.md"],
+    },
     install_requires=[
         "torch>=2.4",
         "openmm>=8.1",
