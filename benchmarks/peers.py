@@ -14,13 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
-__all__ = ["CODES", "PEERS", "build", "read_pdb", "write_pdb"]
+from openmm_cgvae.metrics.residueshapes import RESIDUE_NAMES
 
-CODES = {
-    "A": "ALA", "R": "ARG", "N": "ASN", "D": "ASP", "C": "CYS", "Q": "GLN", "E": "GLU", "G": "GLY", "H": "HIS",
-    "I": "ILE", "L": "LEU", "K": "LYS", "M": "MET", "F": "PHE", "P": "PRO", "S": "SER", "T": "THR", "W": "TRP",
-    "Y": "TYR", "V": "VAL",
-}  # fmt: skip
+__all__ = ["PEERS", "build", "read_pdb", "write_pdb"]
+
 # FASPR is given what PULCHRA built and packs the side chains again.
 PEERS = {
     "pulchra": ("{program} -i {input} -o {output}", None),
@@ -51,7 +48,7 @@ def write_pdb(path, letters, names, atoms, mask):
                 serial += 1
                 x, y, z = atoms[i, slot]
                 lines.append(
-                    f"ATOM  {serial:5d} {name:^4s} {CODES[letter]} A{i + 1:4d}    {x:8.3f}{y:8.3f}{z:8.3f}"
+                    f"ATOM  {serial:5d} {name:^4s} {RESIDUE_NAMES[letter]} A{i + 1:4d}    {x:8.3f}{y:8.3f}{z:8.3f}"
                     f"  1.00  0.00           {name[0]}\n"
                 )
     Path(path).write_text("".join(lines) + "TER\nEND\n")

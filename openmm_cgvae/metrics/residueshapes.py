@@ -12,11 +12,16 @@ from pathlib import Path
 
 import numpy as np
 
-__all__ = ["SLOTS", "ResidueShapes", "pick", "residue_shapes"]
+__all__ = ["RESIDUE_NAMES", "SLOTS", "ResidueShapes", "pick", "residue_shapes"]
 
 N, CA, C, O, CB = range(5)  # noqa: E741
 SLOTS = 14
 FILE = Path(__file__).with_name("residueshapes.npz")
+RESIDUE_NAMES = {
+    "A": "ALA", "R": "ARG", "N": "ASN", "D": "ASP", "C": "CYS", "Q": "GLN", "E": "GLU", "G": "GLY", "H": "HIS",
+    "I": "ILE", "L": "LEU", "K": "LYS", "M": "MET", "F": "PHE", "P": "PRO", "S": "SER", "T": "THR", "W": "TRP",
+    "Y": "TYR", "V": "VAL",
+}  # fmt: skip
 # Equivalent atoms: which of the two carries which name says nothing of the structure.
 EQUIVALENT = {
     "R": [("NH1", "NH2")],
