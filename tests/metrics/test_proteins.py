@@ -24,7 +24,7 @@ def test_rmsd_is_not_superposed_and_tells_backbone_from_side_chain():
     moved = atoms.copy()
     moved[5, 1] += [0, 3, 4]  # a C-alpha by 5
     moved[residue("L"), 4] += [0, 0, 2]  # a C-beta by 2
-    found = protein_rmsd(types, np.stack([moved, atoms + [0, 0, 1]]), atoms, mask)
+    found = protein_rmsd(types, np.stack([moved, atoms + np.array([0, 0, 1])]), atoms, mask)
     backbone, n = 4 * 46, mask.sum()
     assert found["all"] == pytest.approx([np.sqrt(29 / n), 1])
     assert found["backbone"] == pytest.approx([np.sqrt(25 / backbone), 1])
@@ -45,8 +45,10 @@ def test_rmsd_takes_equivalent_atoms_by_the_better_label_and_no_others():
 def test_diversity_is_that_of_flowback():
     types, atoms, mask, _ = crambin()
     # Two samples 1 to either side of the reference are 2 apart, three alike are not apart.
-    assert diversity(types, np.stack([atoms + [1, 0, 0], atoms - [1, 0, 0]]), atoms, mask) == pytest.approx(-1)
-    assert diversity(types, np.stack([atoms + [1, 0, 0]] * 3), atoms, mask) == pytest.approx(1)
+    assert diversity(types, np.stack([atoms + np.array([1, 0, 0]), atoms - [1, 0, 0]]), atoms, mask) == pytest.approx(
+        -1
+    )
+    assert diversity(types, np.stack([atoms + np.array([1, 0, 0])] * 3), atoms, mask) == pytest.approx(1)
     with pytest.raises(DataError, match="1 sample"):
         diversity(types, atoms[None], atoms, mask)
 
@@ -251,7 +253,8 @@ def test_summaries_add_sums_and_counts_and_show_long_chains_apart():
     assert summary["figures"]["rmsd_all"] == {"value": 1.5, "sum": 3.0, "count": 2}
     assert summary["figures"]["bonds"]["value"] == 0.975
     assert summary["long"]["figures"]["bonds"] == {"value": 1.0, "sum": 300, "count": 300}
-    lines = protein_table({"ours": summary, "short": protein_summary([one], [30])}).splitlines()
+    rows = {"ours": summary, "short": protein_summary([one], [30])}
+    lines = protein_table(rows).splitlines()
     assert lines[0] == "|  | ours | short |"
     assert "| bonds < 10 %, % | 97.5 | 90 |" in lines
     assert "| D | 2 of 9 | - |" in lines
