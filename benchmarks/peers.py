@@ -1,7 +1,8 @@
 """Peers that build proteins from C-alpha beads: what they are given, how they are called, what they return.
 
-PULCHRA (``pulchra``), FASPR (``pyfaspr``) and CGBack (``cgback``) are no dependency of this package. Each is called as
-a program of its own, on one thread, and what it writes stays in a folder, so that measuring again costs nothing.
+PULCHRA (PyPI: ``pypulchra``, its C++ code), FASPR (``pyfaspr``) and CGBack (``cgback``) are no dependency of this
+package. Each is called as a program of its own, on one thread, and what it writes stays in a folder, so that measuring
+again costs nothing.
 """
 
 import json
@@ -112,7 +113,7 @@ def build(peer, program, chain, letters, names, atoms, folder):
     -------
     path : Path
     seconds : float
-        CPU seconds, start of the program included.
+        CPU seconds, start of the program and what it was given by another peer included.
     """
     path = Path(folder) / peer / f"{chain}.pdb"
     record = path.with_suffix(".json")
@@ -121,13 +122,14 @@ def build(peer, program, chain, letters, names, atoms, folder):
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory() as scratch:
             given, made = Path(scratch) / "chain.pdb", Path(scratch) / "made.pdb"
+            earlier = 0.0
             if source:
-                shutil.copy(path.parent.parent / source / path.name, given)
+                first = path.parent.parent / source / path.name
+                shutil.copy(first, given)
+                earlier = json.loads(first.with_suffix(".json").read_text())["cpu_seconds"]
             else:
                 write_pdb(given, letters, [["CA"]] * len(names), atoms[:, 1:2], np.ones((len(names), 1), dtype=bool))
-            seconds = _run(command.format(program=program, input=given, output=made))
-            if not made.exists():
-                made = given.with_name("chain.rebuilt.pdb")
+            seconds = earlier + _run(command.format(program=program, input=given, output=made))
             shutil.copy(made, path)
         record.write_text(json.dumps({"cpu_seconds": seconds}))
     return path, json.loads(record.read_text())["cpu_seconds"]
