@@ -9,6 +9,7 @@ __all__ = [
     "RAMACHANDRAN_OUTLIER",
     "backbone_torsions",
     "cis_figures",
+    "cis_peptides",
     "d_residues",
     "ramachandran_classes",
     "ramachandran_outliers",
@@ -79,6 +80,17 @@ def d_residues(types, atoms, mask, shapes=None):
     known = (shapes or residue_shapes()).present[types, CB] & mask[:, [N, CA, C, CB]].all(1)
     n, c, cb = (atoms[..., slot, :] - atoms[..., CA, :] for slot in (N, C, CB))
     return known & ((np.cross(n, c) * cb).sum(-1) < 0), known
+
+
+def cis_peptides(types, atoms, mask, connected, shapes=None):
+    """Count cis peptide bonds, and all: dict of (int, int), ``cis`` and, before proline, ``cis_proline``."""
+    proline = types == (shapes or residue_shapes()).type_of("P")
+    omega = np.abs(backbone_torsions(atoms, mask, connected)[:, 2])
+    parts = {"cis": ~proline, "cis_proline": proline}
+    return {
+        name: (int((omega[part] < np.pi / 2).sum()), int(np.isfinite(omega[part]).sum()))
+        for name, part in parts.items()
+    }
 
 
 def cis_figures(types, atoms, reference, mask, connected, shapes=None):

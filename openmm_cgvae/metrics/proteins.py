@@ -10,7 +10,7 @@ from openmm_cgvae.errors import DataError, PositionsError
 from openmm_cgvae.metrics.covalent import disulfides, good_angles, good_bonds, wrong_side_chain_centres
 from openmm_cgvae.metrics.deviations import protein_rmsd
 from openmm_cgvae.metrics.overlaps import SULFUR, overlap_figures, pierced_rings
-from openmm_cgvae.metrics.peptides import cis_figures, d_residues, ramachandran_outliers, twisted_peptides
+from openmm_cgvae.metrics.peptides import cis_figures, cis_peptides, d_residues, ramachandran_outliers, twisted_peptides
 from openmm_cgvae.metrics.residueshapes import CA, SLOTS
 from openmm_cgvae.metrics.rotamers import chi_agreement, rotamer_outliers
 from openmm_cgvae.metrics.vectors import distance
@@ -39,6 +39,8 @@ COLUMNS = (
     ("clashing_residues", "residues < 1.2 A, %", "share"),
     ("d_residues", "D", "count"),
     ("wrong_side_chain_centres", "wrong Ile, Thr", "count"),
+    ("cis", "cis", "count"),
+    ("cis_proline", "cis Pro", "count"),
     ("wrong_cis", "wrong cis", "count"),
     ("wrong_cis_proline", "wrong cis Pro", "count"),
     ("missed_cis", "missed cis", "count"),
@@ -195,6 +197,7 @@ def _geometry(types, atoms, mask, connected, bonded, shapes):
         "angles": _counted(*good_angles(types, atoms, mask, connected, shapes)),
         "d_residues": _counted(*d_residues(types, atoms, mask, shapes)),
         "wrong_side_chain_centres": _counted(*wrong_side_chain_centres(types, atoms, mask, shapes)),
+        **cis_peptides(types, atoms, mask, connected, shapes),
         "twisted_peptides": _counted(*twisted_peptides(atoms, mask, connected)),
         "pierced_rings": (len(piercing), len(types)),
         **overlap_figures(types, atoms, mask, connected, bonded, shapes),

@@ -8,7 +8,13 @@ from openmm_cgvae.errors import DataError, PositionsError
 from openmm_cgvae.metrics.covalent import disulfides, good_angles, good_bonds, wrong_side_chain_centres
 from openmm_cgvae.metrics.deviations import diversity, protein_rmsd
 from openmm_cgvae.metrics.overlaps import overlap_figures, pierced_rings
-from openmm_cgvae.metrics.peptides import backbone_torsions, cis_figures, d_residues, ramachandran_outliers
+from openmm_cgvae.metrics.peptides import (
+    backbone_torsions,
+    cis_figures,
+    cis_peptides,
+    d_residues,
+    ramachandran_outliers,
+)
 from openmm_cgvae.metrics.proteins import bead_figures, protein_figures, protein_summary, protein_table
 from openmm_cgvae.metrics.rotamers import chi_agreement, rotamer_outliers, side_chain_torsions
 
@@ -124,6 +130,8 @@ def test_a_peptide_bond_turned_by_half_is_a_wrong_cis_and_back_a_missed_one(lett
     assert forward[f"wrong_cis{suffix}"][0] == 1 and forward[f"missed_cis{suffix}"] == (0, 0)
     assert backward[f"missed_cis{suffix}"] == (1, 1) and backward[f"wrong_cis{suffix}"][0] == 0
     proline = (types == LETTERS.index("P")).sum()
+    found = cis_peptides(types, cis, mask, connected)
+    assert found == {"cis": (int(not suffix), 45 - proline), "cis_proline": (int(bool(suffix)), proline)}
     assert forward["wrong_cis"][1] == 45 - proline and forward["wrong_cis_proline"][1] == proline
 
 
