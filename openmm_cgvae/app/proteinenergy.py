@@ -1,5 +1,6 @@
 """Energy of proteins given by their heavy atoms: hydrogens are added, then some steps of minimisation follow."""
 
+import random
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,8 +9,7 @@ from openmm import app, unit
 
 from openmm_cgvae.errors import MinimizationError, PositionsError
 from openmm_cgvae.metrics.covalent import disulfides
-from openmm_cgvae.metrics.overlaps import SULFUR
-from openmm_cgvae.metrics.residueshapes import CA, RESIDUE_NAMES, C, O, residue_shapes
+from openmm_cgvae.metrics.residueshapes import CA, RESIDUE_NAMES, SULFUR, C, O, residue_shapes
 
 __all__ = ["ProteinEnergy", "ProteinEnergyResult"]
 
@@ -26,7 +26,7 @@ class ProteinEnergyResult:
     Attributes
     ----------
     initial : float
-        With hydrogens added, before any minimisation; may be inf.
+        With hydrogens added and relaxed around fixed heavy atoms; may be inf.
     minimized : float
         After the minimisation.
     """
@@ -73,8 +73,8 @@ class ProteinEnergy:
         self.topology = _topology(types, starts, set(self.ends), disulfides(types, native, mask), shapes)
         self.forcefield = app.ForceField(*FORCE_FIELD)
         self.platform = openmm.Platform.getPlatformByName(platform) if platform else None
-        modeller = app.Modeller(self.topology, self._positions(native))
-        self.variants = modeller.addHydrogens(self.forcefield, platform=self.platform)
+        self.variants = None
+        modeller, self.variants = self._with_hydrogens(native)
         self.context = self._context(modeller.topology)
 
     def __call__(self, atoms, iterations=50):
@@ -91,8 +91,7 @@ class ProteinEnergy:
         -------
         ProteinEnergyResult
         """
-        modeller = app.Modeller(self.topology, self._positions(atoms))
-        modeller.addHydrogens(variants=self.variants, platform=self.platform)
+        modeller, _ = self._with_hydrogens(atoms)
         try:
             self.context.setPositions(modeller.positions)
             initial = self._energy()
@@ -100,6 +99,19 @@ class ProteinEnergy:
             return ProteinEnergyResult(initial, self._energy())
         except openmm.OpenMMException as error:
             raise MinimizationError(f"the energy of this structure cannot be evaluated: {error}") from error
+
+    def _with_hydrogens(self, atoms):
+        """A Modeller with hydrogens relaxed around fixed heavy atoms, and the variant of each residue."""
+        modeller = app.Modeller(self.topology, self._positions(atoms))
+        # OpenMM draws first positions of hydrogens from Python's generator.
+        state = random.getstate()
+        random.seed(0)
+        try:
+            return modeller, modeller.addHydrogens(self.forcefield, variants=self.variants, platform=self.platform)
+        except (ValueError, openmm.OpenMMException) as error:
+            raise MinimizationError(f"hydrogens cannot be added: {error}") from error
+        finally:
+            random.setstate(state)
 
     def _energy(self):
         """Energy of the context in kJ/mol per residue."""

@@ -2,14 +2,15 @@
 
 import numpy as np
 
-from openmm_cgvae.metrics.residueshapes import CA, CB, C, N, O, pick, residue_shapes
+from openmm_cgvae.metrics.residueshapes import CA, CB, SULFUR, C, N, O, pick, residue_shapes
 from openmm_cgvae.metrics.vectors import angle, distance
 
 __all__ = ["disulfides", "good_angles", "good_bonds", "wrong_side_chain_centres"]
 
 TOLERANCE = 0.1
 SIGMAS = 4.0
-LONGEST_DISULFIDE = 2.5
+# S-S distances that are taken for a bond, Angstrom.
+DISULFIDES = (1.8, 2.5)
 
 
 def good_bonds(types, atoms, mask, connected, shapes=None, backbone=False):
@@ -109,17 +110,16 @@ def disulfides(types, atoms, mask, shapes=None):
     Returns
     -------
     numpy.ndarray of int, shape (d, 2)
-        Residues whose sulfur atoms are each other's nearest and less than 2.5 Angstrom apart.
+        Residues whose sulfur atoms are each other's nearest, 1.8 to 2.5 Angstrom apart.
     """
-    sulfur = 5
-    cysteines = np.flatnonzero((types == (shapes or residue_shapes()).type_of("C")) & mask[:, sulfur])
+    from scipy.spatial import cKDTree
+
+    cysteines = np.flatnonzero((types == (shapes or residue_shapes()).type_of("C")) & mask[:, SULFUR])
     if len(cysteines) < 2:
         return np.empty((0, 2), dtype=np.int64)
-    points = atoms[cysteines, sulfur]
-    apart = distance(points[:, None], points[None])
-    np.fill_diagonal(apart, np.inf)
-    nearest = apart.argmin(1)
-    chosen = (nearest[nearest] == np.arange(len(nearest))) & (apart.min(1) < LONGEST_DISULFIDE)
+    points = atoms[cysteines, SULFUR]
+    apart, nearest = (column[:, 1] for column in cKDTree(points).query(points, k=2))
+    chosen = (nearest[nearest] == np.arange(len(nearest))) & (apart >= DISULFIDES[0]) & (apart < DISULFIDES[1])
     pairs = np.stack([cysteines, cysteines[nearest]], axis=1)[chosen]
     return pairs[pairs[:, 0] < pairs[:, 1]]
 

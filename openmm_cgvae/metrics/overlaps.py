@@ -2,14 +2,13 @@
 
 import numpy as np
 
-from openmm_cgvae.metrics.residueshapes import SLOTS, C, N, residue_shapes
+from openmm_cgvae.metrics.residueshapes import SLOTS, SULFUR, C, N, residue_shapes
 
 __all__ = ["OVERLAPS", "atom_contacts", "overlap_figures", "pierced_rings"]
 
 OVERLAPS = (2.6, 2.0, 1.2)
 # Pairs up to so many bonds apart are no contact.
 BONDED = 3
-SULFUR = 5
 # Centres of a ring and of a bond through it are nearer than this, Angstrom.
 NEAR_RING = 2.5
 
@@ -46,10 +45,10 @@ def atom_contacts(types, atoms, mask, connected, cutoff, disulfides=(), shapes=N
     separation = np.full(len(pairs), 99)
     next_to = (residues[:, 1] == residues[:, 0] + 1) & np.asarray(connected, dtype=bool)[residues[:, 1]]
     separation[next_to] = _over_peptide(shapes, types[residues[next_to]], slots[next_to])
-    for one, other in np.sort(np.asarray(disulfides, dtype=np.int64).reshape(-1, 2), axis=1):
-        bonded = (residues == (one, other)).all(1)
-        to_sulfur = shapes.separations[types[one]][slots[bonded], SULFUR]
-        separation[bonded] = np.minimum(separation[bonded], to_sulfur.sum(1) + 1)
+    bonded = np.sort(np.asarray(disulfides, dtype=np.int64).reshape(-1, 2), axis=1) @ (len(types), 1)
+    bridged = np.isin(residues @ (len(types), 1), bonded)
+    to_sulfur = shapes.separations[types[residues[bridged]], slots[bridged], SULFUR].sum(1)
+    separation[bridged] = np.minimum(separation[bridged], to_sulfur + 1)
     free = separation > BONDED
     pairs = pairs[free]
     return residues[free], slots[free], np.sqrt(np.square(points[pairs[:, 0]] - points[pairs[:, 1]]).sum(1))

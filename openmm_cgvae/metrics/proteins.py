@@ -9,9 +9,9 @@ import numpy as np
 from openmm_cgvae.errors import DataError, PositionsError
 from openmm_cgvae.metrics.covalent import disulfides, good_angles, good_bonds, wrong_side_chain_centres
 from openmm_cgvae.metrics.deviations import protein_rmsd
-from openmm_cgvae.metrics.overlaps import SULFUR, overlap_figures, pierced_rings
+from openmm_cgvae.metrics.overlaps import overlap_figures, pierced_rings
 from openmm_cgvae.metrics.peptides import cis_figures, cis_peptides, d_residues, ramachandran_outliers, twisted_peptides
-from openmm_cgvae.metrics.residueshapes import CA, SLOTS
+from openmm_cgvae.metrics.residueshapes import CA, SLOTS, SULFUR
 from openmm_cgvae.metrics.rotamers import chi_agreement, rotamer_outliers
 from openmm_cgvae.metrics.vectors import distance
 

@@ -15,6 +15,8 @@ import numpy as np
 __all__ = ["RESIDUE_NAMES", "SLOTS", "ResidueShapes", "pick", "residue_shapes"]
 
 N, CA, C, O, CB = range(5)  # noqa: E741
+# That of cysteine.
+SULFUR = 5
 SLOTS = 14
 FILE = Path(__file__).with_name("residueshapes.npz")
 RESIDUE_NAMES = {
