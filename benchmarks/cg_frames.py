@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 from peers import PEERS
-from proteins import RESULTS, built_by, built_by_model
+from proteins import RESULTS, built_by, built_by_model, programs_of
 
 from openmm_cgvae.metrics.proteins import bead_figures, protein_summary, protein_table
 from openmm_cgvae.metrics.residueshapes import RESIDUE_NAMES, SLOTS, residue_shapes
@@ -36,8 +36,9 @@ def main():
     args = parser.parse_args()
     chains = [chain for path in sorted(args.folder.glob("calvados_*.dcd")) for chain in frames_of(path, args.frames)]
     result = json.loads(args.output.read_text()) if args.output.exists() else {"rows": {}, "systems": {}}
-    programs = {"pulchra": args.pulchra, "pulchra+faspr": args.faspr, "cgback": args.cgback}
-    rows = {peer: built_by(peer, programs[peer], chains, args.peers) for peer in PEERS} if args.peers else {}
+    programs = programs_of(args)
+    peers = [peer for peer in PEERS if "crystal" not in peer] if args.peers else []
+    rows = {peer: built_by(peer, programs[peer], chains, args.peers) for peer in peers}
     if args.model:
         rows[args.model] = built_by_model(args.model, chains)
     for name, structures in rows.items():

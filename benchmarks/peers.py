@@ -19,11 +19,14 @@ from openmm_cgvae.metrics.residueshapes import RESIDUE_NAMES
 
 __all__ = ["PEERS", "build", "read_pdb", "write_pdb"]
 
-# FASPR is given what PULCHRA built and packs the side chains again.
+# Command, and what it is given: slots of the crystal, or what another peer built. FASPR packs side chains on backbones;
+# on that of the crystal, which is no answer to C-alpha beads, it shows what packing alone reaches.
+CA, BACKBONE = slice(1, 2), slice(0, 4)
 PEERS = {
-    "pulchra": ("{program} -i {input} -o {output}", None),
+    "pulchra": ("{program} -i {input} -o {output}", CA),
     "pulchra+faspr": ("{program} -i {input} -o {output}", "pulchra"),
-    "cgback": ("{program} {input} -o {output} --seed 1", None),
+    "cgback": ("{program} {input} -o {output} --seed 1", CA),
+    "crystal backbone+faspr": ("{program} -i {input} -o {output}", BACKBONE),
 }
 
 
@@ -94,7 +97,7 @@ def read_pdb(path, names, slots=14):
 
 
 def build(peer, program, chain, letters, names, atoms, folder):
-    """Let a peer build a chain from its C-alpha atoms, unless the folder holds the result.
+    """Let a peer build a chain from part of its atoms, unless the folder holds the result.
 
     Parameters
     ----------
@@ -123,12 +126,13 @@ def build(peer, program, chain, letters, names, atoms, folder):
         with tempfile.TemporaryDirectory() as scratch:
             given, made = Path(scratch) / "chain.pdb", Path(scratch) / "made.pdb"
             earlier = 0.0
-            if source:
+            if isinstance(source, str):
                 first = path.parent.parent / source / path.name
                 shutil.copy(first, given)
                 earlier = json.loads(first.with_suffix(".json").read_text())["cpu_seconds"]
             else:
-                write_pdb(given, letters, [["CA"]] * len(names), atoms[:, 1:2], np.ones((len(names), 1), dtype=bool))
+                some = atoms[:, source]
+                write_pdb(given, letters, [row[source] for row in names], some, np.ones(some.shape[:2], dtype=bool))
             seconds = earlier + _run(command.format(program=program, input=given, output=made))
             shutil.copy(made, path)
         record.write_text(json.dumps({"cpu_seconds": seconds}))

@@ -92,6 +92,11 @@ def built_by_model(model, chains, **options):
         yield *heavy_atoms(atoms, backmapper.topology), time.process_time() - started
 
 
+def programs_of(args):
+    """The program of each peer."""
+    return {"pulchra": args.pulchra, "cgback": args.cgback} | {peer: args.faspr for peer in PEERS if "faspr" in peer}
+
+
 def bead_topology(chain):
     """C-alpha beads as an OpenMM topology, a chain for each unbroken part."""
     from openmm import app
@@ -126,7 +131,7 @@ def _rows(args, chains):
     """Name of each row, and a function that measures it."""
     yield "crystal", lambda: summarised(chains, ((chain.atoms, chain.mask, None) for chain in chains))
     if args.peers:
-        programs = {"pulchra": args.pulchra, "pulchra+faspr": args.faspr, "cgback": args.cgback}
+        programs = programs_of(args)
         for peer in PEERS:
             yield peer, lambda peer=peer: summarised(chains, built_by(peer, programs[peer], chains, args.peers))
     if args.model:
