@@ -70,7 +70,7 @@ def figures_of(chains, structures):
     figures = {}
     for chain, structure in zip(chains, structures, strict=True):
         if structure is not None:
-            atoms, mask, _ = structure
+            atoms, mask, *_ = structure
             measured = bead_figures(chain.residue_types, atoms, mask, chain.connected, chain.atoms[:, 1])
             figures[chain.name] = measured, len(chain.residue_types)
     return figures

@@ -54,7 +54,7 @@ def main():
 
 def _structures(args, chains):
     """Name of each row to its structures, one a chain."""
-    rows = {"crystal": ((chain.atoms, chain.mask, None) for chain in chains)}
+    rows = {"crystal": ((chain.atoms, chain.mask, None, ()) for chain in chains)}
     if args.peers:
         rows |= {peer: built_by(peer, None, chains, args.peers) for peer in PEERS}
     if args.model:

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from peers import PEERS, build, read_pdb
 
+from openmm_cgvae.metrics.deviations import diversity, protein_rmsd
 from openmm_cgvae.metrics.proteins import LONG, protein_figures, protein_summary, protein_table
 from openmm_cgvae.metrics.residueshapes import RESIDUE_NAMES, residue_shapes
 from openmm_cgvae.training.chains import PackedChains
@@ -51,18 +52,27 @@ def subset(chains, seed=SEED):
 
 
 def summarised(chains, structures):
-    """Summary of structures, each (atoms, mask, CPU seconds or None), None where a chain has none."""
+    """Summary of structures, each (atoms, mask, CPU seconds or None, further samples), None where a chain has none."""
     figures, lengths = [], []
     for chain, structure in zip(chains, structures, strict=True):
         if structure is None:
             continue
-        atoms, mask, seconds = structure
+        atoms, mask, seconds, samples = structure
         parts = (chain.residue_types, atoms, chain.atoms, chain.mask, chain.connected)
         figures.append(protein_figures(*parts, mask))
         if seconds:
             figures[-1]["residues_per_second"] = (len(chain.residue_types), seconds)
+        if len(samples) > 1:
+            figures[-1] |= of_samples(chain, samples, chain.mask & mask)
         lengths.append(len(chain.residue_types))
     return protein_summary(figures, lengths) if figures else None
+
+
+def of_samples(chain, samples, mask):
+    """Least RMSD of several samples (s, N, 14, 3), and how they spread."""
+    rmsd = protein_rmsd(chain.residue_types, samples, chain.atoms, mask)["all"]
+    spread = diversity(chain.residue_types, samples, chain.atoms, mask)
+    return {"rmsd_best": (float(rmsd.min()), 1), "diversity": (spread, 1)}
 
 
 def built_by(peer, program, chains, folder):
@@ -75,11 +85,11 @@ def built_by(peer, program, chains, folder):
             yield None
             continue
         path, seconds = build(peer, program, chain.name, letters, names, chain.atoms, folder)
-        yield *read_pdb(path, names), seconds
+        yield *read_pdb(path, names), seconds, ()
 
 
-def built_by_model(model, chains, **options):
-    """Structures of a model of this package, one sample a chain; CPU seconds of sampling alone."""
+def built_by_model(model, chains, samples=1, **options):
+    """Structures of a model of this package; CPU seconds of one sample a chain, to which others are added."""
     from openmm_cgvae import Backmapper
 
     for number, chain in enumerate(chains):
@@ -88,8 +98,11 @@ def built_by_model(model, chains, **options):
         if not number:
             backmapper.sample(beads, seed=0, **options)
         started = time.process_time()
-        atoms = backmapper.sample(beads, seed=number, **options)[0]
-        yield *heavy_atoms(atoms, backmapper.topology), time.process_time() - started
+        positions = backmapper.sample(beads, seed=number, **options)[0, 0]
+        seconds = time.process_time() - started
+        atoms, mask = heavy_atoms(positions, backmapper.topology)
+        several = backmapper.sample(beads, samples, seed=number, **options)[0] if samples > 1 else ()
+        yield atoms, mask, seconds, np.array([heavy_atoms(x, backmapper.topology)[0] for x in several])
 
 
 def programs_of(args):
@@ -129,13 +142,13 @@ def heavy_atoms(positions, topology):
 
 def _rows(args, chains):
     """Name of each row, and a function that measures it."""
-    yield "crystal", lambda: summarised(chains, ((chain.atoms, chain.mask, None) for chain in chains))
+    yield "crystal", lambda: summarised(chains, ((chain.atoms, chain.mask, None, ()) for chain in chains))
     if args.peers:
         programs = programs_of(args)
         for peer in PEERS:
             yield peer, lambda peer=peer: summarised(chains, built_by(peer, programs[peer], chains, args.peers))
     if args.model:
-        yield args.model, lambda: summarised(chains, built_by_model(args.model, chains))
+        yield args.model, lambda: summarised(chains, built_by_model(args.model, chains, args.samples))
         if args.representative:
             options = {"representative": True}
             yield (
@@ -150,6 +163,7 @@ def _arguments():
     parser.add_argument("--all", action="store_true", help="all test chains instead of the subset")
     parser.add_argument("--model", help="name or file of a model of this package")
     parser.add_argument("--representative", action="store_true", help="the single best guess of the model too")
+    parser.add_argument("--samples", type=int, default=1, help="of the model, for its diversity and best of samples")
     parser.add_argument("--peers", type=Path, metavar="FOLDER", help="structures of peers, built if missing")
     parser.add_argument("--pulchra", metavar="PROGRAM", help="PULCHRA, called with -i and -o (PyPI: pypulchra)")
     parser.add_argument("--faspr", metavar="PROGRAM", help="FASPR (PyPI: in the folder of pyfaspr)")

@@ -25,6 +25,8 @@ COLUMNS = (
     ("rmsd_all", "RMSD all, A", "mean"),
     ("rmsd_backbone", "backbone", "mean"),
     ("rmsd_side_chain", "side chain", "mean"),
+    ("rmsd_best", "RMSD all, best sample, A", "mean"),
+    ("diversity", "DIV", "mean"),
     ("chi1_20", "chi1 < 20, %", "share"),
     ("chi12_20", "chi1+2 < 20, %", "share"),
     ("chi1_40", "chi1 < 40, %", "share"),
