@@ -57,42 +57,57 @@ class BoundsProjection(nn.Module):
 
     def __init__(self, spec: MoleculeSpec, sweeps: int):
         super().__init__()
+        self._set_sweeps(sweeps)
+        self.recentred = Recentring(spec)
+        self.bind(spec)
+        pairs, shapes = n_types(spec.bound_types, len(self.pairs)), n_types(spec.shape_types, len(self.shapes))
+        self._add_tables(pairs, shapes, int(self.kinds.max()) + 1)
+
+    @torch.jit.unused
+    def _set_sweeps(self, sweeps: int) -> None:
         # TorchScript sees attributes, not the module's constants.
         self.rounds, self.sweeps = -(-sweeps // ROUND), ROUND
         self.relaxation, self.momentum, self.steady = RELAXATION, MOMENTUM, STEADY_ROUNDS
         self.skin, self.tolerance = SKIN_ANGSTROM, TOLERANCE_ANGSTROM
         self.max_elements, self.max_atoms = MAX_ELEMENTS, MAX_ATOMS
         self.dense_atoms = DENSE_ATOMS
-        self.recentred = Recentring(spec)
-        self.bind(spec)
-        pairs, shapes = n_types(spec.bound_types, len(self.pairs)), n_types(spec.shape_types, len(self.shapes))
+
+    @torch.jit.unused
+    def _add_tables(self, pairs: int, shapes: int, n_kinds: int) -> None:
+        """Bounds of so many types of pairs and shapes, and of so many kinds of atoms."""
         self.register_buffer("lower", torch.zeros(pairs))
         self.register_buffer("upper", torch.full((pairs,), torch.inf))
         self.register_buffer("shape_lower", torch.full((shapes,), -torch.inf))
         self.register_buffer("shape_upper", torch.full((shapes,), torch.inf))
-        n_kinds = int(self.kinds.max()) + 1
         # Closest approach (farther than 3 bonds, 3 bonds, bounded); 0 where there is no bound.
         self.register_buffer("contacts", torch.zeros(3, n_kinds, n_kinds))
 
     def bind(self, spec: MoleculeSpec) -> None:
         """Take another molecule, whose types the tables have."""
-        self.n_atoms = spec.n_atoms
         near, hops = torch.as_tensor(spec.near_pairs), torch.as_tensor(spec.near_hops)
         rigid = torch.as_tensor(spec.rigid_pairs)
-        code = self.coded(near)
-        order = torch.argsort(code)
-        bounded = (hops < 3) | torch.isin(code, self.coded(rigid))
-        self.register_buffer("near_codes", code[order])
-        # Contacts of pairs three bonds apart are closer than others; bounded pairs have none.
-        self.register_buffer("near_contact", torch.where(bounded, 2, 1)[order])
-        self.register_buffer("pairs", torch.cat([near[hops < 3], rigid]))
         centres, torsions = centres_with_neighbours(spec), stiff_torsions(spec)
         self.n_volumes = len(centres)
-        self.register_buffer("shapes", torch.as_tensor(np.concatenate([centres, torsions])))
-        self.register_buffer("kinds", torch.as_tensor(spec.contact_kinds))
+        self.bind_graph(
+            near, hops, torch.cat([near[hops < 3], rigid]), np.concatenate([centres, torsions]), spec.contact_kinds
+        )
         self.register_buffer("bound_types", as_types(spec.bound_types, len(self.pairs)), persistent=False)
         self.register_buffer("shape_types", as_types(spec.shape_types, len(self.shapes)), persistent=False)
         self.recentred.bind(spec)
+
+    @torch.jit.unused
+    def bind_graph(self, near, hops, pairs, shapes, kinds) -> None:
+        """Take the pairs up to 3 bonds apart with their bonds, the bounded pairs and shapes, and the kinds of atoms."""
+        self.n_atoms = len(kinds)
+        code = self.coded(near)
+        order = torch.argsort(code)
+        bounded = (hops < 3) | torch.isin(code, self.coded(pairs))
+        self.register_buffer("near_codes", code[order])
+        # Contacts of pairs three bonds apart are closer than others; bounded pairs have none.
+        self.register_buffer("near_contact", torch.where(bounded, 2, 1)[order])
+        self.register_buffer("pairs", pairs)
+        self.register_buffer("shapes", torch.as_tensor(shapes))
+        self.register_buffer("kinds", torch.as_tensor(kinds))
         self._list_demands(self.pairs, self.shapes)
 
     @torch.jit.unused
@@ -238,6 +253,10 @@ class BoundsProjection(nn.Module):
         frame, i, j = contacts.unbind(1)
         return local.scatter_reduce(0, frame, closest - self.separations(x, frame, i, j), "amax")
 
+    def kept(self, move: torch.Tensor) -> torch.Tensor:
+        """What of a displacement (n, 3, B) keeps the beads where they are."""
+        return self.recentred(move)
+
     def relax(self, x, step, momentum, contacts, closest):
         # type: (Tensor, Tensor, float, Tensor, Tensor) -> tuple[Tensor, Tensor]
         """One round of sweeps on x (n, 3, B), which is laid out like that because bonds are the same in all frames.
@@ -278,7 +297,7 @@ class BoundsProjection(nn.Module):
             asked = asked.scatter_add(0, components, torch.cat([push, -push], dim=1).flatten())
             weights = weights.scatter_add(0, places, weight.repeat(2))
             move = asked.view_as(x) / weights.view(n, 1, batch).clamp_min(1e-12)
-            step = self.recentred(move).mul_(self.relaxation).add_(step, alpha=momentum)
+            step = self.kept(move).mul_(self.relaxation).add_(step, alpha=momentum)
             x = x + step
         return x, step
 
