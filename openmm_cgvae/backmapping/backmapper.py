@@ -6,6 +6,7 @@ import time
 
 import numpy as np
 
+from openmm_cgvae.backmapping.model import Model
 from openmm_cgvae.core.checks import checked_count, checked_frames, checked_seed
 from openmm_cgvae.core.device import usable_device
 from openmm_cgvae.core.errors import ModelFileError, PositionsError, SettingsError
@@ -13,9 +14,7 @@ from openmm_cgvae.core.noise import correlated_noise
 from openmm_cgvae.core.parallel import even_slices, on_torch_threads
 from openmm_cgvae.core.periodic import as_box_vectors, check_fits, make_whole, spanning_tree
 from openmm_cgvae.core.units import as_positions_nm
-from openmm_cgvae.io.modelfile import ModelFile
 from openmm_cgvae.molecule.mapping import CGMapping
-from openmm_cgvae.pretrained.index import resolve_model
 
 __all__ = ["Backmapper", "bead_spread"]
 
@@ -84,16 +83,33 @@ class Backmapper:
         self._seconds = 0.0
         self._warned = False
 
-    @classmethod
-    def load(cls, name_or_path, device="cpu", precision="single", chunk_size=None):
-        """Load a bundled model by name, or a model file by path; see the class for the other parameters.
+    @staticmethod
+    def load(name_or_path, topology=None, device="cpu", precision="single", chunk_size=None):
+        """Load a model and bind it to a molecule, as ``Model.load(name_or_path).bind(topology)`` does.
+
+        Parameters
+        ----------
+        name_or_path : str or path
+            A bundled model's name, or a model file.
+        topology : openmm.app.Topology or mdtraj.Topology, optional
+            Of the beads. A model of one molecule checks it, and needs none.
+        device, precision, chunk_size
+            As of the class.
+
+        Returns
+        -------
+        Sampler
+            A `Backmapper`, of a model of one molecule.
 
         Raises
         ------
         ModelFileError
             If there is no such model, or the file is not a model file.
+        TopologyMismatchError
+            If the model does not serve this molecule.
         """
-        return cls(ModelFile.load(resolve_model(name_or_path)), device, precision, chunk_size)
+        options = {"device": device, "precision": precision, "chunk_size": chunk_size}
+        return Model.load(name_or_path).bind(topology, **options)
 
     def unbounded(self):
         """This model without the bounds on local geometry: a `Backmapper`, or None where there are none."""

@@ -48,6 +48,8 @@ class Flow(nn.Module):
     def __init__(self, spec: MoleculeSpec, config: ModelConfig, n_condition: int):
         super().__init__()
         self.n_steps, self.reach = config.flow_steps, REACH
+        # Heun's method in every step, as earlier models were sampled.
+        self.heun = False
         self.volumes = BeadVolumes(spec)
         self.latent, n_rows = config.latent or config.features, n_types(spec.bead_types, spec.n_beads)
         self.register_buffer("condition_mean", torch.zeros(n_condition))
@@ -196,8 +198,8 @@ class Flow(nn.Module):
         for number in range(self.n_steps):
             slope = self.turned_back(self.velocity(z, t, condition), z, t)
             after = 2.0 * slope - before
-            if number == 0:
-                # There is none before it: Heun's.
+            if number == 0 or self.heun:
+                # There is no step before the first: Heun's.
                 end = z + dt * slope
                 after = self.turned_back(self.velocity(end, t + dt, condition), end, t + dt)
             z = z + (0.5 * dt) * (slope + after)
