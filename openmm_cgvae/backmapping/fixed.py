@@ -10,6 +10,8 @@ __all__ = ["FixedMolecule"]
 class FixedMolecule:
     """The `ModelKind` of models of one molecule, which is in their file."""
 
+    of_any_molecule = False
+
     @staticmethod
     def rebuild(file):
         """Build the module by the package's own classes."""

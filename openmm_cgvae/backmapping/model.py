@@ -26,6 +26,9 @@ KINDS = {
 class ModelKind(Protocol):
     """What a kind of models must be able to do; a new kind is a class of this form and an entry in `KINDS`."""
 
+    # Whether `bind` takes a topology to know the molecule, which otherwise is in the file.
+    of_any_molecule: bool
+
     @staticmethod
     def rebuild(file: ModelFile) -> Any:
         """Build the module by the package's own classes, from the file's settings, molecule and weights."""
@@ -93,6 +96,11 @@ class Model:
     def serves(self) -> str:
         """Which molecules the model is of, in a few words."""
         return self._kind.serves(self.file)
+
+    @property
+    def of_any_molecule(self) -> bool:
+        """Whether `bind` takes a topology to know the molecule, which otherwise is in the file."""
+        return self._kind.of_any_molecule
 
     def bind(self, cg_topology: Any = None, **options: Any) -> Sampler:
         """Make a sampler of one molecule.

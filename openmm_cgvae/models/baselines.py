@@ -6,7 +6,7 @@ Each is a `BeadProjection`, as `CGVAE` is, so that `ExportedModel` makes of it w
 import torch
 from torch import nn
 
-from openmm_cgvae.models.bounds import BoundsProjection
+from openmm_cgvae.geometry.bounds import BoundsProjection
 from openmm_cgvae.models.projection import BeadProjection
 from openmm_cgvae.molecule.spec import MoleculeSpec
 

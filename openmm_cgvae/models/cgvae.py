@@ -3,12 +3,12 @@
 import torch
 
 from openmm_cgvae.core.errors import SettingsError
-from openmm_cgvae.models.bounds import BoundsProjection
+from openmm_cgvae.geometry.bounds import BoundsProjection
+from openmm_cgvae.geometry.labels import AlikePairs
 from openmm_cgvae.models.config import ModelConfig
 from openmm_cgvae.models.decoder import Decoder
 from openmm_cgvae.models.encoder import Encoder
 from openmm_cgvae.models.flow import FlowPrior, LocalFlowPrior
-from openmm_cgvae.models.labels import AlikePairs
 from openmm_cgvae.models.prior import GaussianPrior
 from openmm_cgvae.models.projection import BeadProjection
 from openmm_cgvae.models.refinement import Refinement

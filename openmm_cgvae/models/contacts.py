@@ -5,9 +5,10 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
+from openmm_cgvae.geometry.neighbours import DENSE_ATOMS, listed_pairs, pairs_within
+from openmm_cgvae.geometry.vectors import segment_sum, squared_length
 from openmm_cgvae.models.config import ModelConfig
-from openmm_cgvae.models.layers import mlp, segment_sum, squared_length
-from openmm_cgvae.models.neighbours import DENSE_ATOMS, listed_pairs, pairs_within
+from openmm_cgvae.models.layers import mlp
 from openmm_cgvae.molecule.spec import MoleculeSpec
 
 __all__ = ["FEATURES_PER_CHANNEL", "ContactFinder", "ContactLayer"]

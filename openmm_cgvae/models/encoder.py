@@ -3,10 +3,11 @@
 import torch
 from torch import nn
 
+from openmm_cgvae.geometry.neighbours import DENSE_ATOMS
+from openmm_cgvae.geometry.types import as_types, moments_by_type, n_types
+from openmm_cgvae.geometry.vectors import signed_volumes
 from openmm_cgvae.models.config import ModelConfig
-from openmm_cgvae.models.layers import BeadConvolution, RadialBasis, mlp, signed_volumes
-from openmm_cgvae.models.neighbours import DENSE_ATOMS
-from openmm_cgvae.models.types import as_types, moments_by_type, n_types
+from openmm_cgvae.models.layers import BeadConvolution, RadialBasis, mlp
 from openmm_cgvae.molecule.spec import MoleculeSpec
 
 __all__ = ["Encoder"]

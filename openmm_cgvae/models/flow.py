@@ -7,10 +7,10 @@ import torch
 from torch import nn
 
 from openmm_cgvae.core.errors import SettingsError
+from openmm_cgvae.geometry.types import as_types, moments_by_type, n_types
 from openmm_cgvae.models.config import ModelConfig
 from openmm_cgvae.models.layers import RadialBasis, mlp, neighbour_sum, pair_filters
 from openmm_cgvae.models.prior import BeadVolumes
-from openmm_cgvae.models.types import as_types, moments_by_type, n_types
 from openmm_cgvae.molecule.spec import MoleculeSpec
 
 __all__ = ["Flow", "FlowPrior", "LocalFlowPrior"]

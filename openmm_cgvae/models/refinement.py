@@ -6,11 +6,12 @@ import torch
 from torch import nn
 
 from openmm_cgvae.core.errors import SettingsError
+from openmm_cgvae.geometry.shapes import place_order
+from openmm_cgvae.geometry.types import as_types, n_types
+from openmm_cgvae.geometry.vectors import Recentring, cross, segment_offsets, segment_sum, squared_length
 from openmm_cgvae.models.config import ModelConfig
 from openmm_cgvae.models.contacts import FEATURES_PER_CHANNEL, ContactFinder, ContactLayer
-from openmm_cgvae.models.layers import Recentring, cross, mlp, segment_offsets, segment_sum, squared_length
-from openmm_cgvae.models.shapes import place_order
-from openmm_cgvae.models.types import as_types, n_types
+from openmm_cgvae.models.layers import mlp
 from openmm_cgvae.molecule.spec import MoleculeSpec
 
 __all__ = ["Refinement"]

@@ -35,7 +35,6 @@ def complete_weights(model, weights):
     return {name: weights[name] if name in weights or name not in LATER else own[name] for name in own}
 
 
-
 def spec_of_version_1(weights, bonds):
     """Read the molecule from the buffers of a module.
 

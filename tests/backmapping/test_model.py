@@ -138,6 +138,8 @@ def test_another_kind_of_model_plugs_in_with_one_entry(dataset, tmp_path, monkey
 class AnyChain:
     """A kind that serves every topology, with a stand-in for a sampler."""
 
+    of_any_molecule = True
+
     @staticmethod
     def rebuild(file):
         return "rebuilt"

@@ -4,10 +4,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from openmm_cgvae.models.layers import Recentring, segment_offsets, segment_sum, squared_length
-from openmm_cgvae.models.neighbours import DENSE_ATOMS, listed_pairs, pairs_within
-from openmm_cgvae.models.shapes import centres_with_neighbours, shapes_and_gradients, stiff_torsions
-from openmm_cgvae.models.types import as_types, n_types
+from openmm_cgvae.geometry.neighbours import DENSE_ATOMS, listed_pairs, pairs_within
+from openmm_cgvae.geometry.shapes import centres_with_neighbours, shapes_and_gradients, stiff_torsions
+from openmm_cgvae.geometry.types import as_types, n_types
+from openmm_cgvae.geometry.vectors import Recentring, segment_offsets, segment_sum, squared_length
 from openmm_cgvae.molecule.spec import MoleculeSpec
 
 __all__ = ["BoundsProjection"]

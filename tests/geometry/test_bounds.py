@@ -6,10 +6,10 @@ import torch
 from conftest import TINY, rotation, untrained_model
 from scipy.spatial.transform import Rotation
 
+from openmm_cgvae.geometry.shapes import turns_and_gradients
 from openmm_cgvae.metrics import cis_trans, torsion_angles, valid_graphs
 from openmm_cgvae.models import BoundsProjection
 from openmm_cgvae.models.export import script_model
-from openmm_cgvae.models.shapes import turns_and_gradients
 from openmm_cgvae.molecule.graph import signed_volume
 from openmm_cgvae.molecule.mapping import custom_mapping
 from openmm_cgvae.preparation.dataset import prepare_dataset
