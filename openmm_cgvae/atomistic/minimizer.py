@@ -130,8 +130,8 @@ class Minimizer:
         self._handedness = self._checked_handedness(handedness)
         self._box = None if boxVectors is None else reduced_vectors(as_box_vectors(boxVectors, 1))[0]
         system = create_atomistic_system(mapping, self.graph, forcefield, implicitSolvent, self._box)
-        springs = bead_springs(mapping.matrix, checked_number("restraint", restraint))
-        fixed = Stiffness(system, mapping.matrix, springs), mapping.matrix, springs
+        springs = bead_springs(mapping, checked_number("restraint", restraint))
+        fixed = Stiffness(system, mapping.sparse, springs), mapping, springs
         context = FrameContext(system, platform)
         self.platform = context.platform
         self.copies = self._checked_copies(copies, system)

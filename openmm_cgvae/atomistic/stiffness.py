@@ -4,7 +4,7 @@ from functools import partial
 
 import numpy as np
 import openmm
-from scipy.sparse import csc_array, eye_array
+from scipy.sparse import csc_array, csr_array, eye_array
 from scipy.sparse.linalg import splu
 
 __all__ = ["Stiffness"]
@@ -26,7 +26,7 @@ class Stiffness:
     ----------
     system : openmm.System
         Its harmonic bonds and angles and its periodic and Ryckaert-Bellemans torsions are taken.
-    matrix : numpy.ndarray, shape (n_beads, n_atoms)
+    matrix : numpy.ndarray or sparse array, shape (n_beads, n_atoms)
         M of the mapping.
     springs : numpy.ndarray, shape (n_beads,)
         That hold every M x, kJ/mol/nm^2.
@@ -36,11 +36,12 @@ class Stiffness:
         self._terms, self._size = list(_bonded_terms(system)), 3 * matrix.shape[1]
         blocks = [_block(_coordinates(atoms)) for _, atoms, _ in self._terms]
         constant = [(np.arange(self._size), np.arange(self._size), np.full(self._size, OTHERS))]
-        for row, spring in zip(matrix, springs, strict=True):
-            atoms = np.flatnonzero(row)
+        matrix = csr_array(matrix)
+        for start, end, spring in zip(matrix.indptr, matrix.indptr[1:], springs, strict=False):
+            atoms, weights = matrix.indices[start:end], matrix.data[start:end]
             # x, y and z of a bead are coordinates of their own.
-            axes = _coordinates(atoms[None]).reshape(-1, 3).T
-            constant.append((*_block(axes), np.tile(spring * np.outer(row[atoms], row[atoms]).ravel(), 3)))
+            axes = _coordinates(atoms[None].astype(np.int64)).reshape(-1, 3).T
+            constant.append((*_block(axes), np.tile(spring * np.outer(weights, weights).ravel(), 3)))
         rows, columns = (np.concatenate([entry[k] for entry in (*constant, *blocks)]) for k in (0, 1))
         # The order of coordinates in which factors stay sparse, looked for once.
         pattern = csc_array((np.ones(len(rows)), (rows, columns))) + self._size**2 * eye_array(self._size)
