@@ -45,7 +45,7 @@ class Relaxation:
         energies : numpy.ndarray, shape (frames, 2)
             Before and after, kJ/mol.
         """
-        # About the beads' centre, since a molecule that has diffused far has no digits left for single precision.
+        # Centre each frame, since single precision loses digits far from the origin.
         centre = beads.mean(1, dtype=float, keepdims=True)
         start, held = frames - centre, beads - centre
         if boxes is not None:

@@ -1,4 +1,4 @@
-"""How stiff a molecule is: the Hessian of its bonds, angles, torsions and bead springs, made positive."""
+"""Positive definite approximation of the Hessian of bonds, angles, torsions and bead springs."""
 
 from functools import partial
 
@@ -9,10 +9,10 @@ from scipy.sparse.linalg import splu
 
 __all__ = ["Stiffness"]
 
-# What all that is not bonded adds to every coordinate, kJ/mol/nm^2. Energies after 50 iterations are the same for
-# 1,000 and 3,000.
+# Diagonal stand-in for the non-bonded Hessian, kJ/mol/nm^2. Energies after 50 iterations are the same for 1,000 and
+# 3,000.
 OTHERS = 2000.0
-# The gradients of angles and torsions have no limit: a bond (nm) and a sine count as no less than this.
+# Lower limits of bond lengths (nm) and sines, which keep angle and torsion gradients finite.
 SHORTEST, STRAIGHTEST = 0.03, 0.05
 
 
@@ -43,7 +43,7 @@ class Stiffness:
             axes = _coordinates(atoms[None].astype(np.int64)).reshape(-1, 3).T
             constant.append((*_block(axes), np.tile(spring * np.outer(weights, weights).ravel(), 3)))
         rows, columns = (np.concatenate([entry[k] for entry in (*constant, *blocks)]) for k in (0, 1))
-        # The order of coordinates in which factors stay sparse, looked for once.
+        # Fill-reducing ordering, computed once.
         pattern = csc_array((np.ones(len(rows)), (rows, columns))) + self._size**2 * eye_array(self._size)
         self._place = _factors(pattern.tocsc(), "MMD_AT_PLUS_A").perm_c
         self._order = np.argsort(self._place)
@@ -85,7 +85,7 @@ class Stiffness:
 
 
 def _factors(matrix, order):
-    # Of a positive definite matrix no pivot need be looked for.
+    # A positive definite matrix needs no pivoting.
     return splu(matrix, permc_spec=order, diag_pivot_thresh=0.0, options={"SymmetricMode": True})
 
 
@@ -119,7 +119,7 @@ def _bonded_terms(system):
                 kinds[_torsion].append((atoms, stiffness))
     for gradients, terms in kinds.items():
         if terms:
-            # Of the several terms of a torsion one is left.
+            # Merge the terms of each torsion into one.
             atoms, which = np.unique(np.array([atoms for atoms, _ in terms]), axis=0, return_inverse=True)
             yield gradients, atoms, np.bincount(which.ravel(), [stiffness for _, stiffness in terms])
 

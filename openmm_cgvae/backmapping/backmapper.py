@@ -20,17 +20,15 @@ __all__ = ["Backmapper", "bead_spread"]
 
 logger = logging.getLogger(__name__)
 
-# Bead spreads this many times off the training mean. Angstrom for nm is a factor of 10, so the limits lie half-way
-# (in the logarithm, about) below 10 and 100.
+# Ratio of the bead spread to its training mean. Angstrom given as nm are a factor of 10, caught by the first limit.
 WARN_FACTOR = 5.0
 REFUSE_FACTOR = 50.0
-# No atom is farther from its bead than a chain of all its atoms at this bond length.
+# Upper limit of bond lengths, for the largest possible distance of an atom from its bead.
 BOND_NM = 0.2
 PRECISIONS = {"single": np.float32, "double": np.float64}
-# Structures a call: the sweeps of the bounds cost least a frame with many (see benchmarks/pipeline.py).
+# Structures decoded per call; larger batches make the bounds cheaper per frame (see benchmarks/pipeline.py).
 CHUNK_SIZES = {"cpu": 256, "cuda": 8192}
-# TorchScript takes 2 to 3 s to optimise a model at its first calls and gains 5 to 8 % on a CPU, to the same bits: not
-# before so many seconds have been spent in the model.
+# Seconds of sampling after which TorchScript may optimise the model, which takes 2 to 3 s and gains 5 to 8 % on a CPU.
 OPTIMIZED_AFTER = 20.0
 
 
@@ -112,7 +110,7 @@ class Backmapper:
         return Model.load(name_or_path).bind(topology, **options)
 
     def unbounded(self):
-        """This model without the bounds on local geometry: a `Backmapper`, or None where there are none."""
+        """Return a `Backmapper` of the same model without the bounds on local geometry, or None if it has none."""
         if not getattr(self._module, "bounded", False):
             return None
         other = copy.copy(self)
@@ -191,7 +189,7 @@ class Backmapper:
         if box is not None:
             vectors = as_box_vectors(box, len(beads))
             beads = make_whole(beads, vectors, spanning_tree(self.n_beads, self.mapping.bead_bonds))
-            # The root mean square distance from the centre, twice: less than a molecule measures.
+            # Twice the RMS distance from the centre is a lower limit of the size of a molecule.
             check_fits(beads, vectors, "the molecule", 2 * self.metadata.get("bead_spread_nm", 0.0))
         n_samples, seed = checked_count("n_samples", n_samples), checked_seed(seed)
         frames = checked_frames(frames, len(beads))
@@ -213,12 +211,12 @@ class Backmapper:
             pass
 
     def _called(self, function, *arrays):
-        """A function of the model, of arrays and to one."""
+        """Call a function of the model with arrays, and return an array."""
         import torch
 
         started = time.monotonic()
         optimized = self._device.type != "cpu" or self._seconds > OPTIMIZED_AFTER
-        # Both modes are of this thread alone.
+        # Both modes are thread-local.
         with torch.inference_mode(), torch.jit.optimized_execution(optimized):
             result = function(*(torch.from_numpy(array).to(self._device) for array in arrays)).cpu().numpy()
         self._seconds += time.monotonic() - started
@@ -236,9 +234,9 @@ class Backmapper:
         return atoms.reshape(len(beads), n_samples, self.n_atoms, 3)
 
     def _check_reach(self, atoms, beads, frames):
-        """Refuse what cannot be a structure: beads unlike those of training make networks explode."""
+        """Refuse structures with atoms too far from their beads, which beads unlike those of training lead to."""
         reach = np.abs(atoms - beads[:, self.mapping.assignment]).max(axis=(1, 2))
-        # Written so that NaN fails too.
+        # The negation makes NaN fail too.
         broken = np.flatnonzero(~(reach <= BOND_NM * max(map(len, self.mapping.beads))))
         if broken.size:
             raise PositionsError(

@@ -24,7 +24,7 @@ KINDS = {
 
 
 class ModelKind(Protocol):
-    """What a kind of models must be able to do; a new kind is a class of this form and an entry in `KINDS`."""
+    """Interface of a kind of models; a new kind is a class with these methods and an entry in `KINDS`."""
 
     # Whether `bind` takes a topology to know the molecule, which otherwise is in the file.
     of_any_molecule: bool

@@ -30,7 +30,7 @@ SPLITS = ("runs", "shuffled")
 
 @dataclass(frozen=True)
 class BenchmarkSettings:
-    """What is compared, and how.
+    """Settings of the benchmark.
 
     Parameters
     ----------

@@ -136,7 +136,7 @@ def model_file(module, dataset, parts, **metadata):
 
 
 def held_out_figures(file, dataset, frames, n_samples=8, seed=0):
-    """What `evaluate` says of a model file on some frames of a dataset, without energies and speed."""
+    """Evaluate a model file on frames of a dataset, without energies and speed."""
     runs = dataset.runs[frames]
     figures = evaluate(
         Backmapper(file),
@@ -147,6 +147,6 @@ def held_out_figures(file, dataset, frames, n_samples=8, seed=0):
         minimize=False,
         progress=False,
     )
-    # A property of this machine, not of the model.
+    # Speed depends on the machine, not on the model.
     del figures["frames_per_second"]
     return figures

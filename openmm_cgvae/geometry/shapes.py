@@ -1,4 +1,4 @@
-"""Shapes that bonds hold: which fours of atoms have one, and how it changes as they move."""
+"""Signed volumes and torsions that bonds fix, and their gradients."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""Members of a model file's archive beside TorchScript's own, and weights read without torch.jit or any pickle."""
+"""Additional members of a TorchScript archive, and reading of weights without torch.jit or pickle."""
 
 import hashlib
 import io

@@ -17,7 +17,7 @@ FORMAT_VERSION = 2
 
 
 def kind_of_version_1(members):
-    """Version 1 did not say of which kind a model is, and had neither weights nor molecule to be read by themselves."""
+    """Migrate version 1, which had no kind, no index of the weights and no arrays of the molecule."""
     metadata = members["metadata.json"]
     kind = "baseline" if "baseline" in metadata else "cgvae"
     if metadata["format"] == EnergyFile.FORMAT:

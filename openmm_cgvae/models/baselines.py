@@ -1,4 +1,4 @@
-"""What a CGVAE is measured against: the linear map and the MLP of the paper (appendix F.1), and a geometric one.
+"""Baselines: the linear map and the MLP of the paper (appendix F.1), and a geometric relaxation.
 
 Each is a `BeadProjection`, as `CGVAE` is, so that `ExportedModel` makes of it what a model file holds.
 """
@@ -92,12 +92,12 @@ class Perceptron(Baseline):
         )
 
     def displace(self, X: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
-        # Recentring takes out that the layers give positions: only those relative to the atom's bead are left.
+        # The layers predict positions; recentring leaves those relative to the bead of each atom.
         return self.layers(X.flatten(1)).unflatten(1, (self.assignment.shape[0], 3))
 
 
 class GeometricRelaxation(Baseline):
-    """Atoms at random around their beads, then relaxed: no learning beyond the bounds of the reference.
+    """Places atoms at random around their beads and relaxes them into the bounds of the reference.
 
     In the manner of the backward tools (Wassenaar et al. 2014), but in place of a force field, `BoundsProjection`
     restores bonds, angles, volumes and contacts. Equivariant in distribution only, because the noise is drawn in the

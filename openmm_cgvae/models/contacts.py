@@ -1,4 +1,4 @@
-"""Messages between atoms far apart along the bonds and near in space: where overlaps are seen and undone."""
+"""Message passing between atoms that are near in space but not along the bonds, which removes overlaps."""
 
 from typing import NamedTuple
 
@@ -85,7 +85,7 @@ class ContactLayer(nn.Module):
         self.ends = nn.Linear(W, 2 * M)
         self.update = mlp(W + M, W, W, config.activation)
         self.leave = nn.Linear(M, 1, bias=False)
-        # A layer starts as one that changes nothing.
+        # Initialise as the identity.
         for parameter in (self.leave.weight, *self.update[-1].parameters()):
             nn.init.zeros_(parameter)
 

@@ -12,7 +12,7 @@ from openmm_cgvae.molecule.spec import MoleculeSpec
 
 __all__ = ["CGEnergy", "ExportedEnergy", "script_energy"]
 
-# Spreads of the training frames beyond which a signed volume says no more.
+# Saturation of the signed volumes, in standard deviations of the training frames.
 REACH = 3.0
 
 

@@ -1,4 +1,4 @@
-"""The module that a model file holds: nm in, nm out, and no need of this package."""
+"""The module stored in a model file: nm in, nm out, independent of this package."""
 
 import torch
 from torch import nn
@@ -67,7 +67,7 @@ class ExportedModel(nn.Module):
         return self.placed(beads + first, self.model.rebuilt(x, X))
 
     def parts(self, x: torch.Tensor) -> list[torch.Tensor]:
-        """What of x (B, ...) is decoded at once; the bounds rather have many frames."""
+        """Split x (B, ...) into the parts that are decoded at once (bounds take all frames together)."""
         numbers = self.cuda_numbers if x.is_cuda else self.cpu_numbers
         return x.split(max(1, numbers // self.numbers))
 

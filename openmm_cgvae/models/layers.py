@@ -108,19 +108,19 @@ class RadialBasis(nn.Module):
 
 
 def over_radials(rbf: torch.Tensor) -> bool:
-    """Which of the two dense sums serves rbf (B, m, M, K): they cost the same where M is about twice K."""
+    """Tell which dense sum is cheaper for rbf (B, m, M, K); they break even where M is about twice K."""
     return rbf.shape[2] > 2 * rbf.shape[3]
 
 
 def laid_out(planes: torch.Tensor) -> torch.Tensor:
-    """Radial functions (B, m, K, M) as (B, m, M, K), in memory as the sum over so many neighbours reads them."""
+    """Transpose radial functions (B, m, K, M) to (B, m, M, K), in the memory layout that the sum reads."""
     rbf = planes.transpose(2, 3)
     return rbf if over_radials(rbf) else rbf.contiguous()
 
 
 def pair_filters(rbf, weight, neighbours):
     # type: (Tensor, Tensor, Tensor | None) -> Tensor | None
-    """What `neighbour_sum` makes of `rbf` and `weight` alone, for one that is made often; None where it is not made.
+    """Precompute the pair filters of `neighbour_sum`, or return None where it does not use them.
 
     Filters (B, m, M, T, 1, F) of all pairs of few points are smaller than every source under every radial function.
     """

@@ -1,4 +1,4 @@
-"""X = M x: what every module that puts atoms on beads knows of its molecule."""
+"""Base class of models that place atoms on beads with M x = X."""
 
 import torch
 from torch import nn

@@ -6,12 +6,12 @@ from openmm_cgvae.molecule.spec import MoleculeSpec
 
 __all__ = ["complete_weights", "spec_of_version_1"]
 
-# What models had not at first, which does nothing at its initial value.
+# Later additions, which have no effect at their initial values.
 LATER = ("encoder.place_filter", "encoder.place_mean", "encoder.place_scale", "prior.latent_reach")
 
 
 def complete_weights(model, weights):
-    """Give a state dict what its model had not yet when it was written, and set the model to sample as it did then.
+    """Complete the state dict of an earlier model, and set the model to sample as it did.
 
     Parameters
     ----------
