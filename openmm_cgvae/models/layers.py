@@ -9,27 +9,11 @@ import math
 
 import torch
 from torch import nn
-from torch.nn.functional import embedding_bag
 
-from openmm_cgvae.models.neighbours import neighbour_table
-from openmm_cgvae.molecule.spec import MoleculeSpec
+from openmm_cgvae.geometry.neighbours import neighbour_table
+from openmm_cgvae.geometry.vectors import pair_vectors
 
-__all__ = [
-    "BeadConvolution",
-    "RadialBasis",
-    "Recentring",
-    "cross",
-    "dot",
-    "laid_out",
-    "mlp",
-    "neighbour_sum",
-    "pair_filters",
-    "pair_vectors",
-    "segment_offsets",
-    "segment_sum",
-    "signed_volumes",
-    "squared_length",
-]
+__all__ = ["BeadConvolution", "RadialBasis", "laid_out", "mlp", "neighbour_sum", "pair_filters"]
 
 
 # Up to so many beads every pair is computed; beyond, a neighbour list is made.
@@ -44,6 +28,7 @@ def mlp(n_in: int, n_hidden: int, n_out: int, activation: str = "swish") -> nn.S
     return nn.Sequential(nn.Linear(n_in, n_hidden), ACTIVATION_LAYERS[activation](), nn.Linear(n_hidden, n_out))
 
 
+<<<<<<< HEAD
 def pair_vectors(points: torch.Tensor):
     """Distances and unit vectors between all points.
 
@@ -165,6 +150,8 @@ class Recentring(nn.Module):
         return dx - beads.index_select(0, self.assignment)
 
 
+=======
+>>>>>>> rooms
 class RadialBasis(nn.Module):
     """sin(k pi d / d_cut) / d for k = 1..K under a cosine cutoff, and the cutoff itself (paper, appendix D).
 
@@ -245,19 +232,19 @@ class RadialBasis(nn.Module):
 
 
 def over_radials(rbf: torch.Tensor) -> bool:
-    """Which of the two dense sums serves rbf (B, m, M, K): they cost the same where M is about twice K."""
+    """Tell which dense sum is cheaper for rbf (B, m, M, K); they break even where M is about twice K."""
     return rbf.shape[2] > 2 * rbf.shape[3]
 
 
 def laid_out(planes: torch.Tensor) -> torch.Tensor:
-    """Radial functions (B, m, K, M) as (B, m, M, K), in memory as the sum over so many neighbours reads them."""
+    """Transpose radial functions (B, m, K, M) to (B, m, M, K), in the memory layout that the sum reads."""
     rbf = planes.transpose(2, 3)
     return rbf if over_radials(rbf) else rbf.contiguous()
 
 
 def pair_filters(rbf, weight, neighbours):
     # type: (Tensor, Tensor, Tensor | None) -> Tensor | None
-    """What `neighbour_sum` makes of `rbf` and `weight` alone, for one that is made often; None where it is not made.
+    """Precompute the pair filters of `neighbour_sum`, or return None where it does not use them.
 
     Filters (B, m, M, T, 1, F) of all pairs of few points are smaller than every source under every radial function.
     """

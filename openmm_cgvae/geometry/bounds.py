@@ -1,13 +1,13 @@
-"""Local geometry brought inside what the training frames showed, with M x = X kept."""
+"""Projects local geometry into the range seen in training, with M x = X kept."""
 
 import numpy as np
 import torch
 from torch import nn
 
-from openmm_cgvae.models.layers import Recentring, segment_offsets, segment_sum, squared_length
-from openmm_cgvae.models.neighbours import DENSE_ATOMS, listed_pairs, pairs_within
-from openmm_cgvae.models.shapes import centres_with_neighbours, shapes_and_gradients, stiff_torsions
-from openmm_cgvae.models.types import as_types, n_types
+from openmm_cgvae.geometry.neighbours import DENSE_ATOMS, listed_pairs, pairs_within
+from openmm_cgvae.geometry.shapes import centres_with_neighbours, shapes_and_gradients, stiff_torsions
+from openmm_cgvae.geometry.types import as_types, n_types
+from openmm_cgvae.geometry.vectors import Recentring, segment_offsets, segment_sum, squared_length
 from openmm_cgvae.molecule.spec import MoleculeSpec
 
 __all__ = ["BoundsProjection"]
@@ -18,11 +18,10 @@ SLACK_ANGSTROM = 0.02
 SKIN_ANGSTROM = 0.5
 # A frame is done when nothing is farther out than this.
 TOLERANCE_ANGSTROM = 1e-4
-# Sweeps between two looks at which frames are done and which pairs are close.
+# Sweeps per round; the active frames and close pairs are updated after each round.
 ROUND = 10
-# An atom that several bounds ask is moved by their mean, too little for each: so many times that. After the first
-# rounds, which most frames leave as done, so much of the last displacement is added to the next (Polyak, USSR Comput.
-# Math. Math. Phys. 4, 1, 1964). From 2.5, or with momentum from the beginning, frames overshoot.
+# Over-relaxation factor of the averaged corrections, and momentum (Polyak, USSR Comput. Math. Math. Phys. 4, 1, 1964)
+# after the first rounds, in which most frames converge. A factor of 2.5, or momentum from the beginning, overshoots.
 RELAXATION, MOMENTUM, STEADY_ROUNDS = 1.9, 0.6, 2
 # Elements of the distance matrices, and atoms of the sweeps, that are computed at once.
 MAX_ELEMENTS, MAX_ATOMS = 1 << 21, 1 << 16
@@ -112,7 +111,7 @@ class BoundsProjection(nn.Module):
 
     @torch.jit.unused
     def _list_demands(self, pairs: torch.Tensor, shapes: torch.Tensor) -> None:
-        """For every atom, what bounds ask of it: rows of the pairs' and corners' displacements, and of their weights.
+        """List, for every atom, the rows of the corrections and weights that its bounds contribute.
 
         The second atom of a pair is pushed the other way.
         """
@@ -195,7 +194,8 @@ class BoundsProjection(nn.Module):
             near = (closest > 0) & (self.separations(x, frame, i, j) < closest + self.skin)
             return torch.stack([frame, i, j], dim=1)[near], closest[near]
         lower = self.closest_approach().to(x.dtype)
-        # Below any square where there is no bound: rounding makes an atom's distance from itself negative.
+        # Minus infinity where there is no bound, since rounding can make the squared distance of an atom from itself
+        # negative.
         reach = torch.where(lower > 0, (lower + self.skin).square(), -torch.inf)
         pairs = pairs_within(x, reach, self.max_elements)
         return pairs, lower[pairs[:, 1], pairs[:, 2]]
@@ -268,7 +268,7 @@ class BoundsProjection(nn.Module):
         atoms, frames = contacts[:, 1:].t().flatten(), contacts[:, 0].repeat(2)
         places = atoms * batch + frames
         components = ((3 * atoms + torch.arange(3, device=x.device).unsqueeze(1)) * batch + frames).flatten()
-        # Of few frames the number of calls is the cost: what stays the same is made before the sweeps.
+        # With few frames the number of calls dominates, so constants are computed before the sweeps.
         signs = self.signs.to(x.dtype)
         first, second = self.pairs.unbind(1)
         lower, upper = self.bounds_of(self.lower.to(x.dtype), self.upper.to(x.dtype), self.bound_types)
@@ -285,7 +285,7 @@ class BoundsProjection(nn.Module):
             excess = shape.clamp(smallest, largest) - shape
             twist = excess.abs() / slope.sqrt()
             turn = gradient * (twist * excess / slope).unsqueeze(1)
-            # What every atom is asked for, and with which weight.
+            # Sum of the weighted corrections of every atom, and of the weights.
             asked = torch.cat([push, turn.flatten(0, 1)])
             asked = segment_sum(asked, self.rows, self.offsets, signs).flatten()
             weights = segment_sum(torch.cat([weight, twist]), self.weight_rows, self.offsets).flatten()
