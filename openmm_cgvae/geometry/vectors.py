@@ -113,18 +113,25 @@ def segment_offsets(segments: torch.Tensor, n_segments: int) -> torch.Tensor:
 class Recentring(nn.Module):
     """Displacements without those of the beads, dx_i - (M dx)_I(i), by sums over the atoms of each bead."""
 
-    def __init__(self, spec: MoleculeSpec):
+    def __init__(self, spec: MoleculeSpec | None = None):
         super().__init__()
-        self.bind(spec)
+        if spec is not None:
+            self.bind(spec)
 
     def bind(self, spec: MoleculeSpec) -> None:
         """Take another molecule."""
         projection = torch.as_tensor(spec.projection)
         beads, atoms = torch.nonzero(projection).unbind(1)
+        self.bind_weights(beads, atoms, projection[beads, atoms], torch.tensor(spec.assignment), spec.n_beads)
+
+    def bind_weights(
+        self, beads: torch.Tensor, atoms: torch.Tensor, weights: torch.Tensor, assignment: torch.Tensor, n_beads: int
+    ) -> None:
+        """Take the non-zero weights of M, sorted by bead, and the bead that every atom moves with."""
         self.register_buffer("atoms", atoms, persistent=False)
-        self.register_buffer("weights", projection[beads, atoms], persistent=False)
-        self.register_buffer("offsets", segment_offsets(beads, spec.n_beads), persistent=False)
-        self.register_buffer("assignment", torch.tensor(spec.assignment), persistent=False)
+        self.register_buffer("weights", weights, persistent=False)
+        self.register_buffer("offsets", segment_offsets(beads, n_beads), persistent=False)
+        self.register_buffer("assignment", assignment, persistent=False)
 
     def forward(self, dx: torch.Tensor) -> torch.Tensor:
         """(n, ...) to the same."""

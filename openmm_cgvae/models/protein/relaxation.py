@@ -3,8 +3,8 @@
 import numpy as np
 import torch
 
-from openmm_cgvae.models.bounds import BoundsProjection
-from openmm_cgvae.models.layers import Recentring
+from openmm_cgvae.geometry.bounds import BoundsProjection
+from openmm_cgvae.geometry.vectors import Recentring
 from openmm_cgvae.models.protein.heavy import HeavyGraph
 
 __all__ = ["HeavyBounds", "measured_bounds"]
