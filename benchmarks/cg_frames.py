@@ -15,7 +15,7 @@ from peers import PEERS
 from proteins import RESULTS, built_by, built_by_model, programs_of
 
 from openmm_cgvae.metrics.proteins import bead_figures, protein_summary, protein_table
-from openmm_cgvae.metrics.residueshapes import RESIDUE_NAMES, SLOTS, residue_shapes
+from openmm_cgvae.molecule.residues import N_SLOTS, VARIANT_TYPES
 from openmm_cgvae.training.chains import Chain
 
 # Beads further apart than this on average over frames are not bonded, Angstrom.
@@ -55,12 +55,11 @@ def frames_of(path, count):
     import mdtraj
 
     run = mdtraj.load(path, top=path.with_suffix(".pdb"))
-    letters = {name: letter for letter, name in RESIDUE_NAMES.items()}
-    types = np.array([residue_shapes().type_of(letters[residue.name]) for residue in run.topology.residues])
+    types = np.array([VARIANT_TYPES[residue.name] for residue in run.topology.residues])
     beads = run.xyz.astype(float) * 10
     connected = np.r_[False, np.linalg.norm(np.diff(beads, axis=1), axis=-1).mean(0) < GAP]
     for frame in np.linspace(0, len(beads) - 1, count).astype(int):
-        atoms, mask = np.zeros((len(types), SLOTS, 3)), np.zeros((len(types), SLOTS), dtype=bool)
+        atoms, mask = np.zeros((len(types), N_SLOTS, 3)), np.zeros((len(types), N_SLOTS), dtype=bool)
         atoms[:, 1], mask[:, 1] = beads[frame], True
         yield Chain(f"{path.stem}-{frame}", types, atoms, mask, connected)
 

@@ -15,7 +15,7 @@ from peers import PEERS
 from proteins import RESULTS, built_by, built_by_model, subset
 
 from openmm_cgvae.atomistic.proteinenergy import ProteinEnergy
-from openmm_cgvae.metrics.residueshapes import residue_shapes
+from openmm_cgvae.metrics.residueshapes import present_slots
 from openmm_cgvae.training.chains import PackedChains
 
 ITERATIONS, NATIVE_ITERATIONS = 50, 500
@@ -30,11 +30,10 @@ def main():
     parser.add_argument("--model", help="name or file of a model of this package")
     parser.add_argument("--output", type=Path, default=RESULTS / "protein-energy.json")
     args = parser.parse_args()
-    present = residue_shapes().present
     chains = [
         chain
         for chain in subset(list(PackedChains.load(args.chains).subset("test")))
-        if len(chain.residue_types) <= args.longest and np.array_equal(chain.mask, present[chain.residue_types])
+        if len(chain.residue_types) <= args.longest and np.array_equal(chain.mask, present_slots(chain.residue_types))
     ]
     result = json.loads(args.output.read_text()) if args.output.exists() else {"native": {}, "rows": {}}
     for chain, *structures in zip(chains, *_structures(args, chains).values(), strict=True):

@@ -17,7 +17,7 @@ from peers import PEERS, build, read_pdb
 
 from openmm_cgvae.metrics.deviations import diversity, protein_rmsd
 from openmm_cgvae.metrics.proteins import LONG, protein_figures, protein_summary, protein_table
-from openmm_cgvae.metrics.residueshapes import RESIDUE_NAMES, residue_shapes
+from openmm_cgvae.molecule.residues import HEAVY_ATOMS, RESIDUE_NAMES, VARIANT_TYPES
 from openmm_cgvae.training.chains import PackedChains
 
 SEED = 20
@@ -77,15 +77,12 @@ def of_samples(chain, samples, mask):
 
 def built_by(peer, program, chains, folder):
     """Structures of a peer, from the folder or, given its program, built now."""
-    shapes = residue_shapes()
     for chain in chains:
-        letters = [shapes.letters[kind] for kind in chain.residue_types]
-        names = [shapes.atom_names[kind] for kind in chain.residue_types]
         if not program and not (folder / peer / f"{chain.name}.json").exists():
             yield None
             continue
-        path, seconds = build(peer, program, chain.name, letters, names, chain.atoms, folder)
-        yield *read_pdb(path, names), seconds, ()
+        path, seconds = build(peer, program, chain, folder)
+        yield *read_pdb(path, chain.residue_types), seconds, ()
 
 
 def built_by_model(model, chains, samples=1, **options):
@@ -117,24 +114,19 @@ def bead_topology(chain):
     topology, part = app.Topology(), None
     for kind, connected in zip(chain.residue_types, chain.connected, strict=True):
         part = part if part and connected else topology.addChain()
-        residue = topology.addResidue(RESIDUE_NAMES[residue_shapes().letters[kind]], part)
+        residue = topology.addResidue(RESIDUE_NAMES[kind], part)
         topology.addAtom("CA", app.element.carbon, residue)
     return topology
 
 
 def heavy_atoms(positions, topology):
     """Atoms (N, 14, 3) in Angstrom and mask (N, 14) from positions in nm of an OpenMM topology."""
-    shapes = residue_shapes()
-    slots = {
-        (RESIDUE_NAMES[letter], name): slot
-        for letter, names in zip(shapes.letters, shapes.atom_names, strict=True)
-        for slot, name in enumerate(names)
-    }
-    protonated = {"HID": "HIS", "HIE": "HIS", "HIP": "HIS", "CYX": "CYS", "CYM": "CYS", "ASH": "ASP", "GLH": "GLU",
-                  "LYN": "LYS"}  # fmt: skip
-    rows = [(a.index, a.residue.index, slots.get((protonated.get(a.residue.name, a.residue.name), a.name)))
-            for a in topology.atoms()]  # fmt: skip
-    index, residue, slot = np.array([row for row in rows if row[2] is not None]).T
+    rows = []
+    for atom in topology.atoms():
+        names = HEAVY_ATOMS[VARIANT_TYPES[atom.residue.name]] if atom.residue.name in VARIANT_TYPES else ()
+        if atom.name in names:
+            rows.append((atom.index, atom.residue.index, names.index(atom.name)))
+    index, residue, slot = np.array(rows).T
     atoms, mask = np.zeros((topology.getNumResidues(), 14, 3)), np.zeros((topology.getNumResidues(), 14), dtype=bool)
     atoms[residue, slot], mask[residue, slot] = np.asarray(positions)[index] * 10, True
     return atoms, mask

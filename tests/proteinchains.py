@@ -1,22 +1,28 @@
-"""Chains to measure: crambin from a crystal (PDB 1EJG), and glycines at places of one's choice."""
+"""Chains to measure: two from crystals (PDB 1EJG, 2RH2), and glycines at places of one's choice."""
 
 from pathlib import Path
 
 import numpy as np
 
 LETTERS = "ARNDCQEGHILKMFPSTWYV"
-FILE = Path(__file__).parent / "data" / "crambin.npz"
+FOLDER = Path(__file__).parent / "data"
 
 
 def crambin():
     """Types, atoms (46, 14, 3) in Angstrom, mask, connected; three disulfides, no cis peptide bond."""
-    with np.load(FILE) as file:
-        return (
-            file["residue_types"].astype(int),
-            file["atoms"].astype(float),
-            file["mask"].copy(),
-            file["connected"].copy(),
-        )
+    return _read("crambin.npz")
+
+
+def reductase():
+    """The same of 57 residues of R67 dihydrofolate reductase, which has all twenty types."""
+    return _read("reductase.npz")
+
+
+def _read(name):
+    with np.load(FOLDER / name) as file:
+        names = ("residue_types", "atoms", "mask", "connected")
+        types, atoms, mask, connected = (file[name] for name in names)
+    return types.astype(int), atoms.astype(float), mask, connected
 
 
 def residue(letter, number=0):
