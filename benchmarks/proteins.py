@@ -4,7 +4,7 @@
     python benchmarks/proteins.py chains.npz --peers FOLDER --pulchra pypulchra --faspr FASPR --cgback cgback
 
 Structures of peers stay in FOLDER, one PDB file a chain, and are not built again; a peer that has none and whose
-program is not given has no row. Rows of earlier calls are kept in the JSON file.
+program is not given has no row, one that has some says how many. Rows of earlier calls are kept in the JSON file.
 """
 
 import argparse
@@ -36,7 +36,10 @@ def main():
     result |= {"seed": SEED, "chains": [chain.name for chain in chosen]}
     for name, measure in _rows(args, chosen):
         if row := measure():
-            result["rows"][name] = row
+            complete = row["chains"] == len(chosen)
+            kept = {key: value for key, value in result["rows"].items() if key.split(" (")[0] != name}
+            label = name if complete else f"{name} ({row['chains']} of {len(chosen)} chains)"
+            result["rows"] = kept | {label: row}
             output.write_text(json.dumps(result, indent=1) + "\n")
     print(protein_table(result["rows"]))
     print(f"\nChains above {LONG} residues\n\n{protein_table(result['rows'], long=True)}")
