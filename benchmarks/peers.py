@@ -124,7 +124,7 @@ def build(peer, program, chain, folder):
                 earlier = json.loads(first.with_suffix(".json").read_text())["cpu_seconds"]
             else:
                 given_atoms = np.zeros_like(chain.mask)
-                given_atoms[:, source] = True
+                given_atoms[:, source] = chain.mask[:, source]
                 write_pdb(given, chain.residue_types, chain.atoms, given_atoms)
             seconds = earlier + _run(command.format(program=program, input=given, output=made))
             shutil.copy(made, path)
