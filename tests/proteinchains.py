@@ -3,6 +3,9 @@
 from pathlib import Path
 
 import numpy as np
+from openmm import app
+
+from openmm_cgvae.molecule.residues import HEAVY_ATOMS, RESIDUE_NAMES
 
 LETTERS = "ARNDCQEGHILKMFPSTWYV"
 FOLDER = Path(__file__).parent / "data"
@@ -49,3 +52,18 @@ def turned(atoms, axis, moved, degrees):
     atoms = atoms.copy()
     atoms[moved] = origin + along + np.cos(angle) * across + np.sin(angle) * np.cross(direction, across)
     return atoms
+
+
+def atoms_topology(chain):
+    """An all-atom topology of a chain with HA, at C-alpha, on each residue, and residue and slot of each atom."""
+    topology, rows = app.Topology(), []
+    part = topology.addChain()
+    for i, kind in enumerate(chain.residue_types):
+        residue = topology.addResidue(RESIDUE_NAMES[kind], part)
+        for slot in np.flatnonzero(chain.mask[i]):
+            topology.addAtom(HEAVY_ATOMS[kind][slot], app.element.carbon, residue)
+            rows.append((i, slot))
+        topology.addAtom("HA", app.element.hydrogen, residue)
+        rows.append((i, 1))
+    topology.createStandardBonds()
+    return topology, np.array(rows).T
