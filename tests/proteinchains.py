@@ -1,4 +1,4 @@
-"""Chains to measure: two from crystals (PDB 1EJG, 2RH2), and glycines at places of one's choice."""
+"""Chains to measure: two from crystals (PDB 1EJG, 5K6D), and glycines at places of one's choice."""
 
 from pathlib import Path
 
@@ -6,6 +6,7 @@ import numpy as np
 from openmm import app
 
 from openmm_cgvae.molecule.residues import HEAVY_ATOMS, RESIDUE_NAMES
+from openmm_cgvae.preparation.structures import chain_of
 
 LETTERS = "ARNDCQEGHILKMFPSTWYV"
 FOLDER = Path(__file__).parent / "data"
@@ -13,19 +14,16 @@ FOLDER = Path(__file__).parent / "data"
 
 def crambin():
     """Types, atoms (46, 14, 3) in Angstrom, mask, connected; three disulfides, no cis peptide bond."""
-    return _read("crambin.npz")
-
-
-def reductase():
-    """The same of 57 residues of R67 dihydrofolate reductase, which has all twenty types."""
-    return _read("reductase.npz")
-
-
-def _read(name):
-    with np.load(FOLDER / name) as file:
-        names = ("residue_types", "atoms", "mask", "connected")
-        types, atoms, mask, connected = (file[name] for name in names)
+    with np.load(FOLDER / "crambin.npz") as file:
+        types, atoms, mask, connected = (file[name] for name in ("residue_types", "atoms", "mask", "connected"))
     return types.astype(int), atoms.astype(float), mask, connected
+
+
+def all_types():
+    """The same of 78 residues of a protein that has all twenty types (PDB 5K6D)."""
+    file = app.PDBFile(str(FOLDER / "5k6d.pdb"))
+    chain = chain_of(file.topology, file.positions)
+    return chain.residue_types, chain.atoms, chain.mask, chain.connected
 
 
 def residue(letter, number=0):

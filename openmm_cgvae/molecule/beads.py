@@ -163,7 +163,9 @@ def _number(text):
 
 def _record(rows, positions, bonds, source):
     """Record of rows (name, residue name, number, insertion code, chain, molecule, residue)."""
-    names, residue_names, numbers, insertions, chains, molecules, residues = zip(*rows, strict=True) if rows else [()] * 7
+    names, residue_names, numbers, insertions, chains, molecules, residues = (
+        zip(*rows, strict=True) if rows else [()] * 7
+    )
     # Ids that are no numbers: residues are counted.
     counted = [residue + 1 if number is None else number for number, residue in zip(numbers, residues, strict=True)]
     return BeadRecord(

@@ -1,5 +1,6 @@
 """Which residues are bonded to the one before: chain ids, chain ends, residue numbers and distances, in that order."""
 
+import itertools
 import logging
 from collections import Counter
 
@@ -40,8 +41,8 @@ def connections(residues, positions, family, breaks="auto"):
     """
     n = len(residues)
     lengths = None if positions is None else np.linalg.norm(np.diff(positions, axis=0), axis=1)
-    follows = np.array([_follows(a, b) for a, b in zip(residues, residues[1:], strict=False)], dtype=bool)
-    together = np.array([_same_chain(a, b) for a, b in zip(residues, residues[1:], strict=False)], dtype=bool)
+    follows = np.array([_follows(a, b) for a, b in itertools.pairwise(residues)], dtype=bool)
+    together = np.array([_same_chain(a, b) for a, b in itertools.pairwise(residues)], dtype=bool)
     if lengths is not None:
         _check_unit(lengths[follows & together], family)
     connected = np.zeros(n, dtype=bool)

@@ -131,7 +131,8 @@ def _wells(peptide, group, references):
     start = np.arctan2(local[0, 2], local[0, 1])
     angles, energies = np.arange(0, 360, 5), []
     for angle in np.radians(angles):
-        c, s = np.cos(angle - start), np.sin(angle - start)
+        # A torsion turns against x, which looks from the origin back to its first reference.
+        c, s = np.cos(-angle - start), np.sin(-angle - start)
         turned = local @ np.array([[1, 0, 0], [0, c, s], [0, -s, c]])
         positions = peptide.positions.copy()
         positions[atoms] = positions[origin] + turned @ axes

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from proteinchains import atoms_topology, crambin, reductase
+from proteinchains import all_types, atoms_topology, crambin
 
 from openmm_cgvae.evaluation.proteins import evaluate_proteins, model_builder
 from openmm_cgvae.molecule.residues import RESIDUE_NAMES
@@ -24,11 +24,11 @@ class Shifted:
 
 
 def test_a_model_is_measured_on_every_chain_by_its_first_sample_and_all_of_them():
-    chains = [Chain("1ejg", *crambin()), Chain("2rh2", *reductase())]
+    chains = [Chain("1ejg", *crambin()), Chain("5k6d", *all_types())]
     todo = iter(chains)
     summary = evaluate_proteins(chains, model_builder(lambda beads: Shifted(next(todo), beads), samples=2))
     figures = summary["figures"]
-    assert (summary["chains"], summary["residues"]) == (2, 46 + 57)
+    assert (summary["chains"], summary["residues"]) == (2, 46 + 78)
     assert figures["rmsd_all"]["value"] == pytest.approx(1.0)  # 0.1 nm
     assert figures["rmsd_best"]["value"] == pytest.approx(1.0)
     assert figures["diversity"]["value"] == pytest.approx(-1)  # samples are 2 Angstrom apart
@@ -39,9 +39,9 @@ def test_a_model_is_measured_on_every_chain_by_its_first_sample_and_all_of_them(
 
 
 def test_a_chain_that_is_left_out_does_not_count():
-    chains = [Chain("1ejg", *crambin()), Chain("2rh2", *reductase())]
-    known = {"2rh2": (chains[1].atoms[None], chains[1].mask, None)}
+    chains = [Chain("1ejg", *crambin()), Chain("5k6d", *all_types())]
+    known = {"5k6d": (chains[1].atoms[None], chains[1].mask, None)}
     summary = evaluate_proteins(chains, lambda chain: known.get(chain.name))
-    assert (summary["chains"], summary["residues"]) == (1, 57)
+    assert (summary["chains"], summary["residues"]) == (1, 78)
     assert "residues_per_second" not in summary["figures"]
     assert evaluate_proteins(chains[:1], lambda chain: None) is None

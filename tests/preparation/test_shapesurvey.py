@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from proteinchains import LETTERS, reductase
+from proteinchains import LETTERS, all_types
 
 from openmm_cgvae.metrics import residueshapes
 from openmm_cgvae.metrics.vectors import distance
@@ -10,7 +10,7 @@ from openmm_cgvae.preparation.shapesurvey import measure_shapes, write_shapes
 
 
 def test_a_survey_of_one_chain_returns_its_own_means(tmp_path, monkeypatch):
-    types, atoms, mask, connected = reductase()
+    types, atoms, mask, connected = all_types()
     shapes = measure_shapes([(types, atoms, mask, connected)] * 2)
     alanine = LETTERS.index("A")
     lengths = distance(atoms[types == alanine, 0], atoms[types == alanine, 1])
@@ -28,7 +28,7 @@ def test_a_survey_of_one_chain_returns_its_own_means(tmp_path, monkeypatch):
 
 
 def test_every_bin_that_a_chain_visits_holds_a_share_of_it():
-    types, atoms, mask, connected = reductase()
+    types, atoms, mask, connected = all_types()
     shapes = measure_shapes([(types, atoms, mask, connected)])
     tryptophan = LETTERS.index("W")
     # Residues in bins no more populated than the fullest one are all of them.

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from openmm import app
-from proteinchains import atoms_topology, crambin, reductase
+from proteinchains import all_types, atoms_topology, crambin
 
 from openmm_cgvae.core.errors import TopologyMismatchError
 from openmm_cgvae.preparation.structures import bead_topology, chain_of, heavy_atoms
@@ -21,7 +21,7 @@ def test_beads_of_a_broken_chain_are_chains():
 
 
 def test_a_structure_becomes_a_chain_again_without_hydrogens_and_water():
-    chain = Chain("2rh2", *reductase())
+    chain = Chain("5k6d", *all_types())
     topology, rows = atoms_topology(chain)
     positions = chain.atoms[tuple(rows)] / 10
     water = topology.addResidue("HOH", topology.addChain())
@@ -30,7 +30,7 @@ def test_a_structure_becomes_a_chain_again_without_hydrogens_and_water():
     assert (found.residue_types == chain.residue_types).all()
     assert (found.mask == chain.mask).all()
     assert found.atoms == pytest.approx(chain.atoms, abs=1e-4)
-    assert found.connected.tolist() == [False] + [True] * 56
+    assert found.connected.tolist() == [False] + [True] * 77
 
 
 def test_names_of_protonation_states_are_understood():

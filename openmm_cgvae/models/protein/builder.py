@@ -235,10 +235,10 @@ class Builder(nn.Module):
                 local = in_frame(axes, atoms[rows, slot.clamp_min(0)] - c)
                 if 1 <= level <= N_CHI:
                     local = turned(local, cosine[:, level + 1], sine[:, level + 1])
-                    if column == self.starts[level]:
-                        # Symmetric ends labelled the other way round: the angle is that of the other atom.
-                        there = there & (local[:, 1] > 0)
-                        chosen = chosen & there
+                if level >= 1 and column == self.starts[level]:
+                    # Symmetric ends labelled the other way round: the angle is that of the other atom.
+                    there = there & (local[:, 1] > 0)
+                    chosen = chosen & there
                 self.side[:, column] = _means(local[chosen], types[chosen], len(AMINO_ACIDS))
 
 

@@ -1,0 +1,65 @@
+"""The OpenMM topology of an assembled protein."""
+
+import numpy as np
+
+__all__ = ["atom_topology"]
+
+
+def atom_topology(assembly, labels, bonded, record, kept_rows):
+    """Return the topology of all atoms, and atom index and row of the beads that are kept, shape (k, 2).
+
+    Every part of a chain is a chain of its own with the id of the whole, so that a PDB file ends it with TER and a
+    reader bonds nothing across. Beads that are kept follow as chains of particles without an element.
+
+    Parameters
+    ----------
+    assembly : Assembly
+    labels : list of (number, insertion code, chain id, molecule)
+        By residue.
+    bonded : numpy.ndarray of bool
+        Whether a residue is bonded to the one before.
+    record : BeadRecord
+    kept_rows : list of int
+    """
+    from openmm.app import Element, Topology
+
+    topology = Topology()
+    ids = _ChainIds()
+    elements = {int(n): Element.getByAtomicNumber(int(n)) for n in np.unique(assembly.numbers)}
+    numbers = assembly.numbers.tolist()
+    atoms, chain = [], None
+    for k, (template, (number, insertion, chain_id, molecule)) in enumerate(
+        zip(assembly.templates, labels, strict=True)
+    ):
+        if not bonded[k]:
+            chain = topology.addChain(ids.id_of(chain_id, molecule))
+        residue = topology.addResidue(template.name, chain, str(number), insertion)
+        for name in template.atoms:
+            atoms.append(topology.addAtom(name, elements[numbers[len(atoms)]], residue))
+    for i, j in assembly.bonds.tolist():
+        topology.addBond(atoms[i], atoms[j])
+    kept, last = [], None
+    for row in kept_rows:
+        place = (record.chains[row], int(record.molecules[row]))
+        if last is None or place != last[:2]:
+            chain = topology.addChain(ids.id_of(*place))
+        if last is None or (*place, int(record.residues[row])) != last:
+            last = (*place, int(record.residues[row]))
+            residue = topology.addResidue(
+                record.residue_names[row], chain, str(record.numbers[row]), record.insertions[row]
+            )
+        kept.append((topology.addAtom(record.names[row], None, residue).index, row))
+    return topology, np.array(kept, dtype=int).reshape(-1, 2)
+
+
+class _ChainIds:
+    """Ids of chains: the source's, or letters for chains without one."""
+
+    def __init__(self):
+        self._letters = {}
+
+    def id_of(self, chain_id, molecule):
+        if chain_id:
+            return chain_id
+        count = self._letters.setdefault(molecule, len(self._letters))
+        return "ABCDEFGHIJKLMNOPQRSTUVWXYZ"[count % 26]
