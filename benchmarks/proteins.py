@@ -1,4 +1,4 @@
-"""C-alpha beads of held-out proteins to heavy atoms: ours and peers, by the same figures, on the same chains.
+"""Beads of held-out proteins to heavy atoms: ours and peers, by the same figures, on the same chains.
 
     python benchmarks/proteins.py chains.npz --model protein-ca
     python benchmarks/proteins.py chains.npz --peers FOLDER --pulchra pypulchra --faspr FASPR --cgback cgback
@@ -29,7 +29,8 @@ def main():
     args = _arguments()
     chains = list(PackedChains.load(args.chains).subset("test"))
     chosen = chains if args.all else subset(chains)
-    output = args.output or RESULTS / ("proteins-all.json" if args.all else "proteins.json")
+    parts = ["proteins", *([] if args.mapping == "ca" else [args.mapping]), *(["all"] if args.all else [])]
+    output = args.output or RESULTS / f"{'-'.join(parts)}.json"
     result = json.loads(output.read_text()) if output.exists() else {"rows": {}}
     result |= {"seed": SEED, "chains": [chain.name for chain in chosen]}
     for name, builder in _rows(args).items():
@@ -65,11 +66,11 @@ def built_by(peer, program, folder):
     return build_chain
 
 
-def built_by_model(name, samples=1, **options):
+def built_by_model(name, mapping="ca", samples=1, **options):
     """A function that builds a chain as a model of this package does."""
     from openmm_cgvae import Backmapper
 
-    return model_builder(lambda beads: Backmapper.load(name, beads), samples, **options)
+    return model_builder(lambda beads: Backmapper.load(name, beads), mapping, samples, **options)
 
 
 def programs_of(args):
@@ -83,9 +84,9 @@ def _rows(args):
     if args.peers:
         rows |= {peer: built_by(peer, program, args.peers) for peer, program in programs_of(args).items()}
     if args.model:
-        rows[args.model] = built_by_model(args.model, args.samples)
+        rows[args.model] = built_by_model(args.model, args.mapping, args.samples)
         if args.representative:
-            rows[f"{args.model}, representative"] = built_by_model(args.model, representative=True)
+            rows[f"{args.model}, representative"] = built_by_model(args.model, args.mapping, representative=True)
     return rows
 
 
@@ -94,6 +95,7 @@ def _arguments():
     parser.add_argument("chains", type=Path, help="packed chains (chains.npz)")
     parser.add_argument("--all", action="store_true", help="all test chains instead of the subset")
     parser.add_argument("--model", help="name or file of a model of this package")
+    parser.add_argument("--mapping", default="ca", help="beads that the model is of: ca, com, martini3 or martini2")
     parser.add_argument("--representative", action="store_true", help="the single best guess of the model too")
     parser.add_argument("--samples", type=int, default=1, help="of the model, for its diversity and best of samples")
     parser.add_argument("--peers", type=Path, metavar="FOLDER", help="structures of peers, built if missing")

@@ -4,7 +4,7 @@ import time
 
 from openmm_cgvae.metrics.deviations import diversity, protein_rmsd
 from openmm_cgvae.metrics.proteins import protein_figures, protein_summary
-from openmm_cgvae.preparation.structures import bead_topology, heavy_atoms
+from openmm_cgvae.preparation.structures import beads_of, heavy_atoms
 
 __all__ = ["evaluate_proteins", "model_builder"]
 
@@ -35,13 +35,15 @@ def evaluate_proteins(chains, build):
     return protein_summary(figures, lengths) if figures else None
 
 
-def model_builder(bind, samples=1, seed=0, **options):
-    """Return a function that builds chains from their C-alpha beads, for `evaluate_proteins`.
+def model_builder(bind, mapping="ca", samples=1, seed=0, **options):
+    """Return a function that builds chains from their beads, for `evaluate_proteins`.
 
     Parameters
     ----------
     bind : callable
         Takes the topology of the beads, returns a `Sampler` for them.
+    mapping : str
+        As in `beads_of`.
     samples : int
         For each chain.
     seed : int
@@ -50,9 +52,10 @@ def model_builder(bind, samples=1, seed=0, **options):
     """
 
     def build(chain):
-        sampler = bind(bead_topology(chain))
+        topology, beads = beads_of(chain, mapping)
+        sampler = bind(topology)
         started = time.process_time()
-        positions = sampler.sample(chain.atoms[None, :, 1] / 10, n_samples=samples, seed=seed, **options)[0]
+        positions = sampler.sample(beads[None], n_samples=samples, seed=seed, **options)[0]
         seconds = (time.process_time() - started) / samples
         return *heavy_atoms(positions, sampler.topology), seconds
 

@@ -5,20 +5,51 @@ from openmm import app
 
 from openmm_cgvae.core.errors import TopologyMismatchError
 from openmm_cgvae.core.units import as_positions_nm
+from openmm_cgvae.molecule.beadweights import mapping_weights
+from openmm_cgvae.molecule.martini import martini_beads
 from openmm_cgvae.molecule.names import variant_of
 from openmm_cgvae.molecule.residues import AMINO_ACIDS, HEAVY_ATOMS, N_SLOTS, RESIDUE_NAMES, VARIANT_TYPES
 from openmm_cgvae.training.chains import Chain
 
-__all__ = ["bead_topology", "chain_of", "heavy_atoms"]
+__all__ = ["beads_of", "chain_of", "heavy_atoms"]
 
 
-def bead_topology(chain):
-    """Return the C-alpha beads of a `Chain` as an ``openmm.app.Topology``, a chain for each unbroken part."""
-    topology, part = app.Topology(), None
-    for kind, connected in zip(chain.residue_types, chain.connected, strict=True):
-        part = part if part and connected else topology.addChain()
-        topology.addAtom("CA", app.element.carbon, topology.addResidue(RESIDUE_NAMES[kind], part))
-    return topology
+def beads_of(chain, mapping="ca"):
+    """Return the beads that stand for a `Chain`.
+
+    Parameters
+    ----------
+    chain : Chain
+        Where atoms are missing, a bead is the centre of those that are there; without any it is left out.
+    mapping : {"ca", "com", "martini3", "martini2", "elnedyn"}
+
+    Returns
+    -------
+    topology : openmm.app.Topology
+        A chain for each unbroken part.
+    positions : numpy.ndarray, shape (b, 3)
+        nm.
+    """
+    types = chain.residue_types
+    names = [{"ca": ("CA",), "com": ("COM",)}.get(mapping) or martini_beads(mapping, kind) for kind in types]
+    owners, roles = (
+        np.repeat(np.arange(len(types)), [len(row) for row in names]),
+        [role for row in names for role in row],
+    )
+    starts = N_SLOTS * np.arange(len(types))
+    rows, beads, weights = mapping_weights(types, owners, roles, mapping, starts)
+    weights = weights * chain.mask.ravel()[rows]
+    totals = np.bincount(beads, weights, len(owners))
+    positions = np.zeros((len(owners), 3))
+    np.add.at(positions, beads, weights[:, None] * chain.atoms.reshape(-1, 3)[rows] / 10)
+    there = totals > 0
+    topology, part, residue, last = app.Topology(), None, None, None
+    for owner, role in zip(owners[there], [role for role, kept in zip(roles, there, strict=True) if kept], strict=True):
+        if owner != last:
+            part = part if part and chain.connected[owner] else topology.addChain()
+            residue, last = topology.addResidue(RESIDUE_NAMES[types[owner]], part), owner
+        topology.addAtom(role, app.element.carbon, residue)
+    return topology, positions[there] / totals[there, None]
 
 
 def heavy_atoms(positions, topology):

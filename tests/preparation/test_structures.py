@@ -8,16 +8,48 @@ from openmm import app
 from proteinchains import all_types, atoms_topology, crambin
 
 from openmm_cgvae.core.errors import TopologyMismatchError
-from openmm_cgvae.preparation.structures import bead_topology, chain_of, heavy_atoms
+from openmm_cgvae.molecule.protein import bind_protein
+from openmm_cgvae.molecule.residues import AMINO_ACIDS
+from openmm_cgvae.preparation.structures import beads_of, chain_of, heavy_atoms
 from openmm_cgvae.training.chains import Chain
 
 
-def test_beads_of_a_broken_chain_are_chains():
+def test_alpha_beads_of_a_broken_chain_are_chains():
     chain = Chain("1ejg", *crambin())
     connected = chain.connected.copy()
     connected[20] = False
-    parts = list(bead_topology(replace(chain, connected=connected)).chains())
-    assert [len(list(part.residues())) for part in parts] == [20, 26]
+    topology, positions = beads_of(replace(chain, connected=connected))
+    assert [len(list(part.residues())) for part in topology.chains()] == [20, 26]
+    assert {atom.name for atom in topology.atoms()} == {"CA"}
+    assert positions == pytest.approx(chain.atoms[:, 1] / 10)
+
+
+def test_martini_beads_are_named_and_placed_as_martinize2_does():
+    chain = Chain("5k6d", *all_types())
+    topology, positions = beads_of(chain, "martini3")
+    names = [[atom.name for atom in residue.atoms()] for residue in topology.residues()]
+    tryptophan = int(np.flatnonzero(chain.residue_types == AMINO_ACIDS.index("W"))[0])
+    assert names[tryptophan] == ["BB", "SC1", "SC2", "SC3", "SC4", "SC5"]
+    protein = bind_protein(topology, positions, "martini3")
+    assert protein.n_beads == len(positions)
+    # Serine's side chain is one bead: CB and OG by mass.
+    serine = int(np.flatnonzero(chain.residue_types == AMINO_ACIDS.index("S"))[0])
+    row = [atom.index for atom in topology.atoms() if atom.residue.index == serine][1]
+    expected = (12.011 * chain.atoms[serine, 4] + 15.999 * chain.atoms[serine, 5]) / (12.011 + 15.999) / 10
+    assert positions[row] == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_bead_is_the_centre_of_the_atoms_that_are_there():
+    chain = Chain("1ejg", *crambin())
+    mask = chain.mask.copy()
+    mask[:, 4:] = False
+    _, whole = beads_of(chain, "com")
+    _, backbone = beads_of(replace(chain, mask=mask), "com")
+    masses = np.array([14.007, 12.011, 12.011, 15.999])
+    assert backbone == pytest.approx(np.einsum("nsx,s->nx", chain.atoms[:, :4], masses) / masses.sum() / 10)
+    assert np.linalg.norm(whole - backbone, axis=1).max() > 0.1
+    topology, _ = beads_of(replace(chain, mask=mask), "martini3")
+    assert {atom.name for atom in topology.atoms()} == {"BB"}
 
 
 def test_a_structure_becomes_a_chain_again_without_hydrogens_and_water():
