@@ -35,13 +35,19 @@ def main():
     result |= {"seed": SEED, "chains": [chain.name for chain in chosen]}
     for name, builder in _rows(args).items():
         if row := evaluate_proteins(chosen, builder):
-            complete = row["chains"] == len(chosen)
-            kept = {key: value for key, value in result["rows"].items() if key.split(" (")[0] != name}
-            label = name if complete else f"{name} ({row['chains']} of {len(chosen)} chains)"
-            result["rows"] = kept | {label: row}
+            built = "" if row["chains"] == len(chosen) else f" ({row['chains']} of {len(chosen)} chains)"
+            result["rows"] = with_row(result["rows"], name, name + built, row)
             output.write_text(json.dumps(result, indent=1) + "\n")
     print(protein_table(result["rows"]))
     print(f"\nChains above {LONG} residues\n\n{protein_table(result['rows'], long=True)}")
+
+
+def with_row(rows, name, label, row):
+    """The rows with one more, or in place of what it was before, when fewer chains may have been built."""
+    known = {key.split(" (")[0]: key for key in rows}
+    if name not in known:
+        return rows | {label: row}
+    return {label if key == known[name] else key: row if key == known[name] else value for key, value in rows.items()}
 
 
 def subset(chains, seed=SEED):
