@@ -67,6 +67,7 @@ def overlap_figures(types, atoms, mask, connected, disulfides=()):
     -------
     dict of (int, int)
         ``contacts_2.6``, ``contacts_2.0`` and the number of atoms; ``clashing_residues`` and that of residues.
+        FlowBack counts these residues too, but of neighbours in the chain side chains only.
     """
     residues, _, apart = atom_contacts(types, atoms, mask, connected, max(OVERLAPS), disulfides)
     atoms_there = int(np.count_nonzero(mask))
