@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from peers import PEERS, build, read_pdb
 
+from openmm_cgvae.backmapping.model import Model
 from openmm_cgvae.evaluation.proteins import evaluate_proteins, model_builder
 from openmm_cgvae.metrics.proteins import LONG, protein_table
 from openmm_cgvae.training.chains import PackedChains
@@ -74,9 +75,7 @@ def built_by(peer, program, folder):
 
 def built_by_model(name, mapping="ca", samples=1, **options):
     """A function that builds a chain as a model of this package does."""
-    from openmm_cgvae import Backmapper
-
-    return model_builder(lambda beads: Backmapper.load(name, beads), mapping, samples, **options)
+    return model_builder(Model.load(name).bind, mapping, samples, **options)
 
 
 def programs_of(args):

@@ -19,8 +19,8 @@ PACKAGE = ROOT / "openmm_cgvae"
 CONDA_NAMES = {"pytorch": "torch", "matplotlib-base": "matplotlib", "openmm-torch": "openmmtorch"}
 # From the bottom up: a room imports from rooms above it in this list, and from no other.
 ROOMS = [
-    "core", "pretrained", "molecule", "io", "models", "training", "metrics", "cg", "atomistic", "backmapping",
-    "simulation", "preparation", "evaluation", "report", "cli",
+    "core", "pretrained", "molecule", "io", "geometry", "models", "training", "metrics", "cg", "atomistic",
+    "backmapping", "simulation", "preparation", "evaluation", "report", "cli",
 ]  # fmt: skip
 
 

@@ -133,7 +133,7 @@ def _check_box(vectors, positions, remedy):
 
 @contextmanager
 def _python_random(seed):
-    """Seed Python's own random numbers, by which Modeller places ions, and put them back."""
+    """Seed the random module, which Modeller uses to place ions, and restore its state afterwards."""
     kept = random.getstate()
     random.seed(seed)
     try:

@@ -6,6 +6,7 @@ import time
 
 import numpy as np
 
+from openmm_cgvae.backmapping.model import Model
 from openmm_cgvae.core.checks import checked_count, checked_frames, checked_seed
 from openmm_cgvae.core.device import usable_device
 from openmm_cgvae.core.errors import ModelFileError, PositionsError, SettingsError
@@ -13,25 +14,21 @@ from openmm_cgvae.core.noise import correlated_noise
 from openmm_cgvae.core.parallel import even_slices, on_torch_threads
 from openmm_cgvae.core.periodic import as_box_vectors, check_fits, make_whole, spanning_tree
 from openmm_cgvae.core.units import as_positions_nm
-from openmm_cgvae.io.modelfile import ModelFile
 from openmm_cgvae.molecule.mapping import CGMapping
-from openmm_cgvae.pretrained.index import resolve_model
 
 __all__ = ["Backmapper", "bead_spread"]
 
 logger = logging.getLogger(__name__)
 
-# Bead spreads this many times off the training mean. Angstrom for nm is a factor of 10, so the limits lie half-way
-# (in the logarithm, about) below 10 and 100.
+# Ratio of the bead spread to its training mean. Angstrom given as nm are a factor of 10, caught by the first limit.
 WARN_FACTOR = 5.0
 REFUSE_FACTOR = 50.0
-# No atom is farther from its bead than a chain of all its atoms at this bond length.
+# Upper limit of bond lengths, for the largest possible distance of an atom from its bead.
 BOND_NM = 0.2
 PRECISIONS = {"single": np.float32, "double": np.float64}
-# Structures a call: the sweeps of the bounds cost least a frame with many (see benchmarks/pipeline.py).
+# Structures decoded per call; larger batches make the bounds cheaper per frame (see benchmarks/pipeline.py).
 CHUNK_SIZES = {"cpu": 256, "cuda": 8192}
-# TorchScript takes 2 to 3 s to optimise a model at its first calls and gains 5 to 8 % on a CPU, to the same bits: not
-# before so many seconds have been spent in the model.
+# Seconds of sampling after which TorchScript may optimise the model, which takes 2 to 3 s and gains 5 to 8 % on a CPU.
 OPTIMIZED_AFTER = 20.0
 
 
@@ -84,19 +81,36 @@ class Backmapper:
         self._seconds = 0.0
         self._warned = False
 
-    @classmethod
-    def load(cls, name_or_path, device="cpu", precision="single", chunk_size=None):
-        """Load a bundled model by name, or a model file by path; see the class for the other parameters.
+    @staticmethod
+    def load(name_or_path, topology=None, device="cpu", precision="single", chunk_size=None):
+        """Load a model and bind it to a molecule, as ``Model.load(name_or_path).bind(topology)`` does.
+
+        Parameters
+        ----------
+        name_or_path : str or path
+            A bundled model's name, or a model file.
+        topology : openmm.app.Topology or mdtraj.Topology, optional
+            Of the beads. A model of one molecule checks it, and needs none.
+        device, precision, chunk_size
+            As of the class.
+
+        Returns
+        -------
+        Sampler
+            A `Backmapper`, of a model of one molecule.
 
         Raises
         ------
         ModelFileError
             If there is no such model, or the file is not a model file.
+        TopologyMismatchError
+            If the model does not serve this molecule.
         """
-        return cls(ModelFile.load(resolve_model(name_or_path)), device, precision, chunk_size)
+        options = {"device": device, "precision": precision, "chunk_size": chunk_size}
+        return Model.load(name_or_path).bind(topology, **options)
 
     def unbounded(self):
-        """This model without the bounds on local geometry: a `Backmapper`, or None where there are none."""
+        """Return a `Backmapper` of the same model without the bounds on local geometry, or None if it has none."""
         if not getattr(self._module, "bounded", False):
             return None
         other = copy.copy(self)
@@ -175,7 +189,7 @@ class Backmapper:
         if box is not None:
             vectors = as_box_vectors(box, len(beads))
             beads = make_whole(beads, vectors, spanning_tree(self.n_beads, self.mapping.bead_bonds))
-            # The root mean square distance from the centre, twice: less than a molecule measures.
+            # Twice the RMS distance from the centre is a lower limit of the size of a molecule.
             check_fits(beads, vectors, "the molecule", 2 * self.metadata.get("bead_spread_nm", 0.0))
         n_samples, seed = checked_count("n_samples", n_samples), checked_seed(seed)
         frames = checked_frames(frames, len(beads))
@@ -197,12 +211,12 @@ class Backmapper:
             pass
 
     def _called(self, function, *arrays):
-        """A function of the model, of arrays and to one."""
+        """Call a function of the model with arrays, and return an array."""
         import torch
 
         started = time.monotonic()
         optimized = self._device.type != "cpu" or self._seconds > OPTIMIZED_AFTER
-        # Both modes are of this thread alone.
+        # Both modes are thread-local.
         with torch.inference_mode(), torch.jit.optimized_execution(optimized):
             result = function(*(torch.from_numpy(array).to(self._device) for array in arrays)).cpu().numpy()
         self._seconds += time.monotonic() - started
@@ -220,9 +234,9 @@ class Backmapper:
         return atoms.reshape(len(beads), n_samples, self.n_atoms, 3)
 
     def _check_reach(self, atoms, beads, frames):
-        """Refuse what cannot be a structure: beads unlike those of training make networks explode."""
+        """Refuse structures with atoms too far from their beads, which beads unlike those of training lead to."""
         reach = np.abs(atoms - beads[:, self.mapping.assignment]).max(axis=(1, 2))
-        # Written so that NaN fails too.
+        # The negation makes NaN fail too.
         broken = np.flatnonzero(~(reach <= BOND_NM * max(map(len, self.mapping.beads))))
         if broken.size:
             raise PositionsError(

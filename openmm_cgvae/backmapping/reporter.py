@@ -96,7 +96,7 @@ class BackmapReporter:
         return self._seed
 
     def describeNextReport(self, simulation):
-        """Ask for positions as they are: bead positions are needed unwrapped, whatever is written."""
+        """Request unwrapped positions at the next multiple of the report interval."""
         steps = self._reportInterval - simulation.currentStep % self._reportInterval
         return {"steps": steps, "periodic": False, "include": ["positions"]}
 
@@ -164,7 +164,7 @@ class BackmapReporter:
         except Exception as own:
             if error is None:
                 raise
-            # What ended the run comes first: a frame that could not be backmapped may be its consequence.
+            # Do not hide the error that ended the run, which may be the cause of this one.
             logger.warning("while closing %s: %s", self._path, own)
 
 

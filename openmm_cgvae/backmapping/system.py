@@ -17,7 +17,7 @@ from openmm_cgvae.molecule.mapping import CGMapping
 
 __all__ = ["SystemBackmapper"]
 
-# The number of a copy goes above the frame number in what keys the noise: 2^32 frames of 2^21 copies.
+# The noise key holds the frame number in its lower bits and the copy number above: 2^32 frames, 2^21 copies.
 FRAME_BITS = 32
 MAX_COPIES = 1 << 21
 # Copies stay independent as long as the correlation of frames does not reach from one copy's numbers to the next's.
@@ -175,7 +175,7 @@ class SystemBackmapper:
 
     @property
     def handedness(self):
-        """None: `Minimizer` then compares stereocentres with what was sampled."""
+        """None, so that `Minimizer` compares stereocentres with those of the sampled structure."""
         return None
 
     def sample(self, cg_positions, n_samples=1, seed=None, frames=None, correlation=0.0, box=None):
@@ -237,7 +237,7 @@ def _sample_kind(kind, beads, n_samples, seed, frames, correlation, vectors):
 
 
 def _noise_keys(backmappers):
-    """64 bits by kind, of the names of its beads, since copies of every kind are numbered from 0."""
+    """Return a 64-bit key for each kind, from its bead names, so that kinds draw different noise."""
     earlier, keys = Counter(), {}
     for name, backmapper in backmappers.items():
         beads = tuple((atom.residue.name, atom.name) for atom in backmapper.cg_topology().atoms())

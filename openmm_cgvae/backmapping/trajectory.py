@@ -17,7 +17,7 @@ __all__ = ["BackmapSummary", "backmap_trajectory", "project_trajectory", "read_f
 
 @dataclass
 class BackmapSummary:
-    """What `backmap_trajectory` did.
+    """Result of `backmap_trajectory`.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ class BackmapSummary:
             self.energies_after.append(minimized.energy_after)
 
     def median_energies(self):
-        """Median energy in kJ/mol before and after the minimisation; a clash would rule a mean."""
+        """Return the median energies in kJ/mol before and after the minimisation (clashes would dominate a mean)."""
         return tuple(float(np.median(np.concatenate(e))) for e in (self.energies_before, self.energies_after))
 
 
@@ -145,9 +145,9 @@ def _with_timing(reader, time):
             times = np.append(last, chunk.times)
             steps, last = np.diff(times) / reader.stride, times[-1:]
             if interval is None and len(steps):
-                # To the 6 digits that float32 times hold, so that every stride gives the same.
+                # Round to 6 digits, the precision of float32 times, so that every stride gives the same interval.
                 interval = float(f"{steps[0]:.6g}")
-            # Their rounding apart.
+            # Within rounding.
             if len(steps) and not (interval > 0 and np.allclose(steps, interval, 1e-3, 1e-6 * abs(times).max())):
                 raise DataError(
                     f"frames of {reader.path} are not evenly spaced in time ({steps.min():g} to {steps.max():g} ps): "

@@ -14,16 +14,16 @@ from openmm_cgvae.core.units import BOLTZMANN_KJ_PER_MOL_K, value_in_md_units
 
 __all__ = ["bead_types", "boltzmann_inversion"]
 
-# No density is resolved finer than this, so that a constant distance becomes a stiff spring.
+# Smallest bandwidth, which turns a constant distance into a stiff spring.
 MIN_BANDWIDTH_NM = 0.002
 MIN_BANDWIDTH_COSINE = 0.02
-# Where fewer frames than this lie under the smoothing kernel, the walls take over.
+# The table ends, and the wall begins, where fewer frames than this lie under the smoothing kernel.
 MIN_FRAMES_UNDER_KERNEL = 50
 # kJ/mol/nm^2; keeps beads of widely spread distances from passing through each other.
 MIN_WALL = 5000.0
 FINE_BINS = 4000
 N_STARTS = 8
-# What a pair of beads is to each other: it decides the volume element and what its energy is scaled by.
+# Relation of a pair of beads, which determines its volume element and energy scale.
 SPANNED, BONDED, APART = range(3)
 
 

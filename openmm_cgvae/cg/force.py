@@ -1,4 +1,4 @@
-"""A learned coarse-grained energy as an OpenMM force, by whichever of two ways there is here."""
+"""A learned coarse-grained energy as an OpenMM TorchForce or PythonForce."""
 
 import openmm
 import torch
@@ -15,7 +15,7 @@ INSTALL = "pip install -c constraints-torchforce.txt 'openmm_cgvae[torchforce]' 
 
 
 class OpenSystem(nn.Module):
-    """What a force calls: (positions, scale) to energy and forces, scaled."""
+    """TorchScript entry point of the force: (positions, scale) to scaled energy and forces."""
 
     def __init__(self, energy):
         super().__init__()
@@ -37,7 +37,7 @@ class PeriodicSystem(OpenSystem):
 
 
 def cg_force(model, backend="auto", periodic=False):
-    """The learned term of a potential, to add to a ``System`` of its beads; `create_cg_system` does so itself.
+    """Return the learned term of a potential as an OpenMM force; `create_cg_system` adds it by itself.
 
     Both backends call the same TorchScript: energies and forces agree to rounding. The System may hold any number of
     molecules, one after the other. The learned energy is multiplied by the Context's parameter ``learned_scale``, 1 to

@@ -30,7 +30,7 @@ N_BLOCKS = 20
 
 @dataclass(frozen=True)
 class InversionResult:
-    """What `iterative_boltzmann_inversion` found.
+    """Result of `iterative_boltzmann_inversion`.
 
     Parameters
     ----------
@@ -197,7 +197,7 @@ def _best(mapping, potential, state, reference, runs, steps, seed, progress):
         frames = run_replicas(mapping, candidate, starts, VALIDATION_FACTOR * steps, FRAME_INTERVAL, own_seed)
         settled = np.concatenate(frames[:, steps // FRAME_INTERVAL :])
         divergences[name], floor = distance_divergence(settled, reference, runs)
-        # What the run has visited counts for its time step as well.
+        # Include frames of the run in the estimate of the time step.
         candidates[name] = _timed(candidate, mapping, np.concatenate([reference, *frames]))
     chosen = min(divergences, key=divergences.get)
     return InversionResult(candidates[chosen], chosen, divergences, floor, state.history)
@@ -208,7 +208,7 @@ def _timed(potential, mapping, frames):
 
 
 def _identity(potential, reference, settings):
-    """Hash of all that decides the result."""
+    """Hash of all inputs."""
     digest = hashlib.sha256(json.dumps([potential.to_dict(), settings]).encode())
     digest.update(np.ascontiguousarray(reference))
     return digest.hexdigest()
@@ -216,7 +216,7 @@ def _identity(potential, reference, settings):
 
 @dataclass
 class _State:
-    """Where the iterations are: tables (current, best, sum of the second half), replicas, divergences so far."""
+    """State of the iterations: tables (current, best, sum over the second half), replicas, divergences so far."""
 
     energies: list
     best: list

@@ -71,7 +71,7 @@ class LearnedPotential(CGPotential):
 
     @classmethod
     def joined(cls, tables, module, mapping, metadata):
-        """Of a `CGPotential` and a learned term."""
+        """Join a `CGPotential` and a learned term."""
         own = {field.name: getattr(tables, field.name) for field in fields(tables)}
         return cls(**own, module=module, mapping=mapping, metadata=metadata)
 
@@ -93,7 +93,7 @@ def learn_potential(
     checkpoint=None,
     progress=True,
 ):
-    """Fit what the tables leave of the mean force on the beads.
+    """Fit a learned term to the mean force on the beads that the tables do not reproduce.
 
     Parameters
     ----------

@@ -127,7 +127,7 @@ def term_values(beads_nm, rows):
 
 @dataclass(frozen=True, eq=False)
 class CGPotential:
-    """All that a coarse-grained simulation needs besides the mapping: tables, time step, start positions.
+    """Tables, time step and start positions of a coarse-grained simulation.
 
     Made by `boltzmann_inversion`, improved by `iterative_boltzmann_inversion`, used by `create_cg_simulation`. It
     travels in datasets and model files, or alone: ``potential.save("potential.json")``.
@@ -241,7 +241,7 @@ class CGPotential:
 
 
 def _from_version_1(description):
-    """Before terms shared tables, each had its own."""
+    """Migrate version 1, in which every term had its own table."""
     kinds = {name: description[name] | {"tables": [*range(len(description[name]["beads"]))]} for name in KINDS}
     return description | kinds
 

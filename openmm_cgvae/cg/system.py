@@ -91,7 +91,7 @@ def _tabulated_force(name, terms, coordinate, n_particles, n_beads):
     molecules stay whole in OpenMM, however far they travel, and the ends of one longer than half the box would be
     taken for neighbours.
     """
-    # OpenMM wants at least two rows, so the last one is there twice.
+    # OpenMM requires at least two rows, so the last one is repeated.
     rows = np.concatenate([terms.energies, terms.energies[-1:]])
     force = openmm.CustomCompoundBondForce(terms.beads.shape[1], ENERGY + coordinate)
     force.setName(f"CG {name}")
@@ -185,7 +185,7 @@ def _platform(name):
 
 
 def run_steps(simulation, steps, progress=False, lastState=None):
-    """Run, watching that the positions stay finite.
+    """Run, and stop with an error if positions are no longer finite.
 
     Parameters
     ----------

@@ -12,7 +12,7 @@ __all__ = ["reference_divergence"]
 
 
 def reference_divergence(backmapper, beads_nm, reference_nm, runs=None, seed=0):
-    """How far a CG run is from reference MD, in its beads and in the atoms that they are backmapped to.
+    """Compare a CG run with reference MD, by its bead distances and by the torsions of the backmapped atoms.
 
     Of the reference's own beads it tells what the backmapping alone costs; the difference to that is the force field's.
 

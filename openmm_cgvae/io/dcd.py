@@ -51,7 +51,7 @@ class DCDHeader:
         complete, rest = divmod(body, _frame_type(n_atoms, has_box).itemsize)
         if complete == 0:
             raise DataError(f"trajectory {path} is empty: it holds no complete frame")
-        # A header of 0 frames is left by programs that never went back to it; the size alone counts then.
+        # Some programs leave the number of frames in the header at 0; the file size then tells it.
         if rest or (n_frames and complete < n_frames):
             raise DataError(
                 f"trajectory {path} is truncated: {n_frames} frames announced, {complete} complete; "

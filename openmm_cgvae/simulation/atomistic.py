@@ -1,4 +1,4 @@
-"""From beads to atoms and on: an all-atom Simulation that continues from a coarse-grained frame."""
+"""All-atom simulations that continue from a coarse-grained frame."""
 
 import logging
 import secrets

@@ -2,7 +2,7 @@
 
 import torch
 
-from openmm_cgvae.models.layers import cross, dot
+from openmm_cgvae.geometry.vectors import cross, dot
 
 __all__ = ["frame_of", "in_frame", "out_of_frame", "torsion", "turned", "unit_vector"]
 

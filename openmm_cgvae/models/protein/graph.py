@@ -2,8 +2,8 @@
 
 import torch
 
-from openmm_cgvae.models.layers import dot
-from openmm_cgvae.models.neighbours import neighbour_table
+from openmm_cgvae.geometry.vectors import dot
+from openmm_cgvae.geometry.neighbours import neighbour_table
 from openmm_cgvae.models.protein.builder import next_row
 from openmm_cgvae.models.protein.geometry import frame_of, in_frame, unit_vector
 

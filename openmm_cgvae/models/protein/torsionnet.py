@@ -5,7 +5,7 @@ import math
 import torch
 from torch import nn
 
-from openmm_cgvae.models.layers import dot
+from openmm_cgvae.geometry.vectors import dot
 from openmm_cgvae.models.protein.builder import N_TORSIONS, Builder, next_row
 from openmm_cgvae.models.protein.geometry import in_frame, out_of_frame
 from openmm_cgvae.models.protein.graph import (

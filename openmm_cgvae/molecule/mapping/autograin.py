@@ -162,7 +162,7 @@ def _train(moments, n_beads, seed, epochs, progress):
     from tqdm.auto import tqdm
 
     generator = torch.Generator().manual_seed(seed)
-    # Free of units, so that Adam's epsilon is the same for every molecule.
+    # Dimensionless, so that the epsilon of Adam has the same meaning for every molecule.
     moments = torch.from_numpy(moments / moments.diagonal().mean())
     shape = RESTARTS, len(moments), n_beads
     logits, decode = (torch.randn(shape, generator=generator, dtype=torch.float64) for _ in range(2))
@@ -180,7 +180,7 @@ def _train(moments, n_beads, seed, epochs, progress):
 def _soft_loss(moments, scores, decode):
     """L_MSD + 0.25 L_geo of every start, shape (RESTARTS,)."""
     log_members = scores.log_softmax(-1)
-    # Normalised as logarithms: finite for a bead that no atom wants.
+    # Normalise in logarithms, which stays finite for an empty bead.
     projection = log_members.softmax(-2)
     cross = moments @ projection
     gram = projection.transpose(-1, -2) @ cross

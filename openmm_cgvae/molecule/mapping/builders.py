@@ -101,7 +101,7 @@ def alpha_carbon_mapping(topology):
 
 
 def check_request(n_beads, least, most, what, seed=0):
-    """Refuse a number of beads or a seed that cannot be.
+    """Check the number of beads and the seed.
 
     Parameters
     ----------

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -87,10 +88,39 @@ class CGMapping:
 
     @property
     def matrix(self):
-        """The projection M, shape (n_beads, n_atoms), float64; each row sums to 1."""
+        """The projection M, shape (n_beads, n_atoms), float64, dense: for small molecules. Each row sums to 1."""
         matrix = np.zeros((self.n_beads, self.n_atoms))
-        matrix[self.assignment, np.arange(self.n_atoms)] = self.weights
-        return matrix / matrix.sum(1, keepdims=True)
+        matrix[self.assignment, np.arange(self.n_atoms)] = self.fractions
+        return matrix
+
+    @property
+    def sparse(self):
+        """The projection M as a ``scipy.sparse.csr_array``, without its zeros."""
+        from scipy.sparse import csr_array
+
+        counted = np.flatnonzero(self.fractions)
+        entries = self.fractions[counted], (self.assignment[counted], counted)
+        return csr_array(entries, shape=(self.n_beads, self.n_atoms))
+
+    @cached_property
+    def fractions(self):
+        """Weight of every atom over that of all atoms of its bead, M_Ii for I = m(i), shape (n_atoms,)."""
+        return self.weights / np.bincount(self.assignment, self.weights, self.n_beads)[self.assignment]
+
+    @cached_property
+    def _by_bead(self):
+        """Atoms bead after bead, where those of each begin, and their fractions as a column."""
+        order = np.argsort(self.assignment, kind="stable")
+        return order, np.searchsorted(self.assignment[order], np.arange(self.n_beads)), self.fractions[order, None]
+
+    def weighted_sums(self, values):
+        """Sums over the atoms of every bead, M v: (..., n_atoms, c) to (..., n_beads, c), float64."""
+        order, first, fractions = self._by_bead
+        return np.add.reduceat(values[..., order, :] * fractions, first, axis=-2)
+
+    def shared_out(self, values):
+        """Values of beads shared out among their atoms by weight, M^T v: (..., n_beads, c) to (..., n_atoms, c)."""
+        return values[..., self.assignment, :] * self.fractions[:, None]
 
     def project(self, positions):
         """Place the beads: X = M x.
@@ -110,7 +140,7 @@ class CGMapping:
         # Relative to the bead's first atom, so that float32 keeps its digits far from the origin.
         first = np.array([bead[0] for bead in self.beads])
         relative = frames - frames[:, first[self.assignment]]
-        beads = frames[:, first] + np.einsum("Ii,fix->fIx", self.matrix, relative).astype(frames.dtype)
+        beads = frames[:, first] + self.weighted_sums(relative).astype(frames.dtype)
         return beads[0] if single else beads
 
     def lift(self, beads):

@@ -8,7 +8,7 @@ __all__ = ["community_mapping"]
 
 
 def community_mapping(topology, n_beads, weights="geometric", progress=False):
-    """Take away the bond on most shortest paths, again and again, until the molecule falls into `n_beads` parts.
+    """Divide a molecule into `n_beads` communities by removing the bonds on most shortest paths.
 
     Nothing is random: of bonds on equally many paths, that of the lowest atom indices goes first.
 
@@ -54,5 +54,5 @@ def _busiest_bond(graph):
     import networkx
 
     betweenness = networkx.edge_betweenness_centrality(graph)
-    # Rounded, so that sums in another order do not decide between equal bonds.
+    # Rounded, so that rounding errors do not decide between equivalent bonds.
     return min(betweenness, key=lambda bond: (-round(betweenness[bond], 9), sorted(bond)))
