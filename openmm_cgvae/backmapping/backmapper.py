@@ -53,6 +53,8 @@ class Backmapper:
     chunk_size : int, optional
         Structures a call of the model (256, on a GPU 8192); it changes speed and memory, and the result by rounding at
         most. The model itself decodes fewer at once if it is large.
+    mapping : CGMapping, optional
+        In place of the file's.
 
     Attributes
     ----------
@@ -61,12 +63,12 @@ class Backmapper:
         What is known of the model.
     """
 
-    def __init__(self, model, device="cpu", precision="single", chunk_size=None):
+    def __init__(self, model, device="cpu", precision="single", chunk_size=None, mapping=None):
         import torch
 
         if precision not in PRECISIONS:
             raise SettingsError(f"precision={precision!r} given: 'single' or 'double' is expected")
-        self.mapping = CGMapping.from_dict(model.mapping)
+        self.mapping = CGMapping.from_dict(model.mapping) if mapping is None else mapping
         self.metadata = model.metadata
         self.potential = model.potential
         self.precision = precision
@@ -185,10 +187,10 @@ class Backmapper:
             less than in training, as by two wrong units; 5 times, as Angstrom for nm give, is warned of. If the box
             is smaller than the molecule. If the beads are so unlike those of training that no structure comes out.
         """
-        beads = as_positions_nm(cg_positions, self.n_beads, "beads")
+        beads = as_positions_nm(cg_positions, self.mapping.n_beads, "beads")
         if box is not None:
             vectors = as_box_vectors(box, len(beads))
-            beads = make_whole(beads, vectors, spanning_tree(self.n_beads, self.mapping.bead_bonds))
+            beads = make_whole(beads, vectors, spanning_tree(self.mapping.n_beads, self.mapping.bead_bonds))
             # Twice the RMS distance from the centre is a lower limit of the size of a molecule.
             check_fits(beads, vectors, "the molecule", 2 * self.metadata.get("bead_spread_nm", 0.0))
         n_samples, seed = checked_count("n_samples", n_samples), checked_seed(seed)
@@ -224,8 +226,8 @@ class Backmapper:
 
     def _sample_chunk(self, beads, n_samples, seed, frames, correlation):
         latent = self._module.latent
-        noise = correlated_noise(seed, frames, np.arange(n_samples), self.n_beads * latent, correlation)
-        noise = noise.reshape(-1, self.n_beads, latent).astype(PRECISIONS[self.precision])
+        noise = correlated_noise(seed, frames, np.arange(n_samples), self.mapping.n_beads * latent, correlation)
+        noise = noise.reshape(-1, self.mapping.n_beads, latent).astype(PRECISIONS[self.precision])
         # In double, if given so: the module subtracts their centre before it rounds them to its own precision.
         beads = beads.astype(np.float64) if self.precision == "double" else beads
         repeated = np.repeat(beads, n_samples, axis=0)

@@ -20,6 +20,7 @@ __all__ = ["KINDS", "Model", "ModelKind"]
 KINDS = {
     "cgvae": "openmm_cgvae.backmapping.fixed:FixedMolecule",
     "baseline": "openmm_cgvae.backmapping.fixed:FixedMolecule",
+    "protein": "openmm_cgvae.backmapping.protein:AnyProtein",
 }
 
 

@@ -133,7 +133,15 @@ class Recentring(nn.Module):
         self.register_buffer("offsets", segment_offsets(beads, n_beads), persistent=False)
         self.register_buffer("assignment", assignment, persistent=False)
 
+    def take(self, molecule: dict[str, torch.Tensor], prefix: str) -> None:
+        """Take tensors under the names of the buffers, each behind a prefix."""
+        self.atoms, self.weights = molecule[prefix + "atoms"], molecule[prefix + "weights"]
+        self.offsets, self.assignment = molecule[prefix + "offsets"], molecule[prefix + "assignment"]
+
+    def projected(self, x: torch.Tensor) -> torch.Tensor:
+        """M x: (n, ...) to (N, ...)."""
+        return segment_sum(x, self.atoms, self.offsets, self.weights.to(x.dtype))
+
     def forward(self, dx: torch.Tensor) -> torch.Tensor:
         """(n, ...) to the same."""
-        beads = segment_sum(dx, self.atoms, self.offsets, self.weights.to(dx.dtype))
-        return dx - beads.index_select(0, self.assignment)
+        return dx - self.projected(dx).index_select(0, self.assignment)

@@ -16,6 +16,9 @@ RIGID = 0.08
 # Contacts per 1,000 atoms of crystals that are closer than the closest approach of their kind.
 CLOSER = 0.5
 N_KINDS = 4
+# Buffers that are of the protein, not of the tables.
+OF_PROTEIN = ("near_codes", "near_contact", "pairs", "shapes", "kinds", "corner_atoms", "rows", "weight_rows", "signs",
+              "offsets", "bound_types", "shape_types")  # fmt: skip
 # Of what beads would be moved, the part that is held back where beads may move: they give in to what stays wrong.
 RESISTANCE = 0.7
 
@@ -42,11 +45,38 @@ class HeavyBounds(BoundsProjection):
         self.register_buffer("shape_codes", tables["shape_codes"])
         # 1 keeps every bead where it is.
         self.held = 1.0
+        empty, none = torch.zeros(0, dtype=torch.int64), torch.zeros(0)
+        self.bind_graph(torch.zeros(0, 2, dtype=torch.int64), empty, torch.zeros(0, 2, dtype=torch.int64),
+                        np.zeros((0, 4), dtype=np.int64), np.zeros(0, dtype=np.int64))  # fmt: skip
+        self.n_volumes = 0
+        self.register_buffer("bound_types", empty, persistent=False)
+        self.register_buffer("shape_types", empty.clone(), persistent=False)
+        self.recentred.bind_weights(empty, empty, none, empty, 0)
+        # Of the protein: they do not belong to the weights.
+        self._non_persistent_buffers_set |= set(OF_PROTEIN)
 
     def kept(self, move: torch.Tensor) -> torch.Tensor:
         """What of a displacement (n, 3, B) keeps the beads where they are, or moves them little."""
         recentred = self.recentred(move)
         return recentred if self.held == 1.0 else torch.lerp(move, recentred, self.held)
+
+    def take(self, molecule: dict[str, torch.Tensor]) -> None:
+        """Take what `bind_protein` has set in another module of this class, as `tensors` gives it."""
+        self.n_atoms, self.n_volumes = int(molecule["bounds.n_atoms"]), int(molecule["bounds.n_volumes"])
+        self.near_codes, self.near_contact = molecule["bounds.near_codes"], molecule["bounds.near_contact"]
+        self.pairs, self.shapes, self.kinds = molecule["bounds.pairs"], molecule["bounds.shapes"], molecule["bounds.kinds"]
+        self.corner_atoms, self.rows = molecule["bounds.corner_atoms"], molecule["bounds.rows"]
+        self.weight_rows, self.signs = molecule["bounds.weight_rows"], molecule["bounds.signs"]
+        self.offsets, self.bound_types = molecule["bounds.offsets"], molecule["bounds.bound_types"]
+        self.shape_types = molecule["bounds.shape_types"]
+        self.recentred.take(molecule, "bounds.recentred.")
+
+    @torch.jit.unused
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """What of this module is of the protein, for `take`."""
+        found = {f"bounds.{name}": getattr(self, name) for name in OF_PROTEIN}
+        found |= {f"bounds.recentred.{name}": buffer for name, buffer in self.recentred.named_buffers()}
+        return found | {f"bounds.{name}": torch.tensor(getattr(self, name)) for name in ("n_atoms", "n_volumes")}
 
     @torch.jit.unused
     def bind_protein(self, graph: HeavyGraph, weights, assignment) -> None:
