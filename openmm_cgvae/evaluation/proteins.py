@@ -41,21 +41,22 @@ def model_builder(bind, mapping="ca", samples=1, seed=0, **options):
     Parameters
     ----------
     bind : callable
-        Takes the topology of the beads, returns a `Sampler` for them.
+        Takes the topology of the beads and, as ``positions``, one frame in nm; returns a `Sampler` for them. The
+        ``bind`` of a `Model` of any protein.
     mapping : str
         As in `beads_of`.
     samples : int
         For each chain.
     seed : int
     **options
-        Of `Sampler.sample`.
+        Of `bind`, such as ``representative``.
     """
 
     def build(chain):
         topology, beads = beads_of(chain, mapping)
-        sampler = bind(topology)
+        sampler = bind(topology, positions=beads, **options)
         started = time.process_time()
-        positions = sampler.sample(beads[None], n_samples=samples, seed=seed, **options)[0]
+        positions = sampler.sample(beads[None], n_samples=samples, seed=seed)[0]
         seconds = (time.process_time() - started) / samples
         return *heavy_atoms(positions, sampler.topology), seconds
 
