@@ -1,12 +1,15 @@
 """The OpenMM topology of an assembled protein."""
 
+import gc
+from contextlib import contextmanager
+
 import numpy as np
 
 __all__ = ["atom_topology"]
 
 
 def atom_topology(assembly, labels, bonded, record, kept_rows):
-    """Return the topology of all atoms, and atom index and row of the beads that are kept, shape (k, 2).
+    """Return the ``openmm.app.Topology`` of all atoms.
 
     Every part of a chain is a chain of its own with the id of the whole, so that a PDB file ends it with TER and a
     reader bonds nothing across. Beads that are kept follow as chains of particles without an element.
@@ -21,6 +24,11 @@ def atom_topology(assembly, labels, bonded, record, kept_rows):
     record : BeadRecord
     kept_rows : list of int
     """
+    with _no_garbage_collection():
+        return _build(assembly, labels, bonded, record, kept_rows)
+
+
+def _build(assembly, labels, bonded, record, kept_rows):
     from openmm.app import Element, Topology
 
     topology = Topology()
@@ -38,7 +46,7 @@ def atom_topology(assembly, labels, bonded, record, kept_rows):
             atoms.append(topology.addAtom(name, elements[numbers[len(atoms)]], residue))
     for i, j in assembly.bonds.tolist():
         topology.addBond(atoms[i], atoms[j])
-    kept, last = [], None
+    last = None
     for row in kept_rows:
         place = (record.chains[row], int(record.molecules[row]))
         if last is None or place != last[:2]:
@@ -48,8 +56,20 @@ def atom_topology(assembly, labels, bonded, record, kept_rows):
             residue = topology.addResidue(
                 record.residue_names[row], chain, str(record.numbers[row]), record.insertions[row]
             )
-        kept.append((topology.addAtom(record.names[row], None, residue).index, row))
-    return topology, np.array(kept, dtype=int).reshape(-1, 2)
+        topology.addAtom(record.names[row], None, residue)
+    return topology
+
+
+@contextmanager
+def _no_garbage_collection():
+    """Hundreds of thousands of objects that stay: looking through them again and again takes most of the time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 class _ChainIds:

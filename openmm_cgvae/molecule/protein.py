@@ -1,8 +1,9 @@
 """From a topology of beads to the all-atom protein that a model fills in."""
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -36,8 +37,6 @@ class Protein:
 
     Parameters
     ----------
-    topology : openmm.app.Topology
-        All atoms with PDB names, one chain for every part of a chain, beads that are kept last.
     mapping : {"ca", "com", "martini3", "martini2", "elnedyn"}
     residue_types : numpy.ndarray of int, shape (n,)
         Place in `residues.AMINO_ACIDS`.
@@ -68,7 +67,6 @@ class Protein:
         Atom index and row of beads that are kept as they are.
     """
 
-    topology: Any
     mapping: str
     residue_types: np.ndarray
     variants: tuple
@@ -87,6 +85,15 @@ class Protein:
     disulfides: np.ndarray
     mapping_weights: tuple
     kept: np.ndarray
+    _make_topology: Callable = field(repr=False)
+
+    @cached_property
+    def topology(self) -> Any:
+        """The ``openmm.app.Topology`` of all atoms with PDB names, kept beads last.
+
+        A chain for every part of a chain, made when it is first asked for: it takes most of the time.
+        """
+        return self._make_topology()
 
     @property
     def n_atoms(self) -> int:
@@ -177,13 +184,12 @@ def bind_protein(
     ignored = {**found.ignored, **({"caps, placed by geometry": cap_rows} if cap_rows else {})}
     for reason, which in ignored.items():
         logger.info("%d beads ignored: %s", len(which), reason)
-    topology, kept = atom_topology(assembly, labels, bonded, record, found.kept)
+    kept = np.array([[len(assembly.numbers) + k, row] for k, row in enumerate(found.kept)], dtype=int).reshape(-1, 2)
     heavy = np.flatnonzero(assembly.slots >= 0)
     owner = np.repeat(np.arange(len(keys)), np.diff(assembly.starts))
     amino = np.full(len(keys), -1)
     amino[index] = np.arange(len(residues))
     return Protein(
-        topology=topology,
         mapping=version,
         residue_types=np.array(kinds),
         variants=tuple(variants),
@@ -202,6 +208,7 @@ def bind_protein(
         disulfides=pairs,
         mapping_weights=mapping_weights(kinds, bead_residues, roles, version, assembly.starts[index]),
         kept=kept,
+        _make_topology=partial(atom_topology, assembly, labels, bonded, record, found.kept),
     )
 
 
