@@ -18,8 +18,11 @@ def decode_number(text):
     ValueError
         If it is neither.
     """
-    text = text.strip()
     width = len(text)
+    text = text.strip()
+    # Hybrid-36 fills its field.
+    if len(text) < width:
+        return int(text)
     if text and text[0].isupper() and all(c in _DIGITS for c in text):
         return int(text, 36) - 10 * 36 ** (width - 1) + 10**width
     if text and text[0].islower() and all(c in _DIGITS.lower() for c in text):

@@ -104,17 +104,17 @@ def _bonded(follows, lengths, family):
 def _check_unit(lengths, family):
     if len(lengths) == 0:
         return
-    expected, found = BOND_LENGTHS[family][0], float(np.median(lengths))
+    (expected, most), found = BOND_LENGTHS[family], float(np.median(lengths))
     for factor, unit in ((10.0, "Angstrom"), (0.1, "a tenth of nm")):
         if 0.7 < found / (expected * factor) < 1.5:
             raise PositionsError(
                 f"neighbouring beads are {found:.3g} nm apart, {expected} nm is expected: positions look like "
                 f"{unit}; give them in nm (a file of {'nm' if factor < 1 else 'Angstrom'} by its own suffix)"
             )
-    if not 0.5 < found / expected < 2.0:
+    if not 0.5 * expected < found < most:
         raise PositionsError(
             f"neighbouring beads are {found:.3g} nm apart, {expected} nm is expected: these are no positions of such "
-            "beads, or of another frame order or unit"
+            "beads, or not in the order of the topology, or of a molecule broken over a periodic box"
         )
 
 
