@@ -14,7 +14,7 @@ from openmm_cgvae.molecule.atomtopology import atom_topology
 from openmm_cgvae.molecule.beads import read_beads
 from openmm_cgvae.molecule.beadtable import beads_by_residue, speaks_one_letter
 from openmm_cgvae.molecule.beadweights import mapping_weights, used_beads
-from openmm_cgvae.molecule.chains import connections, residue_index
+from openmm_cgvae.molecule.chains import connections, nearest_image, residue_index, whole_chains
 from openmm_cgvae.molecule.disulfides import disulfide_pairs
 from openmm_cgvae.molecule.martini import martini_version
 from openmm_cgvae.molecule.names import CAP_NAMES, variant_of
@@ -170,7 +170,7 @@ def bind_protein(
     one_letter = speaks_one_letter(record)
     named = [variant_of(r.name, one_letter) for r in residues]
     main = _main_rows(residues, found.main)
-    where = None if record.positions is None else record.positions[main]
+    where = None if record.positions is None else whole_chains(record.positions[main], residues, record.box)
     connected = connections(residues, where, found.family, breaks)
     kinds = [VARIANT_TYPES[_type_name(v)] for v in named]
     version = found.family
@@ -248,7 +248,9 @@ def _disulfides(record, residues, named, connected, where, version, disulfides):
         bonds = [(owner[a], owner[b]) for a, b in record.bonds.tolist() if a in owner and b in owner]
         if where is not None:
             sides = np.full((len(residues), 3), np.nan)
-            sides[list(owner.values())] = record.positions[list(owner)]
+            index = list(owner.values())
+            arms = record.positions[list(owner)] - record.positions[[residues[i].rows["BB"] for i in index]]
+            sides[index] = where[index] + (arms if record.box is None else nearest_image(arms, record.box))
             cysteines = sorted(owner.values())
     return disulfide_pairs(residues, cysteines, connected, where, sides, disulfides, bonds)
 
