@@ -20,11 +20,14 @@ _BETA = (0.28, 0.46)
 _BETA_MEAN = 0.38
 # Mean C-beta in nm along the bisector of the C-alpha trace, its normal, and their cross product.
 _BETA_PLACE = (0.1212, -0.0845, -0.0131)
+# Centres of mass of residues: 88 % and 95 %.
+_CENTRES = (0.36, 0.54)
+_CENTRES_MEAN = 0.475
 # Neighbours in the chain are near each other anyway.
 _SEPARATION = 3
 
 
-def disulfide_pairs(residues, cysteines, connected, main, sides, disulfides="auto", bonds=()):
+def disulfide_pairs(residues, cysteines, connected, main, sides, family, disulfides="auto", bonds=()):
     """Return pairs of residue indices whose sulphurs are bonded, shape (s, 2).
 
     Parameters
@@ -37,6 +40,7 @@ def disulfide_pairs(residues, cysteines, connected, main, sides, disulfides="aut
         C-alpha or other main beads in nm.
     sides : numpy.ndarray, shape (n, 3), or None
         Side-chain beads where there are some.
+    family : {"ca", "com", "martini"}
     disulfides : "auto", None or list of pairs
         Listed residues are given by index or as "A:57".
     bonds : iterable of (int, int)
@@ -61,7 +65,7 @@ def disulfide_pairs(residues, cysteines, connected, main, sides, disulfides="aut
             free -= {i, j}
     told = len(pairs)
     if main is not None:
-        pairs += _by_distance(sorted(free), connected, main, sides)
+        pairs += _by_distance(sorted(free), connected, main, sides, family)
     if pairs:
         said = ", ".join(f"{residues[i].label} - {residues[j].label}" for i, j in pairs[:6])
         how = "by bonds of the topology" if told else "by distance"
@@ -83,7 +87,7 @@ def _listed(residues, cysteines, listed):
     return np.array(sorted(pairs), dtype=int).reshape(-1, 2)
 
 
-def _by_distance(cysteines, connected, main, sides):
+def _by_distance(cysteines, connected, main, sides, family):
     """Closest pairs first, each cysteine once."""
     if len(cysteines) < 2:
         return []
@@ -93,6 +97,8 @@ def _by_distance(cysteines, connected, main, sides):
     part = np.cumsum(~connected)
     if sides is not None:
         points, low, reach, ideal = sides[index], 0.0, _SIDE_BEADS, 0.0
+    elif family == "com":
+        points, (low, reach), ideal = main[index], _CENTRES, _CENTRES_MEAN
     else:
         points, (low, reach), ideal = _betas(index, connected, main), _BETA, _BETA_MEAN
     candidates = []
@@ -100,10 +106,11 @@ def _by_distance(cysteines, connected, main, sides):
         i, j = int(index[a]), int(index[b])
         distance = np.linalg.norm(points[a] - points[b])
         if sides is None:
-            apart = np.linalg.norm(main[i] - main[j])
             near = part[i] == part[j] and abs(i - j) < _SEPARATION
-            if near or distance < low or not _ALPHA[0] < apart < _ALPHA[1]:
+            if near or distance < low:
                 continue
+        if family == "ca" and not _ALPHA[0] < np.linalg.norm(main[i] - main[j]) < _ALPHA[1]:
+            continue
         candidates.append((abs(distance - ideal), i, j))
     pairs, taken = [], set()
     for _, i, j in sorted(candidates):

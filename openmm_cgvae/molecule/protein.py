@@ -29,7 +29,7 @@ _HISTIDINES = ("HID", "HIE", "HIP")
 _TERMINI = ("charged", "neutral", "capped")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Protein:
     """The all-atom molecule behind beads, and which atoms each bead stands for.
 
@@ -124,6 +124,7 @@ def bind_protein(
     protonation: Mapping | None = None,
     disulfides: str | Sequence | None = "auto",
     termini: str | tuple = "charged",
+    caps: str = "residues",
     unknown: str = "error",
     breaks: str | Sequence = "auto",
 ) -> Protein:
@@ -144,7 +145,10 @@ def bind_protein(
     disulfides : "auto", None or list of pairs
         By the topology's bonds and by distance, none, or the residues listed.
     termini : {"charged", "neutral", "capped"} or a pair of them for start and end
-        Of every part of a chain, at breaks too. Caps (ACE, NME) that the beads have come first.
+        Of every part of a chain, at breaks too. Caps that the beads have come first. amber14 has no
+        templates of neutral ends, nor of ASH, GLH, LYN and CYM at an end.
+    caps : {"residues", "merged"}
+        Residues of their own, as in PDB files and for amber14, or atoms of the residue they cap, as charmm36 has them.
     unknown : {"error", "drop", "keep"}
         Residues that are no amino acid: refuse, leave out, or keep their beads as they are.
     breaks : "auto", "none" or list
@@ -163,10 +167,12 @@ def bind_protein(
     SettingsError
         If an option names no state or no residue.
     """
+    if caps not in ("residues", "merged"):
+        raise SettingsError(f'caps={caps!r} given: "residues" or "merged" is expected')
     record = read_beads(beads, positions)
     found = recognise(record, mapping, unknown)
     everything = beads_by_residue(record, found.rows, found.main)
-    residues, caps, cap_rows = _without_caps(everything)
+    residues, known_caps, cap_rows = _without_caps(everything)
     one_letter = speaks_one_letter(record)
     named = [variant_of(r.name, one_letter) for r in residues]
     main = _main_rows(residues, found.main)
@@ -176,9 +182,9 @@ def bind_protein(
     version = found.family
     if version == "martini":
         version = martini_version(kinds, [set(r.rows) for r in residues], where, mapping)
-    pairs = _disulfides(record, residues, named, connected, where, version, disulfides)
+    pairs = _disulfides(record, residues, named, connected, where, found.family, disulfides)
     variants = _protonate(residues, named, histidine, protonation, pairs)
-    keys, bonded, labels, index = _residue_keys(residues, variants, connected, caps, termini)
+    keys, bonded, labels, index = _residue_keys(residues, variants, connected, known_caps, termini)
     assembly = assemble(keys, bonded, [(index[i], "SG", index[j], "SG") for i, j in pairs])
     rows, bead_residues, roles = used_beads(residues, kinds, version)
     ignored = {**found.ignored, **({"caps, placed by geometry": cap_rows} if cap_rows else {})}
@@ -208,7 +214,7 @@ def bind_protein(
         disulfides=pairs,
         mapping_weights=mapping_weights(kinds, bead_residues, roles, version, assembly.starts[index]),
         kept=kept,
-        _make_topology=partial(atom_topology, assembly, labels, bonded, record, found.kept),
+        _make_topology=partial(atom_topology, assembly, labels, bonded, record, found.kept, caps == "merged"),
     )
 
 
@@ -239,11 +245,11 @@ def _main_rows(residues, main):
     return [r.rows[main] if main is not None else next(iter(r.rows.values())) for r in residues]
 
 
-def _disulfides(record, residues, named, connected, where, version, disulfides):
+def _disulfides(record, residues, named, connected, where, family, disulfides):
     cysteines = [i for i, variant in enumerate(named) if variant in ("CYS", "CYX")]
     bonds = []
     sides = None
-    if version not in ("ca", "com"):
+    if family == "martini":
         owner = {residues[i].rows["SC1"]: i for i in cysteines if "SC1" in residues[i].rows}
         bonds = [(owner[a], owner[b]) for a, b in record.bonds.tolist() if a in owner and b in owner]
         if where is not None:
@@ -252,7 +258,7 @@ def _disulfides(record, residues, named, connected, where, version, disulfides):
             arms = record.positions[list(owner)] - record.positions[[residues[i].rows["BB"] for i in index]]
             sides[index] = where[index] + (arms if record.box is None else nearest_image(arms, record.box))
             cysteines = sorted(owner.values())
-    return disulfide_pairs(residues, cysteines, connected, where, sides, disulfides, bonds)
+    return disulfide_pairs(residues, cysteines, connected, where, sides, family, disulfides, bonds)
 
 
 def _protonate(residues, named, histidine, protonation, pairs):

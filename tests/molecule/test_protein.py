@@ -1,6 +1,7 @@
 """bind_protein: atoms, ids, states, ends and weights of the molecule behind beads."""
 
 import logging
+import pickle
 import time
 
 import numpy as np
@@ -51,8 +52,9 @@ def test_charmm36_takes_every_variant_and_the_ends():
     charmm36 = app.ForceField("charmm36.xml")
     protein = every_variant()
     assert charmm36.createSystem(protein.topology).getNumParticles() == protein.n_atoms
-    for termini, first in [("charged", "GLY"), ("charged", "PRO"), ("neutral", "ASP"), ("neutral", "GLY")]:
-        charmm36.createSystem(bind_protein(beads([first, "SER", first]), termini=termini).topology)
+    for termini, first in [("charged", "PRO"), ("neutral", "ASP"), ("capped", "PRO"), ("capped", "GLY")]:
+        protein = bind_protein(beads([first, "SER", first]), termini=termini, caps="merged")
+        charmm36.createSystem(protein.topology)
 
 
 def test_atoms_have_pdb_names_heavy_before_hydrogens():
@@ -119,6 +121,23 @@ def test_caps_of_the_beads_are_kept_and_their_beads_ignored():
     assert [r.name for r in bind_protein(beads(["ALA", "NH2"])).topology.residues()] == ["ALA", "NH2"]
 
 
+def test_merged_caps_are_atoms_of_the_residue_they_cap():
+    separate = bind_protein(beads(["PRO", "GLY", "ALA"]), termini="capped")
+    merged = bind_protein(beads(["PRO", "GLY", "ALA"]), termini="capped", caps="merged")
+    residues = list(merged.topology.residues())
+    assert [(r.name, r.id) for r in residues] == [("PRO", "1"), ("GLY", "2"), ("ALA", "3")]
+    for residue in residues:
+        assert len({a.name for a in residue.atoms()}) == len(list(residue.atoms()))
+    assert [a.name for a in residues[0].atoms()][:4] == ["CY", "OY", "CAY", "HY1"]
+    assert [a.name for a in residues[2].atoms()][-6:] == ["NT", "CAT", "HNT", "HT1", "HT2", "HT3"]
+    np.testing.assert_array_equal(merged.bonds, separate.bonds)
+
+
+def test_proteins_can_be_sent_to_other_processes():
+    protein = pickle.loads(pickle.dumps(bind_protein(beads(["ALA", "GLY"]))))
+    assert protein.topology.getNumAtoms() == protein.n_atoms
+
+
 def test_breaks_have_ends_of_their_own():
     protein = bind_protein(beads(["ALA"] * 4, positions=None, numbers=[1, 2, 8, 9]), termini="charged")
     assert protein.connected.tolist() == [False, True, False, True]
@@ -151,6 +170,7 @@ def test_states_follow_names_then_what_is_given():
         ({"disulfides": [(0, 1)]}, "ALA 1 listed"),
         ({"disulfides": "all"}, "'all' given"),
         ({"breaks": "here"}, "'here' given"),
+        ({"caps": "none"}, "'none' given"),
         ({"unknown": "ignore"}, "'ignore' given"),
         ({"protonation": {1: "CYX"}}, "CYX for what is in a disulfide bond"),
     ],
@@ -181,6 +201,13 @@ def test_disulfide_bonds_are_in_topology_and_force_field(amber14):
     assert frozenset(("SG",)) in bonds
     assert "HG" not in names(protein, 1)
     amber14.createSystem(protein.topology)
+
+
+def test_disulfides_are_found_from_centres_of_mass(alphas, crystal):
+    unbonded = bind_protein(alphas, mapping="com", disulfides=None)
+    centres = unbonded.project(heavy_positions(unbonded, crystal))
+    found = bind_protein(alphas, centres, "com").disulfides
+    assert found.tolist() == bind_protein(alphas).disulfides.tolist()
 
 
 @pytest.mark.parametrize("mapping", ["ca", "com"])
