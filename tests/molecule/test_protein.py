@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from openmm_cgvae.errors import SettingsError
+from openmm_cgvae.molecule.beadfiles import read_pdb
 from openmm_cgvae.molecule.protein import bind_protein
 from openmm_cgvae.molecule.residues import HEAVY_ATOMS, RESIDUE_NAMES, VARIANT_TYPES
-from tests.molecule.conftest import beads, heavy_positions, helix
+from tests.molecule.conftest import CRYSTAL, beads, heavy_positions, helix, rows_of
 
 ALL = list(RESIDUE_NAMES)
 
@@ -203,11 +204,13 @@ def test_disulfide_bonds_are_in_topology_and_force_field(amber14):
     amber14.createSystem(protein.topology)
 
 
-def test_disulfides_are_found_from_centres_of_mass(alphas, crystal):
-    unbonded = bind_protein(alphas, mapping="com", disulfides=None)
-    centres = unbonded.project(heavy_positions(unbonded, crystal))
-    found = bind_protein(alphas, centres, "com").disulfides
-    assert found.tolist() == bind_protein(alphas).disulfides.tolist()
+@pytest.mark.parametrize("mapping", ["ca", "com"])
+def test_disulfides_of_insulin_are_found_from_one_bead_a_residue(mapping):
+    atoms = read_pdb(CRYSTAL.with_name("3i40_aa.pdb"))
+    alphas = rows_of(atoms, [i for i, name in enumerate(atoms.names) if name == "CA"])
+    unbonded = bind_protein(alphas, mapping=mapping, disulfides=None)
+    beads = unbonded.project(heavy_positions(unbonded, atoms))
+    assert bind_protein(alphas, beads, mapping).disulfides.tolist() == [[5, 10], [6, 27], [19, 39]]
 
 
 @pytest.mark.parametrize("mapping", ["ca", "com"])
