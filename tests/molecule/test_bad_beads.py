@@ -4,10 +4,10 @@ import logging
 
 import numpy as np
 import pytest
+from proteinbeads import CRYSTAL, beads, helix, pdb_lines, rows_of
 
 from openmm_cgvae.errors import DataError, MappingError, PositionsError, TopologyMismatchError
 from openmm_cgvae.molecule.protein import bind_protein
-from tests.molecule.conftest import CRYSTAL, beads, helix, pdb_lines, rows_of
 
 
 def written(tmp_path, record):

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from proteinbeads import beads, helix, pdb_lines
 
 from openmm_cgvae.molecule.beadfiles import decode_number
 from openmm_cgvae.molecule.beads import box_from_lengths, read_beads
 from openmm_cgvae.molecule.protein import bind_protein
-from tests.molecule.conftest import beads, helix, pdb_lines
 
 RESIDUES = ["MET", "HIS", "GLY", "ALA", "TRP", "SER"]
 

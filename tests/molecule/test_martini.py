@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from proteinbeads import CRYSTAL, REAL, beads, heavy_positions, helix, needs_real, rows_of
 
 from openmm_cgvae.errors import MappingError, TopologyMismatchError
 from openmm_cgvae.molecule.beadfiles import read_pdb
@@ -13,7 +14,6 @@ from openmm_cgvae.molecule.martinidata import measure
 from openmm_cgvae.molecule.names import kind_of, variant_of
 from openmm_cgvae.molecule.protein import bind_protein
 from openmm_cgvae.molecule.residues import RESIDUE_NAMES, VARIANT_TYPES
-from tests.molecule.conftest import CRYSTAL, REAL, beads, heavy_positions, helix, needs_real, rows_of
 
 INSULIN = CRYSTAL.with_name("3i40_martini3.pdb")
 TYPE = {name: VARIANT_TYPES[variant_of(name) if name != "HIS" else "HIE"] for name in RESIDUE_NAMES}

@@ -6,12 +6,12 @@ import time
 
 import numpy as np
 import pytest
+from proteinbeads import CRYSTAL, beads, heavy_positions, helix, rows_of
 
 from openmm_cgvae.errors import SettingsError
 from openmm_cgvae.molecule.beadfiles import read_pdb
 from openmm_cgvae.molecule.protein import bind_protein
 from openmm_cgvae.molecule.residues import HEAVY_ATOMS, RESIDUE_NAMES, VARIANT_TYPES
-from tests.molecule.conftest import CRYSTAL, beads, heavy_positions, helix, rows_of
 
 ALL = list(RESIDUE_NAMES)
 
@@ -21,6 +21,18 @@ def amber14():
     from openmm import app
 
     return app.ForceField("amber14-all.xml")
+
+
+@pytest.fixture(scope="module")
+def crystal():
+    """Heavy atoms of a real protein."""
+    return read_pdb(CRYSTAL)
+
+
+@pytest.fixture(scope="module")
+def alphas(crystal):
+    """Its C-alpha."""
+    return rows_of(crystal, [i for i, name in enumerate(crystal.names) if name == "CA"])
 
 
 def names(protein, residue):
