@@ -58,12 +58,11 @@ def export_protein(folder, path, name=None, chains=None, overwrite=False):
     if progress["data_sha256"] not in (None, data["sha256"]):
         raise TrainingError(f"{folder} was trained on other data than given: give its own")
     settings = asdict(config)
-    mapping = settings.pop("mapping", "ca")
     known = {
         "kind": "protein",
         "name": name or path.stem,
-        "mapping": mapping,
-        "beads": BEADS[mapping],
+        "mapping": config.mapping,
+        "beads": BEADS[config.mapping],
         "consistency": "exact",
         "model": {setting: settings.pop(setting) for setting in SETTINGS},
         "training": {**settings, "updates": progress["update"], "residues_seen": progress["seen"]},
@@ -79,7 +78,9 @@ def export_protein(folder, path, name=None, chains=None, overwrite=False):
 def _take_from_data(folder, chains, tables):
     """Write what of the data a model file needs to the folder; returns what is noted of it."""
     if chains is None:
-        raise TrainingError(f"{folder} does not hold {tables.name} and data.json: give the data it was trained on (--data)")
+        raise TrainingError(
+            f"{folder} does not hold {tables.name} and data.json: give the data it was trained on (--data)"
+        )
     if not isinstance(chains, PackedChains):
         chains = PackedChains.load(chains)
     if not tables.exists():

@@ -218,7 +218,9 @@ def _check(arrays, source):
     n_chains, total = len(arrays["length"]), int(arrays["length"].sum())
     for name in OF_CHAINS:
         if arrays[name].shape != (n_chains,):
-            raise TrainingError(f"{source}: {name} has shape {arrays[name].shape}, ({n_chains},) is expected, as length")
+            raise TrainingError(
+                f"{source}: {name} has shape {arrays[name].shape}, ({n_chains},) is expected, as length"
+            )
     for name, row in OF_RESIDUES.items():
         if arrays[name].shape != (total, *row):
             raise TrainingError(

@@ -57,7 +57,10 @@ class ProteinGeometry:
         best = _best(chains, max(n_calibration, n_bounds))
         builder = Builder()
         first = best[:n_calibration]
-        fields = [np.concatenate([getattr(c, name) for c in first]) for name in ("atoms", "mask", "residue_types", "connected")]
+        fields = [
+            np.concatenate([getattr(c, name) for c in first])
+            for name in ("atoms", "mask", "residue_types", "connected")
+        ]
         missing = [AMINO_ACIDS[k] for k in np.flatnonzero(np.bincount(fields[2], minlength=len(AMINO_ACIDS)) == 0)]
         if missing:
             raise TrainingError(

@@ -53,9 +53,11 @@ def load_trained_network(folder: str | Path, geometry: ProteinGeometry):
         weights = {k.removeprefix("module."): v for k, v in state["average"].items() if k.startswith("module.")}
         weights = {k: v for k, v in weights.items() if not k.startswith(BUILDER)}
         weights |= {BUILDER + k: v for k, v in geometry.builder.items()}
-        network = TorsionNetwork(
-            Builder(), config.width, config.layers, config.known_layers, config.neighbours, config.bins
-        )
+        c = config
+        network = TorsionNetwork(Builder(), c.width, c.layers, c.known_layers, c.neighbours, c.bins, c.mapping)
+        if not network.places_ca:
+            # Not used, and not in older checkpoints.
+            weights |= {k: v for k, v in network.state_dict().items() if k.startswith("ca.")}
         network.load_state_dict(weights)
         progress = {name: state.get(name) for name in ("update", "seen", "seconds", "data_sha256")}
     except FileNotFoundError as error:
