@@ -9,7 +9,7 @@ import numpy as np
 
 from openmm_cgvae.core.errors import DataError
 
-__all__ = ["SUFFIXES", "AtomRecord", "read_atoms"]
+__all__ = ["SUFFIXES", "AtomRecord", "is_structure", "read_atoms"]
 
 SUFFIXES = (".pdb", ".ent", ".cif", ".mmcif")
 # A value of mmCIF: quoted, or without spaces.
@@ -40,6 +40,11 @@ class AtomRecord:
     alternate: str
     occupancy: float
     position: tuple
+
+
+def is_structure(path):
+    """Whether a file is a structure by its name."""
+    return Path(path).name.lower().removesuffix(".gz").endswith(SUFFIXES)
 
 
 def read_atoms(path):

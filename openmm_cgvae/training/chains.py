@@ -134,7 +134,7 @@ class PackedChains:
         return digest.hexdigest()
 
     def subset(self, split: str, representative: bool = False, resolution: float | None = None) -> "PackedChains":
-        """Chains of a split, with `representative` one a cluster, with `resolution` (Angstrom) those at least so good."""
+        """Chains of a split, with `representative` one a cluster, with `resolution` those of so many Angstrom."""
         a = self._arrays
         keep = a["split"][self.chosen] == split
         if representative:
@@ -224,8 +224,7 @@ def _check(arrays, source):
     for name, row in OF_RESIDUES.items():
         if arrays[name].shape != (total, *row):
             raise TrainingError(
-                f"{source}: {name} has shape {arrays[name].shape}, {(total, *row)} is expected for the {total} residues "
-                "of its chains"
+                f"{source}: {name} has shape {arrays[name].shape}, {(total, *row)} is expected for {total} residues"
             )
     if n_chains and arrays["length"].min() < 1:
         raise TrainingError(f"{source}: chain {arrays['name'][np.argmin(arrays['length'])]} has no residue")

@@ -76,7 +76,8 @@ class ProteinGeometry:
     def of_model(cls, state: dict) -> "ProteinGeometry":
         """That of a model file's state."""
         network = network_weights(state)
-        builder = {k.removeprefix(BUILDER): v for k, v in network.items() if k.startswith(BUILDER)}
+        # TorchScript's dict also holds what ours computes anew.
+        builder = {name: network[BUILDER + name] for name in Builder().state_dict()}
         bounds = {name: state[BOUNDS + name] for name in BOUND_TABLES}
         return cls(builder, bounds | {"contacts": bounds["contacts"][:2]})
 

@@ -11,7 +11,7 @@ from openmm_cgvae.models.protein.builder import Builder
 from openmm_cgvae.models.protein.torsionnet import TorsionNetwork
 from openmm_cgvae.training.chains import PackedChains
 from openmm_cgvae.training.geometry import BUILDER, ProteinGeometry
-from openmm_cgvae.training.proteins import ProteinConfig
+from openmm_cgvae.training.proteinconfig import ProteinConfig
 
 __all__ = ["is_protein_training", "load_trained_network", "read_data", "write_data"]
 
@@ -21,7 +21,7 @@ def is_protein_training(folder: str | Path) -> bool:
     try:
         return "config" in torch.load(Path(folder) / "checkpoint.pt", weights_only=True, mmap=True)
     except Exception:
-        return False
+        return (Path(folder) / "geometry.pt").exists()
 
 
 def load_trained_network(folder: str | Path, geometry: ProteinGeometry):

@@ -5,7 +5,7 @@ import logging
 import math
 import time
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -13,181 +13,25 @@ import torch
 
 from openmm_cgvae.core.errors import SettingsError, TrainingError
 from openmm_cgvae.core.output import complete_output, existing_folder
-from openmm_cgvae.models.config import check_types
-from openmm_cgvae.models.protein.beadweights import MAPPINGS
 from openmm_cgvae.models.protein.builder import N_TORSIONS, Builder
-from openmm_cgvae.models.protein.graph import nearest
 from openmm_cgvae.models.protein.torsionnet import TorsionNetwork
 from openmm_cgvae.training.average import moving_average
-from openmm_cgvae.training.chains import Chain, PackedChains
+from openmm_cgvae.training.chains import PackedChains
 from openmm_cgvae.training.crops import cropped
 from openmm_cgvae.training.geometry import ProteinGeometry, network_weights
 from openmm_cgvae.training.interruption import deferred_interruption
 from openmm_cgvae.training.progress import progress_bar
+from openmm_cgvae.training.proteinbatch import joined, torsion_loss
+from openmm_cgvae.training.proteinconfig import ProteinConfig
 
-__all__ = ["ProteinBatch", "ProteinConfig", "ProteinTrainer", "joined", "torsion_loss"]
+__all__ = ["ProteinTrainer"]
 
 logger = logging.getLogger(__name__)
 
-# How much each torsion counts: the angle of the peptide unit, end groups, and those along the side chain.
-TORSION_WEIGHTS = (1.0, 0.3, 1.0, 1.0, 0.5, 0.5)
 COLUMNS = ("update", "residues", "train_loss", "backbone", "chi1", "chi2", "chi1_packed", "learning_rate", "seconds")
 GRADIENT_CLIP = 1.0
 # Updates one after another without a finite gradient that end the run.
 MAX_BAD_STEPS = 50
-
-
-@dataclass(frozen=True)
-class ProteinConfig:
-    """How to train a `TorsionNetwork`.
-
-    Parameters
-    ----------
-    width, layers, known_layers, neighbours, bins : int
-        See `TorsionNetwork`.
-    residues : int
-        Seen in all, over which the learning rate falls as a cosine.
-    batch_residues : int
-        At least so many a batch, in whole chains.
-    learning_rate : float
-    weight_decay : float
-    ema_decay : float
-        Of the moving average of the weights.
-    backbone_fraction : float
-        Part of the chains whose peptide units are asked for; the others' side chains are, on a known backbone.
-    torsion_noise_degree : float
-        Standard deviation of the noise on known torsions, of half of the chains: in sampling they are not exact.
-    bead_noise_angstrom, noisy_fraction : float
-        Largest standard deviation of the noise on beads, of a part of the chains.
-    ca_noise_angstrom : float
-        Standard deviation of the noise on C-alphas where beads are not C-alphas.
-    mapping : {"ca", "com", "martini"}
-        Of the beads.
-    calibration_chains : int
-        Chains that the tables of local coordinates are taken from.
-    seed : int
-    """
-
-    width: int = 128
-    layers: int = 4
-    known_layers: int = 4
-    neighbours: int = 24
-    bins: int = 48
-    residues: int = 20_000_000
-    batch_residues: int = 800
-    learning_rate: float = 1.5e-3
-    weight_decay: float = 0.01
-    ema_decay: float = 0.999
-    backbone_fraction: float = 0.35
-    torsion_noise_degree: float = 8.0
-    bead_noise_angstrom: float = 0.15
-    noisy_fraction: float = 0.15
-    ca_noise_angstrom: float = 0.2
-    calibration_chains: int = 1000
-    mapping: str = "ca"
-    seed: int = 0
-
-    def __post_init__(self):
-        check_types(self)
-        for name in ("width", "layers", "known_layers", "neighbours", "bins", "residues", "batch_residues",
-                     "calibration_chains"):  # fmt: skip
-            value = getattr(self, name)
-            if not (value >= 1 and value == int(value)):
-                raise SettingsError(f"{name}={value} given: a whole number of 1 or more is expected")
-            # 2e7, as one writes it.
-            object.__setattr__(self, name, int(value))
-        if not self.learning_rate > 0:
-            raise SettingsError(f"learning_rate={self.learning_rate} given: a positive number is expected")
-        for name in ("weight_decay", "torsion_noise_degree", "bead_noise_angstrom", "ca_noise_angstrom"):
-            if not getattr(self, name) >= 0:
-                raise SettingsError(f"{name}={getattr(self, name)} given: 0 or more is expected")
-        for name in ("backbone_fraction", "noisy_fraction"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise SettingsError(f"{name}={getattr(self, name)} given: 0 to 1 is expected")
-        if not 0 <= self.ema_decay < 1:
-            raise SettingsError(f"ema_decay={self.ema_decay} given: 0 or more and below 1 is expected")
-        if self.mapping not in MAPPINGS:
-            raise SettingsError(f"mapping={self.mapping!r} given: one of {', '.join(MAPPINGS)} is expected")
-
-
-@dataclass(frozen=True)
-class ProteinBatch:
-    """Chains after one another, a disjoint graph of R residues.
-
-    Parameters
-    ----------
-    atoms : Tensor, shape (R, 14, 3)
-        Angstrom.
-    mask : bool Tensor, shape (R, 14)
-    types : int Tensor, shape (R,)
-    connected : bool Tensor, shape (R,)
-    molecule : int Tensor, shape (R,)
-        Number of the chain in the batch.
-    inner : bool Tensor, shape (R,)
-        Which residues to learn from: of a crop, those that have their surroundings.
-    """
-
-    atoms: torch.Tensor
-    mask: torch.Tensor
-    types: torch.Tensor
-    connected: torch.Tensor
-    molecule: torch.Tensor
-    inner: torch.Tensor
-
-    def graph(self, points: torch.Tensor, count: int):
-        """Neighbours and weights of `nearest`, chain by chain."""
-        rows, weights, base = [], [], 0
-        for n in torch.bincount(self.molecule).tolist():
-            part = points[base : base + n].unsqueeze(0)
-            row, weight = nearest(part, count)
-            rows.append(row + base)
-            weights.append(weight)
-            base += n
-        return torch.cat(rows), torch.cat(weights)
-
-
-def joined(chains: list[Chain], inner: list[np.ndarray] | None = None) -> ProteinBatch:
-    """One batch of chains, with the residues of each to learn from, all if omitted."""
-    fields = (
-        torch.as_tensor(np.concatenate([getattr(chain, name) for chain in chains]))
-        for name in ("atoms", "mask", "residue_types", "connected")
-    )
-    lengths = [len(chain.residue_types) for chain in chains]
-    molecule = torch.repeat_interleave(torch.arange(len(chains)), torch.tensor(lengths))
-    inner = torch.ones(len(molecule), dtype=torch.bool) if inner is None else torch.as_tensor(np.concatenate(inner))
-    return ProteinBatch(*fields, molecule, inner)
-
-
-def torsion_loss(network: TorsionNetwork, features, torsions, wanted, types):
-    """Cross-entropy of the wanted torsions, each side-chain torsion given those before it.
-
-    Parameters
-    ----------
-    network : TorsionNetwork
-    features : Tensor, shape (R, 6, F)
-        `TorsionNetwork.told`.
-    torsions : Tensor, shape (R, 6)
-        Radian.
-    wanted : bool Tensor, shape (R, 6)
-    types : int Tensor, shape (R,)
-
-    Returns
-    -------
-    loss : Tensor
-        Weighted mean over residues with a wanted torsion.
-    parts : Tensor, shape (6,)
-        Mean cross-entropy of every torsion, NaN where none is wanted.
-    """
-    total, parts = 0.0, []
-    for k, scores, place, chosen in network.teacher_forced(features, torsions, wanted, types):
-        likely = torch.log_softmax(scores, -1)
-        low = place.floor()
-        share = (place - low).unsqueeze(1)
-        low = low.long().unsqueeze(1) % network.bins
-        found = likely.gather(1, low) * (1 - share) + likely.gather(1, (low + 1) % network.bins) * share
-        parts.append(-found.mean())
-        total = total - TORSION_WEIGHTS[k] * found.sum()
-    return total / wanted.any(1).sum().clamp_min(1), torch.stack(parts)
 
 
 class ProteinTrainer:
@@ -420,7 +264,7 @@ class ProteinTrainer:
 
     @torch.no_grad()
     def _log(self, train_loss):
-        """One line of the log: cross-entropies of validation chains with nothing known, and with half the side chains."""
+        """One line of the log: cross-entropies of validation chains, nothing known or half of the side chains."""
         network, rows = self.average.module.eval(), []
         rng = np.random.default_rng(0)
         spine = torch.arange(N_TORSIONS) < 2
@@ -430,8 +274,10 @@ class ProteinTrainer:
             half = torch.as_tensor(rng.random(len(there)) < 0.5).unsqueeze(1)
             row, beads = [], self._beads(network, batch)
             for known, wanted in [
-                (there & False, there & spine), (there & spine, there & ~spine), (there & (spine | half), there & ~spine & ~half),
-            ]:  # fmt: skip
+                (there & False, there & spine),
+                (there & spine, there & ~spine),
+                (there & (spine | half), there & ~spine & ~half),
+            ]:
                 features, _ = self._features(network, batch, *beads, batch.atoms[:, 1], torsions, known)
                 row.append(torsion_loss(network, features, torsions, wanted, batch.types)[1])
             rows.append(torch.stack([row[0][0], row[1][2], row[1][3], row[2][2]]))

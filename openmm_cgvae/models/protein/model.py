@@ -104,9 +104,7 @@ class ProteinModel(nn.Module):
         """Atoms (B, n, 3) in Angstrom of beads (B, N, 3)."""
         points, own = X.index_select(1, self.main), noise.index_select(1, self.main)
         extra = torch.where(self.extra_there.unsqueeze(-1), X[:, self.extra], torch.nan)
-        _, atoms = self.sampler(
-            points, extra, self.types, self.connected, own[:, :, : self.n_torsions], self.temperature
-        )
+        _, atoms = self.sampler(points, extra, self.types, self.connected, own[:, :, : self.n_torsions], self.temperature)
         heavy = atoms.unflatten(0, (X.shape[0], -1))[:, self.residue, self.slot]
         if self.bounded:
             self.bounds.held = 1.0 if self.exact else self.resistance
