@@ -24,7 +24,7 @@ def run(options):
     if options.json:
         print(json.dumps(file.metadata, indent=1))
         return
-    print_table(_rows(path, file))
+    print_table(_rows(path, file) if file.mapping else _protein_rows(path, file))
 
 
 def _rows(path, file):
@@ -49,3 +49,27 @@ def _rows(path, file):
         if isinstance(value, int | float) and not name.startswith("md_"):
             rows.append((f"  held-out {name}", f"{value:.4g}"))
     return rows
+
+
+def _protein_rows(path, file):
+    """Of a model that is of no molecule in particular."""
+    known = file.metadata
+    rows = [
+        ("model", known.get("name", path.stem)),
+        ("file", f"{path} ({path.stat().st_size / 1e6:.1f} MB, format {known['format_version']})"),
+        ("serves", f"any protein, on {known.get('beads', 'its beads')} (mapping {known.get('mapping', 'unknown')})"),
+        ("consistency", known.get("consistency", "exact")),
+        ("network", ", ".join(f"{name} {value}" for name, value in known.get("model", {}).items())),
+    ]
+    if "data" in known:
+        data = known["data"]
+        train, validation, test = data["chains_train_validation_test"]
+        rows.append(("trained on", f"{train} chains, {data['residues']} residues ({validation}/{test} held out)"))
+        if "start" in data:
+            rows.append(("begun with", data["start"]["model"]))
+    if "training" in known:
+        rows.append(("residues seen", known["training"].get("residues_seen", "unknown")))
+    for name, value in known.get("validation", {}).items():
+        rows.append((f"  cross-entropy of {name}", f"{value:.4g}"))
+    card = path.with_suffix(".md")
+    return [*rows, *([("card", card)] if card.is_file() else [])]
