@@ -120,7 +120,8 @@ def _training(known):
     settings = {key: value for key, value in training.items() if key not in ("updates", "residues_seen")}
     chosen = ", ".join(f"{key} {value:g}" for key, value in settings.items())
     sizes = ", ".join(f"{key} {value}" for key, value in known["model"].items())
-    text = f"{training['residues_seen']:,} residues seen in {training['updates']:,} updates. Network: {sizes}. Settings: {chosen}."
+    text = f"{training['residues_seen']:,} residues seen in {training['updates']:,} updates. "
+    text += f"Network: {sizes}. Settings: {chosen}."
     if known["validation"]:
         entropies = ", ".join(f"{key} {value:.3f}" for key, value in known["validation"].items())
         text += f" Cross-entropies of validation chains at the end: {entropies}."
@@ -130,8 +131,8 @@ def _training(known):
 def _figures(evaluation):
     rows = evaluation["rows"]
     yield (
-        f"{len(evaluation['chains'])} test chains, built from their beads by `benchmarks/proteins.py` and compared with "
-        "the crystal; not minimised."
+        f"{len(evaluation['chains'])} test chains, built from their beads by `benchmarks/proteins.py` and compared "
+        "with the crystal; not minimised."
     )
     yield protein_table(rows)
     if any(row.get("long") for row in rows.values()):

@@ -17,6 +17,7 @@ from openmm_cgvae.preparation.structures import beads_of
 from openmm_cgvae.training.chains import PackedChains
 from openmm_cgvae.training.crops import MARGIN, cropped
 from openmm_cgvae.training.geometry import ProteinGeometry, disulfides_of
+from openmm_cgvae.training.proteinbatch import joined
 from openmm_cgvae.training.proteinconfig import ProteinConfig
 from openmm_cgvae.training.proteins import ProteinTrainer
 
@@ -128,20 +129,19 @@ def test_folder_whose_parent_is_missing_is_refused(tmp_path):
 # ------------------------------------------------------------------------------------------------- learning
 
 
-def test_loss_falls(tmp_path):
-    training = trainer(tmp_path, residues=78 * 45, learning_rate=0.1)
-    training.run(validate_every=15, progress=False)
-    rows = [float(row["train_loss"]) for row in rows_of(tmp_path)]
-    assert len(rows) == 3
-    assert rows[-1] < 0.85 * rows[0]
+@torch.no_grad()
+def mean_loss(training):
+    """Loss of the training chain, over choices of what is known of it."""
+    batch = joined([training.train[0]])
+    return np.mean([float(training._loss(batch, np.random.default_rng(k))) for k in range(8)])
 
 
-@pytest.mark.parametrize("mapping", ["com", "martini"])
-def test_other_mappings_place_c_alphas_too(mapping, tmp_path):
-    training = trainer(tmp_path, mapping=mapping, residues=78 * 20, learning_rate=0.1)
-    training.run(validate_every=10, progress=False)
-    rows = [float(row["train_loss"]) for row in rows_of(tmp_path)]
-    assert rows[-1] < rows[0]
+@pytest.mark.parametrize("mapping", ["ca", "com", "martini"])
+def test_loss_falls(mapping, tmp_path):
+    training = trainer(tmp_path, mapping=mapping, residues=78 * 30, learning_rate=0.1)
+    before = mean_loss(training)
+    training.run(progress=False)
+    assert mean_loss(training) < 0.93 * before
 
 
 def test_chances_are_even_over_clusters_and_less_at_poor_resolution(tmp_path):
