@@ -32,7 +32,7 @@ class TorsionSampler(nn.Module):
     """
 
     def __init__(self, network: TorsionNetwork, backbone_rounds: int = 3, side_rounds: int = 4, repair_rounds: int = 2,
-                 candidates: int = 4):  # fmt: skip
+                 candidates: int = 8):  # fmt: skip
         super().__init__()
         self.network = network
         self.crowding = Crowding()
