@@ -74,7 +74,7 @@ class AnyProtein:
             raise TopologyMismatchError(
                 "a model of any protein given without a topology of the beads: give one (on the command line, --top)"
             )
-        consistency = consistency or file.metadata.get("consistency", "exact")
+        consistency = consistency or file.metadata.get("consistency", "sound")
         if consistency not in CONSISTENCIES:
             raise SettingsError(f"consistency={consistency!r} given: one of {', '.join(CONSISTENCIES)} is expected")
         if not temperature > 0:
