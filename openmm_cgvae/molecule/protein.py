@@ -181,7 +181,7 @@ def bind_protein(
     kinds = [VARIANT_TYPES[_type_name(v)] for v in named]
     version = found.family
     if version == "martini":
-        version = martini_version(kinds, [set(r.rows) for r in residues], where, mapping)
+        version = martini_version(residues, kinds, where, mapping)
     pairs = _disulfides(record, residues, named, connected, where, found.family, disulfides)
     variants = _protonate(residues, named, histidine, protonation, pairs)
     keys, bonded, labels, index = _residue_keys(residues, variants, connected, known_caps, termini)

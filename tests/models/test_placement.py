@@ -124,6 +124,12 @@ def test_placement_turns_with_the_frame(protein, crystal, placed):
     torch.testing.assert_close(turned, placed @ turn.T + 1.5, rtol=0, atol=1e-9)
 
 
+def test_positions_may_be_in_angstrom(protein, crystal, placed):
+    tensors = placement_tensors(protein.placements, torch.float64, scale=10.0)
+    found = place(10 * frames(protein, crystal, 4), tensors, angles(tensors, 4))
+    torch.testing.assert_close(found, 10 * placed)
+
+
 def test_rotor_angle_is_the_torsion(protein, crystal):
     """Third reference, second, first, first hydrogen: the angle that was asked for."""
     tensors = placement_tensors(protein.placements, torch.float64)

@@ -113,7 +113,7 @@ def test_backbones_before_side_chains_are_joined():
 def test_missing_side_chain_beads_are_noted(caplog):
     record = made("martini3", ["LEU", "TRP", "TRP", "TYR"])
     protein = bind_protein(rows_of(record, [i for i in range(record.n_beads) if i != 5]))
-    assert "1 residues lack side-chain beads, the first TRP, residue 2" in caplog.text
+    assert "1 residues lack side-chain beads, the first is chain A TRP 2:" in caplog.text
     assert protein.n_beads == record.n_beads - 1
     assert protein.mapping == "martini3"
 
@@ -121,7 +121,7 @@ def test_missing_side_chain_beads_are_noted(caplog):
 def test_beads_of_no_version_are_refused():
     record = made("martini3", ["LEU", "SER", "TRP"])
     record.names[3] = "SC4"
-    with pytest.raises(TopologyMismatchError, match="residue 2 of the amino acids, SER, has beads BB, SC4"):
+    with pytest.raises(TopologyMismatchError, match="chain A SER 2 has beads BB, SC4; martini3"):
         bind_protein(record)
     record.names[3] = "D1"
     with pytest.raises(MappingError, match="D1 beside BB"):
