@@ -89,9 +89,10 @@ def test_chains_of_one_and_two_residues_are_molecules(n):
 
     protein = bind_protein(beads(["TRP"] * n))
     assert protein.n_residues == n
-    # amber14 has no amino acid with both ends charged.
-    termini = "capped" if n == 1 else "charged"
-    app.ForceField("amber14-all.xml").createSystem(bind_protein(beads(["TRP"] * n), termini=termini).topology)
+    # amber14 has no amino acid with both ends charged: one alone gets caps.
+    assert protein.topology.getNumResidues() == (3 if n == 1 else 2)
+    app.ForceField("amber14-all.xml").createSystem(protein.topology)
+    assert bind_protein(beads(["TRP"] * n), caps="merged").topology.getNumResidues() == n
 
 
 def test_missing_alpha_carbon_is_told_or_a_break():
