@@ -2,8 +2,14 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# The suite runs against the installed wheel: from an empty folder, so that no path leads to the checkout's package.
 # A process a core, each on one thread: several threads in each would wait for one another.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
+FOLDER := build/test
+PYTEST = mkdir -p $(FOLDER) && cd $(FOLDER) && env -u PYTHONPATH OPENMM_CGVAE_INSTALLED=1 OMP_NUM_THREADS=1 \
+	$(abspath $(1))/bin/python -m pytest --rootdir $(CURDIR) --config-file $(CURDIR)/pyproject.toml
+PARALLEL := -n auto --maxprocesses 4 --dist worksteal
+# Folders too: their times tell of files that are gone.
+SOURCES := pyproject.toml setup.py README.md $(shell find openmm_cgvae -name __pycache__ -prune -o -print)
 
 .PHONY: demo test unit test-torchforce lint bench figures clean
 
@@ -11,20 +17,22 @@ demo: $(VENV)/.installed
 	$(BIN)/openmm-cgvae demo --overwrite
 
 test: $(VENV)/.installed lint
-	$(PYTEST)
+	$(call PYTEST,$(VENV)) $(PARALLEL) $(CURDIR)/tests
 
 # The fast tests only: no example, no subprocess that trains.
 unit: $(VENV)/.installed
-	$(PYTEST) -m "not slow"
+	$(call PYTEST,$(VENV)) $(PARALLEL) -m "not slow" $(CURDIR)/tests
 
 # What touches TorchForce, and the bundled models, in an environment with the torch that openmmtorch is built for.
+TORCHFORCE_TESTS := cg/test_force.py cg/test_learned.py pretrained/test_pretrained.py
 test-torchforce: $(VENV)-torchforce/.installed
 	$(VENV)-torchforce/bin/python -c "import torch, openmmtorch"
-	$(VENV)-torchforce/bin/python -m pytest tests/app/test_cgforce.py tests/app/test_learned.py tests/test_pretrained.py
+	$(call PYTEST,$(VENV)-torchforce) $(addprefix $(CURDIR)/tests/,$(TORCHFORCE_TESTS))
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/mypy
 
 # The picture of the README.
 figures: demo
@@ -34,17 +42,29 @@ figures: demo
 bench: $(VENV)/.installed
 	$(BIN)/python benchmarks/run.py $(PARTS)
 
-# torch first and pinned: an open range would bring the newest build with several GB of CUDA.
-$(VENV)/.installed: setup.py constraints.txt
-	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+# build/lib keeps files that are gone from the sources.
+build/wheel/.built: $(SOURCES) | $(VENV)/bin/python
+	rm -rf build/lib build/bdist.* build/wheel
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir build/wheel .
+	touch $@
+
+# torch first and pinned: an open range would bring the newest build with several GB of CUDA. The last line is for a
+# wheel of the same version number, which pip would take as installed.
+$(VENV)/.installed: build/wheel/.built constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt "$$(ls build/wheel/*.whl)[test]"
+	$(BIN)/python -m pip install --quiet --no-deps --force-reinstall build/wheel/*.whl
 	touch $@
 
 # Several GB: PyPI's torch with CUDA, which openmmtorch is linked against.
-$(VENV)-torchforce/.installed: setup.py constraints-torchforce.txt
+$(VENV)-torchforce/.installed: build/wheel/.built constraints-torchforce.txt
 	test -d $(VENV)-torchforce || $(PYTHON) -m venv $(VENV)-torchforce
-	$(VENV)-torchforce/bin/python -m pip install --quiet --constraint constraints-torchforce.txt --editable '.[test,torchforce]'
+	$(VENV)-torchforce/bin/python -m pip install --quiet --constraint constraints-torchforce.txt \
+		"$$(ls build/wheel/*.whl)[test,torchforce]"
+	$(VENV)-torchforce/bin/python -m pip install --quiet --no-deps --force-reinstall build/wheel/*.whl
 	touch $@
 
 clean:

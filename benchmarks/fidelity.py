@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from openmm_cgvae.app.minimizer import Minimizer
-from openmm_cgvae.backmapper import Backmapper
-from openmm_cgvae.chemistry import MolecularGraph
-from openmm_cgvae.demo import reference_frames
-from openmm_cgvae.mapping.topology import as_mdtraj_topology
+from openmm_cgvae.atomistic.minimizer import Minimizer
+from openmm_cgvae.backmapping.backmapper import Backmapper
+from openmm_cgvae.evaluation.bundle import reference_frames
 from openmm_cgvae.metrics import valid_graphs
-from openmm_cgvae.modelfile import pretrained_names
+from openmm_cgvae.molecule.graph import MolecularGraph
+from openmm_cgvae.molecule.topology import as_mdtraj_topology
+from openmm_cgvae.pretrained.index import pretrained_names
 
 
 def measure():

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 from timing import alternating
 
-from openmm_cgvae.backmapper import Backmapper
-from openmm_cgvae.demo import reference_frames
-from openmm_cgvae.trajectory import backmap_trajectory
-from openmm_cgvae.trajectory_files import TrajectoryWriter
+from openmm_cgvae.backmapping.backmapper import Backmapper
+from openmm_cgvae.backmapping.trajectory import backmap_trajectory
+from openmm_cgvae.evaluation.bundle import reference_frames
+from openmm_cgvae.io.trajectory_files import TrajectoryWriter
 
 MODEL = "alanine-dipeptide-3"
 

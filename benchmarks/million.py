@@ -12,8 +12,8 @@ from pathlib import Path
 from files import MODEL, repeated_beads, write_beads
 from timing import clock, peak_memory_mb
 
-from openmm_cgvae.backmapper import Backmapper
-from openmm_cgvae.trajectory import backmap_trajectory
+from openmm_cgvae.backmapping.backmapper import Backmapper
+from openmm_cgvae.backmapping.trajectory import backmap_trajectory
 
 PART = 1000
 

@@ -15,12 +15,12 @@ import mdtraj
 import numpy as np
 import openmm
 
-from openmm_cgvae.app.contexts import create_context
-from openmm_cgvae.app.forcefield import create_atomistic_system
-from openmm_cgvae.app.minimizer import RESTRAINT, Minimizer
-from openmm_cgvae.app.restrained import bead_restraint, hold, restrained_system
-from openmm_cgvae.mapping import residue_mapping
-from openmm_cgvae.parallel import available_cores
+from openmm_cgvae.atomistic.contexts import create_context
+from openmm_cgvae.atomistic.forcefield import create_atomistic_system
+from openmm_cgvae.atomistic.minimizer import RESTRAINT, Minimizer
+from openmm_cgvae.atomistic.restrained import bead_restraint, hold, restrained_system
+from openmm_cgvae.core.parallel import available_cores
+from openmm_cgvae.molecule.mapping import residue_mapping
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 # Molecule, solvent, frames a repeat, copies.

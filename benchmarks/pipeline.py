@@ -6,10 +6,10 @@ Counted are the operations of `matrix_products`. The plain decoder is what the w
 import torch
 from timing import alternating, gemm, matrix_products
 
-from openmm_cgvae.backmapper import Backmapper
-from openmm_cgvae.demo import reference_frames
-from openmm_cgvae.modelfile import pretrained_names
-from openmm_cgvae.parallel import on_torch_threads
+from openmm_cgvae.backmapping.backmapper import Backmapper
+from openmm_cgvae.core.parallel import on_torch_threads
+from openmm_cgvae.evaluation.bundle import reference_frames
+from openmm_cgvae.pretrained.index import pretrained_names
 
 BATCH = 512
 # Structures that a thread has the model sample in a call.

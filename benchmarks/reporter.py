@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from openmm.app import DCDReporter
 
-from openmm_cgvae.app.cgsystem import create_cg_simulation, run_steps
-from openmm_cgvae.app.reporter import BackmapReporter
-from openmm_cgvae.backmapper import Backmapper
+from openmm_cgvae.backmapping.backmapper import Backmapper
+from openmm_cgvae.backmapping.reporter import BackmapReporter
+from openmm_cgvae.cg.system import create_cg_simulation, run_steps
 
 MODEL = "alanine-dipeptide-3"
 

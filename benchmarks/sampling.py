@@ -6,7 +6,7 @@ from operations import decoder_operations, gaussian_prior_operations
 from systems import MOLECULES, chain, plain_model
 from timing import alternating, gemm, matrix_products
 
-from openmm_cgvae.parallel import on_torch_threads
+from openmm_cgvae.core.parallel import on_torch_threads
 
 BATCH = 256
 # A chunk is decoded by one thread.

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from openmm_cgvae.models import CGVAE, ModelConfig
-from openmm_cgvae.models.spec import MoleculeSpec
+from openmm_cgvae.molecule.spec import MoleculeSpec
 
 __all__ = ["CHAINS", "MOLECULES", "chain", "plain_model"]
 

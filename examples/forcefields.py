@@ -5,15 +5,15 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from openmm_cgvae.app.boltzmann import bead_types, boltzmann_inversion
-from openmm_cgvae.app.comparison import reference_divergence
-from openmm_cgvae.app.inversion import iterative_boltzmann_inversion
-from openmm_cgvae.app.learned import LearnedPotential, learn_potential
-from openmm_cgvae.app.potential import CGPotential
-from openmm_cgvae.app.replicas import choose_starts, run_replicas
-from openmm_cgvae.mapping import CGMapping
+from openmm_cgvae.cg.boltzmann import bead_types, boltzmann_inversion
+from openmm_cgvae.cg.inversion import iterative_boltzmann_inversion
+from openmm_cgvae.cg.learned import LearnedPotential, learn_potential
+from openmm_cgvae.cg.potential import CGPotential
+from openmm_cgvae.cg.replicas import choose_starts, run_replicas
+from openmm_cgvae.core.output import complete_output
+from openmm_cgvae.evaluation.comparison import reference_divergence
 from openmm_cgvae.models import ModelConfig
-from openmm_cgvae.output import complete_output
+from openmm_cgvae.molecule.mapping import CGMapping
 from openmm_cgvae.training import split_runs
 from openmm_cgvae.training.forces import ForceMatchingConfig
 

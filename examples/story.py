@@ -9,18 +9,19 @@ from pathlib import Path
 import numpy as np
 from forcefields import FULL, QUICK, compare, force_fields, print_comparison
 
-from openmm_cgvae.app.reference import ReferenceProtocol, reference_forces, sample_reference
-from openmm_cgvae.backmapper import Backmapper
+from openmm_cgvae.backmapping.backmapper import Backmapper
 from openmm_cgvae.cli.demo import print_summary
-from openmm_cgvae.demo import demonstrate
-from openmm_cgvae.exporting import export_model
-from openmm_cgvae.modelfile import ModelFile, resolve_model
+from openmm_cgvae.cli.demonstration import demonstrate
+from openmm_cgvae.core.output import existing_folder
+from openmm_cgvae.evaluation.exporting import export_model
+from openmm_cgvae.io.modelfile import ModelFile
+from openmm_cgvae.io.trajectory_files import load_topology
 from openmm_cgvae.models import preset
-from openmm_cgvae.output import existing_folder
-from openmm_cgvae.preparation import prepare_dataset, read_reference
+from openmm_cgvae.preparation.dataset import prepare_dataset, read_reference
+from openmm_cgvae.preparation.reference import ReferenceProtocol, reference_forces, sample_reference
+from openmm_cgvae.pretrained.index import resolve_model
 from openmm_cgvae.report.plots import plot_training
 from openmm_cgvae.training import Dataset, Trainer, split_runs
-from openmm_cgvae.trajectory_files import load_topology
 
 __all__ = ["Molecule", "arguments", "tell"]
 

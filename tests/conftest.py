@@ -1,19 +1,20 @@
 """Small real data, and small models on it."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from openmm_cgvae.backmapper import Backmapper, bead_spread
-from openmm_cgvae.chemistry import MolecularGraph
-from openmm_cgvae.mapping import custom_mapping, residue_mapping
-from openmm_cgvae.modelfile import ModelFile
+from openmm_cgvae.backmapping.backmapper import Backmapper, bead_spread
+from openmm_cgvae.io.modelfile import ModelFile
+from openmm_cgvae.io.trajectory_files import load_topology
 from openmm_cgvae.models import CGVAE, ModelConfig
 from openmm_cgvae.models.export import script_model
-from openmm_cgvae.preparation import prepare_dataset, read_reference
-from openmm_cgvae.trajectory_files import load_topology
+from openmm_cgvae.molecule.graph import MolecularGraph
+from openmm_cgvae.molecule.mapping import custom_mapping, residue_mapping
+from openmm_cgvae.preparation.dataset import prepare_dataset, read_reference
 
 DATA = Path(__file__).parent / "data"
 FIVE_BEADS = [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11, 12, 13], [14, 15, 16, 17], [18, 19, 20, 21]]
@@ -72,14 +73,16 @@ def untrained_model(dataset, config=TINY, seed=0):
 
 def untrained_file(dataset, config=TINY):
     """A `ModelFile` with random weights, which all properties but accuracy can be tested on."""
-    module = script_model(untrained_model(dataset, config), config.latent or config.features)
+    module = script_model(untrained_model(dataset, config))
     beads = dataset.spec.projection @ dataset.positions
     metadata = {
         "name": "untrained",
         "bead_spread_nm": float(np.mean(bead_spread(beads))),
         "handedness": dataset.spec.handedness.tolist(),
+        "model": asdict(config),
     }
-    return ModelFile(module, dataset.description["mapping"], dataset.description["potential"], metadata)
+    arrays = dataset.spec.to_arrays()
+    return ModelFile(module, dataset.description["mapping"], dataset.description["potential"], metadata, arrays)
 
 
 @pytest.fixture(scope="session")

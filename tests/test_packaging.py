@@ -1,45 +1,36 @@
 """The two lists of dependencies say the same, and imports go downward only."""
 
 import ast
+import inspect
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib  # A dependency of pytest there.
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "openmm_cgvae"
 # conda-forge's names for PyPI's.
 CONDA_NAMES = {"pytorch": "torch", "matplotlib-base": "matplotlib", "openmm-torch": "openmmtorch"}
-LAYERS = [
-    {"errors", "__init__"},
-    {"units", "output", "noise", "parallel", "periodic"},
-    {"chemistry", "mapping", "molecule"},
-    {"models"},
-    {"training", "modelfile"},
-    {"metrics"},
-    {"backmapper"},
-    {"dcd", "xtc", "pdb"},
-    {"trajectory_files"},
-    {"pipeline", "trajectory", "app", "preparation"},
-    {"evaluation"},
-    {"exporting"},
-    {"report"},
-    {"demo", "benchmark"},
-    {"cli", "__main__"},
-]
-LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
+# From the bottom up: a room imports from rooms above it in this list, and from no other.
+ROOMS = [
+    "core", "pretrained", "molecule", "io", "geometry", "models", "training", "metrics", "cg", "atomistic",
+    "backmapping", "simulation", "preparation", "evaluation", "report", "cli",
+]  # fmt: skip
 
 
-def setup_requirements():
-    """Requirements of setup.py with its extras, name to range, read as text: running it would install."""
-    tree = ast.parse((ROOT / "setup.py").read_text())
-    call = next(n for n in ast.walk(tree) if isinstance(n, ast.Call) and getattr(n.func, "id", "") == "setup")
-    keywords = {k.arg: k.value for k in call.keywords}
-    listed = ast.literal_eval(keywords["install_requires"])
-    for extra in ast.literal_eval(keywords["extras_require"]).values():
-        listed += extra
+def requirements():
+    """Requirements of pyproject.toml with its extras, name to range."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"].values()
+    listed = [*project["dependencies"], *(text for extra in extras for text in extra)]
     return dict(re.match(r"([\w-]+)(.*)", text).groups() for text in listed)
 
 
@@ -48,18 +39,18 @@ def conda_requirements():
     return {CONDA_NAMES.get(name, name): version for name, version in lines}
 
 
-def test_environment_yml_lists_what_setup_py_lists():
+def test_environment_yml_lists_what_pyproject_toml_lists():
     conda = conda_requirements()
     python = conda.pop("python")
     assert python == ">=3.10"
     assert conda.pop("pip") == ""
     assert conda.pop("conda-forge") == ""
-    assert conda == setup_requirements()
+    assert conda == requirements()
 
 
 def test_constraints_pin_every_dependency_within_its_range():
     pins = re.findall(r"^([\w-]+)==([\w.]+)", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
-    ranges = setup_requirements()
+    ranges = requirements()
     del ranges["openmmtorch"]  # An extra with constraints of its own.
     assert {name for name, _ in pins} == set(ranges)
 
@@ -86,41 +77,79 @@ def imported_modules(path):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             yield node.module
+            # A module, if it is one.
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
 def sources():
     return sorted(PACKAGE.rglob("*.py"))
 
 
-@pytest.mark.parametrize("path", sources(), ids=lambda p: str(p.relative_to(PACKAGE)))
-def test_imports_go_downward(path):
-    own = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-    if own == "pretrained":
-        return
-    for module in imported_modules(path):
-        parts = module.split(".")
-        if parts[0] != "openmm_cgvae" or len(parts) == 1:
-            continue
-        # The potential travels in datasets and model files; building it needs no OpenMM.
-        if parts[1:] == ["app", "potential"]:
-            continue
-        assert parts[1] in LEVEL, f"{parts[1]} has no layer"
-        assert LEVEL[parts[1]] <= LEVEL[own], f"{own} imports {module}"
+def module_name(path):
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(("openmm_cgvae", *parts)).removesuffix(".__init__")
+
+
+@cache
+def own_imports():
+    """Every module of the package, with the modules of the package that it imports, wherever in the file."""
+    names = {module_name(path) for path in sources()}
+    return {module_name(path): names & set(imported_modules(path)) for path in sources()}
+
+
+def room(module):
+    """Number of the room of a module; the package's name and version are below all, its command line above."""
+    parts = module.split(".")
+    if len(parts) == 1:
+        return -1
+    return len(ROOMS) if parts[1] == "__main__" else ROOMS.index(parts[1])
+
+
+@pytest.mark.parametrize("module", own_imports())
+def test_imports_go_downward(module):
+    upward = [name for name in own_imports()[module] if room(name) > room(module)]
+    assert not upward
+
+
+def test_no_modules_import_each_other():
+    graph = own_imports()
+    while graph:
+        free = {module for module, imports in graph.items() if not imports & set(graph)}
+        assert free, f"a circle of imports among {sorted(graph)}"
+        graph = {module: imports for module, imports in graph.items() if module not in free}
+
+
+def test_the_house_has_rooms_of_a_size_and_each_says_what_it_is_for():
+    folders = [path for path in PACKAGE.iterdir() if path.is_dir() and path.name != "__pycache__"]
+    assert {path.name for path in folders} == set(ROOMS)
+    assert {path.name for path in PACKAGE.glob("*.py")} == {"__init__.py", "__main__.py"}
+    for folder in {path.parent for path in sources()}:
+        assert ast.get_docstring(ast.parse((folder / "__init__.py").read_text())), f"{folder} does not say its purpose"
+    for folder in folders:
+        assert sum(len(path.read_text().splitlines()) for path in folder.rglob("*.py")) <= 2700, folder
+
+
+def test_the_tests_mirror_the_package():
+    folders = {path.parent.relative_to(ROOT / "tests") for path in (ROOT / "tests").rglob("test_*.py")}
+    for folder in folders - {Path("."), Path("examples")}:
+        assert (PACKAGE / folder).is_dir(), f"tests/{folder} tests no room of the package"
+    names = [path.name for path in (ROOT / "tests").rglob("*.py")]
+    assert len(set(names)) == len(names), "pytest imports test files by their name alone"
 
 
 @pytest.mark.parametrize(
     ("package", "allowed"),
     [
-        ("openmm", {"app", "mapping", "molecule", "units", "pdb"}),
-        ("mdtraj", {"trajectory_files", "xtc", "mapping", "metrics", "molecule"}),
-        ("rdkit", {"chemistry", "molecule"}),
-        ("parmed", {"app", "molecule"}),
+        ("openmm", {"core", "molecule", "io", "cg", "atomistic", "backmapping", "simulation", "preparation"}),
+        ("mdtraj", {"molecule", "io", "metrics"}),
+        ("rdkit", {"molecule"}),
+        ("parmed", {"atomistic", "molecule"}),
         ("deeptime", {"metrics"}),
     ],
 )
 def test_heavy_packages_are_imported_where_they_belong(package, allowed):
     for path in sources():
-        own = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+        own = path.relative_to(PACKAGE).parts[0]
         if any(module.split(".")[0] == package for module in imported_modules(path)):
             assert own in allowed, f"{path} imports {package}"
 
@@ -150,3 +179,35 @@ def test_public_names_resolve():
         assert getattr(openmm_cgvae, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'Backmaper'"):
         openmm_cgvae.Backmaper  # noqa: B018
+
+
+def public_functions():
+    """(name, function) of every public function, and of the public methods and properties of every public class."""
+    import openmm_cgvae
+
+    for name in openmm_cgvae.__all__:
+        thing = getattr(openmm_cgvae, name)
+        members = vars(thing).items() if inspect.isclass(thing) else [("", thing)]
+        for member, value in members:
+            if member.startswith("_") and member != "__init__":
+                continue
+            function = next((getattr(value, own) for own in ("__func__", "fget", "func") if hasattr(value, own)), value)
+            if inspect.isfunction(function):
+                yield f"{name}.{member}", function
+
+
+def test_every_argument_and_result_of_the_public_functions_has_a_type():
+    functions = dict(public_functions())
+    assert len(functions) > 60
+    for name, function in functions.items():
+        signature = inspect.signature(function)
+        # Generated, of a protocol.
+        if name == "Sampler.__init__":
+            continue
+        bare = [key for key, value in signature.parameters.items() if value.annotation is value.empty]
+        assert set(bare) <= {"self", "cls"}, f"{name} has no type of {bare}"
+        assert signature.return_annotation is not signature.empty, name
+
+
+def test_the_package_says_that_it_has_types():
+    assert (PACKAGE / "py.typed").is_file()

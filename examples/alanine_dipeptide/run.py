@@ -14,8 +14,8 @@ from pathlib import Path
 sys.path.append(str(Path(__file__).parents[1]))
 from story import Molecule, arguments, tell
 
-from openmm_cgvae.app.reference import ReferenceProtocol
-from openmm_cgvae.mapping import custom_mapping, residue_mapping
+from openmm_cgvae.molecule.mapping import custom_mapping, residue_mapping
+from openmm_cgvae.preparation.reference import ReferenceProtocol
 
 FIVE_BEADS = {
     "CH3": [0, 1, 2, 3],

@@ -17,9 +17,9 @@ import numpy as np
 from openmm.app import DCDReporter
 
 from openmm_cgvae import Backmapper, BackmapReporter, Minimizer, SystemBackmapper
-from openmm_cgvae.app.cgsystem import create_cg_simulation, run_steps
+from openmm_cgvae.cg.system import create_cg_simulation, run_steps
+from openmm_cgvae.io.trajectory_files import TrajectoryReader, TrajectoryWriter, box_vectors, write_topology_beside
 from openmm_cgvae.metrics import intermolecular_clashes
-from openmm_cgvae.trajectory_files import TrajectoryReader, TrajectoryWriter, box_vectors, write_topology_beside
 
 # Molecules and edge of the box in nm, in full and with --quick. In full 0.7 and 0.2 g/cm^3.
 DEMONSTRATIONS = {"alanine-dipeptide-3": ((125, 3.5), (8, 2.0)), "chignolin-10": ((8, 4.5), (2, 4.0))}

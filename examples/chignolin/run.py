@@ -15,8 +15,8 @@ from pathlib import Path
 sys.path.append(str(Path(__file__).parents[1]))
 from story import Molecule, arguments, tell
 
-from openmm_cgvae.app.reference import ReferenceProtocol
-from openmm_cgvae.mapping import community_mapping
+from openmm_cgvae.molecule.mapping import community_mapping
+from openmm_cgvae.preparation.reference import ReferenceProtocol
 
 CHIGNOLIN = Molecule(
     name="chignolin",

@@ -1,1 +1,1 @@
-"""The command line: ``openmm-cgvae SUBCOMMAND``, one thin module a subcommand."""
+"""The command line: a thin file per subcommand."""

@@ -31,8 +31,8 @@ def add_arguments(parser):
 
 def run(options):
     check_with_topology(options.output, options.overwrite, [options.trajectory, *filter(None, [options.top])])
-    from openmm_cgvae.trajectory import backmap_trajectory
-    from openmm_cgvae.trajectory_files import write_topology_beside
+    from openmm_cgvae.backmapping.trajectory import backmap_trajectory
+    from openmm_cgvae.io.trajectory_files import write_topology_beside
 
     backmapper = load_backmapper(options)
     minimizer = make_minimizer(options, backmapper)

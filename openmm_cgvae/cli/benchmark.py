@@ -8,12 +8,13 @@ from pathlib import Path
 
 from openmm_cgvae.cli import map as map_command
 from openmm_cgvae.cli import train
-from openmm_cgvae.errors import SettingsError
-from openmm_cgvae.output import complete_output, existing_folder
+from openmm_cgvae.cli.common import add_topology
+from openmm_cgvae.core.errors import SettingsError
+from openmm_cgvae.core.output import complete_output, existing_folder
 
 __all__ = ["add_arguments", "run"]
 
-# As in `openmm_cgvae.benchmark`, which is too heavy to import before it is needed.
+# As in `openmm_cgvae.evaluation.benchmark`, which is too heavy to import before it is needed.
 MODELS = ("linear", "mlp", "geometric", "cgvae-raw", "cgvae")
 SPLITS = ("runs", "shuffled")
 # Of the paper (appendix F.2).
@@ -22,7 +23,7 @@ AUTOGRAIN_EPOCHS = 1500
 
 def add_arguments(parser):
     parser.add_argument("trajectories", nargs="+", metavar="AA.dcd", help="reference MD, a run each")
-    parser.add_argument("--top", required=True, metavar="AA.pdb", help="all-atom topology of the trajectories")
+    add_topology(parser, "all atoms")
     parser.add_argument(
         "--mapping",
         nargs="+",
@@ -48,10 +49,10 @@ def add_arguments(parser):
 
 
 def run(options):
-    from openmm_cgvae.benchmark import run_benchmark
-    from openmm_cgvae.preparation import read_reference
+    from openmm_cgvae.evaluation.benchmark import run_benchmark
+    from openmm_cgvae.io.trajectory_files import load_topology
+    from openmm_cgvae.preparation.dataset import read_reference
     from openmm_cgvae.report.benchmark import benchmark_markdown
-    from openmm_cgvae.trajectory_files import load_topology
 
     settings = _settings(options)
     topology = load_topology(options.top)
@@ -69,7 +70,7 @@ def run(options):
 
 
 def _settings(options):
-    from openmm_cgvae.benchmark import BenchmarkSettings
+    from openmm_cgvae.evaluation.benchmark import BenchmarkSettings
     from openmm_cgvae.training.baselines import BaselineConfig
 
     model_config, training_config = train.settings(options)
@@ -92,7 +93,7 @@ def _settings(options):
 
 def _mapping(text, topology, positions, folder, seed):
     """Name and `CGMapping` of a ``--mapping``; what a builder makes is kept in the folder."""
-    from openmm_cgvae.mapping import CGMapping
+    from openmm_cgvae.molecule.mapping import CGMapping
 
     if Path(text).is_file():
         name, path = Path(text).stem, Path(text)

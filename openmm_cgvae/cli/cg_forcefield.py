@@ -1,8 +1,8 @@
 """Make a CG force field from reference MD: direct, then iterative, Boltzmann inversion."""
 
 from openmm_cgvae.cli.common import add_overwrite, add_reference, load_dataset, print_table
-from openmm_cgvae.errors import SettingsError, TopologyMismatchError
-from openmm_cgvae.output import check_output
+from openmm_cgvae.core.errors import SettingsError, TopologyMismatchError
+from openmm_cgvae.core.output import check_output
 
 __all__ = ["add_arguments", "run"]
 
@@ -28,8 +28,8 @@ def run(options):
         raise SettingsError(
             f"--output {options.output} given: a name ending in .json, or another and --model, expected"
         )
-    from openmm_cgvae.app.boltzmann import bead_types, boltzmann_inversion
-    from openmm_cgvae.mapping import CGMapping
+    from openmm_cgvae.cg.boltzmann import bead_types, boltzmann_inversion
+    from openmm_cgvae.molecule.mapping import CGMapping
 
     dataset = load_dataset(options)
     mapping = CGMapping.from_dict(dataset.description["mapping"])
@@ -51,8 +51,9 @@ def _checked_model(name, mapping):
     """The model to put the potential into, if any; of the same mapping."""
     if name is None:
         return None
-    from openmm_cgvae.mapping import CGMapping
-    from openmm_cgvae.modelfile import ModelFile, resolve_model
+    from openmm_cgvae.io.modelfile import ModelFile
+    from openmm_cgvae.molecule.mapping import CGMapping
+    from openmm_cgvae.pretrained.index import resolve_model
 
     model = ModelFile.load(resolve_model(name))
     own = CGMapping.from_dict(model.mapping)
@@ -62,7 +63,7 @@ def _checked_model(name, mapping):
 
 
 def _improved(options, mapping, potential, beads, runs):
-    from openmm_cgvae.app.inversion import iterative_boltzmann_inversion
+    from openmm_cgvae.cg.inversion import iterative_boltzmann_inversion
 
     result = iterative_boltzmann_inversion(
         mapping,

@@ -2,23 +2,34 @@
 
 from pathlib import Path
 
-from openmm_cgvae.errors import SettingsError
-from openmm_cgvae.output import check_output
+from openmm_cgvae.core.errors import SettingsError
+from openmm_cgvae.core.output import check_output
 
 __all__ = [
     "add_model",
     "add_overwrite",
     "add_reference",
     "add_sampling",
+    "add_topology",
     "check_with_topology",
     "load_dataset",
     "make_minimizer",
+    "print_run",
     "print_table",
 ]
 
 
 def add_model(parser):
     parser.add_argument("--model", required=True, metavar="NAME_OR_FILE", help="a bundled model or a model file")
+
+
+def add_topology(parser, particles, required=True):
+    """``--top``, which is the topology of the input in every command."""
+    name = "AA.pdb" if particles == "all atoms" else "cg.pdb"
+    formats = "PDB, mmCIF, GRO, prmtop"
+    parser.add_argument(
+        "--top", required=required, metavar=name, help=f"topology of the input, {particles} ({formats})"
+    )
 
 
 def add_overwrite(parser):
@@ -46,7 +57,7 @@ def make_minimizer(options, backmapper):
         if given:
             raise SettingsError(f"{', '.join(given)} given, of the minimisation: add --minimize")
         return None
-    from openmm_cgvae.app.minimizer import Minimizer
+    from openmm_cgvae.atomistic.minimizer import Minimizer
 
     return Minimizer(
         backmapper.mapping,
@@ -62,7 +73,7 @@ def make_minimizer(options, backmapper):
 def add_reference(parser):
     """Reference trajectories and their mapping, or a prepared dataset."""
     parser.add_argument("trajectories", nargs="+", metavar="AA.dcd", help="reference MD, a run each; or one .npz")
-    parser.add_argument("--top", metavar="AA.pdb", help="all-atom topology of the trajectories")
+    add_topology(parser, "all atoms", required=False)
     parser.add_argument(
         "--mapping", default="residue", metavar="KIND", help="residue (default), alpha-carbon, or a mapping's JSON file"
     )
@@ -86,8 +97,8 @@ def load_dataset(options):
         return Dataset.load(options.trajectories[0])
     if options.top is None:
         raise SettingsError("--top is missing: give the all-atom topology (PDB) of the trajectories")
-    from openmm_cgvae.preparation import prepare_dataset, read_reference
-    from openmm_cgvae.trajectory_files import load_topology
+    from openmm_cgvae.io.trajectory_files import load_topology
+    from openmm_cgvae.preparation.dataset import prepare_dataset, read_reference
 
     topology = load_topology(options.top)
     mapping = make_mapping(options, topology)
@@ -97,7 +108,7 @@ def load_dataset(options):
 
 def make_mapping(options, topology):
     """The mapping of ``--mapping`` and ``--weights``."""
-    from openmm_cgvae.mapping import CGMapping, alpha_carbon_mapping, residue_mapping
+    from openmm_cgvae.molecule.mapping import CGMapping, alpha_carbon_mapping, residue_mapping
 
     if options.mapping == "residue":
         return residue_mapping(topology, options.weights)
@@ -112,6 +123,11 @@ def check_with_topology(output, overwrite, inputs=()):
     """Refuse a trajectory, or the PDB file to be written beside it, that may not be written."""
     check_output(output, overwrite, inputs)
     check_output(Path(output).with_suffix(".pdb"), overwrite, inputs)
+
+
+def print_run(frames, steps, seconds, seed, *more):
+    """Print what a run did: its frames, speed and seed, and more (name, value) rows."""
+    print_table([("frames", frames), ("steps/s", f"{steps / seconds:.0f}"), ("seed", seed), *more])
 
 
 def print_table(rows):

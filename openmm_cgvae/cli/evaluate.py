@@ -2,15 +2,15 @@
 
 import json
 
-from openmm_cgvae.cli.common import add_model, add_overwrite, print_table
-from openmm_cgvae.output import check_output, complete_output
+from openmm_cgvae.cli.common import add_model, add_overwrite, add_topology, print_table
+from openmm_cgvae.core.output import check_output, complete_output
 
 __all__ = ["add_arguments", "run"]
 
 
 def add_arguments(parser):
     parser.add_argument("trajectories", nargs="+", metavar="AA.dcd", help="MD the model has not seen, a run each")
-    parser.add_argument("--top", required=True, metavar="AA.pdb", help="all-atom topology of the trajectories")
+    add_topology(parser, "all atoms")
     add_model(parser)
     parser.add_argument("--json", required=True, metavar="out.json", help="gets all figures")
     parser.add_argument("--samples", type=int, default=8, metavar="K", help="all-atom structures a frame (8)")
@@ -27,10 +27,10 @@ def run(options):
     output = check_output(options.json, options.overwrite)
     import numpy as np
 
-    from openmm_cgvae.backmapper import Backmapper
-    from openmm_cgvae.evaluation import evaluate
-    from openmm_cgvae.preparation import read_reference
-    from openmm_cgvae.trajectory_files import load_topology
+    from openmm_cgvae.backmapping.backmapper import Backmapper
+    from openmm_cgvae.evaluation.evaluate import evaluate
+    from openmm_cgvae.io.trajectory_files import load_topology
+    from openmm_cgvae.preparation.dataset import read_reference
 
     topology = load_topology(options.top)
     backmapper = Backmapper.load(options.model)

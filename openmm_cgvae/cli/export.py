@@ -19,7 +19,7 @@ def add_arguments(parser):
 
 
 def run(options):
-    from openmm_cgvae.exporting import export_model
+    from openmm_cgvae.evaluation.exporting import export_model
     from openmm_cgvae.training.dataset import Dataset
 
     folder = Path(options.folder)

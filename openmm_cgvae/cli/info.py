@@ -13,7 +13,8 @@ def add_arguments(parser):
 
 
 def run(options):
-    from openmm_cgvae.modelfile import ModelFile, pretrained_names, resolve_model
+    from openmm_cgvae.io.modelfile import ModelFile
+    from openmm_cgvae.pretrained.index import pretrained_names, resolve_model
 
     if options.model is None:
         print_table(list(pretrained_names().items()) or [("(none)", "no bundled models")])
@@ -27,7 +28,7 @@ def run(options):
 
 
 def _rows(path, file):
-    from openmm_cgvae.mapping import CGMapping
+    from openmm_cgvae.molecule.mapping import CGMapping
 
     known, mapping = file.metadata, CGMapping.from_dict(file.mapping)
     rows = [

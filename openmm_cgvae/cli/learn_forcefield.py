@@ -1,7 +1,7 @@
 """Learn a CG force field by force matching: a message-passing energy on top of a tabulated one."""
 
 from openmm_cgvae.cli.common import add_overwrite, add_reference, load_dataset, print_table
-from openmm_cgvae.output import check_output
+from openmm_cgvae.core.output import check_output
 
 __all__ = ["add_arguments", "run"]
 
@@ -30,11 +30,11 @@ def run(options):
     check_output(options.output, options.overwrite, options.trajectories)
     if options.checkpoint:
         check_output(options.checkpoint, True, options.trajectories)
-    from openmm_cgvae.app.learned import learn_potential
-    from openmm_cgvae.app.potential import CGPotential
-    from openmm_cgvae.app.reference import ReferenceProtocol, reference_forces
-    from openmm_cgvae.mapping import CGMapping
+    from openmm_cgvae.cg.learned import learn_potential
+    from openmm_cgvae.cg.potential import CGPotential
     from openmm_cgvae.models import ModelConfig
+    from openmm_cgvae.molecule.mapping import CGMapping
+    from openmm_cgvae.preparation.reference import ReferenceProtocol, reference_forces
     from openmm_cgvae.training.forces import ForceMatchingConfig
 
     config = ForceMatchingConfig(epochs=options.epochs, seed=options.seed)

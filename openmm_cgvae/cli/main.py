@@ -24,7 +24,7 @@ from openmm_cgvae.cli import (
     simulate,
     train,
 )
-from openmm_cgvae.errors import CGVAEError
+from openmm_cgvae.core.errors import CGVAEError
 
 __all__ = ["main"]
 

@@ -1,8 +1,8 @@
 """Choose the beads of a molecule: learned from its motion, along its backbone, or from its bonds."""
 
-from openmm_cgvae.cli.common import add_overwrite, print_table
-from openmm_cgvae.errors import SettingsError
-from openmm_cgvae.output import check_output, complete_output
+from openmm_cgvae.cli.common import add_overwrite, add_topology, print_table
+from openmm_cgvae.core.errors import SettingsError
+from openmm_cgvae.core.output import check_output, complete_output
 
 __all__ = ["METHODS", "add_arguments", "check_beads", "make_mapping", "run"]
 
@@ -12,7 +12,7 @@ MAX_FRAMES = 1000
 
 def add_arguments(parser):
     parser.add_argument("trajectory", metavar="AA.dcd", help="all-atom trajectory; up to 1000 even frames are used")
-    parser.add_argument("--top", required=True, metavar="AA.pdb", help="its topology")
+    add_topology(parser, "all atoms")
     parser.add_argument("--method", required=True, choices=METHODS, help="how to choose the beads")
     parser.add_argument("--beads", type=int, metavar="N", help="number of beads (autograin, backbone, community)")
     parser.add_argument("--weights", default="geometric", choices=["geometric", "mass"], help="bead weights")
@@ -25,7 +25,7 @@ def add_arguments(parser):
 def run(options):
     check_output(options.output, options.overwrite)
     check_beads(options)
-    from openmm_cgvae.trajectory_files import load_topology
+    from openmm_cgvae.io.trajectory_files import load_topology
 
     topology = load_topology(options.top)
     positions = _read_evenly(options.trajectory, topology)
@@ -49,22 +49,21 @@ def check_beads(options):
 
 def _read_evenly(path, topology):
     """At most 1000 frames at an even stride, shape (frames, n, 3), nm."""
-    import numpy as np
 
-    from openmm_cgvae.trajectory_files import TrajectoryReader
+    from openmm_cgvae.io.trajectory_files import TrajectoryReader, read_frames
 
     stride = -(-(TrajectoryReader(path, topology).n_frames or 1) // MAX_FRAMES)
-    positions = np.concatenate([chunk.positions for chunk in TrajectoryReader(path, topology, stride=stride)])
+    positions = read_frames(path, topology, stride)
     # A PDB file tells its number of frames only now.
     return positions[:: -(-len(positions) // MAX_FRAMES)]
 
 
 def make_mapping(options, topology, positions):
     """The `CGMapping` of ``--method``, from positions (frames, n, 3) in nm."""
-    from openmm_cgvae.mapping import alpha_carbon_mapping, residue_mapping
-    from openmm_cgvae.mapping.autograin import autograin_mapping
-    from openmm_cgvae.mapping.backbone import backbone_mapping
-    from openmm_cgvae.mapping.community import community_mapping
+    from openmm_cgvae.molecule.mapping import alpha_carbon_mapping, residue_mapping
+    from openmm_cgvae.molecule.mapping.autograin import autograin_mapping
+    from openmm_cgvae.molecule.mapping.backbone import backbone_mapping
+    from openmm_cgvae.molecule.mapping.community import community_mapping
 
     n, seed, weights = options.beads, options.seed, options.weights
     if options.method == "autograin":

@@ -1,7 +1,7 @@
 """Make a dataset file from reference MD, to train on a machine with torch and numpy alone."""
 
 from openmm_cgvae.cli.common import add_overwrite, add_reference, load_dataset
-from openmm_cgvae.output import check_output
+from openmm_cgvae.core.output import check_output
 
 __all__ = ["add_arguments", "run"]
 
@@ -13,7 +13,7 @@ def add_arguments(parser):
 
 
 def run(options):
-    from openmm_cgvae.errors import OutputError
+    from openmm_cgvae.core.errors import OutputError
 
     if not options.output.endswith(".npz"):
         raise OutputError(f"output {options.output} given: a name ending in .npz is expected")

@@ -1,13 +1,13 @@
 """Project an all-atom trajectory to a model's beads."""
 
-from openmm_cgvae.cli.common import add_model, add_overwrite, check_with_topology
+from openmm_cgvae.cli.common import add_model, add_overwrite, add_topology, check_with_topology
 
 __all__ = ["add_arguments", "run"]
 
 
 def add_arguments(parser):
     parser.add_argument("trajectory", metavar="AA.dcd", help="all-atom trajectory")
-    parser.add_argument("--top", required=True, metavar="AA.pdb", help="its topology")
+    add_topology(parser, "all atoms")
     add_model(parser)
     parser.add_argument("-o", "--output", required=True, metavar="cg.dcd", help="CG trajectory (.dcd, .xtc, .pdb)")
     parser.add_argument("--stride", type=int, default=1, metavar="n", help="use every n-th frame (1)")
@@ -16,9 +16,9 @@ def add_arguments(parser):
 
 def run(options):
     check_with_topology(options.output, options.overwrite, [options.trajectory, options.top])
-    from openmm_cgvae.backmapper import Backmapper
-    from openmm_cgvae.trajectory import project_trajectory
-    from openmm_cgvae.trajectory_files import load_topology, write_topology_beside
+    from openmm_cgvae.backmapping.backmapper import Backmapper
+    from openmm_cgvae.backmapping.trajectory import project_trajectory
+    from openmm_cgvae.io.trajectory_files import load_topology, write_topology_beside
 
     mapping = Backmapper.load(options.model).mapping
     topology = load_topology(options.top)

@@ -31,7 +31,7 @@ def add_arguments(parser):
 
 
 def run(options):
-    from openmm_cgvae.app.reference import ReferenceProtocol, sample_reference
+    from openmm_cgvae.preparation.reference import ReferenceProtocol, sample_reference
 
     protocol = {field.name: getattr(options, field.name) for field in fields(ReferenceProtocol)}
     for name in ("forcefield", "burst_ps"):

@@ -6,7 +6,7 @@ from openmm_cgvae.cli.common import (
     add_sampling,
     check_with_topology,
     make_minimizer,
-    print_table,
+    print_run,
 )
 
 __all__ = ["add_arguments", "run"]
@@ -41,10 +41,10 @@ def add_arguments(parser):
 def run(options):
     for output in filter(None, (options.output, options.cg_output)):
         check_with_topology(output, options.overwrite or options.resume)
-    from openmm_cgvae.app.learned import load_potential
-    from openmm_cgvae.app.run import run_and_backmap, whole_system
-    from openmm_cgvae.backmapper import Backmapper
-    from openmm_cgvae.trajectory_files import write_topology_beside
+    from openmm_cgvae.backmapping.backmapper import Backmapper
+    from openmm_cgvae.cg.learned import load_potential
+    from openmm_cgvae.io.trajectory_files import write_topology_beside
+    from openmm_cgvae.simulation.run import run_and_backmap, whole_system
 
     backmapper = Backmapper.load(options.model)
     whole = whole_system(backmapper, options.copies, options.box)
@@ -72,11 +72,6 @@ def run(options):
     write_topology_beside(options.output, whole.topology)
     if options.cg_output is not None:
         write_topology_beside(options.cg_output, whole.cg_topology())
-    rows = [
-        ("frames", f"{summary.n_frames} of {options.samples} structures each, in {options.output}"),
-        ("steps/s", f"{summary.steps / summary.seconds:.0f}"),
-        ("seed", summary.seed),
-    ]
-    if options.minimize:
-        rows.append(("left unminimised", summary.n_failed))
-    print_table(rows)
+    frames = f"{summary.n_frames} of {options.samples} structures each, in {options.output}"
+    unminimised = [("left unminimised", summary.n_failed)] if options.minimize else []
+    print_run(frames, summary.steps, summary.seconds, summary.seed, *unminimised)

@@ -9,8 +9,8 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 from openmm_cgvae.cli.common import add_reference, load_dataset
-from openmm_cgvae.errors import SettingsError
-from openmm_cgvae.output import existing_folder
+from openmm_cgvae.core.errors import SettingsError
+from openmm_cgvae.core.output import existing_folder
 
 __all__ = ["add_arguments", "run"]
 
@@ -69,13 +69,14 @@ def _start(name_or_path):
     """Weights of a model file, None of none."""
     if name_or_path is None:
         return None
-    from openmm_cgvae.modelfile import ModelFile, resolve_model
+    from openmm_cgvae.io.modelfile import ModelFile
+    from openmm_cgvae.pretrained.index import resolve_model
 
     return ModelFile.load(resolve_model(name_or_path)).weights
 
 
 def _run_baseline(options):
-    from openmm_cgvae.exporting import export_baseline
+    from openmm_cgvae.evaluation.exporting import export_baseline
     from openmm_cgvae.models.config import config_from_dict
     from openmm_cgvae.training.baselines import BaselineConfig, check_baseline
 
@@ -160,7 +161,7 @@ def _plot(folder):
 def _export(folder, dataset, name):
     path = folder / "model.pt"
     try:
-        from openmm_cgvae.exporting import export_model
+        from openmm_cgvae.evaluation.exporting import export_model
 
         export_model(folder / "checkpoint.pt", dataset, path, name, overwrite=True)
     except ModuleNotFoundError as error:

@@ -4,11 +4,11 @@ from itertools import product
 
 import numpy as np
 
-from openmm_cgvae.chemistry import MolecularGraph
-from openmm_cgvae.errors import PositionsError
-from openmm_cgvae.mapping.topology import as_mdtraj_topology
-from openmm_cgvae.periodic import as_box_vectors, box_widths, molecule_labels
-from openmm_cgvae.units import as_positions_nm
+from openmm_cgvae.core.errors import PositionsError
+from openmm_cgvae.core.periodic import as_box_vectors, box_widths, molecule_labels
+from openmm_cgvae.core.units import as_positions_nm
+from openmm_cgvae.molecule.graph import MolecularGraph
+from openmm_cgvae.molecule.topology import as_mdtraj_topology
 
 __all__ = ["intermolecular_clashes"]
 

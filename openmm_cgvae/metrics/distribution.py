@@ -1,8 +1,8 @@
-"""How far two sets of values are from being draws of one distribution, and how far two draws of one would be."""
+"""Divergences between distributions, and their floors from finite sampling."""
 
 import numpy as np
 
-from openmm_cgvae.errors import DataError
+from openmm_cgvae.core.errors import DataError
 
 __all__ = ["jensen_shannon", "jensen_shannon_floor", "jensen_shannon_with_floor", "wasserstein"]
 

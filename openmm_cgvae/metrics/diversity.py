@@ -1,12 +1,12 @@
-"""Whether samples at one X spread as far as molecular dynamics does there."""
+"""Diversity of samples at fixed X relative to molecular dynamics."""
 
 import itertools
 
 import numpy as np
 
-from openmm_cgvae.errors import DataError, PositionsError
+from openmm_cgvae.core.errors import DataError, PositionsError
+from openmm_cgvae.core.units import as_positions_nm, value_in_md_units
 from openmm_cgvae.metrics.structure import match_equivalent_hydrogens
-from openmm_cgvae.units import as_positions_nm, value_in_md_units
 
 __all__ = ["diversity_ratio", "move_to_beads", "nearest_frames"]
 

@@ -1,4 +1,4 @@
-"""What can be said of each structure alone: bond graph, handedness, cis/trans, clashes, distance to a reference.
+"""Metrics of single structures: bond graph, handedness, cis/trans, clashes, RMSD.
 
 Every function returns one value (or row) a frame. To pool a distance over frames as the paper does, take the root of
 the mean square, ``sqrt(mean(rmsd**2))``; to pool a yes or no, the mean.
@@ -6,9 +6,9 @@ the mean square, ``sqrt(mean(rmsd**2))``; to pool a yes or no, the mean.
 
 import numpy as np
 
-from openmm_cgvae.chemistry import dihedral, signed_volume
-from openmm_cgvae.errors import PositionsError, SettingsError, TopologyMismatchError
-from openmm_cgvae.units import as_positions_nm, value_in_md_units
+from openmm_cgvae.core.errors import PositionsError, SettingsError, TopologyMismatchError
+from openmm_cgvae.core.units import as_positions_nm, value_in_md_units
+from openmm_cgvae.molecule.graph import dihedral, signed_volume
 
 __all__ = [
     "CONTACT_NM",

@@ -1,8 +1,9 @@
-"""The few numbers that tell whether a set of structures is right, and whether it is distributed as it should be."""
+"""Summaries of validity and of the distributions of a set of structures."""
 
 import numpy as np
 
-from openmm_cgvae.errors import DataError, PositionsError
+from openmm_cgvae.core.errors import DataError, PositionsError
+from openmm_cgvae.core.units import as_positions_nm
 from openmm_cgvae.metrics.distribution import jensen_shannon_with_floor, wasserstein
 from openmm_cgvae.metrics.structure import (
     bond_angles,
@@ -15,7 +16,6 @@ from openmm_cgvae.metrics.structure import (
     in_chunks,
     torsion_angles,
 )
-from openmm_cgvae.units import as_positions_nm
 
 __all__ = ["geometry_distance", "structure_summary", "torsion_divergence"]
 

@@ -99,15 +99,8 @@ def each_torsion_divergence(positions, reference, graph, runs=None, seed=0):
 
     Parameters
     ----------
-    positions : Quantity or array_like, shape (frames, n, 3)
-        nm.
-    reference : Quantity or array_like, shape (reference frames, n, 3)
-        nm.
-    graph : MolecularGraph
-    runs : array_like, shape (reference frames,), optional
-        Independent run of every reference frame, for an honest floor.
-    seed : int
-        Of the thinning to equal counts.
+    positions, reference, graph, runs, seed
+        As of `openmm_cgvae.metrics.torsion_divergence`.
 
     Returns
     -------

@@ -7,9 +7,11 @@ import torch
 from torch import nn
 from torch.nn.functional import linear
 
+from openmm_cgvae.geometry.types import as_types, n_types
+from openmm_cgvae.geometry.vectors import cross, dot, squared_length
 from openmm_cgvae.models.config import ModelConfig
-from openmm_cgvae.models.layers import RadialBasis, cross, dot, laid_out, mlp, neighbour_sum, squared_length
-from openmm_cgvae.models.spec import MoleculeSpec
+from openmm_cgvae.models.layers import RadialBasis, laid_out, mlp, neighbour_sum
+from openmm_cgvae.molecule.spec import MoleculeSpec
 
 __all__ = ["Decoder"]
 
@@ -139,12 +141,18 @@ class Decoder(nn.Module):
         F = config.features
         self.handed = 1.0 if config.handed else 0.0
         self.enter = nn.Linear(config.latent or F, F)
-        self.bead_embedding = nn.Parameter(torch.randn(spec.n_beads, F) * 0.5)
+        self.bead_embedding = nn.Parameter(torch.randn(n_types(spec.bead_types, spec.n_beads), F) * 0.5)
         self.radial = RadialBasis(config.radial, config.bead_cutoff_angstrom)
         self.messages = nn.ModuleList([Message(config, i) for i in range(config.decoder_layers)])
         self.updates = nn.ModuleList([Update(config, i) for i in range(config.decoder_layers)])
-        channel = torch.as_tensor(spec.assignment) * F + torch.as_tensor(spec.channels)
+        self.features = F
+        self.bind(spec)
+
+    def bind(self, spec: MoleculeSpec) -> None:
+        """Take another molecule, whose types the tables have."""
+        channel = torch.as_tensor(spec.assignment) * self.features + torch.as_tensor(spec.channels)
         self.register_buffer("channel", channel)
+        self.register_buffer("bead_types", as_types(spec.bead_types, spec.n_beads), persistent=False)
 
     def vectors(self, X: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
         """Vector features of the beads, of which `select` gives every atom one.
@@ -160,7 +168,7 @@ class Decoder(nn.Module):
         Tensor, shape (B, N, 3, F)
         """
         graph = bead_graph(*self.radial.graph(X, z.dtype))
-        H = self.enter(z) + self.bead_embedding
+        H = self.enter(z) + self.bead_embedding.index_select(0, self.bead_types)
         Hbar = torch.full_like(H, self.handed)
         V = torch.zeros_like(H).unsqueeze(2).repeat(1, 1, 3, 1)
         Vbar = torch.zeros_like(V)

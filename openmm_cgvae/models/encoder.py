@@ -3,10 +3,12 @@
 import torch
 from torch import nn
 
+from openmm_cgvae.geometry.neighbours import DENSE_ATOMS
+from openmm_cgvae.geometry.types import as_types, moments_by_type, n_types
+from openmm_cgvae.geometry.vectors import signed_volumes
 from openmm_cgvae.models.config import ModelConfig
-from openmm_cgvae.models.layers import BeadConvolution, RadialBasis, mlp, signed_volumes
-from openmm_cgvae.models.neighbours import DENSE_ATOMS
-from openmm_cgvae.models.spec import MoleculeSpec
+from openmm_cgvae.models.layers import BeadConvolution, RadialBasis, mlp
+from openmm_cgvae.molecule.spec import MoleculeSpec
 
 __all__ = ["Encoder"]
 
@@ -14,14 +16,14 @@ __all__ = ["Encoder"]
 N_VOLUMES = 2
 # Coordinates of an atom, distances from the three atoms of its frame, and its volumes.
 N_PLACES = 6 + N_VOLUMES
-# In units of their spread over the training frames; further out they say no more.
+# Clamp of the deviations, in standard deviations of the training frames.
 REACH = 5.0
-# In Angstrom. What spreads less is a bond of fixed length, and says nothing but how a file rounds it (an XTC to 0.004).
+# In Angstrom. Features with a spread below this are constrained bonds and are ignored (an XTC file rounds to 0.004).
 FIXED = 0.01
-# The unit of such a length, which no deviation comes near.
+# Scale of ignored features, which makes their deviations vanish.
 UNHEARD = 1e6
 CALIBRATED_AT_ONCE = 1024
-# What is made of so many pairs of atoms stays in the caches of a CPU.
+# Atom pairs processed at once, so that intermediates stay in the CPU caches.
 PAIRS_AT_ONCE = 250_000
 
 
@@ -46,7 +48,7 @@ def in_frame(vectors: torch.Tensor, first: torch.Tensor, second: torch.Tensor) -
     """Coordinates (B, m, 3) of vectors along `first`, across it on the side of `second`, and out of their plane."""
     normal = torch.linalg.cross(first, second)
     axes = torch.stack([first, torch.linalg.cross(normal, first), normal], dim=-2)
-    # Beads in line leave two axes short, not infinite.
+    # The small term keeps the axes of collinear beads finite.
     axes = axes / torch.sqrt(axes.square().sum(-1, keepdim=True) + 1e-4)
     return torch.matmul(axes, vectors.unsqueeze(-1)).squeeze(-1)
 
@@ -64,7 +66,6 @@ class Encoder(nn.Module):
 
     def __init__(self, spec: MoleculeSpec, config: ModelConfig):
         super().__init__()
-        self.frames_at_once = max(1, PAIRS_AT_ONCE // spec.n_atoms**2)
         self.embedding = nn.Embedding(int(spec.atom_types.max()) + 1, config.features)
         self.atom_radial = RadialBasis(config.radial, config.atom_cutoff_angstrom, DENSE_ATOMS)
         self.bead_radial = RadialBasis(config.radial, config.bead_cutoff_angstrom)
@@ -72,24 +73,32 @@ class Encoder(nn.Module):
         latent = config.latent or config.features
         self.mean = mlp(config.features, config.features, latent, config.activation)
         self.log_variance = mlp(config.features, config.features, latent, config.activation)
+        # TorchScript sees attributes, not the module's constants.
+        self.n_volumes, self.reach = N_VOLUMES, REACH
+        places = n_types(spec.place_types, spec.n_atoms)
+        self.place_filter = nn.Parameter(torch.zeros(places, N_PLACES, config.features))
+        self.register_buffer("place_mean", torch.zeros(places, N_PLACES))
+        self.register_buffer("place_scale", torch.ones(places, N_PLACES))
+        self.bind(spec)
+
+    def bind(self, spec: MoleculeSpec) -> None:
+        """Take another molecule, whose types the tables have."""
+        self.frames_at_once = max(1, PAIRS_AT_ONCE // spec.n_atoms**2)
         membership = torch.zeros(spec.n_beads, spec.n_atoms)
         membership[torch.as_tensor(spec.assignment), torch.arange(spec.n_atoms)] = 1.0
         self.register_buffer("membership", membership)
         for name in ("atom_types", "assignment", "atom_frames", "bead_axes"):
             self.register_buffer(name, torch.tensor(getattr(spec, name)))
-        # TorchScript sees attributes, not the module's constants.
-        self.n_volumes, self.reach = N_VOLUMES, REACH
-        self.place_filter = nn.Parameter(torch.zeros(spec.n_atoms, N_PLACES, config.features))
-        self.register_buffer("place_mean", torch.zeros(spec.n_atoms, N_PLACES))
-        self.register_buffer("place_scale", torch.ones(spec.n_atoms, N_PLACES))
+        self.register_buffer("place_types", as_types(spec.place_types, spec.n_atoms), persistent=False)
 
     @torch.jit.unused
     def calibrate(self, x: torch.Tensor, X: torch.Tensor) -> None:
         """Take the mean and spread of the atoms' places from training frames (frames, n, 3) and their beads."""
         chunks = zip(x.split(CALIBRATED_AT_ONCE), X.split(CALIBRATED_AT_ONCE), strict=True)
         places = torch.cat([self.places(*chunk) for chunk in chunks])
-        self.place_mean.copy_(places.mean(0))
-        spread = places.std(0)
+        mean, variance = moments_by_type(places, self.place_types, len(self.place_mean))
+        self.place_mean.copy_(mean)
+        spread = variance.sqrt()
         self.place_scale.copy_(torch.where(spread < FIXED, UNHEARD, spread))
 
     def places(self, x: torch.Tensor, X: torch.Tensor) -> torch.Tensor:
@@ -131,11 +140,16 @@ class Encoder(nn.Module):
         atom_rbf, _, atom_neighbours = self.atom_radial.graph(x, x.dtype)
         bead_rbf, _, bead_neighbours = self.bead_radial.graph(X, X.dtype)
         places = self.places(x, X)
-        deviations = ((places - self.place_mean) / self.place_scale).clamp(-self.reach, self.reach)
+        mean, scale = (
+            self.place_mean.index_select(0, self.place_types),
+            self.place_scale.index_select(0, self.place_types),
+        )
+        deviations = ((places - mean) / scale).clamp(-self.reach, self.reach)
         distance = torch.sqrt((x - X[:, self.assignment]).square().sum(-1) + 1e-4)
         pool_features = torch.cat([self.atom_radial(distance), places[..., -self.n_volumes :]], dim=-1)
         h = self.embedding(self.atom_types).expand(x.shape[0], -1, -1)
-        heard = torch.bmm(deviations.transpose(0, 1), self.place_filter).transpose(0, 1)
+        filters = self.place_filter.index_select(0, self.place_types)
+        heard = torch.bmm(deviations.transpose(0, 1), filters).transpose(0, 1)
         H = torch.matmul(self.membership, heard)
         for layer in self.layers:
             h, H = layer(h, H, atom_rbf, atom_neighbours, pool_features, bead_rbf, bead_neighbours, self.membership)

@@ -3,15 +3,16 @@
 import torch
 from torch import nn
 
+from openmm_cgvae.core.units import ANGSTROM_PER_NM
+from openmm_cgvae.geometry.types import as_types, moments_by_type, n_types
 from openmm_cgvae.models.config import ModelConfig
 from openmm_cgvae.models.layers import BeadConvolution, RadialBasis, mlp
 from openmm_cgvae.models.prior import BeadVolumes
-from openmm_cgvae.models.spec import MoleculeSpec
-from openmm_cgvae.units import ANGSTROM_PER_NM
+from openmm_cgvae.molecule.spec import MoleculeSpec
 
 __all__ = ["CGEnergy", "ExportedEnergy", "script_energy"]
 
-# Spreads of the training frames beyond which a signed volume says no more.
+# Saturation of the signed volumes, in standard deviations of the training frames.
 REACH = 3.0
 
 
@@ -33,10 +34,12 @@ class CGEnergy(nn.Module):
     def __init__(self, spec: MoleculeSpec, config: ModelConfig):
         super().__init__()
         width, activation = config.features, config.activation
-        self.embedding = nn.Parameter(torch.randn(spec.n_beads, width))
+        n_rows = n_types(spec.bead_types, spec.n_beads)
+        self.embedding = nn.Parameter(torch.randn(n_rows, width))
         self.volumes, self.reach = BeadVolumes(spec), REACH
-        self.register_buffer("volume_mean", torch.zeros(spec.n_beads))
-        self.register_buffer("volume_scale", torch.ones(spec.n_beads))
+        self.register_buffer("volume_mean", torch.zeros(n_rows))
+        self.register_buffer("volume_scale", torch.ones(n_rows))
+        self.register_buffer("bead_types", as_types(spec.bead_types, spec.n_beads), persistent=False)
         self.side = nn.Linear(1, width, bias=False)
         self.radial = RadialBasis(config.radial, config.bead_cutoff_angstrom)
         self.layers = nn.ModuleList(
@@ -50,14 +53,15 @@ class CGEnergy(nn.Module):
     def calibrate(self, X: torch.Tensor) -> None:
         """Take mean and spread of the signed volumes from training beads (frames, N, 3) in Angstrom."""
         volumes = self.volumes(X)
-        self.volume_mean.copy_(volumes.mean(0))
-        self.volume_scale.copy_(volumes.std(0).clamp_min(1e-3))
+        mean, variance = moments_by_type(volumes, self.bead_types, len(self.volume_mean))
+        self.volume_mean.copy_(mean)
+        self.volume_scale.copy_(variance.sqrt().clamp_min(1e-3))
 
     def forward(self, X: torch.Tensor) -> torch.Tensor:
         """Beads (B, N, 3) in Angstrom, molecules whole, to energies (B,) in kJ/mol."""
         rbf, _, neighbours = self.radial.graph(X, X.dtype)
-        sides = (self.volumes(X) - self.volume_mean) / self.volume_scale
-        h = self.embedding + self.side((self.reach * torch.tanh(sides / self.reach)).unsqueeze(-1))
+        sides = (self.volumes(X) - self.volume_mean[self.bead_types]) / self.volume_scale[self.bead_types]
+        h = self.embedding[self.bead_types] + self.side((self.reach * torch.tanh(sides / self.reach)).unsqueeze(-1))
         for layer in self.layers:
             h = layer(h, rbf, neighbours)
         return self.readout(h).sum((1, 2))
@@ -70,7 +74,7 @@ class ExportedEnergy(nn.Module):
     ----------
     model : CGEnergy
     tree : sequence of (int, int)
-        Bonded beads, parent and child, every parent before its children (`openmm_cgvae.periodic.spanning_tree`).
+        Bonded beads, parent and child, every parent before its children (`openmm_cgvae.core.periodic.spanning_tree`).
     """
 
     tree: list[tuple[int, int]]
@@ -78,7 +82,7 @@ class ExportedEnergy(nn.Module):
     def __init__(self, model: CGEnergy, tree):
         super().__init__()
         self.model = model
-        self.n_beads = int(model.embedding.shape[0])
+        self.n_beads = int(model.bead_types.shape[0])
         self.tree = [(int(parent), int(child)) for parent, child in tree]
         self.angstrom_per_nm = float(ANGSTROM_PER_NM)
 

@@ -6,23 +6,25 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
+from openmm_cgvae.core.errors import SettingsError
+from openmm_cgvae.geometry.types import as_types, moments_by_type, n_types
 from openmm_cgvae.models.config import ModelConfig
 from openmm_cgvae.models.layers import RadialBasis, mlp, neighbour_sum, pair_filters
 from openmm_cgvae.models.prior import BeadVolumes
-from openmm_cgvae.models.spec import MoleculeSpec
+from openmm_cgvae.molecule.spec import MoleculeSpec
 
 __all__ = ["Flow", "FlowPrior", "LocalFlowPrior"]
 
 # Momentum of the running mean and scale by which the flow standardises latents.
 LATENT_MOMENTUM = 0.01
-# Standard deviations beyond which what the beads say is taken as being there, and latents that nobody has seen are.
+# Clamp, in standard deviations, for bead invariants and latents.
 REACH = 6.0
 # Half the distance in Angstrom over which the gain is a finite difference.
 GAIN_STEP = 1e-3
-# Times are given as sines and cosines of so many multiples of pi t.
+# Number of frequencies that encode the time: sines and cosines of multiples of pi t.
 FREQUENCIES = 4
-# A CPU takes activations by so many numbers at a time, and rounds what is left over differently: a multiple leaves
-# nothing, and makes a frame's sample the same whatever it is sampled beside.
+# Widths are multiples of the CPU vector length. The remainder of a vectorised loop is rounded differently, so that
+# other widths would make a sample depend on the batch.
 VECTOR = 32
 
 
@@ -46,22 +48,39 @@ class Flow(nn.Module):
     def __init__(self, spec: MoleculeSpec, config: ModelConfig, n_condition: int):
         super().__init__()
         self.n_steps, self.reach = config.flow_steps, REACH
+        # Heun's method in every step, as earlier models were sampled.
+        self.heun = False
         self.volumes = BeadVolumes(spec)
-        n_latent = spec.n_beads * (config.latent or config.features)
+        self.latent, n_rows = config.latent or config.features, n_types(spec.bead_types, spec.n_beads)
         self.register_buffer("condition_mean", torch.zeros(n_condition))
         self.register_buffer("condition_scale", torch.ones(n_condition))
-        self.register_buffer("latent_mean", torch.zeros(n_latent))
-        self.register_buffer("latent_scale", torch.ones(n_latent))
-        self.register_buffer("latent_reach", torch.full((spec.n_beads, 1), REACH))
+        # Rows of bead types, one after the other.
+        self.register_buffer("latent_mean", torch.zeros(n_rows * self.latent))
+        self.register_buffer("latent_scale", torch.ones(n_rows * self.latent))
+        self.register_buffer("latent_reach", torch.full((n_rows, 1), REACH))
+        Flow.bind(self, spec)
         self.register_buffer("frequencies", math.pi * torch.arange(1, FREQUENCIES + 1), persistent=False)
+
+    def bind(self, spec: MoleculeSpec) -> None:
+        """Take another molecule, whose bead types the tables have."""
+        self.volumes.bind(spec)
+        self.register_buffer("bead_types", as_types(spec.bead_types, spec.n_beads), persistent=False)
+
+    def of_beads(self, table: torch.Tensor) -> torch.Tensor:
+        """Rows of a table of bead types, flat, for every bead: (N * columns,)."""
+        return table.view(self.latent_reach.shape[0], -1).index_select(0, self.bead_types).flatten()
 
     def standardised(self, raw: torch.Tensor) -> torch.Tensor:
         """Invariants (B, C), taken in the precision of the beads, in units of their spread in training.
 
         What is left of a rotation's rounding would be amplified where the flow divides its paths.
         """
-        standardised = (raw.to(self.condition_mean.dtype) - self.condition_mean) / self.condition_scale
-        return standardised.clamp(-self.reach, self.reach)
+        mean, scale = self.condition_moments()
+        return ((raw.to(mean.dtype) - mean) / scale).clamp(-self.reach, self.reach)
+
+    def condition_moments(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Mean and scale (C,) of the invariants of the beads."""
+        return self.condition_mean, self.condition_scale
 
     def phases(self, t: torch.Tensor) -> torch.Tensor:
         """Times (B, 1) to (B, 2 FREQUENCIES)."""
@@ -71,28 +90,39 @@ class Flow(nn.Module):
     @torch.jit.unused
     def calibrate(self, X: torch.Tensor) -> None:
         """Standardise the condition by the mean and spread over training beads (frames, N, 3) in Angstrom."""
-        raw = self.raw_condition(X)
-        self.condition_mean.copy_(raw.mean(0))
-        self.condition_scale.copy_(raw.std(0).clamp_min(1e-3))
+        raw, n = self.raw_condition(X), len(self.condition_mean)
+        mean, variance = moments_by_type(raw, self.condition_types(), n)
+        self.condition_mean.copy_(mean)
+        self.condition_scale.copy_(variance.sqrt().clamp_min(1e-3))
+
+    @torch.jit.unused
+    def condition_types(self) -> torch.Tensor:
+        """Row of each invariant in the tables of their moments, (C,)."""
+        return torch.arange(len(self.condition_mean), device=self.condition_mean.device)
 
     @torch.jit.unused
     def observe(self, z: torch.Tensor) -> None:
         """Let the running moments of the latents follow posterior samples z (B, N, latent)."""
         if z.shape[0] < 2:
-            # What is left of an epoch's frames; one has no spread.
+            # The last batch of an epoch may have one frame, which has no spread.
             return
-        z = z.detach().flatten(1)
-        self.latent_mean.lerp_(z.mean(0), LATENT_MOMENTUM)
-        self.latent_scale.lerp_(z.std(0), LATENT_MOMENTUM)
+        mean, variance = moments_by_type(z.detach(), self.bead_types, len(self.latent_reach))
+        self.latent_mean.lerp_(mean.flatten(), LATENT_MOMENTUM)
+        self.latent_scale.lerp_(variance.sqrt().flatten(), LATENT_MOMENTUM)
 
     @torch.jit.unused
     def standardise(self, mean: torch.Tensor, deviation: torch.Tensor) -> None:
         """Take the moments of the latents from a whole posterior, each (frames, N, latent), and how far out they go."""
-        self.latent_mean.copy_(mean.mean(0).flatten())
-        self.latent_scale.copy_((mean.var(0) + deviation.square().mean(0)).sqrt().flatten())
-        size = (mean - mean.mean(0)).square() + deviation.square()
-        size = (size / self.latent_scale.square().view_as(mean[0])).mean(2, keepdim=True)
-        self.latent_reach.copy_(size.amax(0).sqrt())
+        types, n = self.bead_types, len(self.latent_reach)
+        centre, variance = moments_by_type(mean, types, n)
+        noise, _ = moments_by_type(deviation.square(), types, n)
+        self.latent_mean.copy_(centre.flatten())
+        self.latent_scale.copy_((variance + noise).sqrt().flatten())
+        size = (mean - centre[types]).square() + deviation.square()
+        size = (size / (variance + noise)[types]).mean(2).amax(0)
+        self.latent_reach.copy_(
+            torch.zeros_like(self.latent_reach[:, 0]).scatter_reduce(0, types, size, "amax").sqrt()[:, None]
+        )
 
     @torch.jit.unused
     def matching_loss(self, X: torch.Tensor, z: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
@@ -102,12 +132,14 @@ class Flow(nn.Module):
     @torch.jit.unused
     def draw_paths(self, n: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
         """Noise (n, N * latent) from which paths start, and times (n, 1) at which to look at them."""
-        return torch.randn(n, len(self.latent_mean), generator=generator), torch.rand(n, 1, generator=generator)
+        return torch.randn(n, len(self.bead_types) * self.latent, generator=generator), torch.rand(
+            n, 1, generator=generator
+        )
 
     @torch.jit.unused
     def path_loss(self, X: torch.Tensor, z: torch.Tensor, start: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
         """`matching_loss` of the paths and times that `draw_paths` gave."""
-        end = (z.detach().flatten(1) - self.latent_mean) / self.latent_scale
+        end = (z.detach().flatten(1) - self.of_beads(self.latent_mean)) / self.of_beads(self.latent_scale)
         start, t = start.to(end), t.to(end)
         velocity = self.velocity((1 - t) * start + t * end, t, self.condition(X))
         return (velocity - (end - start)).square().mean()
@@ -129,18 +161,19 @@ class Flow(nn.Module):
         Tensor, shape (B,)
         """
         move = GAIN_STEP * direction
-        change = (self(X + move, noise) - self(X - move, noise)).flatten(1) / self.latent_scale
+        change = (self(X + move, noise) - self(X - move, noise)).flatten(1) / self.of_beads(self.latent_scale)
         # The small term gives a finite gradient where nothing moves.
         return torch.sqrt(change.square().mean(1) + 1e-12) / (2 * GAIN_STEP)
 
     def shrinkage(self, z: torch.Tensor) -> torch.Tensor:
-        """Factor for each of z (B, N * latent) that brings beads' latents back to where training's were, 1 within."""
-        per_bead = z.unflatten(1, (self.latent_reach.shape[0], -1))
+        """Return the factors (B, N * latent) that scale the latents back into the training range, 1 within it."""
+        per_bead = z.unflatten(1, (self.bead_types.shape[0], -1))
         size = torch.sqrt(per_bead.square().mean(2, keepdim=True) + 1e-12)
-        return (self.latent_reach / size).clamp(max=1.0).expand_as(per_bead).flatten(1)
+        reach = self.latent_reach.index_select(0, self.bead_types)
+        return (reach / size).clamp(max=1.0).expand_as(per_bead).flatten(1)
 
     def turned_back(self, velocity: torch.Tensor, z: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-        """The velocity at z, or where that leads to an end further out than any latents of training, one that does not.
+        """Limit the velocity so that its end point stays within the training latents.
 
         The velocity of straight paths points at the mean of the ends that are still possible, so that in training it
         never leads out there. Beads unlike those of training may take the network anywhere, and what the decoder makes
@@ -148,7 +181,7 @@ class Flow(nn.Module):
         """
         left = 1.0 - t
         kept = self.shrinkage(z + left * velocity)
-        # Of one step alone, the end is at t = 1.
+        # With a single step the end is at t = 1.
         return kept * velocity - (1.0 - kept) * z / left.clamp_min(1.0 / self.n_steps)
 
     def forward(self, X: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
@@ -165,13 +198,13 @@ class Flow(nn.Module):
         for number in range(self.n_steps):
             slope = self.turned_back(self.velocity(z, t, condition), z, t)
             after = 2.0 * slope - before
-            if number == 0:
-                # There is none before it: Heun's.
+            if number == 0 or self.heun:
+                # There is no step before the first: Heun's.
                 end = z + dt * slope
                 after = self.turned_back(self.velocity(end, t + dt, condition), end, t + dt)
             z = z + (0.5 * dt) * (slope + after)
             z, t, before = z * self.shrinkage(z), t + dt, slope
-        return (z * self.latent_scale + self.latent_mean).reshape(noise.shape)
+        return (z * self.of_beads(self.latent_scale) + self.of_beads(self.latent_mean)).reshape(noise.shape)
 
 
 class GatedBlock(nn.Module):
@@ -197,21 +230,33 @@ class GatedBlock(nn.Module):
 
 
 class FlowPrior(Flow):
-    """One network for all latents, given all bead distances and one signed volume a bead: for few beads."""
+    """One network for all latents, given all bead distances and one signed volume a bead: for few beads.
+
+    It is of one molecule, since what it learns is of all beads together.
+    """
 
     def __init__(self, spec: MoleculeSpec, config: ModelConfig):
         first, second = torch.triu_indices(spec.n_beads, spec.n_beads, 1)
         super().__init__(spec, config, len(first) + spec.n_beads)
         self.register_buffer("first", first)
         self.register_buffer("second", second)
-        width, n_latent, depth = config.flow_width, len(self.latent_mean), config.flow_layers
+        width, n_latent, depth = config.flow_width, spec.n_beads * self.latent, config.flow_layers
         self.depth = depth
-        # Few hidden features, since what these write is wide: they would be most of the file.
+        # Few hidden features, since the wide outputs would dominate the size of the file.
         self.embed = mlp(len(self.condition_mean), max(VECTOR, width // 2), depth * 2 * width)
         self.time = mlp(2 * FREQUENCIES, max(VECTOR, width // 4), depth * 3 * width)
         self.enter = nn.Linear(n_latent, width)
         self.blocks = nn.ModuleList([GatedBlock(width, config.flow_dropout) for _ in range(depth)])
         self.leave = nn.Linear(width, n_latent)
+
+    def bind(self, spec: MoleculeSpec) -> None:
+        """Refuse another molecule (`SettingsError`)."""
+        if spec.n_beads != len(self.bead_types):
+            raise SettingsError(
+                f"a molecule of {spec.n_beads} beads given to a prior of all {len(self.bead_types)} beads of another: "
+                "prior='local-flow' or 'gaussian' serves several molecules"
+            )
+        super().bind(spec)
 
     def raw_condition(self, X: torch.Tensor) -> torch.Tensor:
         """Beads (B, N, 3) in Angstrom to invariants (B, C), not standardised."""
@@ -248,7 +293,7 @@ class FlowBlock(nn.Module):
         W = config.flow_width
         self.norm = nn.LayerNorm(W)
         self.source = nn.Linear(W, W)
-        # Sums over about as many beads as there are functions.
+        # Scaled for sums over about as many beads as there are radial functions.
         self.filter = nn.Parameter(torch.randn(config.radial + 1, 1, W) / (config.radial + 1))
         self.update = nn.Sequential(nn.Linear(2 * W, W), nn.SiLU(), nn.Dropout(config.flow_dropout), nn.Linear(W, W))
 
@@ -269,10 +314,11 @@ class LocalFlowPrior(Flow):
     """
 
     def __init__(self, spec: MoleculeSpec, config: ModelConfig):
-        super().__init__(spec, config, spec.n_beads)
-        W, latent = config.flow_width, config.latent or config.features
+        n_rows = n_types(spec.bead_types, spec.n_beads)
+        super().__init__(spec, config, n_rows)
+        W, latent = config.flow_width, self.latent
         self.radial = RadialBasis(config.radial, config.flow_cutoff_angstrom)
-        self.bead_embedding = nn.Parameter(0.5 * torch.randn(spec.n_beads, W))
+        self.bead_embedding = nn.Parameter(0.5 * torch.randn(n_rows, W))
         self.volume = nn.Linear(1, W)
         self.time = mlp(2 * FREQUENCIES, W, W)
         self.enter = nn.Linear(latent, W)
@@ -284,12 +330,22 @@ class LocalFlowPrior(Flow):
         """Beads (B, N, 3) in Angstrom to their signed volumes (B, N)."""
         return self.volumes(X)
 
+    def condition_moments(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Mean and scale (N,) of the beads' volumes."""
+        return self.of_beads(self.condition_mean), self.of_beads(self.condition_scale)
+
+    @torch.jit.unused
+    def condition_types(self) -> torch.Tensor:
+        """Row of each volume in the tables of their moments, (N,)."""
+        return self.bead_types
+
     def condition(self, X: torch.Tensor) -> BeadNeighbourhood:
         """Beads (B, N, 3) in Angstrom to what all times and latents share."""
         rbf, _, neighbours = self.radial.graph(X, self.bead_embedding.dtype)
-        features = self.bead_embedding + self.volume(self.standardised(self.raw_condition(X)).unsqueeze(-1))
+        features = self.volume(self.standardised(self.raw_condition(X)).unsqueeze(-1))
+        features = self.bead_embedding.index_select(0, self.bead_types) + features
         features = self.before(features, rbf, neighbours, None)
-        # The same for all times: they would be most of the work.
+        # The filters do not depend on the time; computing them once saves most of the work.
         filters: list[torch.Tensor | None] = []
         for block in self.blocks:
             filters.append(pair_filters(rbf, block.filter, neighbours))

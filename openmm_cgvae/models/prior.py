@@ -3,9 +3,10 @@
 import torch
 from torch import nn
 
+from openmm_cgvae.geometry.vectors import signed_volumes
 from openmm_cgvae.models.config import ModelConfig
-from openmm_cgvae.models.layers import BeadConvolution, RadialBasis, mlp, signed_volumes
-from openmm_cgvae.models.spec import MoleculeSpec
+from openmm_cgvae.models.layers import BeadConvolution, RadialBasis, mlp
+from openmm_cgvae.molecule.spec import MoleculeSpec
 
 __all__ = ["BeadVolumes", "GaussianPrior"]
 
@@ -15,6 +16,10 @@ class BeadVolumes(nn.Module):
 
     def __init__(self, spec: MoleculeSpec):
         super().__init__()
+        self.bind(spec)
+
+    def bind(self, spec: MoleculeSpec) -> None:
+        """Take another molecule."""
         self.register_buffer("frames", torch.tensor(spec.bead_frames))
 
     def forward(self, X: torch.Tensor) -> torch.Tensor:
@@ -30,12 +35,8 @@ class GaussianPrior(nn.Module):
 
     def __init__(self, spec: MoleculeSpec, config: ModelConfig):
         super().__init__()
-        n_types = int(spec.atom_types.max()) + 1
-        composition = torch.zeros(spec.n_beads, n_types)
-        index = (torch.as_tensor(spec.assignment), torch.as_tensor(spec.atom_types))
-        composition.index_put_(index, torch.ones(spec.n_atoms), accumulate=True)
-        self.register_buffer("composition", composition)
-        self.fingerprint = nn.Linear(n_types + 1, config.features)
+        self.n_atom_types = int(spec.atom_types.max()) + 1
+        self.fingerprint = nn.Linear(self.n_atom_types + 1, config.features)
         self.volumes = BeadVolumes(spec)
         self.radial = RadialBasis(config.radial, config.bead_cutoff_angstrom)
         self.layers = nn.ModuleList(
@@ -44,6 +45,15 @@ class GaussianPrior(nn.Module):
         latent = config.latent or config.features
         self.mean = mlp(config.features, config.features, latent, config.activation)
         self.log_variance = mlp(config.features, config.features, latent, config.activation)
+        self.bind(spec)
+
+    def bind(self, spec: MoleculeSpec) -> None:
+        """Take another molecule, whose atom types the fingerprint has."""
+        composition = torch.zeros(spec.n_beads, self.n_atom_types)
+        index = (torch.as_tensor(spec.assignment), torch.as_tensor(spec.atom_types))
+        composition.index_put_(index, torch.ones(spec.n_atoms), accumulate=True)
+        self.register_buffer("composition", composition)
+        self.volumes.bind(spec)
 
     def parameters_of(self, X):
         # type: (Tensor) -> tuple[Tensor, Tensor]

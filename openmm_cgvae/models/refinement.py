@@ -1,32 +1,37 @@
-"""Message passing on the bond graph, after channel selection: where bond lengths and angles are learned."""
+"""Message passing on the bond graph after channel selection, which learns bond lengths and angles."""
 
 from typing import NamedTuple
 
 import torch
 from torch import nn
 
+from openmm_cgvae.core.errors import SettingsError
+from openmm_cgvae.geometry.shapes import place_order
+from openmm_cgvae.geometry.types import as_types, n_types
+from openmm_cgvae.geometry.vectors import Recentring, cross, segment_offsets, segment_sum, squared_length
 from openmm_cgvae.models.config import ModelConfig
 from openmm_cgvae.models.contacts import FEATURES_PER_CHANNEL, ContactFinder, ContactLayer
-from openmm_cgvae.models.layers import Recentring, cross, mlp, segment_offsets, segment_sum, squared_length
-from openmm_cgvae.models.spec import MoleculeSpec
+from openmm_cgvae.models.layers import mlp
+from openmm_cgvae.molecule.spec import MoleculeSpec
 
 __all__ = ["Refinement"]
 
 # Lorentzians on local distances, which are cheaper than Gaussians: centres and half-widths in Angstrom.
 CENTRES = (1.0, 1.5, 2.1, 2.6, 3.4, 4.5)
 WIDTHS = (0.3, 0.3, 0.4, 0.4, 0.6, 0.8)
-# Beyond this a message fades away, so that a rough frame gives no large ones.
+# Range in Angstrom of the messages, so that rough frames give no large ones.
 RANGE = 4.0
-# With the fading constant and the fading distance.
+# Including the envelope and the envelope times the distance.
 BASIS_SIZE = len(CENTRES) + 2
 
 
 def neighbour_table(spec):
-    """Atoms up to three bonds from each: indices (n, D), padded with the atom itself, and a mask (n, D)."""
-    rows = [[] for _ in range(spec.n_atoms)]
+    """Atoms up to three bonds from each, by type: indices (n, D), padded with the atom itself, and a mask (n, D)."""
+    rows, order = [[] for _ in range(spec.n_atoms)], place_order(spec)
     for i, j in spec.near_pairs.tolist():
         rows[i].append(j)
         rows[j].append(i)
+    rows = [sorted(row, key=order.__getitem__) for row in rows]
     width = max(len(row) for row in rows)
     table = torch.arange(spec.n_atoms)[:, None].repeat(1, width)
     mask = torch.zeros(spec.n_atoms, width)
@@ -45,7 +50,7 @@ def asinh(x: torch.Tensor) -> torch.Tensor:
 class Edges(NamedTuple):
     """The edges (e,) of a molecule, one for each atom of a near pair, sorted by that atom.
 
-    `pair` and `neighbour` are an edge's pair and other atom, `slot` its place in the table of `neighbour_table`. Of a
+    `pair` and `neighbour` are an edge's pair and other atom, `slot` its row in the table of edge weights. Of a
     batch, the edges of atom i of frame b are the `rows` from ``offsets[b * n + i]`` on.
     """
 
@@ -64,13 +69,13 @@ class RefinementLayer(nn.Module):
     what is bent where these part atoms that are near in space.
     """
 
-    def __init__(self, n_atoms: int, n_near: int, config: ModelConfig, contacts: bool = False):
+    def __init__(self, n_places: int, n_near: int, config: ModelConfig, contacts: bool = False):
         super().__init__()
         W, C = config.refinement_width, config.refinement_vectors
         M = max(1, W // FEATURES_PER_CHANNEL)
         self.handed = 1.0 if config.handed else 0.0
         self.filter = nn.Parameter(torch.randn(BASIS_SIZE, M) / BASIS_SIZE**0.5)
-        self.edge = nn.Parameter(1.0 + 0.3 * torch.randn(n_atoms, n_near, M))
+        self.edge = nn.Parameter(1.0 + 0.3 * torch.randn(n_places, n_near, M))
         self.source = nn.Linear(W, M)
         self.mix = nn.Linear(M + C, 2 * M, bias=False)
         self.update = mlp(W + 2 * M, W, W, config.activation)
@@ -95,7 +100,7 @@ class RefinementLayer(nn.Module):
         x, y, z = [segment_sum(message, edges.rows, edges.offsets, u.flatten()).view_as(total) for u in unit]
         V = torch.cat([torch.stack([x, y, z], dim=2), P], dim=-1)
         left, right = self.mix(V).chunk(2, dim=-1)
-        # Products of lengths are tamed, since layers would square them again and again.
+        # asinh limits the products, which successive layers would square repeatedly.
         inner = asinh((left * right).sum(2))
         h = h + self.update(torch.cat([h, total, inner], dim=-1))
         along, across = self.leave(h).split([V.shape[3], left.shape[3]], dim=-1)
@@ -114,33 +119,49 @@ class Refinement(nn.Module):
 
     def __init__(self, spec: MoleculeSpec, config: ModelConfig):
         super().__init__()
-        W = config.refinement_width
-        table, mask = neighbour_table(spec)
-        self.register_buffer("table", table)
-        self.register_buffer("mask", mask)
-        slot = torch.nonzero(mask.flatten())[:, 0]
-        atom, neighbour = slot // table.shape[1], table.flatten()[slot]
-        ends = torch.stack([torch.minimum(atom, neighbour), torch.maximum(atom, neighbour)])
-        pairs, pair = torch.unique(ends, dim=1, return_inverse=True)
-        arrays = {"slot": slot, "neighbour": neighbour, "pair": pair, "first": pairs[0], "second": pairs[1]}
-        arrays["sign"] = torch.where(atom < neighbour, 1.0, -1.0)
-        arrays["offsets"] = segment_offsets(atom, spec.n_atoms)
-        for name, value in arrays.items():
-            self.register_buffer(name, value, persistent=False)
+        W, places = config.refinement_width, n_types(spec.place_types, spec.n_atoms)
+        self.n_near = neighbour_table(spec)[0].shape[1]
         self.recentred = Recentring(spec)
         self.range = RANGE
         self.register_buffer("centres", torch.tensor(CENTRES))
         self.register_buffer("widths", torch.tensor(WIDTHS))
-        self.register_buffer("assignment", torch.tensor(spec.assignment))
-        self.embedding = nn.Parameter(torch.randn(spec.n_atoms, W) * 0.5)
+        self.embedding = nn.Parameter(torch.randn(places, W) * 0.5)
         self.enter = nn.Linear(config.latent or config.features, W)
-        mixtures = torch.randn(spec.n_atoms, config.features, config.refinement_vectors)
+        mixtures = torch.randn(places, config.features, config.refinement_vectors)
         self.mixtures = nn.Parameter(mixtures / config.features**0.5)
         count, hearing = config.refinement_layers, config.refinement_contacts
         self.layers = nn.ModuleList(
-            [RefinementLayer(spec.n_atoms, table.shape[1], config, k >= count - hearing) for k in range(count)]
+            [RefinementLayer(places, self.n_near, config, k >= count - hearing) for k in range(count)]
         )
         self.find_contacts = ContactFinder(spec)
+        self.bind(spec)
+
+    def bind(self, spec: MoleculeSpec) -> None:
+        """Take another molecule, whose types the tables have.
+
+        An edge's row is that of its atom's type and its place among the atom's near atoms, in the order of their types.
+        """
+        table, mask = neighbour_table(spec)
+        if table.shape[1] > self.n_near:
+            raise SettingsError(
+                f"a molecule with {table.shape[1]} atoms within 3 bonds of one given: {self.n_near} are known at most"
+            )
+        self.register_buffer("table", table)
+        self.register_buffer("mask", mask)
+        self.register_buffer("assignment", torch.tensor(spec.assignment))
+        atom, column = torch.nonzero(mask).unbind(1)
+        neighbour = table[atom, column]
+        ends = torch.stack([torch.minimum(atom, neighbour), torch.maximum(atom, neighbour)])
+        pairs, pair = torch.unique(ends, dim=1, return_inverse=True)
+        types = as_types(spec.place_types, spec.n_atoms)
+        arrays = {"neighbour": neighbour, "pair": pair, "first": pairs[0], "second": pairs[1], "place_types": types}
+        arrays["slot"] = types[atom] * self.n_near + column
+        arrays["sign"] = torch.where(atom < neighbour, 1.0, -1.0)
+        arrays["offsets"] = segment_offsets(atom, spec.n_atoms)
+        for name, value in arrays.items():
+            self.register_buffer(name, value, persistent=False)
+        self.recentred.bind(spec)
+        self.find_contacts.bind(spec)
 
     def edges(self, batch: int) -> Edges:
         """The edges of all frames of a batch."""
@@ -166,7 +187,8 @@ class Refinement(nn.Module):
     def mixed(self, V: torch.Tensor) -> torch.Tensor:
         """Every atom's mixtures (B, n, 3, C) of its bead's vectors, V is (B, N, 3, F)."""
         atoms_first = V.transpose(0, 1).flatten(1, 2).index_select(0, self.assignment)
-        return torch.bmm(atoms_first, self.mixtures).unflatten(1, (V.shape[0], 3)).transpose(0, 1)
+        mixtures = self.mixtures.index_select(0, self.place_types)
+        return torch.bmm(atoms_first, mixtures).unflatten(1, (V.shape[0], 3)).transpose(0, 1)
 
     def forward(self, dx: torch.Tensor, X: torch.Tensor, z: torch.Tensor, V: torch.Tensor) -> torch.Tensor:
         """Refine.
@@ -186,7 +208,7 @@ class Refinement(nn.Module):
         Tensor, shape (B, n, 3)
             Displacements with M dx = 0.
         """
-        h = self.embedding + self.enter(z).index_select(1, self.assignment)
+        h = self.embedding.index_select(0, self.place_types) + self.enter(z).index_select(1, self.assignment)
         P, edges = self.mixed(V), self.edges(dx.shape[0])
         # Coordinates atoms first, so that indices copy rows of all frames.
         beads = X.to(dx.dtype).permute(1, 2, 0).index_select(0, self.assignment)

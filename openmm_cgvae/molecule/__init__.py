@@ -1,1 +1,1 @@
-"""What a molecule is: its residues, its atoms and bonds, and which beads stand for them."""
+"""What a molecule is: its bond graph, its topology, its CG mapping, and the arrays a network takes of it."""

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from openmm_cgvae.errors import DataError
+from openmm_cgvae.core.errors import DataError
 from openmm_cgvae.molecule.beads import BeadRecord, box_from_lengths
 
 __all__ = ["decode_number", "read_gro", "read_pdb"]

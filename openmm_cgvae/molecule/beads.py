@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from openmm_cgvae.errors import DataError, PositionsError, TopologyMismatchError, one_line
+from openmm_cgvae.core.errors import DataError, PositionsError, TopologyMismatchError, one_line
 
 __all__ = ["BeadRecord", "box_from_lengths", "read_beads"]
 

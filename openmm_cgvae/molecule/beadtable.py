@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from openmm_cgvae.errors import TopologyMismatchError
+from openmm_cgvae.core.errors import TopologyMismatchError
 from openmm_cgvae.molecule.names import kind_of
 
 __all__ = ["BeadResidue", "beads_by_residue", "speaks_one_letter"]

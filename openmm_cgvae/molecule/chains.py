@@ -6,7 +6,7 @@ from collections import Counter
 
 import numpy as np
 
-from openmm_cgvae.errors import PositionsError, SettingsError, TopologyMismatchError
+from openmm_cgvae.core.errors import PositionsError, SettingsError, TopologyMismatchError
 
 __all__ = ["BOND_LENGTHS", "connections", "nearest_image", "residue_index", "whole_chains"]
 

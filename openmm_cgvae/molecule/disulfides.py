@@ -4,7 +4,7 @@ import logging
 
 import numpy as np
 
-from openmm_cgvae.errors import SettingsError
+from openmm_cgvae.core.errors import SettingsError
 from openmm_cgvae.molecule.chains import residue_index
 
 __all__ = ["disulfide_pairs"]

@@ -7,7 +7,7 @@ from functools import cache
 
 import numpy as np
 
-from openmm_cgvae.errors import DataError
+from openmm_cgvae.core.errors import DataError
 
 __all__ = ["IdealPeptide", "branches", "heavy_neighbours", "names_of", "planar", "symmetry_ranks"]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from openmm_cgvae.errors import DataError
+from openmm_cgvae.core.errors import DataError
 from openmm_cgvae.molecule.beadfiles import read_pdb
 from openmm_cgvae.molecule.names import variant_of
 from openmm_cgvae.molecule.residues import AMINO_ACIDS, HEAVY_ATOMS, RESIDUE_NAMES, VARIANT_TYPES

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from openmm_cgvae.errors import SettingsError
+from openmm_cgvae.core.errors import SettingsError
 from openmm_cgvae.molecule.assembly import Placements, assemble
 from openmm_cgvae.molecule.atomtopology import atom_topology
 from openmm_cgvae.molecule.beads import read_beads

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from openmm_cgvae.errors import DataError, MissingDependencyError, OutputError
+from openmm_cgvae.core.errors import DataError, MissingDependencyError, OutputError
 
 __all__ = ["plot_ramachandran", "plot_training"]
 

@@ -6,18 +6,18 @@ import logging
 import numpy as np
 import torch
 
-from openmm_cgvae.errors import SettingsError, TrainingError
+from openmm_cgvae.core.errors import SettingsError, TrainingError
+from openmm_cgvae.core.output import complete_output
 from openmm_cgvae.models.cgvae import CGVAE
 from openmm_cgvae.models.config import ModelConfig, config_from_dict
-from openmm_cgvae.models.spec import MoleculeSpec
-from openmm_cgvae.output import complete_output
+from openmm_cgvae.molecule.spec import MoleculeSpec
 from openmm_cgvae.training.distributed import from_first, rank
 
 __all__ = ["load_start", "load_trained", "model_with_weights", "read_checkpoint", "write_checkpoint"]
 
 logger = logging.getLogger(__name__)
 
-# The rest of a model is of use without these, or with new ones.
+# Parts that may be initialised anew when starting from another model.
 REPLACEABLE = {
     "view of places": "encoder.place_",
     "prior": "prior.",

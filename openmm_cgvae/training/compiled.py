@@ -1,10 +1,10 @@
-"""Let torch's compiler fuse what a training repeats."""
+"""Compilation of the training step with torch.compile."""
 
 import logging
 
 import torch
 
-from openmm_cgvae.errors import SettingsError
+from openmm_cgvae.core.errors import SettingsError
 
 __all__ = ["check_compiler", "compile_for_training"]
 
@@ -12,7 +12,7 @@ logger = logging.getLogger(__name__)
 
 
 def check_compiler():
-    """Refuse to compile where torch cannot, before anything is made of it.
+    """Raise an error early where torch.compile does not work.
 
     Raises
     ------

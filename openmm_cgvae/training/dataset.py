@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from openmm_cgvae.errors import DataError, OutputError
-from openmm_cgvae.models.spec import MoleculeSpec
+from openmm_cgvae.core.errors import DataError, OutputError
+from openmm_cgvae.molecule.spec import MoleculeSpec
 
 __all__ = ["Dataset", "split_runs"]
 

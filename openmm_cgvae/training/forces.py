@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from openmm_cgvae.errors import DataError, SettingsError, TrainingError
+from openmm_cgvae.core.errors import DataError, SettingsError, TrainingError
+from openmm_cgvae.core.output import complete_output
+from openmm_cgvae.core.units import ANGSTROM_PER_NM
 from openmm_cgvae.models.config import ModelConfig
 from openmm_cgvae.models.energy import CGEnergy
-from openmm_cgvae.output import complete_output
 from openmm_cgvae.training.dataset import split_runs
-from openmm_cgvae.units import ANGSTROM_PER_NM
 
 __all__ = ["ForceError", "ForceMatcher", "ForceMatchingConfig", "force_error"]
 
@@ -182,7 +182,7 @@ class ForceMatcher:
         )
 
     def _identity(self):
-        """What two runs must share to be one run."""
+        """Settings and data that identify a run."""
         sums = [float(t.double().sum()) for t in (self.X.square(), self.residual, self.residual.square())]
         return {"model": asdict(self.model_config), "training": asdict(self.config), "data": sums}
 

@@ -5,7 +5,7 @@ import json
 import pytest
 from conftest import DATA
 
-from openmm_cgvae.backmapper import Backmapper
+from openmm_cgvae.backmapping.backmapper import Backmapper
 from openmm_cgvae.cli import benchmark as command
 from openmm_cgvae.cli.main import main
 
@@ -45,7 +45,7 @@ def test_a_mapping_that_cannot_be_is_one_line(mapping, message, capsys):
 
 
 def test_choices_shown_are_those_of_the_library():
-    from openmm_cgvae import benchmark
+    from openmm_cgvae.evaluation import benchmark
 
     assert (command.MODELS, command.SPLITS) == (benchmark.MODELS, benchmark.SPLITS)
 

@@ -3,9 +3,9 @@
 import pytest
 from conftest import DATA
 
-from openmm_cgvae.app.potential import CGPotential
+from openmm_cgvae.cg.potential import CGPotential
 from openmm_cgvae.cli.main import main
-from openmm_cgvae.modelfile import ModelFile
+from openmm_cgvae.io.modelfile import ModelFile
 
 REFERENCE = [str(DATA / "alanine_dipeptide.xtc"), "--top", str(DATA / "alanine_dipeptide.pdb"), "--run-frames", "25"]
 SHORT = ["--iterations", "2", "--replicas", "2", "--steps", "200"]

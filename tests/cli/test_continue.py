@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from conftest import DATA
 
-from openmm_cgvae.app import checkpoint
 from openmm_cgvae.cli.main import main
+from openmm_cgvae.simulation import checkpoint
 
 MODEL = "alanine-dipeptide-3"
 RUN = ["--model", MODEL, "--steps=40", "--report-interval=10", "--platform=Reference", "--equilibration=0.1"]
@@ -29,6 +29,12 @@ def test_a_frame_goes_on_in_atoms(output, mapping, capsys):
     beads = mdtraj.load_frame("cg.dcd", 120, top="cg.pdb").xyz[0]
     assert np.abs(mapping.project(run.xyz[0]) - beads).max() < 0.1
     assert "4 in aa" in capsys.readouterr().out
+
+
+def test_the_topology_of_the_beads_is_checked(capsys):
+    assert main(["continue", "cg.dcd", *RUN, "-o", "aa.dcd", "--top", "cg.pdb"]) == 0
+    assert main(["continue", "cg.dcd", *RUN, "-o", "no.dcd", "--top", str(DATA / "alanine_dipeptide.pdb")]) == 2
+    assert "22 atoms given, the all-atom molecule itself" in capsys.readouterr().err
 
 
 def test_the_same_seed_gives_the_same_run():

@@ -5,7 +5,7 @@ import pytest
 from conftest import DATA
 
 from openmm_cgvae.cli import evaluate
-from openmm_cgvae.errors import DataError, OutputError
+from openmm_cgvae.core.errors import DataError, OutputError
 
 AA, TOP = str(DATA / "alanine_dipeptide.xtc"), str(DATA / "alanine_dipeptide.pdb")
 

@@ -3,8 +3,8 @@
 import pytest
 from conftest import DATA
 
-from openmm_cgvae.app.learned import LearnedPotential
-from openmm_cgvae.app.potential import CGPotential
+from openmm_cgvae.cg.learned import LearnedPotential
+from openmm_cgvae.cg.potential import CGPotential
 from openmm_cgvae.cli.learn_forcefield import _learned
 from openmm_cgvae.cli.main import main
 

@@ -6,11 +6,11 @@ import pytest
 from conftest import DATA
 
 import openmm_cgvae.cli.map as map_command
-from openmm_cgvae.errors import DataError, MappingError, OutputError, SettingsError, TopologyMismatchError
-from openmm_cgvae.mapping import CGMapping, alpha_carbon_mapping, residue_mapping
-from openmm_cgvae.mapping.autograin import autograin_mapping
-from openmm_cgvae.mapping.backbone import backbone_mapping
-from openmm_cgvae.mapping.community import community_mapping
+from openmm_cgvae.core.errors import DataError, MappingError, OutputError, SettingsError, TopologyMismatchError
+from openmm_cgvae.molecule.mapping import CGMapping, alpha_carbon_mapping, residue_mapping
+from openmm_cgvae.molecule.mapping.autograin import autograin_mapping
+from openmm_cgvae.molecule.mapping.backbone import backbone_mapping
+from openmm_cgvae.molecule.mapping.community import community_mapping
 
 AA, TOP = str(DATA / "alanine_dipeptide.xtc"), str(DATA / "alanine_dipeptide.pdb")
 

@@ -4,14 +4,14 @@ import argparse
 
 import numpy as np
 import pytest
+from boxes import BOX, ORDER, cg_box
+from conftest import untrained_file
 
-from openmm_cgvae.app.systembackmapper import SystemBackmapper
-from openmm_cgvae.backmapper import Backmapper
+from openmm_cgvae.backmapping.backmapper import Backmapper
+from openmm_cgvae.backmapping.system import SystemBackmapper
 from openmm_cgvae.cli.system import add_system, load_backmapper
-from openmm_cgvae.errors import SettingsError
-from openmm_cgvae.trajectory_files import TrajectoryWriter, box_lengths_and_angles
-from tests.app.test_systembackmapper import BOX, ORDER, cg_box
-from tests.conftest import untrained_file
+from openmm_cgvae.core.errors import SettingsError
+from openmm_cgvae.io.trajectory_files import TrajectoryWriter, box_lengths_and_angles
 
 
 @pytest.fixture

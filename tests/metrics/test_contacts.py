@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from openmm import app, unit
 
-from openmm_cgvae.errors import PositionsError
+from openmm_cgvae.core.errors import PositionsError
 from openmm_cgvae.metrics import intermolecular_clashes
 from openmm_cgvae.metrics.contacts import close_pairs
 

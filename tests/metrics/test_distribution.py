@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from openmm_cgvae.errors import DataError
+from openmm_cgvae.core.errors import DataError
 from openmm_cgvae.metrics.distribution import (
     jensen_shannon,
     jensen_shannon_floor,

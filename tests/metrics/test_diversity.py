@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from conftest import rotation
 
-from openmm_cgvae.errors import DataError, PositionsError
+from openmm_cgvae.core.errors import DataError, PositionsError
 from openmm_cgvae.metrics.diversity import diversity_ratio, move_to_beads, nearest_frames
 
 FRAMES, SAMPLES, SPREAD = 300, 6, 0.02

@@ -3,9 +3,9 @@ import sys
 import numpy as np
 import pytest
 
-from openmm_cgvae.chemistry import MolecularGraph
-from openmm_cgvae.errors import DataError, MissingDependencyError
+from openmm_cgvae.core.errors import DataError, MissingDependencyError
 from openmm_cgvae.metrics.slow import slow_pairs, tica_divergence
+from openmm_cgvae.molecule.graph import MolecularGraph
 
 # Four carbons in a row: one distance, between the ends.
 CHAIN = MolecularGraph(

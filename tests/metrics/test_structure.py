@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 
-from openmm_cgvae.chemistry import MolecularGraph
-from openmm_cgvae.errors import PositionsError, SettingsError, TopologyMismatchError
+from openmm_cgvae.core.errors import PositionsError, SettingsError, TopologyMismatchError
 from openmm_cgvae.metrics import structure
 from openmm_cgvae.metrics.structure import (
     bond_angles,
@@ -18,6 +17,7 @@ from openmm_cgvae.metrics.structure import (
     torsion_angles,
     valid_graphs,
 )
+from openmm_cgvae.molecule.graph import MolecularGraph
 
 # A tetrahedron's corners; a bond along one is scaled to its length in nm.
 CORNERS = np.array([[1, 1, 1], [-1, -1, 1], [-1, 1, -1], [1, -1, -1]]) / np.sqrt(3)

@@ -4,8 +4,7 @@ import sys
 import numpy as np
 import pytest
 
-from openmm_cgvae.chemistry import MolecularGraph
-from openmm_cgvae.errors import DataError, PositionsError
+from openmm_cgvae.core.errors import DataError, PositionsError
 from openmm_cgvae.metrics import (
     geometry_distance,
     handedness,
@@ -14,6 +13,7 @@ from openmm_cgvae.metrics import (
     torsion_angles,
     torsion_divergence,
 )
+from openmm_cgvae.molecule.graph import MolecularGraph
 
 # ACE-ALA-NME, heavy atoms only but for one methyl: enough for phi, psi, both omega and a rotor.
 ATOMS = [

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from rdkit import Chem
 
-from openmm_cgvae.chemistry import MolecularGraph
 from openmm_cgvae.metrics.torsions import each_torsion_divergence, find_torsions
+from openmm_cgvae.molecule.graph import MolecularGraph
 
 
 def from_smiles(smiles):

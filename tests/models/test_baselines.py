@@ -9,12 +9,12 @@ import pytest
 import torch
 from conftest import rotation
 
-from openmm_cgvae.backmapper import Backmapper
-from openmm_cgvae.exporting import model_file
-from openmm_cgvae.mapping import alpha_carbon_mapping, custom_mapping, residue_mapping
+from openmm_cgvae.backmapping.backmapper import Backmapper
+from openmm_cgvae.evaluation.exporting import model_file
+from openmm_cgvae.io.modelfile import ModelFile
 from openmm_cgvae.metrics import correct_chirality, handedness, valid_graphs
-from openmm_cgvae.modelfile import ModelFile
-from openmm_cgvae.preparation import prepare_dataset
+from openmm_cgvae.molecule.mapping import alpha_carbon_mapping, custom_mapping, residue_mapping
+from openmm_cgvae.preparation.dataset import prepare_dataset
 from openmm_cgvae.training.baselines import BASELINES, BaselineConfig, fit_baseline
 
 QUICK = BaselineConfig(epochs=1)

@@ -3,7 +3,7 @@ from dataclasses import asdict, replace
 import pytest
 from conftest import TINY
 
-from openmm_cgvae.errors import SettingsError
+from openmm_cgvae.core.errors import SettingsError
 from openmm_cgvae.models import CGVAE, ModelConfig, TrainingConfig, preset
 from openmm_cgvae.models.config import PRESETS, config_from_dict, config_to_dict
 

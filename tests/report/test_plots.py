@@ -4,7 +4,7 @@ import sys
 import numpy as np
 import pytest
 
-from openmm_cgvae.errors import DataError, OutputError
+from openmm_cgvae.core.errors import DataError, OutputError
 from openmm_cgvae.report import plot_ramachandran, plot_training
 
 HEADER = "epoch,train_loss,val_loss,val_msd,val_graph,val_kl,learning_rate,seconds,note\n"

@@ -4,7 +4,7 @@ import pytest
 import torch
 from conftest import TINY
 
-from openmm_cgvae.errors import SettingsError
+from openmm_cgvae.core.errors import SettingsError
 from openmm_cgvae.models.config import TrainingConfig
 from openmm_cgvae.training import Trainer
 

@@ -4,8 +4,8 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from openmm_cgvae.errors import DataError, OutputError
-from openmm_cgvae.preparation import prepare_dataset
+from openmm_cgvae.core.errors import DataError, OutputError
+from openmm_cgvae.preparation.dataset import prepare_dataset
 from openmm_cgvae.training import Dataset, split_runs
 
 # ------------------------------------------------------------------------------------------------- files

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from openmm_cgvae.errors import DataError, SettingsError, TrainingError
+from openmm_cgvae.core.errors import DataError, SettingsError, TrainingError
 from openmm_cgvae.models import ModelConfig
 from openmm_cgvae.training.forces import ForceMatcher, ForceMatchingConfig, force_error
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from conftest import TINY
 
-from openmm_cgvae.errors import SettingsError
+from openmm_cgvae.core.errors import SettingsError
 from openmm_cgvae.models import CGVAE
 from openmm_cgvae.training import priorfit
 from openmm_cgvae.training.posterior import encode_frames

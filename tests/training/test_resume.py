@@ -11,9 +11,9 @@ import torch
 from conftest import TINY
 from trainings import CONFIG, GAUSSIAN, LOCAL, assert_same_run, rows_of, train
 
-from openmm_cgvae.errors import OutputError, SettingsError, TrainingError
-from openmm_cgvae.mapping import residue_mapping
-from openmm_cgvae.preparation import prepare_dataset
+from openmm_cgvae.core.errors import OutputError, SettingsError, TrainingError
+from openmm_cgvae.molecule.mapping import residue_mapping
+from openmm_cgvae.preparation.dataset import prepare_dataset
 from openmm_cgvae.training import Trainer, load_trained
 
 

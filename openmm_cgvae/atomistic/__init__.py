@@ -1,0 +1,1 @@
+"""All-atom force fields and the minimisation and solvation of backmapped structures."""

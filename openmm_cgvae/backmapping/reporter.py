@@ -1,0 +1,188 @@
+"""A reporter that writes all-atom frames during a coarse-grained run."""
+
+from __future__ import annotations
+
+import logging
+import weakref
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from openmm_cgvae.backmapping.frames import FrameBackmapper, sample_times
+from openmm_cgvae.core.checks import checked_count, checked_seed
+from openmm_cgvae.core.errors import OutputError, TopologyMismatchError
+from openmm_cgvae.core.noise import checked_correlation_time
+from openmm_cgvae.core.output import check_output
+from openmm_cgvae.core.parallel import use_one_torch_thread
+from openmm_cgvae.core.units import value_in_md_units
+from openmm_cgvae.core.worker import BatchWorker
+from openmm_cgvae.io.trajectory_files import TrajectoryWriter, box_lengths_and_angles, check_format
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    import openmm
+    from openmm import app
+
+    from openmm_cgvae.atomistic.minimizer import Minimizer
+    from openmm_cgvae.backmapping.sampler import Sampler
+    from openmm_cgvae.core.types import Number, PathLike
+
+__all__ = ["BackmapReporter"]
+
+logger = logging.getLogger(__name__)
+
+
+class BackmapReporter:
+    """Backmaps the running CG simulation and writes all-atom frames.
+
+    Append it to ``simulation.reporters`` like a ``DCDReporter``; close it, or use it as a context manager, when the
+    run is over (the end of the program does it too). Frames are backmapped in a thread beside the simulation, several
+    at a time and in order; if they come faster than they can be backmapped, the simulation waits.
+
+    Parameters
+    ----------
+    file : path
+        All-atom trajectory ending in .dcd, .xtc, .pdb or .cif; created at the first report.
+    reportInterval : int
+        Steps between frames.
+    backmapper : Backmapper
+    append : bool
+        Go on with an existing file (.dcd and .xtc).
+    enforcePeriodicBox : bool or None
+        Translate each molecule into the periodic box; None: where the system is periodic.
+    nSamples : int
+        All-atom structures for each frame, written one after the other.
+    seed : int, optional
+        Same seed and same CG frames, same structures; the frame number is the step divided by `reportInterval`.
+    minimizer : Minimizer, optional
+        Minimise each structure briefly, beads restrained.
+    overwrite : bool
+        Replace an existing file.
+    correlationTime : float or Quantity, optional
+        ps over which the latent noise of a sample stays alike, so that a movie does not flicker; the distribution of
+        each frame is the same with and without. The noise depends on the frame number alone, so that runs that are
+        resumed or appended to fit together.
+
+    Raises
+    ------
+    OutputError
+        If the file exists and neither `append` nor `overwrite` is given, or it cannot be written.
+    SettingsError
+        If a number is out of its range.
+    """
+
+    def __init__(
+        self,
+        file: PathLike,
+        reportInterval: int,
+        backmapper: Sampler,
+        append: bool = False,
+        enforcePeriodicBox: bool | None = None,
+        nSamples: int = 1,
+        seed: int | None = None,
+        minimizer: Minimizer | None = None,
+        overwrite: bool = False,
+        correlationTime: Number | None = None,
+    ) -> None:
+        self._reportInterval = checked_count("reportInterval", reportInterval)
+        self._nSamples = checked_count("nSamples", nSamples)
+        self._path = check_format(check_output(file, overwrite or append), append)
+        self._backmapper = backmapper
+        self._append = append
+        self._enforcePeriodicBox = enforcePeriodicBox
+        self._seed = checked_seed(seed)
+        self._backmapped = FrameBackmapper(backmapper, self._nSamples, self._seed, minimizer)
+        self._correlationTime = checked_correlation_time(correlationTime)
+        self._correlation = self._spacing = 0.0
+        self._writer: TrajectoryWriter | None = None
+        self._worker: BatchWorker | None = None
+        self._finish = None
+        self._periodic = self._wrap = False
+        self._closed = False
+        self.n_frames = 0
+        self.n_failed = 0
+
+    @property
+    def seed(self) -> int:
+        """The seed in use."""
+        return self._seed
+
+    def describeNextReport(self, simulation: app.Simulation) -> dict[str, Any]:
+        """Request unwrapped positions at the next multiple of the report interval."""
+        steps = self._reportInterval - simulation.currentStep % self._reportInterval
+        return {"steps": steps, "periodic": False, "include": ["positions"]}
+
+    def report(self, simulation: app.Simulation, state: openmm.State) -> None:
+        """Hand the current frame to the worker that backmaps and writes it.
+
+        Raises
+        ------
+        CGVAEError or other
+            What went wrong with an earlier frame.
+        """
+        if self._closed:
+            raise OutputError(f"reporter of {self._path} is closed: remove it from simulation.reporters")
+        worker = self._worker or self._open(simulation)
+        frame = simulation.currentStep // self._reportInterval
+        beads = state.getPositions(asNumpy=True)._value
+        vectors = state.getPeriodicBoxVectors(asNumpy=True)._value
+        worker.put((frame, beads, vectors))
+
+    def _process(self, items):
+        """Backmap and write consecutive frames, in the worker's thread."""
+        frames, beads, vectors = (np.array(column) for column in zip(*items, strict=True))
+        made = self._backmapped(beads, frames, self._correlation, vectors if self._periodic else None, self._wrap)
+        box = (None, None) if made.vectors is None else box_lengths_and_angles(made.vectors)
+        self._writer.write(made.positions, sample_times(frames * self._spacing, self._nSamples, self._spacing), *box)
+        self.n_frames += len(frames)
+        self.n_failed += 0 if made.minimized is None else int(made.minimized.failed.sum())
+
+    def _open(self, simulation):
+        n_particles = simulation.topology.getNumAtoms()
+        if n_particles != self._backmapper.n_beads:
+            raise TopologyMismatchError(
+                f"the simulation has {n_particles} particles, the model backmaps {self._backmapper.n_beads} beads: "
+                "use the model of this CG system"
+            )
+        self._periodic = simulation.system.usesPeriodicBoundaryConditions()
+        self._wrap = self._periodic if self._enforcePeriodicBox is None else self._enforcePeriodicBox
+        # ps between frames.
+        self._spacing = self._reportInterval * value_in_md_units(simulation.integrator.getStepSize())
+        self._correlation = self._correlationTime / self._spacing
+        self._writer = TrajectoryWriter(self._path, self._backmapper.topology, self._append)
+        self._worker = BatchWorker(self._process, prepare=use_one_torch_thread)
+        # Runs once: in `close`, or at the end of the program for those who never close a reporter.
+        self._finish = weakref.finalize(self, _finish, self._worker, self._writer)
+        return self._worker
+
+    def close(self) -> None:
+        """Write what is still queued and finish the file; harmless if called again.
+
+        Raises
+        ------
+        CGVAEError or other
+            What went wrong with a frame that was still queued.
+        """
+        self._closed = True
+        if self._finish is not None:
+            self._finish()
+
+    def __enter__(self) -> BackmapReporter:
+        return self
+
+    def __exit__(self, kind, error, traceback):
+        try:
+            self.close()
+        except Exception as own:
+            if error is None:
+                raise
+            # Do not hide the error that ended the run, which may be the cause of this one.
+            logger.warning("while closing %s: %s", self._path, own)
+
+
+def _finish(worker, writer):
+    try:
+        worker.close()
+    finally:
+        writer.close()

@@ -1,0 +1,238 @@
+"""Backmap saved coarse-grained trajectories: streaming in, streaming out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from openmm_cgvae.backmapping.frames import FrameBackmapper, sample_times
+from openmm_cgvae.core.checks import checked_count, checked_seed
+from openmm_cgvae.core.errors import DataError
+from openmm_cgvae.core.noise import checked_correlation_time
+from openmm_cgvae.core.output import check_output, complete_output
+from openmm_cgvae.core.pipeline import run_pipeline
+from openmm_cgvae.io.trajectory_files import TrajectoryReader, TrajectoryWriter, box_vectors, check_format
+
+if TYPE_CHECKING:
+    from openmm_cgvae.atomistic.minimizer import Minimizer
+    from openmm_cgvae.backmapping.sampler import Sampler
+    from openmm_cgvae.core.types import Number, PathLike, SomeTopology
+    from openmm_cgvae.molecule.mapping import CGMapping
+
+__all__ = ["BackmapSummary", "backmap_trajectory", "project_trajectory", "read_frame"]
+
+
+@dataclass
+class BackmapSummary:
+    """Result of `backmap_trajectory`.
+
+    Parameters
+    ----------
+    n_frames, n_samples : int
+        CG frames read, and structures written for each.
+    seed : int
+        That gives the same structures again.
+    n_failed : int
+        Structures that the minimiser had to leave as sampled.
+    energies_before, energies_after : list of numpy.ndarray
+        Potential energies in kJ/mol around the minimisation, a chunk each; empty without it.
+    """
+
+    n_frames: int = 0
+    n_samples: int = 1
+    seed: int = 0
+    n_failed: int = 0
+    energies_before: list = field(default_factory=list)
+    energies_after: list = field(default_factory=list)
+
+    def add(self, n_frames, minimized=None):
+        """Count frames, and what `Minimizer.minimize` returned of their structures."""
+        self.n_frames += n_frames
+        if minimized is not None:
+            self.n_failed += int(minimized.failed.sum())
+            self.energies_before.append(minimized.energy_before)
+            self.energies_after.append(minimized.energy_after)
+
+    def median_energies(self) -> tuple[float, ...]:
+        """Return the median energies in kJ/mol before and after the minimisation (clashes would dominate a mean)."""
+        return tuple(float(np.median(np.concatenate(e))) for e in (self.energies_before, self.energies_after))
+
+
+def backmap_trajectory(
+    trajectory: PathLike,
+    backmapper: Sampler,
+    output: PathLike,
+    n_samples: int = 1,
+    seed: int | None = None,
+    stride: int = 1,
+    minimizer: Minimizer | None = None,
+    overwrite: bool = False,
+    chunk_size: int = 1000,
+    progress: bool = True,
+    correlation_time: Number | None = None,
+    wrap: bool = False,
+) -> BackmapSummary:
+    """Turn a saved CG trajectory into an all-atom one, in constant memory.
+
+    Parameters
+    ----------
+    trajectory : path
+        CG trajectory with the model's beads; any format mdtraj reads.
+    backmapper : Backmapper
+    output : path
+        All-atom trajectory ending in .dcd, .xtc (which rounds to 0.001 nm), .pdb or .cif, with the times and box of
+        the CG frames. It appears when it is complete. With several samples, those of a frame follow one another and
+        share out its time interval, since a DCD file can only hold evenly spaced times.
+    n_samples : int
+        Structures for each frame.
+    seed : int, optional
+        Same seed, same structures.
+    stride : int
+        Use every stride-th frame.
+    minimizer : Minimizer, optional
+        Minimise each structure briefly, beads restrained.
+    overwrite : bool
+        Replace an existing output.
+    chunk_size : int
+        Structures held in memory at once.
+    progress : bool
+        Show a progress bar.
+    correlation_time : float or Quantity, optional
+        ps over which the latent noise of a sample stays alike, so that a movie does not flicker; the distribution of
+        each frame is the same with and without, and a frame's structure does not depend on `stride`. Frames must be
+        evenly spaced in time; those of a PDB file, which has no times, count as 1 ps apart.
+    wrap : bool
+        Translate molecules into the periodic box; otherwise each is where its first bead is.
+
+    Returns
+    -------
+    BackmapSummary
+
+    Raises
+    ------
+    OutputError, DataError, TopologyMismatchError, PositionsError
+        Before anything is written, or without leaving anything half-written.
+    """
+    from tqdm.auto import tqdm
+
+    n_samples = checked_count("n_samples", n_samples)
+    correlation_time = checked_correlation_time(correlation_time)
+    output = check_format(check_output(output, overwrite, [trajectory]))
+    summary = BackmapSummary(n_samples=n_samples, seed=checked_seed(seed))
+    backmapped = FrameBackmapper(backmapper, n_samples, summary.seed, minimizer)
+    # At least two frames, which tell the spacing of the times.
+    reader = TrajectoryReader(trajectory, backmapper.cg_topology(), max(2, chunk_size // n_samples), stride)
+
+    def compute(item):
+        chunk, spacing, correlation = item
+        vectors = None if chunk.lengths is None else box_vectors(chunk.lengths, chunk.angles)
+        made = backmapped(chunk.positions, chunk.frames, correlation, vectors, into_box=wrap)
+        summary.add(len(chunk.frames), made.minimized)
+        lengths, angles = (
+            None if values is None else np.repeat(values, n_samples, axis=0) for values in (chunk.lengths, chunk.angles)
+        )
+        return made.positions, sample_times(chunk.times, n_samples, spacing), lengths, angles
+
+    with (
+        complete_output(output) as temporary,
+        TrajectoryWriter(temporary, backmapper.topology) as writer,
+        tqdm(total=reader.n_frames, disable=not progress, unit="frame", delay=2, leave=False) as bar,
+    ):
+        items = _with_timing(reader, correlation_time)
+        run_pipeline(items, compute, lambda result: writer.write(*result), lambda item: bar.update(len(item[0].frames)))
+    return summary
+
+
+def _with_timing(reader, time):
+    """Every chunk of a reader, its frames' spacing in ps, and a correlation time in ps as one in frames of the file."""
+    interval, last, spacing = None, np.zeros(0), 0.0
+    for chunk in reader:
+        spacing = chunk.times[1] - chunk.times[0] if len(chunk.times) > 1 else spacing
+        if time:
+            times = np.append(last, chunk.times)
+            steps, last = np.diff(times) / reader.stride, times[-1:]
+            if interval is None and len(steps):
+                # Round to 6 digits, the precision of float32 times, so that every stride gives the same interval.
+                interval = float(f"{steps[0]:.6g}")
+            # Within rounding.
+            if len(steps) and not (interval > 0 and np.allclose(steps, interval, 1e-3, 1e-6 * abs(times).max())):
+                raise DataError(
+                    f"frames of {reader.path} are not evenly spaced in time ({steps.min():g} to {steps.max():g} ps): "
+                    "write them so, or leave the correlation time out"
+                )
+        yield chunk, spacing, time / interval if interval else 0.0
+
+
+def project_trajectory(
+    trajectory: PathLike,
+    topology: SomeTopology,
+    mapping: CGMapping,
+    output: PathLike,
+    stride: int = 1,
+    overwrite: bool = False,
+    progress: bool = True,
+) -> int:
+    """Project an all-atom trajectory to beads, X = M x, in constant memory.
+
+    Parameters
+    ----------
+    trajectory : path
+        All-atom trajectory, any format mdtraj reads, molecules whole.
+    topology : mdtraj.Topology or openmm.app.Topology
+        Of the trajectory; it must be the mapping's molecule.
+    mapping : CGMapping
+    output : path
+        CG trajectory ending in .dcd, .xtc or .pdb.
+    stride, overwrite, progress
+        As in `backmap_trajectory`.
+
+    Returns
+    -------
+    int
+        Number of frames written.
+    """
+    from tqdm.auto import tqdm
+
+    output = check_format(check_output(output, overwrite, [trajectory]))
+    mapping.check_topology(topology)
+    reader = TrajectoryReader(trajectory, topology, stride=stride)
+    written = 0
+    with complete_output(output) as temporary, TrajectoryWriter(temporary, mapping.cg_topology()) as writer:
+        bar = tqdm(total=reader.n_frames, disable=not progress, unit="frame", delay=2, leave=False)
+        for chunk in reader:
+            writer.write(mapping.project(chunk.positions), chunk.times, chunk.lengths, chunk.angles)
+            written += len(chunk.frames)
+            bar.update(len(chunk.frames))
+        bar.close()
+    return written
+
+
+def read_frame(trajectory: PathLike, topology: SomeTopology, frame: int) -> np.ndarray:
+    """Read one frame, molecules whole.
+
+    Parameters
+    ----------
+    trajectory : path
+        Any format mdtraj reads.
+    topology : mdtraj.Topology or openmm.app.Topology
+    frame : int
+        Its number in the file, from 0.
+
+    Returns
+    -------
+    numpy.ndarray, shape (n, 3)
+        nm.
+
+    Raises
+    ------
+    DataError, TopologyMismatchError
+        If the file has no such frame, or as `TrajectoryReader` says.
+    """
+    n_frames = 0
+    for chunk in TrajectoryReader(trajectory, topology):
+        n_frames += len(chunk.frames)
+        if 0 <= frame < n_frames:
+            return chunk.positions[frame - n_frames]
+    raise DataError(f"frame {frame} given: {trajectory} holds frames 0 to {n_frames - 1}")

@@ -1,0 +1,134 @@
+"""A learned coarse-grained energy as an OpenMM TorchForce or PythonForce."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import openmm
+import torch
+from torch import nn
+
+from openmm_cgvae.core.errors import MissingDependencyError, SettingsError, one_line
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from torch import Tensor  # noqa: F401 (of the type comments)
+
+
+__all__ = ["SCALE", "cg_force"]
+
+BACKENDS = ("auto", "torchforce", "python")
+# The Context's parameter that the learned energy is multiplied by.
+SCALE = "learned_scale"
+INSTALL = "pip install -c constraints-torchforce.txt 'openmm_cgvae[torchforce]' in an environment of its own"
+
+
+class OpenSystem(nn.Module):
+    """TorchScript entry point of the force: (positions, scale) to scaled energy and forces."""
+
+    def __init__(self, energy):
+        super().__init__()
+        self.energy = energy
+
+    def forward(self, positions, scale):
+        # type: (Tensor, Tensor) -> tuple[Tensor, Tensor]
+        energy, forces = self.energy.energy_and_forces(positions, None)
+        return energy * scale, (forces * scale).to(positions.dtype)
+
+
+class PeriodicSystem(nn.Module):
+    """The same in a box: (positions, box, scale)."""
+
+    def __init__(self, energy):
+        super().__init__()
+        self.energy = energy
+
+    def forward(self, positions, box, scale):
+        # type: (Tensor, Tensor, Tensor) -> tuple[Tensor, Tensor]
+        energy, forces = self.energy.energy_and_forces(positions, box)
+        return energy * scale, (forces * scale).to(positions.dtype)
+
+
+def cg_force(model: Any, backend: str = "auto", periodic: bool = False) -> openmm.Force:
+    """Return the learned term of a potential as an OpenMM force; `create_cg_system` adds it by itself.
+
+    Both backends call the same TorchScript: energies and forces agree to rounding. The System may hold any number of
+    molecules, one after the other. The learned energy is multiplied by the Context's parameter ``learned_scale``, 1 to
+    begin with: ``context.setParameter("learned_scale", 0)`` leaves the tabulated potential.
+
+    Parameters
+    ----------
+    model : LearnedPotential, path or torch.jit.ScriptModule
+        The module: an `ExportedEnergy`.
+    backend : {"auto", "torchforce", "python"}
+        ``openmmtorch.TorchForce``, or ``openmm.PythonForce``; the first where it loads. Only a TorchForce runs the
+        network where the simulation runs; a PythonForce runs it on the CPU. Neither can be written to XML.
+    periodic : bool
+        Whether molecules may be split over the System's periodic box, whatever its shape.
+
+    Returns
+    -------
+    openmm.Force
+
+    Raises
+    ------
+    SettingsError
+        If there is no such backend.
+    MissingDependencyError
+        If it cannot be loaded.
+    ModelFileError
+        If the file is no learned potential.
+    """
+    if backend not in BACKENDS:
+        raise SettingsError(f"backend {backend!r} given: one of {', '.join(BACKENDS)} is expected")
+    module = torch.jit.script((PeriodicSystem if periodic else OpenSystem)(_energy(model)).eval())
+    torch_force = None if backend == "python" else _torch_force(needed=backend == "torchforce")
+    if torch_force is None:
+        force = _python_force(module, periodic)
+    else:
+        force = torch_force(module)
+        force.setOutputsForces(True)
+        force.addGlobalParameter(SCALE, 1.0)
+    force.setUsesPeriodicBoundaryConditions(periodic)
+    force.setName("CG learned")
+    return force
+
+
+def _energy(model):
+    if isinstance(model, torch.jit.ScriptModule):
+        return model
+    if not hasattr(model, "module"):
+        from openmm_cgvae.io.modelfile import EnergyFile
+
+        model = EnergyFile.load(model)
+    return model.module
+
+
+def _torch_force(needed):
+    """The class `TorchForce`, None if it does not load and is not needed."""
+    try:
+        from openmmtorch import TorchForce
+    # An OSError if its libraries are of another torch.
+    except (ImportError, OSError) as error:
+        if not needed:
+            return None
+        raise MissingDependencyError(
+            f"TorchForce cannot be loaded ({one_line(error)}): {INSTALL}, or use backend='python'"
+        ) from error
+    return TorchForce
+
+
+def _python_force(module, periodic):
+    if not hasattr(openmm, "PythonForce"):
+        raise MissingDependencyError(f"OpenMM {openmm.__version__} has no PythonForce: install openmm 8.5 or newer")
+
+    def compute(state):
+        arguments = [torch.tensor(state.getPositions(asNumpy=True)._value)]
+        if periodic:
+            arguments.append(torch.tensor(state.getPeriodicBoxVectors(asNumpy=True)._value))
+        with torch.enable_grad():
+            energy, forces = module(*arguments, torch.tensor(state.getParameters()[SCALE]))
+        return float(energy), forces.numpy()
+
+    return openmm.PythonForce(compute, {SCALE: 1.0})

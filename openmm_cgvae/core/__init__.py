@@ -1,0 +1,1 @@
+"""Errors, units, periodic boxes, noise, threads and outputs: what every room uses, and no science."""

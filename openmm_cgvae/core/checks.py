@@ -1,0 +1,71 @@
+"""Numbers that users give, checked once and in one wording."""
+
+import math
+import secrets
+
+import numpy as np
+
+from openmm_cgvae.core.errors import SettingsError
+from openmm_cgvae.core.units import value_in_md_units
+
+__all__ = ["checked_count", "checked_frames", "checked_number", "checked_seed"]
+
+
+def checked_number(name, value, unit="", zero=False):
+    """Return a number or ``Quantity`` as a float in OpenMM's units.
+
+    Parameters
+    ----------
+    name : str
+        What the user calls it.
+    value : float or Quantity
+    unit : str
+        For the message.
+    zero : bool
+        Whether 0 is in range, as all that is above it.
+
+    Raises
+    ------
+    SettingsError
+        If it is no finite number, or out of range.
+    """
+    try:
+        number = float(value_in_md_units(value))
+    except (TypeError, ValueError):
+        number = math.nan
+    if not (0 < number < math.inf or (zero and number == 0)):
+        expected = f"a number {'of 0 or more' if zero else 'above 0'}{unit and f' in {unit}'}"
+        raise SettingsError(f"{name}={value} given: {expected} is expected")
+    return number
+
+
+def checked_count(name, value):
+    """Return a whole number of 1 or more as an int (`SettingsError` if it is not)."""
+    number = checked_number(name, value)
+    if number != int(number):
+        raise SettingsError(f"{name}={value} given: a whole number is expected")
+    return int(number)
+
+
+def checked_seed(seed):
+    """Return a seed from 0 to 2**64 - 1 as an int, drawn at random if None (`SettingsError` if out of range)."""
+    seed = secrets.randbits(63) if seed is None else int(seed)
+    if not 0 <= seed < 2**64:
+        raise SettingsError(f"seed={seed} given: an integer from 0 to 2**64 - 1 is expected")
+    return seed
+
+
+def checked_frames(frames, n_frames, bits=63):
+    """Return the numbers that key the noise of frames, an int array (n_frames,); 0, 1, 2, ... if None.
+
+    Raises
+    ------
+    SettingsError
+        If there is not one for each frame, or one is negative or not below ``2**bits``.
+    """
+    frames = np.arange(n_frames) if frames is None else np.asarray(frames)
+    if frames.shape != (n_frames,) or (frames < 0).any() or (frames >= 1 << bits).any():
+        raise SettingsError(
+            f"frames={frames} given: a number from 0 to 2**{bits} - 1 for each of {n_frames} frames is expected"
+        )
+    return frames.astype(np.int64)

@@ -1,0 +1,71 @@
+"""Calls on several cores, in order, for work that OpenMM or torch does outside Python."""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+__all__ = ["available_cores", "even_slices", "in_threads", "on_torch_threads", "use_one_torch_thread"]
+
+
+def available_cores():
+    """Cores that this process may use, which in a container can be fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def even_slices(n, most, workers):
+    """Return slices that divide n rows evenly among the workers, none longer than `most`."""
+    rounds = max(1, -(-n // (most * workers)))
+    step = max(1, -(-n // (rounds * workers)))
+    return [slice(start, min(start + step, n)) for start in range(0, n, step)]
+
+
+def in_threads(function, items, workers, prepare=None):
+    """Yield ``function(item)`` for each item, in order, from several threads.
+
+    The first error is raised here. After it, and after an interrupt, calls that have not begun are dropped.
+
+    Parameters
+    ----------
+    function : callable
+        Of one item; safe to call from several threads at once.
+    items : sequence
+    workers : int
+        Threads; 1 to call in this one.
+    prepare : callable, optional
+        Called once in each of the threads, unless it is this one.
+    """
+    workers = min(workers, len(items))
+    if workers < 2:
+        yield from map(function, items)
+        return
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="openmm_cgvae", initializer=prepare)
+    try:
+        try:
+            results = pool.map(function, items)
+        except RuntimeError:
+            # A reporter that is never closed still has frames to minimise when Python ends and starts no more threads.
+            results = map(function, items)
+        yield from results
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def use_one_torch_thread():
+    """Restrict torch to one core in the current thread (torch keeps the number per thread)."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def on_torch_threads(function, items, workers):
+    """As `in_threads`, for a function that calls torch: each of several workers has one of torch's threads.
+
+    Where arrays are small, threads that share each operator wait for one another more than they gain by it.
+    """
+    import torch
+
+    threads = torch.get_num_threads()
+    try:
+        yield from in_threads(function, items, workers, prepare=use_one_torch_thread)
+    finally:
+        # New threads inherit the number that was set last, in any thread.
+        torch.set_num_threads(threads)

@@ -1,0 +1,78 @@
+"""Bundled models: the MD that each is measured on, and a command that adds one.
+
+``python -m openmm_cgvae.evaluation.bundle FILE NAME REFERENCE DESCRIPTION [data.npz]``
+"""
+
+import hashlib
+import json
+import sys
+import zipfile
+
+import numpy as np
+
+from openmm_cgvae.io.modelfile import ModelFile
+from openmm_cgvae.io.trajectory_files import TrajectoryWriter, read_frames
+from openmm_cgvae.molecule.mapping import CGMapping
+from openmm_cgvae.pretrained.index import PRETRAINED, bundled_file, read_index
+from openmm_cgvae.training import Dataset, split_runs
+
+__all__ = ["bundle", "reference_frames"]
+
+
+def bundle(path, name, reference, description, data=None):
+    """Copy a model file here, and note its name and what belongs to it in the index.
+
+    Parameters
+    ----------
+    path : path
+    name : str
+    reference : str
+        Trajectory beside it with held-out MD of its molecule.
+    description : str
+    data : path, optional
+        Dataset that the model was trained on: the trajectory is written anew, from its test runs.
+    """
+    model = ModelFile.load(path)
+    if data is not None:
+        _write_reference(model, Dataset.load(data), PRETRAINED / reference)
+    target = PRETRAINED / f"{name}.pt"
+    _compress(path, target)
+    entry = {
+        "file": target.name,
+        "sha256": hashlib.sha256(target.read_bytes()).hexdigest(),
+        "reference": reference,
+        "description": description,
+    }
+    index = read_index() | {name: entry}
+    (PRETRAINED / "index.json").write_text(json.dumps(dict(sorted(index.items())), indent=1) + "\n")
+
+
+def reference_frames(name):
+    """Read the bundled MD of a bundled model's molecule, of runs it has not seen: (frames, n, 3) in nm.
+
+    Raises
+    ------
+    SettingsError
+        If it is no bundled model.
+    """
+    path, model = bundled_file(name, "reference"), ModelFile.load(bundled_file(name))
+    return read_frames(path, CGMapping.from_dict(model.mapping).topology)
+
+
+def _write_reference(model, dataset, path):
+    training = model.metadata["training"]
+    fractions = training["validation_fraction"], training["test_fraction"], training["seed"]
+    frames = np.sort(split_runs(dataset.runs, *fractions)[2])
+    with TrajectoryWriter(path, CGMapping.from_dict(model.mapping).topology) as writer:
+        writer.write(dataset.positions[frames], np.arange(len(frames)))
+
+
+def _compress(path, target):
+    """Write the same archive, deflated, which torch reads as well and takes a tenth less."""
+    with zipfile.ZipFile(path) as given, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as made:
+        for member in given.infolist():
+            made.writestr(member.filename, given.read(member))
+
+
+if __name__ == "__main__":
+    bundle(*sys.argv[1:6])

@@ -1,0 +1,288 @@
+"""The coarse-grained mapping: which atom belongs to which bead, and with which weight."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from openmm_cgvae.core.errors import MappingError, OutputError, TopologyMismatchError
+from openmm_cgvae.core.units import as_positions_nm
+from openmm_cgvae.molecule.topology import as_mdtraj_topology, topology_from_dict, topology_to_dict
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from numpy.typing import ArrayLike
+    from openmm.app import Topology
+
+    from openmm_cgvae.core.types import Beads, PathLike, Positions, SomeTopology
+
+__all__ = ["CGMapping"]
+
+
+class CGMapping:
+    """An assignment of every atom to one bead, with projection weights.
+
+    ``mapping.project(positions)`` places the beads, X = M x with M_Ii = w_i / sum_j w_j over the bead's atoms
+    (paper, section 3.1). Build one with `residue_mapping`, `alpha_carbon_mapping` or `custom_mapping`.
+
+    Parameters
+    ----------
+    topology : mdtraj.Topology or openmm.app.Topology
+        The all-atom molecule.
+    beads : sequence of sequence of int
+        Atom indices of every bead. Together they hold each atom exactly once: an atom that does not count for
+        its bead's position, but is rebuilt with it, gets weight 0.
+    weights : array_like, shape (n_atoms,), optional
+        Non-negative; all 1 (centre of geometry) if omitted.
+    names : sequence of str, optional
+        Bead names; ``B1``, ``B2``, ... if omitted.
+
+    Raises
+    ------
+    MappingError
+        If an atom is in two beads or in none, a bead is empty or has no weight, an index is out of range, or a
+        weight is negative or not finite.
+    """
+
+    def __init__(
+        self, topology: SomeTopology, beads: Beads, weights: ArrayLike | None = None, names: Sequence[str] | None = None
+    ) -> None:
+        self._description = topology_to_dict(topology)
+        self.n_atoms = len(self._description["atoms"])
+        self.beads = tuple(tuple(int(i) for i in bead) for bead in beads)
+        self.n_beads = len(self.beads)
+        self.weights = np.ones(self.n_atoms) if weights is None else np.array(weights, dtype=float)
+        self.names = tuple(names) if names is not None else tuple(f"B{k + 1}" for k in range(self.n_beads))
+        self.assignment = self._checked_assignment()
+        self._check_weights()
+
+    def _checked_assignment(self):
+        if not self.beads:
+            raise MappingError("no bead given: at least one bead with its atoms is expected")
+        if len(self.names) != self.n_beads:
+            raise MappingError(f"{len(self.names)} bead names given for {self.n_beads} beads: give one each")
+        assignment = np.full(self.n_atoms, -1, dtype=np.int64)
+        for k, bead in enumerate(self.beads):
+            if not bead:
+                raise MappingError(f"bead {k} ({self.names[k]}) is empty: remove it or give it atoms")
+            for i in bead:
+                if not 0 <= i < self.n_atoms:
+                    raise MappingError(
+                        f"bead {k} ({self.names[k]}) names atom {i}: indices from 0 to {self.n_atoms - 1} are expected"
+                    )
+                if assignment[i] >= 0:
+                    raise MappingError(
+                        f"atom {i} is in bead {assignment[i]} and in bead {k}: each atom belongs to one bead"
+                    )
+                assignment[i] = k
+        missing = np.flatnonzero(assignment < 0)
+        if missing.size:
+            raise MappingError(
+                f"atom {missing[0]} and {missing.size - 1} more are in no bead: put each into the bead it is to be "
+                "rebuilt with, with weight 0 if it does not count for the bead's position"
+            )
+        return assignment
+
+    def _check_weights(self):
+        if self.weights.shape != (self.n_atoms,):
+            raise MappingError(f"weights of shape {self.weights.shape} given, ({self.n_atoms},) expected")
+        if not np.isfinite(self.weights).all() or (self.weights < 0).any():
+            raise MappingError("a weight is negative or not finite: weights of 0 or more are expected")
+        totals = np.bincount(self.assignment, self.weights, self.n_beads)
+        if (totals <= 0).any():
+            k = int(np.argmin(totals))
+            raise MappingError(f"all weights of bead {k} ({self.names[k]}) are 0: at least one must be positive")
+
+    @property
+    def matrix(self) -> np.ndarray:
+        """The projection M, shape (n_beads, n_atoms), float64, dense: for small molecules. Each row sums to 1."""
+        matrix = np.zeros((self.n_beads, self.n_atoms))
+        matrix[self.assignment, np.arange(self.n_atoms)] = self.fractions
+        return matrix
+
+    @property
+    def sparse(self) -> Any:
+        """The projection M as a ``scipy.sparse.csr_array``, without its zeros."""
+        from scipy.sparse import csr_array
+
+        counted = np.flatnonzero(self.fractions)
+        entries = self.fractions[counted], (self.assignment[counted], counted)
+        return csr_array(entries, shape=(self.n_beads, self.n_atoms))
+
+    @cached_property
+    def fractions(self) -> np.ndarray:
+        """Weight of every atom over that of all atoms of its bead, M_Ii for I = m(i), shape (n_atoms,)."""
+        return self.weights / np.bincount(self.assignment, self.weights, self.n_beads)[self.assignment]
+
+    @cached_property
+    def _by_bead(self):
+        """Atoms bead after bead, where those of each begin, and their fractions as a column."""
+        order = np.argsort(self.assignment, kind="stable")
+        return order, np.searchsorted(self.assignment[order], np.arange(self.n_beads)), self.fractions[order, None]
+
+    def weighted_sums(self, values: np.ndarray) -> np.ndarray:
+        """Sums over the atoms of every bead, M v: (..., n_atoms, c) to (..., n_beads, c), float64."""
+        order, first, fractions = self._by_bead
+        return np.add.reduceat(values[..., order, :] * fractions, first, axis=-2)
+
+    def shared_out(self, values: np.ndarray) -> np.ndarray:
+        """Values of beads shared out among their atoms by weight, M^T v: (..., n_beads, c) to (..., n_atoms, c)."""
+        return values[..., self.assignment, :] * self.fractions[:, None]
+
+    def project(self, positions: Positions) -> np.ndarray:
+        """Place the beads: X = M x.
+
+        Parameters
+        ----------
+        positions : Quantity or array_like, shape (n_atoms, 3) or (frames, n_atoms, 3)
+            All-atom positions, bare numbers in nm, molecules whole.
+
+        Returns
+        -------
+        numpy.ndarray, shape (n_beads, 3) or (frames, n_beads, 3)
+            nm, in the precision of the input.
+        """
+        frames = as_positions_nm(positions, self.n_atoms, "atoms")
+        single = np.ndim(positions) == 2
+        # Relative to the bead's first atom, so that float32 keeps its digits far from the origin.
+        first = np.array([bead[0] for bead in self.beads])
+        relative = frames - frames[:, first[self.assignment]]
+        beads = frames[:, first] + self.weighted_sums(relative).astype(frames.dtype)
+        return beads[0] if single else beads
+
+    def lift(self, beads: Positions) -> np.ndarray:
+        """Place every atom on its bead: M+ X (paper, definition C.1).
+
+        Parameters
+        ----------
+        beads : Quantity or array_like, shape (n_beads, 3) or (frames, n_beads, 3)
+
+        Returns
+        -------
+        numpy.ndarray, shape (n_atoms, 3) or (frames, n_atoms, 3)
+            nm.
+        """
+        frames = as_positions_nm(beads, self.n_beads, "beads")[:, self.assignment]
+        return frames[0] if np.ndim(beads) == 2 else frames
+
+    @property
+    def topology(self) -> Topology:
+        """The all-atom molecule as an ``openmm.app.Topology``."""
+        return topology_from_dict(self._description)
+
+    @property
+    def masses(self) -> np.ndarray:
+        """Bead masses in amu: the sum over all atoms of the bead, whatever their weight, shape (n_beads,)."""
+        import mdtraj
+
+        symbols = [symbol for _, symbol, _ in self._description["atoms"]]
+        masses = [mdtraj.element.Element.getBySymbol(s).mass if s else 0.0 for s in symbols]
+        return np.bincount(self.assignment, masses, self.n_beads)
+
+    @property
+    def bead_bonds(self) -> np.ndarray:
+        """Bead pairs joined by a covalent bond of their atoms, shape (m, 2), each once."""
+        pairs = {tuple(sorted((self.assignment[i], self.assignment[j]))) for i, j in self._description["bonds"]}
+        return np.array(sorted(p for p in pairs if p[0] != p[1]), dtype=np.int64).reshape(-1, 2)
+
+    def cg_topology(self) -> Topology:
+        """One atom (without element: set masses yourself) in one residue per bead, bonded as the molecule is.
+
+        Returns
+        -------
+        openmm.app.Topology
+        """
+        described = [self._description["residues"][self._description["atoms"][bead[0]][2]] for bead in self.beads]
+        # A topology lists particles chain by chain: beads that leave a chain and come back open a new one.
+        chains = np.cumsum([0] + [a[2] != b[2] for a, b in itertools.pairwise(described)])
+        return topology_from_dict(
+            {
+                "atoms": [[name, "", k] for k, name in enumerate(self.names)],
+                "residues": [[name, number, int(c)] for (name, number, _), c in zip(described, chains, strict=True)],
+                "bonds": self.bead_bonds.tolist(),
+            }
+        )
+
+    def check_topology(self, topology: SomeTopology) -> None:
+        """Refuse a topology of another molecule.
+
+        Raises
+        ------
+        TopologyMismatchError
+            Naming the first atom that differs.
+        """
+        given = as_mdtraj_topology(topology)
+        if given.n_atoms != self.n_atoms:
+            raise TopologyMismatchError(
+                f"a topology of {given.n_atoms} atoms given, the mapping is of a molecule of {self.n_atoms} atoms: "
+                "use the topology and the model of the same molecule, without solvent"
+            )
+        described = topology_to_dict(given)
+        pairs = zip(self._description["atoms"], described["atoms"], strict=True)
+        for i, ((name, symbol, residue), (name2, symbol2, residue2)) in enumerate(pairs):
+            own = (self._description["residues"][residue][0], name, symbol)
+            other = (described["residues"][residue2][0], name2, symbol2)
+            if own != other:
+                raise TopologyMismatchError(
+                    f"atom {i} of the topology given is {' '.join(other)}, {' '.join(own)} expected: "
+                    "it is of another molecule, or its atoms are in another order"
+                )
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON types only; `from_dict` undoes it."""
+        return {
+            "beads": [list(bead) for bead in self.beads],
+            "weights": self.weights.tolist(),
+            "names": list(self.names),
+            "topology": self._description,
+        }
+
+    @classmethod
+    def from_dict(cls, description: dict[str, Any]) -> CGMapping:
+        """Rebuild a mapping from `to_dict`."""
+        try:
+            topology = topology_from_dict(description["topology"])
+            return cls(topology, description["beads"], description["weights"], description["names"])
+        except MappingError:
+            raise
+        except (KeyError, TypeError, ValueError) as error:
+            raise MappingError(f"not a mapping ({error!r}): what CGMapping.save writes is expected") from error
+
+    def save(self, path: PathLike) -> None:
+        """Write the mapping as JSON."""
+        path = Path(path)
+        if not path.parent.is_dir():
+            raise OutputError(f"folder {path.parent} does not exist: create it first")
+        path.write_text(json.dumps(self.to_dict(), indent=1) + "\n")
+
+    @classmethod
+    def load(cls, path: PathLike) -> CGMapping:
+        """Read a mapping that `save` wrote.
+
+        Raises
+        ------
+        MappingError
+            If the file is missing or not a mapping.
+        """
+        try:
+            description = json.loads(Path(path).read_text())
+        except OSError as error:
+            raise MappingError(f"mapping {path} cannot be read: {error.strerror}") from error
+        except ValueError as error:
+            raise MappingError(f"{path} is not JSON: expected what CGMapping.save writes") from error
+        return cls.from_dict(description)
+
+    def __eq__(self, other):
+        return isinstance(other, CGMapping) and self.to_dict() == other.to_dict()
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self):
+        return f"CGMapping({self.n_atoms} atoms on {self.n_beads} beads: {', '.join(self.names)})"

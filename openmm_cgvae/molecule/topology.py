@@ -1,0 +1,60 @@
+"""Topologies as plain dictionaries, so that a model file carries names and bonds without a PDB parser's guesses."""
+
+from openmm_cgvae.core.errors import ModelFileError
+
+__all__ = ["as_mdtraj_topology", "topology_from_dict", "topology_to_dict"]
+
+
+def as_mdtraj_topology(topology):
+    """Return `topology` as an mdtraj ``Topology``; an OpenMM one is converted."""
+    import mdtraj
+
+    if isinstance(topology, mdtraj.Topology):
+        return topology
+    return mdtraj.Topology.from_openmm(topology)
+
+
+def topology_to_dict(topology):
+    """Describe an mdtraj or OpenMM ``Topology`` in JSON types.
+
+    Returns
+    -------
+    dict
+        ``atoms``: a list of [name, element symbol or "", residue]; ``residues``: [name, sequence number, chain];
+        ``bonds``: pairs of atom indices.
+    """
+    topology = as_mdtraj_topology(topology)
+    index = {atom: i for i, atom in enumerate(topology.atoms)}
+    symbols = ["" if a.element is None or a.element.symbol == "VS" else a.element.symbol for a in topology.atoms]
+    return {
+        "atoms": [[a.name, s, a.residue.index] for a, s in zip(topology.atoms, symbols, strict=True)],
+        "residues": [[r.name, r.resSeq, r.chain.index] for r in topology.residues],
+        "bonds": [[index[a], index[b]] for a, b in topology.bonds],
+    }
+
+
+def topology_from_dict(description):
+    """Rebuild the OpenMM ``Topology`` that `topology_to_dict` described.
+
+    Raises
+    ------
+    ModelFileError
+        If the description is incomplete.
+    """
+    from openmm.app import Element, Topology
+
+    try:
+        topology = Topology()
+        chains, residues, atoms = {}, [], []
+        for name, number, chain in description["residues"]:
+            if chain not in chains:
+                chains[chain] = topology.addChain()
+            residues.append(topology.addResidue(name, chains[chain], id=str(number)))
+        for name, symbol, residue in description["atoms"]:
+            element = Element.getBySymbol(symbol) if symbol else None
+            atoms.append(topology.addAtom(name, element, residues[residue]))
+        for i, j in description["bonds"]:
+            topology.addBond(atoms[i], atoms[j])
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        raise ModelFileError(f"the stored topology cannot be read ({error!r}): the file is damaged") from error
+    return topology

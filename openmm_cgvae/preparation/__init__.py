@@ -1,0 +1,1 @@
+"""Training data: reference MD, and datasets made of trajectories."""

@@ -1,0 +1,296 @@
+"""Reference MD to learn from: independent implicit-solvent runs from hot starts, resumable run by run.
+
+Beside ``run-000.dcd`` are kept, in ``run-000-forces.npy``, the forces on the atoms at its frames: (frames, n, 3) in
+kJ/mol/nm, those of constraints left out. They are evaluated at the positions that the file holds, so that forces can
+just as well be had for runs made elsewhere.
+"""
+
+import hashlib
+import json
+import logging
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from openmm_cgvae.cg.mappedforces import evaluate_forces
+from openmm_cgvae.core.errors import DataError, MinimizationError, SettingsError, one_line
+from openmm_cgvae.core.output import complete_output, existing_folder
+from openmm_cgvae.metrics import cis_trans, handedness
+from openmm_cgvae.molecule.graph import MolecularGraph
+from openmm_cgvae.molecule.topology import as_mdtraj_topology
+from openmm_cgvae.preparation.dataset import read_reference
+
+__all__ = ["ReferenceProtocol", "forces_path", "reference_forces", "sample_reference"]
+
+logger = logging.getLogger(__name__)
+
+# Maximum number of hot bursts that may isomerise the molecule before the run fails.
+MAX_BURSTS = 10
+
+
+@dataclass(frozen=True)
+class ReferenceProtocol:
+    """How each run is made: minimise, a hot burst, equilibrate, then record.
+
+    Parameters
+    ----------
+    forcefield : tuple of str
+        OpenMM force field files, implicit solvent included.
+    temperature, hot_temperature : float
+        K.
+    burst_ps : tuple of float
+        Shortest and longest hot burst; each run draws its own.
+    equilibration_ps, interval_ps : float
+        Before the first frame, and between frames.
+    frames : int
+        Frames a run.
+    friction : float
+        1/ps.
+    time_step_ps : float
+        With bonds to hydrogen constrained.
+    hydrogen_mass : float or None
+        amu, for a longer time step.
+    solvent_every : int
+        Steps for one evaluation of implicit solvent, which on a CPU costs many times the rest (multiple time steps,
+        Tuckerman et al., J. Chem. Phys. 97, 1990 (1992)). Keep the time between two below 10 fs.
+    """
+
+    forcefield: tuple = ("amber99sbildn.xml", "amber99_obc.xml")
+    temperature: float = 300.0
+    hot_temperature: float = 900.0
+    burst_ps: tuple = (10.0, 40.0)
+    equilibration_ps: float = 20.0
+    interval_ps: float = 1.0
+    frames: int = 500
+    friction: float = 2.0
+    time_step_ps: float = 0.002
+    hydrogen_mass: float | None = None
+    solvent_every: int = 1
+
+    def __post_init__(self):
+        for name in ("temperature", "hot_temperature", "interval_ps", "frames", "friction", "time_step_ps",
+                     "solvent_every"):  # fmt: skip
+            if not getattr(self, name) > 0:
+                raise SettingsError(f"{name}={getattr(self, name)} given: a positive number is expected")
+
+
+def sample_reference(pdb, folder, runs, protocol=None, seed=0, platform=None, progress=True):
+    """Make independent MD runs, one DCD file and one file of forces each.
+
+    A hot burst that turns a peptide bond or a stereocentre, which would stay so to the end of the run, is drawn again.
+    Runs that are complete are kept, so that an interrupted call goes on where it was when it is repeated. Run k
+    depends on the protocol, `seed` and k alone; ``protocol.json`` beside the runs records both.
+
+    Parameters
+    ----------
+    pdb : path
+        Starting structure with all hydrogens.
+    folder : path
+        Gets ``run-000.dcd``, ``run-000-forces.npy``, ``run-001.dcd``, ...; created if missing.
+    runs : int
+    protocol : ReferenceProtocol, optional
+    seed : int
+    platform : str, optional
+        OpenMM platform; one thread of CPU if omitted.
+    progress : bool
+
+    Returns
+    -------
+    list of pathlib.Path
+
+    Raises
+    ------
+    DataError
+        If the PDB file cannot be read, or no burst leaves the molecule the isomer that it is.
+    SettingsError
+        If the folder holds runs of another protocol, seed or starting structure.
+    MinimizationError
+        If the force field does not fit the molecule.
+    """
+    from openmm.app import PDBFile
+    from tqdm.auto import tqdm
+
+    protocol = protocol or ReferenceProtocol()
+    if runs < 1:
+        raise SettingsError(f"runs={runs} given: 1 or more is expected")
+    folder = existing_folder(folder)
+    try:
+        start = PDBFile(str(pdb))
+    except Exception as error:
+        raise DataError(f"starting structure {pdb} cannot be read: a PDB file is expected ({error})") from error
+    _record(folder / "protocol.json", pdb, protocol, seed)
+    paths = [folder / f"run-{k:03d}.dcd" for k in range(runs)]
+    missing = [k for k, path in enumerate(paths) if not (path.exists() and forces_path(path).exists())]
+    if missing:
+        simulation = _simulation(start.topology, protocol, platform)
+        for k in tqdm(missing, total=runs, initial=runs - len(missing), disable=not progress, unit="run"):
+            if not paths[k].exists():
+                with complete_output(paths[k]) as temporary:
+                    _sample_run(simulation, start.positions, protocol, [seed, k], temporary)
+            _keep_forces(simulation, paths[k])
+            logger.info("run %d of %d written to %s", k + 1, runs, paths[k])
+    return paths
+
+
+def forces_path(trajectory):
+    """Return the path of the forces that belong to a trajectory."""
+    return Path(trajectory).with_name(f"{Path(trajectory).stem}-forces.npy")
+
+
+def reference_forces(trajectories, topology, positions, protocol=None, stride=1, progress=True):
+    """Forces on the atoms of reference frames: those kept beside the trajectories, or evaluated where none are.
+
+    Parameters
+    ----------
+    trajectories : sequence of path
+    topology : openmm.app.Topology
+    positions : numpy.ndarray, shape (frames, n, 3)
+        All frames of the trajectories in nm. They need a DCD file's digits: rounded to 0.001 nm, as in XTC files, a
+        stretched bond alone makes an error as large as the forces on beads.
+    protocol : ReferenceProtocol, optional
+        Its force field is the one to evaluate.
+    stride : int
+        Every stride-th frame of the trajectories is in `positions`.
+    progress : bool
+
+    Returns
+    -------
+    numpy.ndarray, shape (frames, n, 3)
+        kJ/mol/nm, those of constraints left out.
+
+    Raises
+    ------
+    DataError
+        If forces are kept of some trajectories only, are of other frames, or cannot be read.
+    MinimizationError
+        If the force field does not fit the molecule.
+    """
+    paths = [forces_path(trajectory) for trajectory in trajectories]
+    lacking = [path for path in paths if not path.exists()]
+    if len(lacking) == len(paths):
+        context = _simulation(topology, protocol or ReferenceProtocol()).context
+        return evaluate_forces(context, positions, progress)
+    if lacking:
+        raise DataError(f"forces {lacking[0]} are missing, {paths[0].parent} has others: keep all, or none")
+    try:
+        forces = np.concatenate([np.load(path, allow_pickle=False)[::stride] for path in paths])
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"forces beside {trajectories[0]} cannot be read ({one_line(error)}): remove them") from error
+    if forces.shape != positions.shape:
+        raise DataError(f"forces {paths[0]} are of other frames than the trajectories: remove them")
+    return forces
+
+
+def _keep_forces(simulation, path):
+    frames = read_reference([path], as_mdtraj_topology(simulation.topology))[0]
+    with complete_output(forces_path(path)) as temporary:
+        np.save(temporary, evaluate_forces(simulation.context, frames))
+
+
+def _record(path, pdb, protocol, seed):
+    """Write what the runs depend on, or check that it is what they were begun with."""
+    digest = hashlib.sha256(Path(pdb).read_bytes()).hexdigest()
+    record = json.loads(json.dumps({"protocol": asdict(protocol), "seed": seed, "pdb_sha256": digest}))
+    if path.exists():
+        if json.loads(path.read_text()) != record:
+            raise SettingsError(f"{path.parent} holds runs of other settings (see {path.name}): give another folder")
+        return
+    with complete_output(path) as temporary:
+        temporary.write_text(json.dumps(record, indent=1) + "\n")
+
+
+def _simulation(topology, protocol, platform=None):
+    from openmm import Platform
+    from openmm.app import ForceField, HBonds, NoCutoff, Simulation
+
+    try:
+        system = ForceField(*protocol.forcefield).createSystem(
+            topology, nonbondedMethod=NoCutoff, constraints=HBonds, hydrogenMass=protocol.hydrogen_mass
+        )
+    except Exception as error:
+        raise MinimizationError(f"force field {', '.join(protocol.forcefield)} does not fit: {error}") from error
+    chosen = Platform.getPlatformByName(platform or "CPU")
+    properties = {"Threads": "1", "DeterministicForces": "true"} if chosen.getName() == "CPU" else {}
+    return Simulation(topology, system, _integrator(system, protocol), chosen, properties)
+
+
+def _integrator(system, protocol):
+    """Create a Langevin integrator, with multiple time steps if the solvent forces are evaluated less often."""
+    from openmm import CustomGBForce, GBSAOBCForce, LangevinMiddleIntegrator
+    from openmm.mtsintegrator import MTSLangevinIntegrator
+
+    bath, every = (protocol.temperature, protocol.friction), protocol.solvent_every
+    if every == 1:
+        return LangevinMiddleIntegrator(*bath, protocol.time_step_ps)
+    solvent = [force for force in system.getForces() if isinstance(force, CustomGBForce | GBSAOBCForce)]
+    if not solvent:
+        files = ", ".join(protocol.forcefield)
+        raise SettingsError(f"solvent_every={every} given, but {files} has no implicit solvent: leave it at 1")
+    for force in solvent:
+        force.setForceGroup(1)
+    return MTSLangevinIntegrator(*bath, every * protocol.time_step_ps, [(1, 1), (0, every)])
+
+
+def _set_temperature(integrator, temperature):
+    from openmm import CustomIntegrator
+    from openmm.unit import MOLAR_GAS_CONSTANT_R, kelvin
+
+    if isinstance(integrator, CustomIntegrator):
+        integrator.setGlobalVariableByName("kT", MOLAR_GAS_CONSTANT_R * temperature * kelvin)
+    else:
+        integrator.setTemperature(temperature)
+
+
+def _sample_run(simulation, positions, protocol, seed, path):
+    from openmm.app import DCDReporter
+
+    _heat(simulation, positions, protocol, np.random.default_rng(seed))
+    interval = _steps(protocol.interval_ps, simulation.integrator)
+    simulation.currentStep = 0
+    simulation.reporters.append(DCDReporter(str(path), interval))
+    try:
+        simulation.step(interval * protocol.frames)
+    finally:
+        # OpenMM's reporter closes its file when it goes.
+        simulation.reporters.clear()
+
+
+def _heat(simulation, positions, protocol, rng):
+    """Minimise, make a hot burst and equilibrate, until the molecule is still the isomer that it was."""
+    graph = MolecularGraph.from_topology(as_mdtraj_topology(simulation.topology))
+    given = _isomer(positions, graph)
+    for _ in range(MAX_BURSTS):
+        _burst(simulation, positions, protocol, rng)
+        if (_isomer(simulation.context.getState(positions=True).getPositions(asNumpy=True), graph) == given).all():
+            return
+        logger.info("a hot burst turned a peptide bond or a stereocentre: another is drawn")
+    raise DataError(
+        f"each of {MAX_BURSTS} hot bursts turned a peptide bond or a stereocentre: lower hot_temperature, "
+        f"{protocol.hot_temperature:g} K, or shorten burst_ps"
+    )
+
+
+def _isomer(positions, graph):
+    """Which peptide bonds are trans, and which stereocentres are of positive handedness."""
+    return np.concatenate([cis_trans(positions, graph)[0], handedness(positions, graph)[0] > 0])
+
+
+def _burst(simulation, positions, protocol, rng):
+    integrator = simulation.integrator
+    integrator.setRandomNumberSeed(int(rng.integers(1, 2**31 - 1)))
+    # A seed takes effect in a new Context only; preserving the state would preserve the old random numbers too.
+    simulation.context.reinitialize()
+    simulation.context.setPositions(positions)
+    simulation.minimizeEnergy()
+    _set_temperature(integrator, protocol.hot_temperature)
+    simulation.context.setVelocitiesToTemperature(protocol.hot_temperature, int(rng.integers(1, 2**31 - 1)))
+    simulation.step(_steps(rng.uniform(*protocol.burst_ps), integrator))
+    _set_temperature(integrator, protocol.temperature)
+    simulation.step(_steps(protocol.equilibration_ps, integrator))
+
+
+def _steps(picoseconds, integrator):
+    from openmm.unit import picosecond
+
+    return max(1, round(picoseconds / integrator.getStepSize().value_in_unit(picosecond)))

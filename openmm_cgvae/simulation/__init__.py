@@ -1,0 +1,1 @@
+"""CG runs that write all-atom frames, their checkpoints, and their continuation in atoms."""

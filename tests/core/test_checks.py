@@ -1,0 +1,43 @@
+"""Numbers out of range are refused in one wording, numbers in range come back in OpenMM's units."""
+
+import numpy as np
+import pytest
+from openmm import unit
+
+from openmm_cgvae.core.checks import checked_count, checked_frames, checked_number, checked_seed
+from openmm_cgvae.core.errors import SettingsError
+
+
+def test_numbers_come_with_and_without_units():
+    assert checked_number("timeStep", 2 * unit.femtoseconds) == pytest.approx(0.002)
+    assert checked_number("timeStep", np.float32(0.5)) == 0.5
+    assert checked_number("equilibration", 0, zero=True) == 0.0
+
+
+@pytest.mark.parametrize("value", [0, -1.0, np.nan, np.inf, "warm", None, [1, 2]])
+def test_what_is_no_number_above_0_is_refused(value):
+    with pytest.raises(SettingsError, match=r"temperature=.* given: a number above 0 in K is expected"):
+        checked_number("temperature", value, "K")
+
+
+def test_counts_are_whole():
+    assert checked_count("copies", np.int64(3)) == 3
+    for value in (0, 1.5, -2):
+        with pytest.raises(SettingsError, match=f"copies={value} given"):
+            checked_count("copies", value)
+
+
+def test_seeds_are_drawn_or_64_bits():
+    assert checked_seed(2**64 - 1) == 2**64 - 1
+    assert checked_seed(None) != checked_seed(None)
+    for seed in (-1, 2**64):
+        with pytest.raises(SettingsError, match="from 0 to"):
+            checked_seed(seed)
+
+
+def test_frames_are_numbered_or_checked():
+    np.testing.assert_array_equal(checked_frames(None, 3), [0, 1, 2])
+    np.testing.assert_array_equal(checked_frames([7, 2**31], 2, bits=32), [7, 2**31])
+    for frames in ([0, 1], [-1, 0, 1], [0, 1, 2**32]):
+        with pytest.raises(SettingsError, match="for each of 3 frames"):
+            checked_frames(frames, 3, bits=32)
