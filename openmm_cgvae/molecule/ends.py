@@ -4,7 +4,7 @@ import logging
 
 import numpy as np
 
-from openmm_cgvae.errors import SettingsError
+from openmm_cgvae.core.errors import SettingsError
 from openmm_cgvae.molecule.names import CAP_NAMES
 
 __all__ = ["residue_keys", "without_caps"]
