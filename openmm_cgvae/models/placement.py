@@ -9,7 +9,7 @@ __all__ = ["PlacementTensors", "draw_rotors", "place", "placement_tensors"]
 
 
 class PlacementTensors(NamedTuple):
-    """`openmm_cgvae.molecule.assembly.Placements` as tensors, rows sorted by level.
+    """`openmm_cgvae.binding.assembly.Placements` as tensors, rows sorted by level.
 
     atoms : (p,) int64
     references : (3 p,) int64, for every level its origins, first and second references in turn

@@ -7,12 +7,12 @@ from conftest import rotation
 from proteinbeads import CRYSTAL, heavy_positions, rows_of
 
 from openmm_cgvae.models.placement import PlacementTensors, draw_rotors, place, placement_tensors
-from openmm_cgvae.molecule.protein import bind_protein
+from openmm_cgvae.binding.protein import bind_protein
 
 
 @pytest.fixture(scope="module")
 def crystal():
-    from openmm_cgvae.molecule.beadfiles import read_pdb
+    from openmm_cgvae.binding.beadfiles import read_pdb
 
     return read_pdb(CRYSTAL)
 

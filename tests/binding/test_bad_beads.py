@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from proteinbeads import CRYSTAL, beads, helix, pdb_lines, rows_of
 
+from openmm_cgvae.binding.protein import bind_protein
 from openmm_cgvae.core.errors import DataError, MappingError, PositionsError, TopologyMismatchError
-from openmm_cgvae.molecule.protein import bind_protein
 
 
 def written(tmp_path, record):

@@ -8,18 +8,18 @@ from typing import Any
 
 import numpy as np
 
+from openmm_cgvae.binding.assembly import Placements, assemble
+from openmm_cgvae.binding.atomtopology import atom_topology
+from openmm_cgvae.binding.beads import read_beads
+from openmm_cgvae.binding.beadtable import beads_by_residue, speaks_one_letter
+from openmm_cgvae.binding.chains import connections, nearest_image, residue_index, whole_chains
+from openmm_cgvae.binding.disulfides import disulfide_pairs
+from openmm_cgvae.binding.ends import residue_keys, without_caps
+from openmm_cgvae.binding.recognition import recognise
 from openmm_cgvae.core.errors import SettingsError
-from openmm_cgvae.molecule.assembly import Placements, assemble
-from openmm_cgvae.molecule.atomtopology import atom_topology
-from openmm_cgvae.molecule.beads import read_beads
-from openmm_cgvae.molecule.beadtable import beads_by_residue, speaks_one_letter
 from openmm_cgvae.molecule.beadweights import mapping_weights, used_beads
-from openmm_cgvae.molecule.chains import connections, nearest_image, residue_index, whole_chains
-from openmm_cgvae.molecule.disulfides import disulfide_pairs
-from openmm_cgvae.molecule.ends import residue_keys, without_caps
 from openmm_cgvae.molecule.martini import martini_version
 from openmm_cgvae.molecule.names import variant_of
-from openmm_cgvae.molecule.recognition import recognise
 from openmm_cgvae.molecule.residues import VARIANT_TYPES
 
 __all__ = ["Protein", "bind_protein"]

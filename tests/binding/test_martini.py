@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from proteinbeads import CRYSTAL, REAL, beads, heavy_positions, helix, needs_real, rows_of
 
+from openmm_cgvae.binding.beadfiles import read_pdb
+from openmm_cgvae.binding.martinidata import measure
+from openmm_cgvae.binding.protein import bind_protein
 from openmm_cgvae.core.errors import MappingError, TopologyMismatchError
-from openmm_cgvae.molecule.beadfiles import read_pdb
 from openmm_cgvae.molecule.martini import martini_beads, same_in_both_versions
-from openmm_cgvae.molecule.martinidata import measure
 from openmm_cgvae.molecule.names import kind_of, variant_of
-from openmm_cgvae.molecule.protein import bind_protein
 from openmm_cgvae.molecule.residues import RESIDUE_NAMES, VARIANT_TYPES
 
 INSULIN = CRYSTAL.with_name("3i40_martini3.pdb")
