@@ -109,10 +109,13 @@ class Protein:
 
     def project(self, positions: np.ndarray) -> np.ndarray:
         """Bead positions (..., b, 3) of atom positions (..., a, 3)."""
+        from scipy.sparse import csr_array
+
         atoms, beads, weights = self.mapping_weights
-        found = np.zeros((*positions.shape[:-2], self.n_beads, 3))
-        np.add.at(found, (..., beads, slice(None)), positions[..., atoms, :] * weights[:, None])
-        return found
+        matrix = csr_array((weights, (beads, atoms)), shape=(self.n_beads, self.n_atoms))
+        flat = np.moveaxis(np.asarray(positions, dtype=float), -2, 0).reshape(self.n_atoms, -1)
+        shape = (self.n_beads, *positions.shape[:-2], 3)
+        return np.moveaxis((matrix @ flat).reshape(shape), 0, -2)
 
 
 def bind_protein(
