@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 
 from openmm_cgvae.backmapping.backmapper import Backmapper
+from openmm_cgvae.binding.protein import Protein, bind_protein
 from openmm_cgvae.core.errors import PositionsError, SettingsError, TopologyMismatchError
 from openmm_cgvae.core.units import ANGSTROM_PER_NM, as_positions_nm
 from openmm_cgvae.molecule.mapping import CGMapping
 from openmm_cgvae.molecule.martini import MARTINI_ROLES
-from openmm_cgvae.molecule.protein import Protein, bind_protein
 
 __all__ = ["AnyProtein", "ProteinBackmapper", "molecule_tensors", "protein_mapping"]
 
