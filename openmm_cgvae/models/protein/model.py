@@ -116,13 +116,13 @@ class ProteinModel(nn.Module):
     def bound(self, heavy: Tensor) -> Tensor:
         """Bring the geometry of heavy atoms (B, h, 3) inside the bounds; beads move where they leave bonds no room."""
         self.bounds.held = 1.0
-        heavy = self.bounds(heavy)
+        bounded = self.bounds(heavy)
         if not self.exact:
-            stretched = self.bounds.length_errors(self.bounds.lengths(heavy)).abs().amax(1) > self.room
+            stretched = self.bounds.length_errors(self.bounds.lengths(bounded)).abs().amax(1) > self.room
             if bool(stretched.any()):
                 self.bounds.held = self.resistance
-                heavy[stretched] = self.bounds(heavy[stretched])
-        return heavy
+                bounded[stretched] = self.bounds(heavy[stretched])
+        return bounded
 
     def completed(self, heavy: Tensor, X: Tensor, well: Tensor, deviate: Tensor) -> Tensor:
         """All atoms (B, n, 3) from the heavy ones (B, h, 3), with rotors by unit Gaussian noise (B, r)."""
