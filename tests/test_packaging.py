@@ -61,6 +61,16 @@ def test_constraints_pin_every_dependency_within_its_range():
         assert numbers(version) >= numbers(ranges[name]), name
 
 
+def test_oldest_constraints_are_the_lower_bounds():
+    pins = dict(re.findall(r"^([\w-]+)==(.+)$", (ROOT / "constraints-oldest.txt").read_text(), re.MULTILINE))
+    ranges = requirements()
+    del ranges["openmmtorch"]
+    # A bound may leave out zeros at the end.
+    assert {name: version.rstrip(".0") for name, version in pins.items()} == {
+        name: bound.removeprefix(">=").rstrip(".0") for name, bound in ranges.items()
+    }
+
+
 def test_torchforce_constraints_differ_in_torch_alone():
     lines, other = (
         {line for line in (ROOT / name).read_text().splitlines() if not line.startswith("#")}
