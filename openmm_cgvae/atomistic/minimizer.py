@@ -1,8 +1,11 @@
 """Brief minimisation of backmapped structures in an atomistic force field, with every bead held in place."""
 
+from __future__ import annotations
+
 import logging
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,6 +24,14 @@ from openmm_cgvae.metrics import handedness as handedness_of
 from openmm_cgvae.metrics import valid_graphs
 from openmm_cgvae.molecule.graph import MolecularGraph
 from openmm_cgvae.molecule.topology import as_mdtraj_topology
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from numpy.typing import ArrayLike
+
+    from openmm_cgvae.core.types import Number, Positions
+    from openmm_cgvae.molecule.mapping import CGMapping
 
 __all__ = ["MinimizationResult", "Minimizer"]
 
@@ -111,18 +122,18 @@ class Minimizer:
 
     def __init__(
         self,
-        mapping,
-        forcefield=None,
-        implicitSolvent=None,
-        maxIterations=50,
-        tolerance=10.0,
-        restraint=RESTRAINT,
-        platform=None,
-        handedness=None,
-        boxVectors=None,
-        workers=None,
-        copies=None,
-    ):
+        mapping: CGMapping,
+        forcefield: Any = None,
+        implicitSolvent: str | None = None,
+        maxIterations: int = 50,
+        tolerance: Number = 10.0,
+        restraint: Number = RESTRAINT,
+        platform: str | None = None,
+        handedness: ArrayLike | None = None,
+        boxVectors: Positions | None = None,
+        workers: int | None = None,
+        copies: int | None = None,
+    ) -> None:
         self.mapping = mapping
         self.graph = MolecularGraph.from_topology(as_mdtraj_topology(mapping.topology))
         self.maxIterations = int(checked_number("maxIterations", maxIterations, zero=True))
@@ -141,11 +152,17 @@ class Minimizer:
         self._idle = [Relaxation(context, *fixed) if self.copies == 1 else self._create()]
 
     @property
-    def periodic(self):
+    def periodic(self) -> bool:
         """Whether the molecules are in a periodic box."""
         return self._box is not None
 
-    def minimize(self, positions, beads=None, progress=True, boxVectors=None):
+    def minimize(
+        self,
+        positions: Positions,
+        beads: Positions | None = None,
+        progress: bool = True,
+        boxVectors: Positions | None = None,
+    ) -> MinimizationResult:
         """Minimise each frame and check what came out.
 
         A frame fails, and is then kept as given, if its energy is not finite, a bead is more than 0.01 nm from

@@ -1,8 +1,11 @@
 """From bead positions to all-atom samples."""
 
+from __future__ import annotations
+
 import copy
 import logging
 import time
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,6 +18,17 @@ from openmm_cgvae.core.parallel import even_slices, on_torch_threads
 from openmm_cgvae.core.periodic import as_box_vectors, check_fits, make_whole, spanning_tree
 from openmm_cgvae.core.units import as_positions_nm
 from openmm_cgvae.molecule.mapping import CGMapping
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from numpy.typing import ArrayLike
+    from openmm.app import Topology
+
+    from openmm_cgvae.cg.potential import CGPotential
+    from openmm_cgvae.core.types import PathLike, Positions, SomeTopology
+    from openmm_cgvae.io.modelfile import ModelFile
 
 __all__ = ["Backmapper", "bead_spread"]
 
@@ -32,7 +46,7 @@ CHUNK_SIZES = {"cpu": 256, "cuda": 8192}
 OPTIMIZED_AFTER = 20.0
 
 
-def bead_spread(beads):
+def bead_spread(beads: np.ndarray) -> np.ndarray:
     """Root mean square distance of the beads from their centre, (..., N, 3) to (...)."""
     centred = beads - beads.mean(-2, keepdims=True)
     return np.sqrt((centred**2).sum(-1).mean(-1))
@@ -63,7 +77,14 @@ class Backmapper:
         What is known of the model.
     """
 
-    def __init__(self, model, device="cpu", precision="single", chunk_size=None, mapping=None):
+    def __init__(
+        self,
+        model: ModelFile,
+        device: Any = "cpu",
+        precision: str = "single",
+        chunk_size: int | None = None,
+        mapping: CGMapping | None = None,
+    ) -> None:
         import torch
 
         if precision not in PRECISIONS:
@@ -84,7 +105,13 @@ class Backmapper:
         self._warned = False
 
     @staticmethod
-    def load(name_or_path, topology=None, device="cpu", precision="single", chunk_size=None):
+    def load(
+        name_or_path: PathLike,
+        topology: SomeTopology | None = None,
+        device: Any = "cpu",
+        precision: str = "single",
+        chunk_size: int | None = None,
+    ) -> Any:
         """Load a model and bind it to a molecule, as ``Model.load(name_or_path).bind(topology)`` does.
 
         Parameters
@@ -111,7 +138,7 @@ class Backmapper:
         options = {"device": device, "precision": precision, "chunk_size": chunk_size}
         return Model.load(name_or_path).bind(topology, **options)
 
-    def unbounded(self):
+    def unbounded(self) -> Backmapper | None:
         """Return a `Backmapper` of the same model without the bounds on local geometry, or None if it has none."""
         if not getattr(self._module, "bounded", False):
             return None
@@ -121,28 +148,28 @@ class Backmapper:
         return other
 
     @property
-    def n_atoms(self):
+    def n_atoms(self) -> int:
         return self.mapping.n_atoms
 
     @property
-    def n_beads(self):
+    def n_beads(self) -> int:
         return self.mapping.n_beads
 
     @property
-    def topology(self):
+    def topology(self) -> Topology:
         """The all-atom ``openmm.app.Topology``."""
         return self.mapping.topology
 
     @property
-    def handedness(self):
+    def handedness(self) -> Sequence[int] | None:
         """Sign (+1 or -1) of each stereocentre in the reference, as `Minimizer` takes it; None if unknown."""
         return self.metadata.get("handedness")
 
-    def cg_topology(self):
+    def cg_topology(self) -> Topology:
         """The coarse-grained ``openmm.app.Topology``."""
         return self.mapping.cg_topology()
 
-    def cg_potential(self):
+    def cg_potential(self) -> CGPotential:
         """The `CGPotential` that travels with the model, to run its CG system.
 
         Raises
@@ -156,7 +183,15 @@ class Backmapper:
             raise ModelFileError("the model holds no CG potential: prepare its data with a temperature")
         return CGPotential.from_dict(self.potential)
 
-    def sample(self, cg_positions, n_samples=1, seed=None, frames=None, correlation=0.0, box=None):
+    def sample(
+        self,
+        cg_positions: Positions,
+        n_samples: int = 1,
+        seed: int | None = None,
+        frames: ArrayLike | None = None,
+        correlation: float = 0.0,
+        box: Positions | None = None,
+    ) -> np.ndarray:
         """Draw all-atom structures from p(x | X).
 
         Parameters
@@ -246,7 +281,7 @@ class Backmapper:
                 f"out ({broken.size} of {len(atoms)} here): check the order of the beads, units, and the CG force field"
             )
 
-    def reconstruct(self, positions):
+    def reconstruct(self, positions: Positions) -> np.ndarray:
         """Encode all-atom structures and decode the posterior mean.
 
         Parameters

@@ -10,9 +10,8 @@ from openmm_cgvae.io.modelfile import ModelFile
 from openmm_cgvae.pretrained.index import resolve_model
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from openmm_cgvae.backmapping.sampler import Sampler
+    from openmm_cgvae.core.types import PathLike
 
 __all__ = ["KINDS", "Model", "ModelKind"]
 
@@ -64,7 +63,7 @@ class Model:
         self.metadata = file.metadata
 
     @classmethod
-    def load(cls, name_or_path: str | Path, rebuild: bool = False) -> Model:
+    def load(cls, name_or_path: PathLike, rebuild: bool = False) -> Model:
         """Load a bundled model by name, or a model file by path.
 
         Parameters

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from openmm_cgvae.backmapping.backmapper import Backmapper
-from openmm_cgvae.core.errors import MappingError, PositionsError, SettingsError, TopologyMismatchError
+from openmm_cgvae.core.errors import PositionsError, SettingsError, TopologyMismatchError
 from openmm_cgvae.core.units import ANGSTROM_PER_NM, as_positions_nm
 from openmm_cgvae.molecule.mapping import CGMapping
 from openmm_cgvae.molecule.protein import Protein, bind_protein

@@ -1,9 +1,12 @@
 """From the beads of a whole coarse-grained system, many molecules of one or several kinds, to all atoms."""
 
+from __future__ import annotations
+
 import hashlib
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from openmm import app
@@ -14,6 +17,14 @@ from openmm_cgvae.core.errors import PositionsError, SettingsError, TopologyMism
 from openmm_cgvae.core.periodic import as_box_vectors
 from openmm_cgvae.core.units import as_positions_nm
 from openmm_cgvae.molecule.mapping import CGMapping
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from numpy.typing import ArrayLike
+
+    from openmm_cgvae.backmapping.sampler import Sampler
+    from openmm_cgvae.core.types import Positions, SomeTopology
 
 __all__ = ["SystemBackmapper"]
 
@@ -73,7 +84,14 @@ class SystemBackmapper:
         name is of two of kinds, `keep` and `drop`.
     """
 
-    def __init__(self, cg_topology, backmappers, molecules=None, keep=(), drop=()):
+    def __init__(
+        self,
+        cg_topology: SomeTopology,
+        backmappers: dict[str, Sampler] | Sampler,
+        molecules: Sequence[tuple[str, int]] | None = None,
+        keep: Collection[str] = (),
+        drop: Collection[str] = (),
+    ) -> None:
         if not isinstance(backmappers, dict):
             backmappers = {"molecule": backmappers}
         names = [*backmappers, *keep, *drop]
@@ -110,7 +128,7 @@ class SystemBackmapper:
                 raise SettingsError(f"{len(beads[name])} molecules of kind {name!r} given: {MAX_COPIES} at most")
 
     @property
-    def topology(self):
+    def topology(self) -> app.Topology:
         """The all-atom ``openmm.app.Topology`` of the system, with chain ids and residue numbers of the CG topology.
 
         Every molecule is a chain (or several, if its model is), with the id of the chain its first bead is in.
@@ -142,7 +160,7 @@ class SystemBackmapper:
             if i.index in of_bead and j.index in of_bead:
                 topology.addBond(atoms[of_bead[i.index]], atoms[of_bead[j.index]])
 
-    def cg_topology(self):
+    def cg_topology(self) -> app.Topology:
         """The coarse-grained ``openmm.app.Topology``, with the bonds of every molecule."""
         topology = app.Topology()
         atoms = []
@@ -160,7 +178,7 @@ class SystemBackmapper:
         return topology
 
     @cached_property
-    def mapping(self):
+    def mapping(self) -> CGMapping:
         """The `CGMapping` of the whole system: M x = X; beads that are dropped are not in it."""
         beads, weights = {}, np.ones(self.n_atoms)
         for kind in self._kinds:
@@ -174,11 +192,19 @@ class SystemBackmapper:
         return CGMapping(self.topology, [beads[k] for k in order], weights, [names[k] for k in order])
 
     @property
-    def handedness(self):
+    def handedness(self) -> None:
         """None, so that `Minimizer` compares stereocentres with those of the sampled structure."""
         return None
 
-    def sample(self, cg_positions, n_samples=1, seed=None, frames=None, correlation=0.0, box=None):
+    def sample(
+        self,
+        cg_positions: Positions,
+        n_samples: int = 1,
+        seed: int | None = None,
+        frames: ArrayLike | None = None,
+        correlation: float = 0.0,
+        box: Positions | None = None,
+    ) -> np.ndarray:
         """Draw all-atom structures of the whole system.
 
         Parameters

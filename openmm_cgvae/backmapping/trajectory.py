@@ -1,6 +1,9 @@
 """Backmap saved coarse-grained trajectories: streaming in, streaming out."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,6 +14,12 @@ from openmm_cgvae.core.noise import checked_correlation_time
 from openmm_cgvae.core.output import check_output, complete_output
 from openmm_cgvae.core.pipeline import run_pipeline
 from openmm_cgvae.io.trajectory_files import TrajectoryReader, TrajectoryWriter, box_vectors, check_format
+
+if TYPE_CHECKING:
+    from openmm_cgvae.atomistic.minimizer import Minimizer
+    from openmm_cgvae.backmapping.sampler import Sampler
+    from openmm_cgvae.core.types import Number, PathLike, SomeTopology
+    from openmm_cgvae.molecule.mapping import CGMapping
 
 __all__ = ["BackmapSummary", "backmap_trajectory", "project_trajectory", "read_frame"]
 
@@ -46,25 +55,25 @@ class BackmapSummary:
             self.energies_before.append(minimized.energy_before)
             self.energies_after.append(minimized.energy_after)
 
-    def median_energies(self):
+    def median_energies(self) -> tuple[float, ...]:
         """Return the median energies in kJ/mol before and after the minimisation (clashes would dominate a mean)."""
         return tuple(float(np.median(np.concatenate(e))) for e in (self.energies_before, self.energies_after))
 
 
 def backmap_trajectory(
-    trajectory,
-    backmapper,
-    output,
-    n_samples=1,
-    seed=None,
-    stride=1,
-    minimizer=None,
-    overwrite=False,
-    chunk_size=1000,
-    progress=True,
-    correlation_time=None,
-    wrap=False,
-):
+    trajectory: PathLike,
+    backmapper: Sampler,
+    output: PathLike,
+    n_samples: int = 1,
+    seed: int | None = None,
+    stride: int = 1,
+    minimizer: Minimizer | None = None,
+    overwrite: bool = False,
+    chunk_size: int = 1000,
+    progress: bool = True,
+    correlation_time: Number | None = None,
+    wrap: bool = False,
+) -> BackmapSummary:
     """Turn a saved CG trajectory into an all-atom one, in constant memory.
 
     Parameters
@@ -156,7 +165,15 @@ def _with_timing(reader, time):
         yield chunk, spacing, time / interval if interval else 0.0
 
 
-def project_trajectory(trajectory, topology, mapping, output, stride=1, overwrite=False, progress=True):
+def project_trajectory(
+    trajectory: PathLike,
+    topology: SomeTopology,
+    mapping: CGMapping,
+    output: PathLike,
+    stride: int = 1,
+    overwrite: bool = False,
+    progress: bool = True,
+) -> int:
     """Project an all-atom trajectory to beads, X = M x, in constant memory.
 
     Parameters
@@ -192,7 +209,7 @@ def project_trajectory(trajectory, topology, mapping, output, stride=1, overwrit
     return written
 
 
-def read_frame(trajectory, topology, frame):
+def read_frame(trajectory: PathLike, topology: SomeTopology, frame: int) -> np.ndarray:
     """Read one frame, molecules whole.
 
     Parameters

@@ -1,7 +1,10 @@
 """Direct Boltzmann inversion of a reference trajectory, U = -kT ln P."""
 
+from __future__ import annotations
+
 import itertools
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
@@ -11,6 +14,9 @@ from openmm_cgvae.cg.timestep import stable_time_step
 from openmm_cgvae.core.checks import checked_number
 from openmm_cgvae.core.errors import DataError, SettingsError
 from openmm_cgvae.core.units import BOLTZMANN_KJ_PER_MOL_K, value_in_md_units
+
+if TYPE_CHECKING:
+    from openmm_cgvae.core.types import Number, Positions
 
 __all__ = ["bead_types", "boltzmann_inversion"]
 
@@ -39,7 +45,14 @@ def _numbered(keys):
     return np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.int64)
 
 
-def boltzmann_inversion(beads_nm, bead_bonds, temperature, masses, n_grid=100, types=None):
+def boltzmann_inversion(
+    beads_nm: Positions,
+    bead_bonds: Positions,
+    temperature: Number,
+    masses: Positions,
+    n_grid: int = 100,
+    types: Positions | None = None,
+) -> CGPotential:
     """Potentials of mean force of the beads' distances and angles, each inverted on its own.
 
     U(r) = -kT ln(P(r) / r^2) and U(theta) = -kT ln(P(theta) / sin theta); the latter is -kT ln P(cos theta), and
@@ -102,7 +115,9 @@ def boltzmann_inversion(beads_nm, bead_bonds, temperature, masses, n_grid=100, t
     terms[0] = _share_out(terms[0], relations, 3 * len(masses) - 6 - len(bead_bonds) - len(angles))
     chosen = np.unique(np.linspace(0, len(beads_nm) - 1, N_STARTS).round().astype(int))
     starts = beads_nm[chosen] - beads_nm[chosen].mean(1, keepdims=True)
-    return CGPotential(temperature, stable_time_step(terms, masses, beads_nm), *terms, starts.round(5))
+    distances, chosen_angles, chiralities = terms
+    step = stable_time_step(terms, masses, beads_nm)
+    return CGPotential(temperature, step, distances, chosen_angles, chiralities, starts.round(5))
 
 
 def _checked_data(beads_nm, bead_bonds, masses):

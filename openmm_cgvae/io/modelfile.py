@@ -4,7 +4,7 @@ import json
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from openmm_cgvae import __version__
 from openmm_cgvae.core.errors import ModelFileError
@@ -56,7 +56,7 @@ class ModelFile:
     WRITER: ClassVar = "'openmm-cgvae export' or 'train'"
     KIND: ClassVar = "cgvae"
 
-    module: object
+    module: Any
     mapping: dict
     potential: dict | None = None
     metadata: dict = field(default_factory=dict)

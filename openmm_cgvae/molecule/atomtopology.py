@@ -1,12 +1,22 @@
 """The OpenMM topology of an assembled protein."""
 
+import gc
+from contextlib import contextmanager
+
 import numpy as np
 
 __all__ = ["atom_topology"]
 
+# Atoms of caps where they are part of the residue they cap: names of CHARMM's patches ACE, CT3 and CT2.
+_MERGED = {
+    "ACE": {"CH3": "CAY", "C": "CY", "O": "OY", "H1": "HY1", "H2": "HY2", "H3": "HY3"},
+    "NME": {"N": "NT", "H": "HNT", "C": "CAT", "H1": "HT1", "H2": "HT2", "H3": "HT3"},
+    "NH2": {"N": "NT", "HN1": "HT1", "HN2": "HT2"},
+}
 
-def atom_topology(assembly, labels, bonded, record, kept_rows):
-    """Return the topology of all atoms, and atom index and row of the beads that are kept, shape (k, 2).
+
+def atom_topology(assembly, labels, bonded, record, kept_rows, merge_caps=False):
+    """Return the ``openmm.app.Topology`` of all atoms.
 
     Every part of a chain is a chain of its own with the id of the whole, so that a PDB file ends it with TER and a
     reader bonds nothing across. Beads that are kept follow as chains of particles without an element.
@@ -20,25 +30,39 @@ def atom_topology(assembly, labels, bonded, record, kept_rows):
         Whether a residue is bonded to the one before.
     record : BeadRecord
     kept_rows : list of int
+    merge_caps : bool
+        Whether caps are part of the residue they cap.
     """
+    with _no_garbage_collection():
+        return _build(assembly, labels, bonded, record, kept_rows, merge_caps)
+
+
+def _build(assembly, labels, bonded, record, kept_rows, merge_caps):
     from openmm.app import Element, Topology
 
     topology = Topology()
     ids = _ChainIds()
     elements = {int(n): Element.getByAtomicNumber(int(n)) for n in np.unique(assembly.numbers)}
     numbers = assembly.numbers.tolist()
-    atoms, chain = [], None
-    for k, (template, (number, insertion, chain_id, molecule)) in enumerate(
-        zip(assembly.templates, labels, strict=True)
-    ):
+    atoms, chain, residue = [], None, None
+    for k, template in enumerate(assembly.templates):
+        names = template.atoms
+        merged = merge_caps and template.type < 0
+        if merged:
+            names = [_MERGED[template.name][name] for name in names]
         if not bonded[k]:
-            chain = topology.addChain(ids.id_of(chain_id, molecule))
-        residue = topology.addResidue(template.name, chain, str(number), insertion)
-        for name in template.atoms:
+            chain = topology.addChain(ids.id_of(*labels[k][2:]))
+        # A cap in front is of the residue behind it, which has been begun then.
+        ahead = merged and not bonded[k]
+        begun = merge_caps and k and not bonded[k - 1] and assembly.templates[k - 1].type < 0
+        if not begun and not (merged and bonded[k]):
+            named = k + 1 if ahead else k
+            residue = topology.addResidue(assembly.templates[named].name, chain, *map(str, labels[named][:2]))
+        for name in names:
             atoms.append(topology.addAtom(name, elements[numbers[len(atoms)]], residue))
     for i, j in assembly.bonds.tolist():
         topology.addBond(atoms[i], atoms[j])
-    kept, last = [], None
+    last = None
     for row in kept_rows:
         place = (record.chains[row], int(record.molecules[row]))
         if last is None or place != last[:2]:
@@ -48,8 +72,20 @@ def atom_topology(assembly, labels, bonded, record, kept_rows):
             residue = topology.addResidue(
                 record.residue_names[row], chain, str(record.numbers[row]), record.insertions[row]
             )
-        kept.append((topology.addAtom(record.names[row], None, residue).index, row))
-    return topology, np.array(kept, dtype=int).reshape(-1, 2)
+        topology.addAtom(record.names[row], None, residue)
+    return topology
+
+
+@contextmanager
+def _no_garbage_collection():
+    """Hundreds of thousands of objects that stay: looking through them again and again takes most of the time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 class _ChainIds:

@@ -1,8 +1,9 @@
 """From a topology of beads to the all-atom protein that a model fills in."""
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from openmm_cgvae.molecule.atomtopology import atom_topology
 from openmm_cgvae.molecule.beads import read_beads
 from openmm_cgvae.molecule.beadtable import beads_by_residue, speaks_one_letter
 from openmm_cgvae.molecule.beadweights import mapping_weights, used_beads
-from openmm_cgvae.molecule.chains import connections, residue_index
+from openmm_cgvae.molecule.chains import connections, nearest_image, residue_index, whole_chains
 from openmm_cgvae.molecule.disulfides import disulfide_pairs
 from openmm_cgvae.molecule.martini import martini_version
 from openmm_cgvae.molecule.names import CAP_NAMES, variant_of
@@ -28,7 +29,7 @@ _HISTIDINES = ("HID", "HIE", "HIP")
 _TERMINI = ("charged", "neutral", "capped")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Protein:
     """The all-atom molecule behind beads, and which atoms each bead stands for.
 
@@ -36,8 +37,6 @@ class Protein:
 
     Parameters
     ----------
-    topology : openmm.app.Topology
-        All atoms with PDB names, one chain for every part of a chain, beads that are kept last.
     mapping : {"ca", "com", "martini3", "martini2", "elnedyn"}
     residue_types : numpy.ndarray of int, shape (n,)
         Place in `residues.AMINO_ACIDS`.
@@ -68,7 +67,6 @@ class Protein:
         Atom index and row of beads that are kept as they are.
     """
 
-    topology: Any
     mapping: str
     residue_types: np.ndarray
     variants: tuple
@@ -87,6 +85,15 @@ class Protein:
     disulfides: np.ndarray
     mapping_weights: tuple
     kept: np.ndarray
+    _make_topology: Callable = field(repr=False)
+
+    @cached_property
+    def topology(self) -> Any:
+        """The ``openmm.app.Topology`` of all atoms with PDB names, kept beads last.
+
+        A chain for every part of a chain, made when it is first asked for: it takes most of the time.
+        """
+        return self._make_topology()
 
     @property
     def n_atoms(self) -> int:
@@ -117,6 +124,7 @@ def bind_protein(
     protonation: Mapping | None = None,
     disulfides: str | Sequence | None = "auto",
     termini: str | tuple = "charged",
+    caps: str = "residues",
     unknown: str = "error",
     breaks: str | Sequence = "auto",
 ) -> Protein:
@@ -137,7 +145,10 @@ def bind_protein(
     disulfides : "auto", None or list of pairs
         By the topology's bonds and by distance, none, or the residues listed.
     termini : {"charged", "neutral", "capped"} or a pair of them for start and end
-        Of every part of a chain, at breaks too. Caps (ACE, NME) that the beads have come first.
+        Of every part of a chain, at breaks too. Caps that the beads have come first. amber14 has no
+        templates of neutral ends, nor of ASH, GLH, LYN and CYM at an end.
+    caps : {"residues", "merged"}
+        Residues of their own, as in PDB files and for amber14, or atoms of the residue they cap, as charmm36 has them.
     unknown : {"error", "drop", "keep"}
         Residues that are no amino acid: refuse, leave out, or keep their beads as they are.
     breaks : "auto", "none" or list
@@ -156,34 +167,35 @@ def bind_protein(
     SettingsError
         If an option names no state or no residue.
     """
+    if caps not in ("residues", "merged"):
+        raise SettingsError(f'caps={caps!r} given: "residues" or "merged" is expected')
     record = read_beads(beads, positions)
     found = recognise(record, mapping, unknown)
     everything = beads_by_residue(record, found.rows, found.main)
-    residues, caps, cap_rows = _without_caps(everything)
+    residues, known_caps, cap_rows = _without_caps(everything)
     one_letter = speaks_one_letter(record)
     named = [variant_of(r.name, one_letter) for r in residues]
     main = _main_rows(residues, found.main)
-    where = None if record.positions is None else record.positions[main]
+    where = None if record.positions is None else whole_chains(record.positions[main], residues, record.box)
     connected = connections(residues, where, found.family, breaks)
     kinds = [VARIANT_TYPES[_type_name(v)] for v in named]
     version = found.family
     if version == "martini":
         version = martini_version(kinds, [set(r.rows) for r in residues], where, mapping)
-    pairs = _disulfides(record, residues, named, connected, where, version, disulfides)
+    pairs = _disulfides(record, residues, named, connected, where, found.family, disulfides)
     variants = _protonate(residues, named, histidine, protonation, pairs)
-    keys, bonded, labels, index = _residue_keys(residues, variants, connected, caps, termini)
+    keys, bonded, labels, index = _residue_keys(residues, variants, connected, known_caps, termini)
     assembly = assemble(keys, bonded, [(index[i], "SG", index[j], "SG") for i, j in pairs])
     rows, bead_residues, roles = used_beads(residues, kinds, version)
     ignored = {**found.ignored, **({"caps, placed by geometry": cap_rows} if cap_rows else {})}
     for reason, which in ignored.items():
         logger.info("%d beads ignored: %s", len(which), reason)
-    topology, kept = atom_topology(assembly, labels, bonded, record, found.kept)
+    kept = np.array([[len(assembly.numbers) + k, row] for k, row in enumerate(found.kept)], dtype=int).reshape(-1, 2)
     heavy = np.flatnonzero(assembly.slots >= 0)
     owner = np.repeat(np.arange(len(keys)), np.diff(assembly.starts))
     amino = np.full(len(keys), -1)
     amino[index] = np.arange(len(residues))
     return Protein(
-        topology=topology,
         mapping=version,
         residue_types=np.array(kinds),
         variants=tuple(variants),
@@ -202,6 +214,7 @@ def bind_protein(
         disulfides=pairs,
         mapping_weights=mapping_weights(kinds, bead_residues, roles, version, assembly.starts[index]),
         kept=kept,
+        _make_topology=partial(atom_topology, assembly, labels, bonded, record, found.kept, caps == "merged"),
     )
 
 
@@ -232,18 +245,20 @@ def _main_rows(residues, main):
     return [r.rows[main] if main is not None else next(iter(r.rows.values())) for r in residues]
 
 
-def _disulfides(record, residues, named, connected, where, version, disulfides):
+def _disulfides(record, residues, named, connected, where, family, disulfides):
     cysteines = [i for i, variant in enumerate(named) if variant in ("CYS", "CYX")]
     bonds = []
     sides = None
-    if version not in ("ca", "com"):
+    if family == "martini":
         owner = {residues[i].rows["SC1"]: i for i in cysteines if "SC1" in residues[i].rows}
         bonds = [(owner[a], owner[b]) for a, b in record.bonds.tolist() if a in owner and b in owner]
         if where is not None:
             sides = np.full((len(residues), 3), np.nan)
-            sides[list(owner.values())] = record.positions[list(owner)]
+            index = list(owner.values())
+            arms = record.positions[list(owner)] - record.positions[[residues[i].rows["BB"] for i in index]]
+            sides[index] = where[index] + (arms if record.box is None else nearest_image(arms, record.box))
             cysteines = sorted(owner.values())
-    return disulfide_pairs(residues, cysteines, connected, where, sides, disulfides, bonds)
+    return disulfide_pairs(residues, cysteines, connected, where, sides, family, disulfides, bonds)
 
 
 def _protonate(residues, named, histidine, protonation, pairs):

@@ -123,7 +123,7 @@ def _hydrogens(peptide, names):
 
 
 def _wells(peptide, group, references):
-    """Minima of the energy along a rotor's torsion within 6 kJ/mol of the lowest, in degrees."""
+    """Minima of the energy along a rotor's torsion within 8 kJ/mol of the lowest, in degrees."""
     origin, first, second = (peptide.index[n] for n in references)
     axes = local_frame(*peptide.positions[[origin, first, second]], False)
     atoms = [peptide.index[n] for n in group]
@@ -138,7 +138,7 @@ def _wells(peptide, group, references):
         positions[atoms] = positions[origin] + turned @ axes
         energies.append(peptide.energy(positions))
     energies = np.array(energies) - min(energies)
-    low = (energies <= np.roll(energies, 1)) & (energies < np.roll(energies, -1)) & (energies < 6.0)
+    low = (energies <= np.roll(energies, 1)) & (energies < np.roll(energies, -1)) & (energies < 8.0)
     return [float(a) for a in angles[low]]
 
 

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from conftest import rotation
+from proteinbeads import CRYSTAL, heavy_positions, rows_of
 
 from openmm_cgvae.models.placement import PlacementTensors, draw_rotors, place, placement_tensors
 from openmm_cgvae.molecule.protein import bind_protein
-from tests.conftest import rotation
-from tests.molecule.conftest import CRYSTAL, heavy_positions, rows_of
 
 
 @pytest.fixture(scope="module")

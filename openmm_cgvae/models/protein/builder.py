@@ -5,8 +5,6 @@ torsions, all with mean local geometry: bonds and handedness are right for any t
 means over training structures (`Builder.calibrate`).
 """
 
-import math
-
 import numpy as np
 import torch
 from torch import nn
@@ -115,9 +113,7 @@ class Builder(nn.Module):
         cosine, sine = torch.cos(torsions), torch.sin(torsions)
         local = self.unit_places(ca, types)
         frame = self.unit_frames(ca, connected)
-        c, o, n = [
-            out_of_frame(frame, turned(part, cosine[:, 0], sine[:, 0])) for part in local.unbind(1)
-        ]
+        c, o, n = [out_of_frame(frame, turned(part, cosine[:, 0], sine[:, 0])) for part in local.unbind(1)]
         c, o, n = ca + c, ca + o, next_row(next_row(ca) + n, -1)
         ends = self.ends.to(ca.dtype)[:, types]
         first = ca + out_of_frame(frame_of(o, c, ca), turned(ends[0], cosine[:, 1], sine[:, 1]))

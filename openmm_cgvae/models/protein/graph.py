@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from openmm_cgvae.geometry.vectors import dot
 from openmm_cgvae.geometry.neighbours import neighbour_table
+from openmm_cgvae.geometry.vectors import dot
 from openmm_cgvae.models.protein.builder import next_row
 from openmm_cgvae.models.protein.geometry import frame_of, in_frame, unit_vector
 
@@ -107,7 +107,12 @@ def node_features(points: Tensor, frames: Tensor, connected: Tensor, around: int
 
 
 def edge_features(
-    points: Tensor, frames: Tensor, rows: Tensor, chain: Tensor, count: int = N_GAUSSIANS, reach: float = REACH,
+    points: Tensor,
+    frames: Tensor,
+    rows: Tensor,
+    chain: Tensor,
+    count: int = N_GAUSSIANS,
+    reach: float = REACH,
     along: int = ALONG,
 ) -> Tensor:
     """Distance, directions, orientation and place along the chain of every neighbour, (R, K, EDGE_FEATURES).

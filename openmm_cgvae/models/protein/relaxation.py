@@ -64,7 +64,11 @@ class HeavyBounds(BoundsProjection):
         """Take what `bind_protein` has set in another module of this class, as `tensors` gives it."""
         self.n_atoms, self.n_volumes = int(molecule["bounds.n_atoms"]), int(molecule["bounds.n_volumes"])
         self.near_codes, self.near_contact = molecule["bounds.near_codes"], molecule["bounds.near_contact"]
-        self.pairs, self.shapes, self.kinds = molecule["bounds.pairs"], molecule["bounds.shapes"], molecule["bounds.kinds"]
+        self.pairs, self.shapes, self.kinds = (
+            molecule["bounds.pairs"],
+            molecule["bounds.shapes"],
+            molecule["bounds.kinds"],
+        )
         self.corner_atoms, self.rows = molecule["bounds.corner_atoms"], molecule["bounds.rows"]
         self.weight_rows, self.signs = molecule["bounds.weight_rows"], molecule["bounds.signs"]
         self.offsets, self.bound_types = molecule["bounds.offsets"], molecule["bounds.bound_types"]

@@ -1,6 +1,9 @@
 """Auto-Grain: a mapping learned from the motion (CGVAE paper, appendix F.2; Wang & Gómez-Bombarelli 2019)."""
 
+from __future__ import annotations
+
 import logging
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -8,6 +11,12 @@ from openmm_cgvae.core.errors import DataError, SettingsError
 from openmm_cgvae.core.units import as_positions_nm
 from openmm_cgvae.molecule.mapping.builders import check_request, custom_mapping
 from openmm_cgvae.molecule.topology import as_mdtraj_topology
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from openmm_cgvae.core.types import Positions, SomeTopology
+    from openmm_cgvae.molecule.mapping.cgmapping import CGMapping
 
 __all__ = ["autograin_loss", "autograin_mapping"]
 
@@ -25,7 +34,15 @@ LEARNING_RATE = 1e-2
 RESTARTS = 4
 
 
-def autograin_mapping(topology, positions, n_beads, seed=0, epochs=EPOCHS, weights="geometric", progress=False):
+def autograin_mapping(
+    topology: SomeTopology,
+    positions: Positions,
+    n_beads: int,
+    seed: int = 0,
+    epochs: int = EPOCHS,
+    weights: str | ArrayLike = "geometric",
+    progress: bool = False,
+) -> CGMapping:
     """Learn which atoms to put on a bead from how they move together.
 
     Each atom is assigned softly by Gumbel-Softmax, C (N x n), the beads are X = M x with M the row-normalised C, and

@@ -5,11 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from openmm_cgvae.molecule.beadfiles import read_pdb
 from openmm_cgvae.molecule.beads import BeadRecord
 from openmm_cgvae.molecule.residues import HEAVY_ATOMS
 
-CRYSTAL = Path(__file__).parents[1] / "data" / "5k6d.pdb"
+CRYSTAL = Path(__file__).parent / "data" / "5k6d.pdb"
 # Real files nobody here made; not everywhere.
 REAL = next(
     (p / "shared" / "data" / "cg" for p in Path(__file__).parents if (p / "shared" / "data" / "cg").is_dir()), None
@@ -63,18 +62,6 @@ def rows_of(record, rows):
     }
     arrays = {name: getattr(record, name)[rows] for name in ("numbers", "molecules", "residues", "positions")}
     return BeadRecord(**columns, **arrays)
-
-
-@pytest.fixture(scope="session")
-def crystal():
-    """Heavy atoms of a real protein."""
-    return read_pdb(CRYSTAL)
-
-
-@pytest.fixture(scope="session")
-def alphas(crystal):
-    """Its C-alpha."""
-    return rows_of(crystal, [i for i, name in enumerate(crystal.names) if name == "CA"])
 
 
 def heavy_positions(protein, crystal):
