@@ -4,6 +4,7 @@ import numpy as np
 import torch
 
 from openmm_cgvae.geometry.bounds import BoundsProjection
+from openmm_cgvae.geometry.neighbours import listed_pairs
 from openmm_cgvae.geometry.vectors import Recentring
 from openmm_cgvae.models.protein.heavy import FARTHEST, HeavyGraph, linked_codes
 
@@ -186,10 +187,9 @@ def _quantiles(code, value, tail):
 
 def _contacts(graph, x, there, reach=4.0):
     """Kinds, whether few bonds apart, and distance of the pairs within reach 3 or more bonds apart, (m, 4)."""
-    from scipy.spatial import cKDTree
-
     rows = np.flatnonzero(there)
-    close = rows[cKDTree(x[rows]).query_pairs(reach, output_type="ndarray")]
+    found = listed_pairs(torch.as_tensor(x[rows]).unsqueeze(0), reach)[:, 1:].numpy()
+    close = rows[found[found[:, 0] < found[:, 1]]]
     n = len(x)
     codes = graph.pairs[:, 0] * n + graph.pairs[:, 1]
     order = np.argsort(codes)
