@@ -21,7 +21,7 @@ CONSISTENCIES = ("exact", "sound")
 RESIDUES_AT_ONCE = 8192
 # A residue needs others along the chain to have an orientation.
 LEAST_RESIDUES = 3
-# Neighbouring C-alphas in one chain, in nm: of a peptide 0.29 (cis) or 0.38; beads of one-bead models fluctuate about that.
+# Neighbouring C-alphas in one chain, in nm: of a peptide 0.29 (cis) or 0.38, about which one-bead models fluctuate.
 NEAREST_NM, FARTHEST_NM = 0.2, 0.6
 
 
