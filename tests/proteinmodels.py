@@ -14,7 +14,7 @@ from openmm_cgvae.models.protein.rebuild import SETTINGS
 from openmm_cgvae.models.protein.relaxation import measured_bounds
 from openmm_cgvae.models.protein.torsionnet import TorsionNetwork
 
-SMALL = dict(zip(SETTINGS, (16, 1, 1, 8, 12), strict=True))
+SMALL = dict(zip(SETTINGS, (16, 1, 1, 8, 12, "ca"), strict=True))
 
 
 def chain_tensors(chain, dtype=torch.float32):
