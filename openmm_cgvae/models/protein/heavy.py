@@ -49,7 +49,7 @@ class HeavyGraph:
 
 @cache
 def _bonded(kind: int, before: int) -> tuple:
-    """Bonds of a residue, in slots, with the link to the residue before (a type, or -1 for none), whose slots follow."""
+    """Bonds of a residue, in slots, and the link to the residue before (a type, -1 for none), whose slots follow."""
     # Variants differ in hydrogens only.
     residue = template(next(name for name, number in VARIANT_TYPES.items() if number == kind))
     bonds = [sorted(residue.slots[list(pair)].tolist()) for pair in residue.bonds.tolist()]
@@ -162,9 +162,10 @@ def linked_codes(codes):
 
 
 def _bridges(residues, first):
-    """Pairs up to two bonds apart, and three, of disulfide bonds."""
+    """Pairs across disulfide bonds, up to three bonds apart."""
     a, b = first[residues[:, 0]], first[residues[:, 1]]
     cb, sg = SG - 1, SG
-    pairs = np.stack([np.stack([a + i, b + j], 1) for i, j in ((sg, sg), (cb, sg), (sg, cb), (cb, cb))], 1)
-    hops, codes = np.array([1, 2, 2, 3]), np.array([-1, -2, -2, -3])
+    slots = ((sg, sg), (cb, sg), (sg, cb), (cb, cb), (CA, sg), (sg, CA))
+    pairs = np.stack([np.stack([a + i, b + j], 1) for i, j in slots], 1)
+    hops, codes = np.array([1, 2, 2, 3, 3, 3]), np.array([-1, -2, -2, -3, -4, -4])
     return pairs.reshape(-1, 2), np.tile(hops, len(residues)), np.tile(codes, len(residues))

@@ -105,8 +105,12 @@ class ProteinModel(nn.Module):
     def sampled(self, X: Tensor, noise: Tensor) -> Tensor:
         """Atoms (B, n, 3) in Angstrom of beads (B, N, 3)."""
         points, own = X.index_select(1, self.main), noise.index_select(1, self.main)
+        if self.temperature <= 0.0:
+            # One structure, whatever the noise.
+            own = torch.zeros_like(own)
         extra = torch.where(self.extra_there.unsqueeze(-1), X[:, self.extra], torch.nan)
-        _, atoms = self.sampler(points, extra, self.types, self.connected, own[:, :, : self.n_torsions], self.temperature)
+        torsions = own[:, :, : self.n_torsions]
+        _, atoms = self.sampler(points, extra, self.types, self.connected, torsions, self.temperature)
         heavy = atoms.unflatten(0, (X.shape[0], -1))[:, self.residue, self.slot]
         if self.bounded:
             heavy = self.bound(heavy)

@@ -107,12 +107,13 @@ class HeavyBounds(BoundsProjection):
         near, hops = torch.as_tensor(graph.pairs), torch.as_tensor(graph.hops)
         place, known = _rows(self.pair_codes, graph.pair_codes)
         bounded = known & ((hops < 3) | torch.isfinite(self.upper[place]))
-        self.n_volumes = len(graph.shapes)
+        # A shape that crystals did not show is bounded by nothing.
         shape_place, shape_known = _rows(self.shape_codes, graph.shape_codes)
-        self.bind_graph(near, hops, near[bounded], graph.shapes, graph.elements)
+        shapes = graph.shapes[shape_known.numpy()]
+        self.n_volumes = len(shapes)
+        self.bind_graph(near, hops, near[bounded], shapes, graph.elements)
         self.register_buffer("bound_types", place[bounded], persistent=False)
-        # A shape that crystals did not show is bounded by nothing: the last row.
-        self.register_buffer("shape_types", shape_place, persistent=False)
+        self.register_buffer("shape_types", shape_place[shape_known], persistent=False)
         beads, atoms, share = (torch.as_tensor(part) for part in weights)
         self.recentred.bind_weights(beads, atoms, share, torch.as_tensor(assignment), int(beads.max()) + 1)
 
