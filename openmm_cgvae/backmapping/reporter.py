@@ -35,7 +35,8 @@ class BackmapReporter:
         Steps between frames.
     backmapper : Backmapper
     append : bool
-        Go on with an existing file (.dcd and .xtc).
+        Go on with an existing file (.dcd and .xtc), from the step that the simulation is at: frames of later steps,
+        written after the checkpoint it was set back to, are cut off, which the log says.
     enforcePeriodicBox : bool or None
         Translate each molecule into the periodic box; None: where the system is periodic.
     nSamples : int
@@ -54,7 +55,8 @@ class BackmapReporter:
     Raises
     ------
     OutputError
-        If the file exists and neither `append` nor `overwrite` is given, or it cannot be written.
+        If the file exists and neither `append` nor `overwrite` is given, or it cannot be written; at the first report,
+        if the run does not go on where the file to append to ends: a gap, another interval, a box or none.
     SettingsError
         If a number is out of its range.
     """
@@ -139,6 +141,9 @@ class BackmapReporter:
         self._spacing = self._reportInterval * value_in_md_units(simulation.integrator.getStepSize())
         self._correlation = self._correlationTime / self._spacing
         self._writer = TrajectoryWriter(self._path, self._backmapper.topology, self._append)
+        # Refused here, before the run goes on, and not where frames are written.
+        coming = (simulation.currentStep // self._reportInterval + np.arange(2)) * self._spacing
+        self._writer.join(sample_times(coming, self._nSamples, self._spacing), self._periodic)
         self._worker = BatchWorker(self._process, prepare=use_one_torch_thread)
         # Runs once: in `close`, or at the end of the program for those who never close a reporter.
         self._finish = weakref.finalize(self, _finish, self._worker, self._writer)

@@ -13,6 +13,7 @@ from openmm_cgvae.core.checks import checked_count, checked_frames, checked_seed
 from openmm_cgvae.core.errors import PositionsError, SettingsError, TopologyMismatchError
 from openmm_cgvae.core.periodic import as_box_vectors
 from openmm_cgvae.core.units import as_positions_nm
+from openmm_cgvae.molecule.elements import ion_element
 from openmm_cgvae.molecule.mapping import CGMapping
 
 __all__ = ["SystemBackmapper"]
@@ -131,7 +132,7 @@ class SystemBackmapper:
             if bead.residue is not source:
                 residue = topology.addResidue(bead.residue.name, chain, bead.residue.id, bead.residue.insertionCode)
             source = bead.residue
-            topology.addAtom(bead.name, bead.element, residue)
+            topology.addAtom(bead.name, _kept_element(molecule.kind, bead), residue)
         self._add_kept_bonds(topology)
         topology.setPeriodicBoxVectors(self._cg_topology.getPeriodicBoxVectors())
         return topology
@@ -234,6 +235,13 @@ def _sample_kind(kind, beads, n_samples, seed, frames, correlation, vectors):
     except PositionsError as error:
         raise PositionsError(f"a molecule of kind {kind.name!r}: {error}") from error
     return atoms.reshape(n_copies, n_frames, *atoms.shape[1:]).transpose(1, 2, 0, 3, 4)
+
+
+def _kept_element(kind, bead):
+    """Element of a particle that is kept: by the name of an ion, else what the topology has, which may be none."""
+    names = ((kind, bead.name), (kind, kind), (bead.residue.name, bead.name))
+    symbol = next(filter(None, (ion_element(*pair) for pair in names)), None)
+    return bead.element if symbol is None else app.Element.getBySymbol(symbol)
 
 
 def _noise_keys(backmappers):

@@ -10,7 +10,8 @@ from openmm_cgvae.core.errors import DataError
 from openmm_cgvae.core.noise import checked_correlation_time
 from openmm_cgvae.core.output import check_output, complete_output
 from openmm_cgvae.core.pipeline import run_pipeline
-from openmm_cgvae.io.trajectory_files import TrajectoryReader, TrajectoryWriter, box_vectors, check_format
+from openmm_cgvae.io.joining import spacing_of
+from openmm_cgvae.io.trajectory_files import TrajectoryReader, TrajectoryWriter, box_lengths_and_angles, check_format
 
 __all__ = ["BackmapSummary", "backmap_trajectory", "project_trajectory", "read_frame"]
 
@@ -64,13 +65,15 @@ def backmap_trajectory(
     progress=True,
     correlation_time=None,
     wrap=False,
+    salvage=False,
+    frame_interval=None,
 ):
     """Turn a saved CG trajectory into an all-atom one, in constant memory.
 
     Parameters
     ----------
     trajectory : path
-        CG trajectory with the model's beads; any format mdtraj reads.
+        CG trajectory with the model's beads; any format mdtraj reads, mmCIF, and DCD of every dialect.
     backmapper : Backmapper
     output : path
         All-atom trajectory ending in .dcd, .xtc (which rounds to 0.001 nm), .pdb or .cif, with the times and box of
@@ -93,9 +96,13 @@ def backmap_trajectory(
     correlation_time : float or Quantity, optional
         ps over which the latent noise of a sample stays alike, so that a movie does not flicker; the distribution of
         each frame is the same with and without, and a frame's structure does not depend on `stride`. Frames must be
-        evenly spaced in time; those of a PDB file, which has no times, count as 1 ps apart.
+        evenly spaced in time. Files that do not tell times, such as PDB, need `frame_interval`.
     wrap : bool
         Translate molecules into the periodic box; otherwise each is where its first bead is.
+    salvage : bool
+        Use the complete frames of a DCD or XTC file that is cut off, as a run that was killed leaves it.
+    frame_interval : float or Quantity, optional
+        ps between the frames of the CG trajectory, where it does not tell their times, or tells wrong ones.
 
     Returns
     -------
@@ -114,17 +121,21 @@ def backmap_trajectory(
     summary = BackmapSummary(n_samples=n_samples, seed=checked_seed(seed))
     backmapped = FrameBackmapper(backmapper, n_samples, summary.seed, minimizer)
     # At least two frames, which tell the spacing of the times.
-    reader = TrajectoryReader(trajectory, backmapper.cg_topology(), max(2, chunk_size // n_samples), stride)
+    size = max(2, chunk_size // n_samples)
+    reader = TrajectoryReader(trajectory, backmapper.cg_topology(), size, stride, salvage, frame_interval)
+    if correlation_time and not reader.has_times:
+        raise DataError(
+            f"correlation time given, but {trajectory} does not tell the times of its frames: give the ps between them "
+            "as frame_interval (--frame-interval)"
+        )
 
     def compute(item):
         chunk, spacing, correlation = item
-        vectors = None if chunk.lengths is None else box_vectors(chunk.lengths, chunk.angles)
-        made = backmapped(chunk.positions, chunk.frames, correlation, vectors, into_box=wrap)
+        made = backmapped(chunk.positions, chunk.frames, correlation, chunk.vectors, into_box=wrap)
         summary.add(len(chunk.frames), made.minimized)
-        lengths, angles = (
-            None if values is None else np.repeat(values, n_samples, axis=0) for values in (chunk.lengths, chunk.angles)
-        )
-        return made.positions, sample_times(chunk.times, n_samples, spacing), lengths, angles
+        box = (None, None) if made.vectors is None else box_lengths_and_angles(made.vectors)
+        times = None if chunk.times is None else sample_times(chunk.times, n_samples, spacing)
+        return made.positions, times, *box
 
     with (
         complete_output(output) as temporary,
@@ -140,7 +151,7 @@ def _with_timing(reader, time):
     """Every chunk of a reader, its frames' spacing in ps, and a correlation time in ps as one in frames of the file."""
     interval, last, spacing = None, np.zeros(0), 0.0
     for chunk in reader:
-        spacing = chunk.times[1] - chunk.times[0] if len(chunk.times) > 1 else spacing
+        spacing = spacing_of(chunk.times) or spacing
         if time:
             times = np.append(last, chunk.times)
             steps, last = np.diff(times) / reader.stride, times[-1:]
@@ -156,7 +167,17 @@ def _with_timing(reader, time):
         yield chunk, spacing, time / interval if interval else 0.0
 
 
-def project_trajectory(trajectory, topology, mapping, output, stride=1, overwrite=False, progress=True):
+def project_trajectory(
+    trajectory,
+    topology,
+    mapping,
+    output,
+    stride=1,
+    overwrite=False,
+    progress=True,
+    salvage=False,
+    frame_interval=None,
+):
     """Project an all-atom trajectory to beads, X = M x, in constant memory.
 
     Parameters
@@ -168,7 +189,7 @@ def project_trajectory(trajectory, topology, mapping, output, stride=1, overwrit
     mapping : CGMapping
     output : path
         CG trajectory ending in .dcd, .xtc or .pdb.
-    stride, overwrite, progress
+    stride, overwrite, progress, salvage, frame_interval
         As in `backmap_trajectory`.
 
     Returns
@@ -180,7 +201,7 @@ def project_trajectory(trajectory, topology, mapping, output, stride=1, overwrit
 
     output = check_format(check_output(output, overwrite, [trajectory]))
     mapping.check_topology(topology)
-    reader = TrajectoryReader(trajectory, topology, stride=stride)
+    reader = TrajectoryReader(trajectory, topology, stride=stride, salvage=salvage, frame_interval=frame_interval)
     written = 0
     with complete_output(output) as temporary, TrajectoryWriter(temporary, mapping.cg_topology()) as writer:
         bar = tqdm(total=reader.n_frames, disable=not progress, unit="frame", delay=2, leave=False)
@@ -198,7 +219,7 @@ def read_frame(trajectory, topology, frame):
     Parameters
     ----------
     trajectory : path
-        Any format mdtraj reads.
+        Any format mdtraj reads, or mmCIF; the complete frames of a file that is cut off.
     topology : mdtraj.Topology or openmm.app.Topology
     frame : int
         Its number in the file, from 0.
@@ -214,7 +235,7 @@ def read_frame(trajectory, topology, frame):
         If the file has no such frame, or as `TrajectoryReader` says.
     """
     n_frames = 0
-    for chunk in TrajectoryReader(trajectory, topology):
+    for chunk in TrajectoryReader(trajectory, topology, salvage=True):
         n_frames += len(chunk.frames)
         if 0 <= frame < n_frames:
             return chunk.positions[frame - n_frames]

@@ -4,7 +4,8 @@ import numpy as np
 import openmm
 from openmm import app, unit
 
-from openmm_cgvae.core.errors import SettingsError
+from openmm_cgvae.core.errors import PositionsError, SettingsError
+from openmm_cgvae.core.periodic import as_box_vectors
 from openmm_cgvae.core.units import value_in_md_units
 from openmm_cgvae.molecule.topology import as_mdtraj_topology
 
@@ -40,7 +41,10 @@ def box_vectors(box, copies=1):
         given = np.diag(np.broadcast_to(given.ravel(), 3))
     if given.shape != (3, 3) or not np.isfinite(given).all() or not (np.diag(given) > 0).all():
         raise SettingsError(f"box {box} given: one or three positive edge lengths or three box vectors in nm expected")
-    return np.array(app.internal.unitcell.reducePeriodicBoxVectors(given)._value)
+    try:
+        return as_box_vectors(given, 1)[0].copy()
+    except PositionsError as error:
+        raise SettingsError(f"box {box} given: {error}") from error
 
 
 def bead_radii(mapping):

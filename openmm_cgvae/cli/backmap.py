@@ -4,6 +4,7 @@ import time
 
 from openmm_cgvae.cli.common import (
     add_overwrite,
+    add_reading,
     add_sampling,
     check_with_topology,
     make_minimizer,
@@ -18,14 +19,14 @@ def add_arguments(parser):
     parser.add_argument("trajectory", metavar="cg.dcd", help="CG trajectory with the model's beads")
     add_system(parser)
     parser.add_argument(
-        "-o", "--output", required=True, metavar="aa.dcd", help="all-atom trajectory (.dcd, .xtc, .pdb)"
+        "-o", "--output", required=True, metavar="aa.dcd", help="all-atom trajectory (.dcd, .xtc, .pdb, .cif)"
     )
     add_sampling(parser)
     parser.add_argument(
         "--correlation-time", type=float, metavar="ps", help="keep frames closer than this alike (every one on its own)"
     )
     parser.add_argument("--wrap", action="store_true", help="translate molecules into the periodic box")
-    parser.add_argument("--stride", type=int, default=1, metavar="n", help="use every n-th frame (1)")
+    add_reading(parser)
     add_overwrite(parser)
 
 
@@ -48,6 +49,8 @@ def run(options):
         options.overwrite,
         correlation_time=options.correlation_time,
         wrap=options.wrap,
+        salvage=options.salvage,
+        frame_interval=options.frame_interval,
     )
     seconds = time.perf_counter() - started
     write_topology_beside(options.output, backmapper.topology)

@@ -8,7 +8,9 @@ from openmm_cgvae.core.output import check_output
 __all__ = [
     "add_model",
     "add_overwrite",
+    "add_reading",
     "add_reference",
+    "add_salvage",
     "add_sampling",
     "check_with_topology",
     "load_dataset",
@@ -24,6 +26,21 @@ def add_model(parser):
 
 def add_overwrite(parser):
     parser.add_argument("--overwrite", action="store_true", help="replace existing outputs")
+
+
+def add_reading(parser):
+    """How a trajectory is read that is written again, with its times."""
+    parser.add_argument("--stride", type=int, default=1, metavar="n", help="use every n-th frame (1)")
+    parser.add_argument(
+        "--frame-interval", type=float, metavar="ps", help="between frames, where the file does not tell their times"
+    )
+    add_salvage(parser)
+
+
+def add_salvage(parser):
+    parser.add_argument(
+        "--salvage", action="store_true", help="use the complete frames of a DCD or XTC file that is cut off"
+    )
 
 
 def add_sampling(parser):
@@ -72,6 +89,7 @@ def add_reference(parser):
         "--run-frames", type=int, metavar="n", help="frames a run (before the stride), where a file holds several"
     )
     parser.add_argument("--stride", type=int, default=1, metavar="n", help="use every n-th frame (1)")
+    add_salvage(parser)
     parser.add_argument("--temperature", type=float, default=300.0, metavar="K", help="of the reference MD (300)")
     parser.add_argument("--hops", type=int, default=2, help="bonds between the pairs of the graph loss, at most (2)")
     parser.add_argument(
@@ -87,12 +105,12 @@ def load_dataset(options):
         return Dataset.load(options.trajectories[0])
     if options.top is None:
         raise SettingsError("--top is missing: give the all-atom topology (PDB) of the trajectories")
-    from openmm_cgvae.io.trajectory_files import load_topology
+    from openmm_cgvae.io.structures import load_topology
     from openmm_cgvae.preparation.dataset import prepare_dataset, read_reference
 
     topology = load_topology(options.top)
     mapping = make_mapping(options, topology)
-    positions, runs = read_reference(options.trajectories, topology, options.stride, options.run_frames)
+    positions, runs = read_reference(options.trajectories, topology, options.stride, options.run_frames, options.salvage)
     return prepare_dataset(positions, runs, mapping, options.temperature, options.hops, options.atom_types)
 
 
@@ -112,7 +130,9 @@ def make_mapping(options, topology):
 def check_with_topology(output, overwrite, inputs=()):
     """Refuse a trajectory, or the PDB file to be written beside it, that may not be written."""
     check_output(output, overwrite, inputs)
-    check_output(Path(output).with_suffix(".pdb"), overwrite, inputs)
+    # As `topology_beside` of io, which is not imported before it is needed.
+    if Path(output).suffix.lower() != ".pdb":
+        check_output(Path(output).with_suffix(".pdb"), overwrite, inputs)
 
 
 def print_run(frames, steps, seconds, seed, *more):

@@ -38,14 +38,14 @@ def load_backmapper(options):
             )
         return Backmapper.load(options.model[0])
     from openmm_cgvae.backmapping.system import SystemBackmapper
-    from openmm_cgvae.io.trajectory_files import load_box, load_topology
+    from openmm_cgvae.io.structures import load_box, load_topology
 
     names = [Path(model).stem for model in options.model]
     if len(set(names)) < len(names):
         raise SettingsError(f"models {', '.join(options.model)} given: files of different names are expected")
     backmappers = {name: Backmapper.load(model) for name, model in zip(names, options.model, strict=True)}
     loaded = load_topology(options.top)
-    topology, box = loaded.to_openmm(), load_box(options.top, loaded)
+    topology, box = loaded.to_openmm(), load_box(options.top)
     if box is not None:
         topology.setPeriodicBoxVectors(box)
     return SystemBackmapper(

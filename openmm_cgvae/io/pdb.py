@@ -5,11 +5,13 @@ on in hexadecimal, which OpenMM reads back whole, and mdtraj without the bonds o
 limit.
 """
 
+from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
 
 from openmm_cgvae.core.units import ANGSTROM_PER_NM
+from openmm_cgvae.core.periodic import reduced_vectors
 from openmm_cgvae.molecule.topology import as_mdtraj_topology
 
 __all__ = ["PDBWriter"]
@@ -64,7 +66,7 @@ class PDBWriter:
         from openmm.app import PDBFile, PDBxFile
 
         if vectors is not None:
-            self._topology.setPeriodicBoxVectors(np.asarray(vectors, dtype=float))
+            self._topology.setPeriodicBoxVectors(reduced_vectors(vectors))
         if self._cif:
             PDBxFile.writeHeader(self._topology, self._file, keepIds=True)
         else:
@@ -72,11 +74,47 @@ class PDBWriter:
 
     def close(self):
         """Finish the file: a PDB file has its bonds at the end."""
-        from openmm.app import PDBFile
-
         if not self._cif and not self._file.closed:
-            PDBFile.writeFooter(self._topology, self._file)
+            self._file.writelines(f"{line}\n" for line in [*_conect(self._topology), "END"])
         self._file.close()
+
+
+def _conect(topology):
+    """CONECT records of all bonds that a reader does not make by itself from the names of residues and atoms.
+
+    OpenMM's own writer leaves out whatever joins residues of standard names: beads that are called as amino acids are.
+    """
+    bonds = {tuple(sorted((i.index, j.index))) for i, j in topology.bonds()}
+    serials, partners = _serials(topology), defaultdict(list)
+    for i, j in sorted(bonds - _implied_bonds(topology)):
+        partners[i].append(j)
+        partners[j].append(i)
+    for i in sorted(partners):
+        for first in range(0, len(partners[i]), 4):
+            yield "CONECT" + "".join(_index(serials[k]) for k in (i, *partners[i][first : first + 4]))
+
+
+def _implied_bonds(topology):
+    from openmm.app import Topology
+
+    bare, atoms = Topology(), []
+    for chain in topology.chains():
+        own = bare.addChain(chain.id)
+        for residue in chain.residues():
+            place = bare.addResidue(residue.name, own, residue.id, residue.insertionCode)
+            atoms += [bare.addAtom(atom.name, atom.element, place).index for atom in residue.atoms()]
+    bare.createStandardBonds()
+    return {tuple(sorted((i.index, j.index))) for i, j in bare.bonds()}
+
+
+def _serials(topology):
+    """Numbers of atoms as ``PDBFile.writeModel`` gives them: the end of each chain takes one too."""
+    return [atom.index + 1 + atom.residue.chain.index for atom in topology.atoms()]
+
+
+def _index(number):
+    """Five columns: decimal up to 99,999, and from A0000 on hexadecimal, as OpenMM writes and reads them."""
+    return f"{number:5d}" if number < 10**5 else f"{(number - 10**5 + 10 * 16**4) % 16**5:5X}"
 
 
 def _make_chain_ids_unique(topology):

@@ -6,7 +6,8 @@ import pytest
 from openmm import app
 
 from openmm_cgvae.io.pdb import PDBWriter
-from openmm_cgvae.io.trajectory_files import TrajectoryWriter, load_topology
+from openmm_cgvae.io.structures import load_topology
+from openmm_cgvae.io.trajectory_files import TrajectoryWriter
 
 READERS = {".pdb": app.PDBFile, ".cif": app.PDBxFile}
 BOX = np.array([[3.0, 0, 0], [1.4, 3.2, 0], [-1.2, 1.5, 2.9]])

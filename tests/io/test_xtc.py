@@ -6,7 +6,7 @@ import pytest
 from openmm import app
 
 from openmm_cgvae.core.errors import OutputError
-from openmm_cgvae.io.xtc import XTCWriter, particles_of_xtc
+from openmm_cgvae.io.xtc import XTCFrames, XTCWriter
 
 VECTORS = np.array([[3.0, 0, 0], [1.4, 3.2, 0], [-1.2, 1.5, 2.9]])
 
@@ -20,7 +20,7 @@ def test_frames_that_are_appended_follow_those_there(tmp_path, n_atoms):
         writer = XTCWriter(path, n_atoms, append=part.start > 0)
         writer.write(frames[part], times[part], boxes[part])
         # Complete before it is closed.
-        assert particles_of_xtc(path) == n_atoms
+        assert XTCFrames.read(path).n_atoms == n_atoms
         writer.close()
     with mdtraj.formats.XTCTrajectoryFile(str(path)) as file:
         xyz, time, step, box = file.read()

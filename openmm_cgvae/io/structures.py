@@ -1,0 +1,173 @@
+"""Files that hold names beside positions, PDB, mmCIF and GRO: their topology, frames and box."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from openmm_cgvae.core.errors import DataError, one_line
+from openmm_cgvae.core.periodic import boxes_of_frames, vectors_of_cells
+from openmm_cgvae.io.paths import file_format, plain_file
+from openmm_cgvae.molecule.elements import forget_guessed_elements
+
+__all__ = ["STRUCTURES", "StructureFile", "load_box", "load_topology"]
+
+STRUCTURES = (".pdb", ".ent", ".cif", ".mmcif", ".pdbx", ".gro")
+CIF = (".cif", ".mmcif", ".pdbx")
+# Atoms a nm^3: ten times those of water.
+DENSEST = 1000.0
+# Characters that a format has for the name of an atom.
+NAME_WIDTHS = {".pdb": 4, ".ent": 4, ".gro": 5}
+
+
+def load_topology(path):
+    """Read the mdtraj ``Topology`` of a PDB, mmCIF, GRO, prmtop or PSF file; gzip is unpacked.
+
+    Elements are those the file tells, or that names tell without doubt; beads have none.
+
+    Raises
+    ------
+    DataError
+        If the file is missing or cannot be read.
+    """
+    import mdtraj
+
+    if not Path(path).is_file():
+        raise DataError(f"topology {path} does not exist")
+    if file_format(path) in STRUCTURES:
+        return StructureFile.read(path, "topology").topology
+    try:
+        with plain_file(path) as plain:
+            topology = mdtraj.load_topology(str(plain))
+    except DataError:
+        raise
+    except Exception as error:
+        raise DataError(
+            f"topology {path} cannot be read: a PDB, mmCIF, GRO, prmtop or PSF file is expected ({one_line(error)})"
+        ) from error
+    # Elements by atomic number or mass: an ion's name counts all the same.
+    forget_guessed_elements(topology, range(topology.n_atoms))
+    return topology
+
+
+def load_box(path):
+    """Read the periodic box of a PDB, mmCIF or GRO file: vectors (3, 3) in nm, None if it has none."""
+    if file_format(path) not in STRUCTURES:
+        return None
+    vectors = boxes_of_frames(StructureFile.read(path, "topology").vectors[:1], path)
+    return None if vectors is None else vectors[0]
+
+
+@dataclass(frozen=True)
+class StructureFile:
+    """All of a file: names, and frames that may be several.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+    topology : mdtraj.Topology
+    positions : numpy.ndarray, shape (f, n, 3)
+        nm.
+    all_times : numpy.ndarray, shape (f,), or None
+        ps; None where the file tells none.
+    vectors : numpy.ndarray, shape (f, 3, 3)
+        Box vectors in nm; zero where there is no box.
+    """
+
+    path: Path
+    topology: object
+    positions: np.ndarray
+    all_times: np.ndarray | None
+    vectors: np.ndarray
+
+    @classmethod
+    def read(cls, path, what="trajectory"):
+        """Read a file; `DataError` if it cannot be read."""
+        kind = file_format(path)
+        try:
+            with plain_file(path) as plain:
+                return _read_cif(path, plain) if kind in CIF else _read_with_mdtraj(path, plain, kind)
+        except DataError:
+            raise
+        except Exception as error:
+            expected = "mmCIF" if kind in CIF else kind[1:].upper()
+            raise DataError(
+                f"{what} {path} cannot be read: a complete {expected} file is expected ({one_line(error)})"
+            ) from error
+
+    @property
+    def n_atoms(self):
+        return self.positions.shape[1]
+
+    @property
+    def n_frames(self):
+        return len(self.positions)
+
+    @property
+    def has_times(self):
+        return self.all_times is not None
+
+    @cached_property
+    def name_width(self):
+        """Characters of an atom's name that the format holds."""
+        return NAME_WIDTHS.get(file_format(self.path))
+
+    def times(self, frames):
+        """Times in ps of frame numbers."""
+        return self.all_times[frames]
+
+    def frames(self, numbers):
+        """Positions (f, n, 3) and box vectors (f, 3, 3), zero without a box, in nm."""
+        return self.positions[numbers], self.vectors[numbers]
+
+
+def _read_with_mdtraj(path, plain, kind):
+    import mdtraj
+
+    found = mdtraj.load_gro(str(plain)) if kind == ".gro" else mdtraj.load_pdb(str(plain), no_boxchk=True)
+    forget_guessed_elements(found.topology, () if kind == ".gro" else _declared_in_pdb(plain))
+    cells = (None, None) if found.unitcell_lengths is None else (found.unitcell_lengths, found.unitcell_angles)
+    times = found.time.astype(float) if kind == ".gro" and _tells_time(plain) else None
+    vectors = np.zeros((len(found), 3, 3)) if cells[0] is None else vectors_of_cells(*cells)
+    return StructureFile(Path(path), found.topology, found.xyz, times, _without_dummies(vectors, found.n_atoms))
+
+
+def _declared_in_pdb(path):
+    """Atoms of the first model whose columns for the element are filled."""
+    declared, count = set(), 0
+    with open(path, errors="replace") as file:
+        for line in file:
+            if line.startswith(("ATOM", "HETATM")):
+                if line[76:78].strip():
+                    declared.add(count)
+                count += 1
+            elif line.startswith("ENDMDL"):
+                break
+    return declared
+
+
+def _without_dummies(vectors, n_atoms):
+    """Boxes with no room for their atoms, as databases fill them in, become zero: no box."""
+    return np.where((np.linalg.det(vectors) * DENSEST < n_atoms)[:, None, None], 0.0, vectors)
+
+
+def _tells_time(path):
+    with open(path, errors="replace") as file:
+        return "t=" in file.readline()
+
+
+def _read_cif(path, plain):
+    # What writes them is OpenMM too; mdtraj reads them as a topology only.
+    from openmm.app import PDBxFile
+
+    from openmm_cgvae.molecule.topology import as_mdtraj_topology
+
+    found = PDBxFile(str(plain))
+    topology = as_mdtraj_topology(found.topology)
+    forget_guessed_elements(topology, range(topology.n_atoms))
+    frames = [found.getPositions(asNumpy=True, frame=k)._value for k in range(found.getNumFrames())]
+    box = found.topology.getPeriodicBoxVectors()
+    vectors = np.tile(np.zeros((3, 3)) if box is None else np.array(box._value, dtype=float), (len(frames), 1, 1))
+    vectors = _without_dummies(vectors, topology.n_atoms)
+    return StructureFile(Path(path), topology, np.array(frames, np.float32), None, vectors)
