@@ -1,5 +1,6 @@
 """Backmap saved coarse-grained trajectories: streaming in, streaming out."""
 
+import logging
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,6 +15,8 @@ from openmm_cgvae.io.joining import spacing_of
 from openmm_cgvae.io.trajectory_files import TrajectoryReader, TrajectoryWriter, box_lengths_and_angles, check_format
 
 __all__ = ["BackmapSummary", "backmap_trajectory", "project_trajectory", "read_frame"]
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -128,6 +131,7 @@ def backmap_trajectory(
             f"correlation time given, but {trajectory} does not tell the times of its frames: give the ps between them "
             "as frame_interval (--frame-interval)"
         )
+    _warn_of_times(reader, output)
 
     def compute(item):
         chunk, spacing, correlation = item
@@ -167,6 +171,14 @@ def _with_timing(reader, time):
         yield chunk, spacing, time / interval if interval else 0.0
 
 
+def _warn_of_times(reader, output):
+    if not reader.has_times and output.suffix.lower() == ".dcd":
+        logger.warning(
+            "%s does not tell the times of its frames, and %s will not either: give the ps between them as "
+            "frame_interval (--frame-interval) where they matter", reader.path, output,
+        )  # fmt: skip
+
+
 def project_trajectory(
     trajectory,
     topology,
@@ -202,6 +214,7 @@ def project_trajectory(
     output = check_format(check_output(output, overwrite, [trajectory]))
     mapping.check_topology(topology)
     reader = TrajectoryReader(trajectory, topology, stride=stride, salvage=salvage, frame_interval=frame_interval)
+    _warn_of_times(reader, output)
     written = 0
     with complete_output(output) as temporary, TrajectoryWriter(temporary, mapping.cg_topology()) as writer:
         bar = tqdm(total=reader.n_frames, disable=not progress, unit="frame", delay=2, leave=False)

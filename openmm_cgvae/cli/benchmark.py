@@ -57,7 +57,9 @@ def run(options):
 
     settings = _settings(options)
     topology = load_topology(options.top)
-    positions, runs = read_reference(options.trajectories, topology, options.stride, options.run_frames, options.salvage)
+    positions, runs = read_reference(
+        options.trajectories, topology, options.stride, options.run_frames, options.salvage
+    )
     folder = existing_folder(options.output)
     mappings = dict(_mapping(text, topology, positions, folder, options.seed) for text in options.mapping)
     results = run_benchmark(positions, runs, mappings, folder, settings, options.command_line)

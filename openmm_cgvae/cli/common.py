@@ -110,7 +110,9 @@ def load_dataset(options):
 
     topology = load_topology(options.top)
     mapping = make_mapping(options, topology)
-    positions, runs = read_reference(options.trajectories, topology, options.stride, options.run_frames, options.salvage)
+    positions, runs = read_reference(
+        options.trajectories, topology, options.stride, options.run_frames, options.salvage
+    )
     return prepare_dataset(positions, runs, mapping, options.temperature, options.hops, options.atom_types)
 
 

@@ -36,7 +36,9 @@ def run(options):
     topology = load_topology(options.top)
     backmapper = Backmapper.load(options.model)
     backmapper.mapping.check_topology(topology)
-    reference, runs = read_reference(options.trajectories, topology, options.stride, options.run_frames, options.salvage)
+    reference, runs = read_reference(
+        options.trajectories, topology, options.stride, options.run_frames, options.salvage
+    )
     figures = evaluate(
         backmapper,
         reference,

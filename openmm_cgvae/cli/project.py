@@ -9,7 +9,9 @@ def add_arguments(parser):
     parser.add_argument("trajectory", metavar="AA.dcd", help="all-atom trajectory")
     parser.add_argument("--top", required=True, metavar="AA.pdb", help="its topology")
     add_model(parser)
-    parser.add_argument("-o", "--output", required=True, metavar="cg.dcd", help="CG trajectory (.dcd, .xtc, .pdb, .cif)")
+    parser.add_argument(
+        "-o", "--output", required=True, metavar="cg.dcd", help="CG trajectory (.dcd, .xtc, .pdb, .cif)"
+    )
     add_reading(parser)
     add_overwrite(parser)
 

@@ -5,7 +5,7 @@ Of CHARMM and NAMD, of X-PLOR, with fixed atoms, with a fourth dimension, of eit
 
 import os
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -52,7 +52,7 @@ class DCDHeader:
         Where the first frame begins.
     """
 
-    path: Path
+    path: Path = field(compare=False)
     n_atoms: int
     n_frames: int
     n_announced: int
@@ -163,7 +163,7 @@ class DCDHeader:
                 part = np.fromfile(file, kind, len(numbers) if dense else 1)
                 found[k : k + len(part)] = part
                 if len(part) < (len(numbers) if dense else 1):
-                    raise DataError(f"trajectory {self.path} has become shorter while it was read: is it being replaced?")
+                    raise DataError(f"trajectory {self.path} has become shorter while it was read")
         _check_markers(found, numbers, self.path)
         return found
 

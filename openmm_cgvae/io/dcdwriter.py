@@ -133,8 +133,8 @@ class DCDWriter:
         spacing = spacing_of(self._times) or 0.0
         expected = self._times[0] + np.arange(self._count, self._count + len(times)) * spacing
         if (abs(times - expected) > TOLERANCE * spacing + 4 * SINGLE * abs(expected)).any():
-            self._tell("frames of %s are not evenly spaced in time, as a DCD file has them: its times are wrong, an XTC "
-                       "file's would not be", self.path)  # fmt: skip
+            self._tell("frames of %s are not evenly spaced in time, as a DCD file has them: times in it are wrong, an "
+                       "XTC file's would not be", self.path)  # fmt: skip
 
     def _timing(self):
         """First step, steps between frames, and ps a step, so that frame k is at times[0] + k dt."""

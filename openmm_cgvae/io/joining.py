@@ -1,4 +1,4 @@
-"""Where frames that are appended to a trajectory go on: one clock a file, without gaps, doubled frames or other boxes."""
+"""Where frames that are appended to a trajectory go on: one clock a file, no gaps, no doubled frames, one box."""
 
 import logging
 
@@ -48,10 +48,8 @@ def frames_to_keep(path, old, new, boxed_old, boxed_new):
         If box, interval or times do not go together.
     """
     if boxed_old != boxed_new:
-        have = ("no periodic box", "a periodic box")
-        raise OutputError(
-            f"cannot append frames with {have[boxed_new]} to {path}, whose frames have {have[boxed_old]}: give a new file"
-        )
+        new_have, old_have = ("a periodic box" if boxed else "no periodic box" for boxed in (boxed_new, boxed_old))
+        raise OutputError(f"cannot append frames with {new_have} to {path}, which has {old_have}: give a new file")
     if (old is None) != (new is None):
         raise OutputError(f"cannot append to {path}: the times of its frames, or of those that come, are not known")
     if old is None:

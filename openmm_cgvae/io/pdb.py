@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from openmm_cgvae.core.units import ANGSTROM_PER_NM
 from openmm_cgvae.core.periodic import reduced_vectors
+from openmm_cgvae.core.units import ANGSTROM_PER_NM
 from openmm_cgvae.molecule.topology import as_mdtraj_topology
 
 __all__ = ["PDBWriter"]

@@ -125,7 +125,7 @@ class StructureFile:
 def _read_with_mdtraj(path, plain, kind):
     import mdtraj
 
-    found = mdtraj.load_gro(str(plain)) if kind == ".gro" else mdtraj.load_pdb(str(plain), no_boxchk=True)
+    found = mdtraj.load(str(plain)) if kind == ".gro" else mdtraj.load_pdb(str(plain), no_boxchk=True)
     forget_guessed_elements(found.topology, () if kind == ".gro" else _declared_in_pdb(plain))
     cells = (None, None) if found.unitcell_lengths is None else (found.unitcell_lengths, found.unitcell_angles)
     times = found.time.astype(float) if kind == ".gro" and _tells_time(plain) else None

@@ -205,7 +205,7 @@ class TrajectoryReader:
     def _chunk(self, frames, positions, times, vectors):
         vectors = boxes_of_frames(vectors, f"trajectory {self.path}")
         if self._boxed not in (None, vectors is not None):
-            raise DataError(f"trajectory {self.path} has frames with a periodic box and frames without: write all alike")
+            raise DataError(f"trajectory {self.path} has frames with a box and frames without: write all alike")
         self._boxed = vectors is not None
         if vectors is not None and self._topology.n_bonds:
             # Programs wrap particles into the box one by one; bonds then show what belongs together.

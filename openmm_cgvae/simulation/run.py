@@ -3,7 +3,7 @@
 import hashlib
 import json
 import secrets
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from openmm_cgvae.cg.system import create_cg_simulation
 from openmm_cgvae.core.errors import OutputError, SettingsError
 from openmm_cgvae.core.output import check_output
 from openmm_cgvae.simulation.checkpoint import RunCheckpoint, check_checkpoint, run_to
+from openmm_cgvae.simulation.reporters import TrajectoryReporter
 
 __all__ = ["RunSummary", "run_and_backmap", "whole_system"]
 
@@ -120,8 +121,9 @@ def run_and_backmap(
             file, reportInterval, whole, append, minimizer=minimizer, overwrite=overwrite, **options
         )
         written.append(atoms)
-        with atoms:
-            yield [atoms, *_cg_reporters(cgFile, reportInterval, append)]
+        with atoms, ExitStack() as stack:
+            beads = [] if cgFile is None else [stack.enter_context(TrajectoryReporter(cgFile, reportInterval, append))]
+            yield [atoms, *beads]
 
     done, seconds = run_to(simulation, steps, reportInterval, reporters, paths, checkpoint, settings, progress)
     frames, failed = (sum(getattr(atoms, name) for atoms in written) for name in ("n_frames", "n_failed"))
@@ -137,12 +139,6 @@ def _as_settings(potential, given):
     """What a run depends on, in JSON types."""
     digest = hashlib.sha256(json.dumps(potential.to_dict()).encode()).hexdigest()
     return {"potential": digest} | {k: v if k == "seed" else str(v) for k, v in given.items()}
-
-
-def _cg_reporters(file, interval, append):
-    from openmm.app import DCDReporter
-
-    return [] if file is None else [DCDReporter(str(file), interval, append)]
 
 
 def _check_files(file, cgFile, checkpoint, overwrite):
