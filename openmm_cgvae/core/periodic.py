@@ -97,7 +97,7 @@ def boxes_of_frames(vectors, what):
 
 
 def vectors_of_cells(lengths, angles):
-    """Lengths in nm and angles in degrees, (f, 3) each, to box vectors (f, 3, 3) in nm, zero where a length is.
+    """Lengths in nm and angles in degrees, (f, 3) each, to box vectors (f, 3, 3) in nm, zero of dummies.
 
     Angles alpha, beta, gamma lie between b and c, a and c, a and b.
     """
@@ -115,6 +115,7 @@ def vectors_of_cells(lengths, angles):
     vectors[abs(vectors) < 1e-6 * lengths.max(1, initial=0.0)[:, None, None]] = 0.0
     # An edge of zero beside others is kept, for the message that it is no box.
     vectors[~there] = [np.diag(row) for row in lengths[~there]] or 0.0
+    vectors[(lengths <= DUMMY_NM).all(1)] = 0.0
     return vectors
 
 

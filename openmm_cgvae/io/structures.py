@@ -1,13 +1,16 @@
 """Files that hold names beside positions, PDB, mmCIF and GRO: their topology, frames and box."""
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
 
 from openmm_cgvae.core.errors import DataError, one_line
 from openmm_cgvae.core.periodic import boxes_of_frames, vectors_of_cells
+from openmm_cgvae.core.units import ANGSTROM_PER_NM
 from openmm_cgvae.io.paths import file_format, plain_file
 from openmm_cgvae.molecule.elements import forget_guessed_elements
 
@@ -57,6 +60,10 @@ def load_box(path):
         return None
     vectors = boxes_of_frames(StructureFile.read(path, "topology").vectors[:1], path)
     return None if vectors is None else vectors[0]
+
+
+# A row of the category of the unit cell, such as "_cell.length_a  30.0".
+CELL = re.compile(r"^_cell\.(\S+)[ \t]+(\S+)[ \t]*$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -163,11 +170,22 @@ def _read_cif(path, plain):
 
     from openmm_cgvae.molecule.topology import as_mdtraj_topology
 
-    found = PDBxFile(str(plain))
+    text = plain.read_text(errors="replace")
+    # OpenMM divides by the edges of a cell of zeros.
+    found = PDBxFile(StringIO(re.sub(CELL, "", text)))
     topology = as_mdtraj_topology(found.topology)
     forget_guessed_elements(topology, range(topology.n_atoms))
     frames = [found.getPositions(asNumpy=True, frame=k)._value for k in range(found.getNumFrames())]
-    box = found.topology.getPeriodicBoxVectors()
-    vectors = np.tile(np.zeros((3, 3)) if box is None else np.array(box._value, dtype=float), (len(frames), 1, 1))
-    vectors = _without_dummies(vectors, topology.n_atoms)
+    vectors = np.tile(_without_dummies(_cell_of_cif(text), topology.n_atoms), (len(frames), 1, 1))
     return StructureFile(Path(path), topology, np.array(frames, np.float32), None, vectors)
+
+
+def _cell_of_cif(text):
+    """Box vectors (1, 3, 3) in nm; zero where the file has no cell, or leaves it open."""
+    values = dict(re.findall(CELL, text))
+    try:
+        lengths = [float(values[f"length_{name}"]) / ANGSTROM_PER_NM for name in "abc"]
+        angles = [float(values[f"angle_{name}"]) for name in ("alpha", "beta", "gamma")]
+    except (KeyError, ValueError):
+        return np.zeros((1, 3, 3))
+    return vectors_of_cells([lengths], [angles])

@@ -310,11 +310,11 @@ class TrajectoryWriter:
         lengths, angles : numpy.ndarray, shape (f, 3), optional
             Periodic box in nm and degrees.
         """
+        box = None if lengths is None else boxes_of_frames(vectors_of_cells(lengths, angles), f"output {self.path}")
         if isinstance(self._file, DCDWriter):
-            self._file.write(positions, times, lengths, angles)
-            return
-        box = None if lengths is None else box_vectors(lengths, angles)
-        if isinstance(self._file, XTCWriter):
+            cells = (None, None) if box is None else box_lengths_and_angles(box)
+            self._file.write(positions, times, *cells)
+        elif isinstance(self._file, XTCWriter):
             self._file.write(positions, times, box)
         else:
             self._file.write(positions, box)
