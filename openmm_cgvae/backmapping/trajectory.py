@@ -143,7 +143,7 @@ def backmap_trajectory(
 
     with (
         complete_output(output) as temporary,
-        TrajectoryWriter(temporary, backmapper.topology) as writer,
+        TrajectoryWriter(temporary, backmapper.topology, name=output) as writer,
         tqdm(total=reader.n_frames, disable=not progress, unit="frame", delay=2, leave=False) as bar,
     ):
         items = _with_timing(reader, correlation_time)
@@ -216,7 +216,10 @@ def project_trajectory(
     reader = TrajectoryReader(trajectory, topology, stride=stride, salvage=salvage, frame_interval=frame_interval)
     _warn_of_times(reader, output)
     written = 0
-    with complete_output(output) as temporary, TrajectoryWriter(temporary, mapping.cg_topology()) as writer:
+    with (
+        complete_output(output) as temporary,
+        TrajectoryWriter(temporary, mapping.cg_topology(), name=output) as writer,
+    ):
         bar = tqdm(total=reader.n_frames, disable=not progress, unit="frame", delay=2, leave=False)
         for chunk in reader:
             writer.write(mapping.project(chunk.positions), chunk.times, chunk.lengths, chunk.angles)

@@ -34,6 +34,8 @@ class DCDWriter:
     n_atoms : int
     append : bool
         Go on with an existing file; see `join`.
+    name : path, optional
+        What the log calls the file, where `path` is a temporary one.
 
     Raises
     ------
@@ -41,8 +43,9 @@ class DCDWriter:
         If the file to go on with is of another number of particles, or is no DCD file of the usual dialect.
     """
 
-    def __init__(self, path, n_atoms, append=False):
+    def __init__(self, path, n_atoms, append=False, name=None):
         self.path = Path(path)
+        self._name = name or path
         self._n_atoms = n_atoms
         self._times = np.zeros(0)
         self._frame_type = None
@@ -85,7 +88,7 @@ class DCDWriter:
         old = header.times(np.arange(header.n_frames)) if header.has_times else None
         keep = frames_to_keep(self.path, old, times, header.has_box, boxed)
         self._count = header.n_frames if keep < 0 else keep
-        warn_of_cut(self.path, header.n_frames - self._count, header.n_left)
+        warn_of_cut(self._name, header.n_frames - self._count, header.n_left)
         self._file.truncate(header.position(self._count))
         self._frame_type = frame_type(self._n_atoms, boxed)
         # The spacing of the times stays what it was.
@@ -134,7 +137,7 @@ class DCDWriter:
         expected = self._times[0] + np.arange(self._count, self._count + len(times)) * spacing
         if (abs(times - expected) > TOLERANCE * spacing + 4 * SINGLE * abs(expected)).any():
             self._tell("frames of %s are not evenly spaced in time, as a DCD file has them: times in it are wrong, an "
-                       "XTC file's would not be", self.path)  # fmt: skip
+                       "XTC file's would not be", self._name)  # fmt: skip
 
     def _timing(self):
         """First step, steps between frames, and ps a step, so that frame k is at times[0] + k dt."""
@@ -153,7 +156,7 @@ class DCDWriter:
         off = float(start) * dt - self._times[0]
         if abs(off) > TOLERANCE * dt + 4 * SINGLE * abs(self._times[0]):
             self._tell("a DCD file has no room for the time of the first frame of %s, %g ps: times in it are %g ps off",
-                       self.path, self._times[0], off)  # fmt: skip
+                       self._name, self._times[0], off)  # fmt: skip
         return start.numerator, start.denominator, dt / start.denominator
 
     def _tell(self, message, *values):

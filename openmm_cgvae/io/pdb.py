@@ -6,6 +6,7 @@ limit.
 """
 
 from collections import defaultdict
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,8 @@ from openmm_cgvae.core.units import ANGSTROM_PER_NM
 from openmm_cgvae.molecule.topology import as_mdtraj_topology
 
 __all__ = ["PDBWriter"]
+
+NO_ELEMENT = "EP"
 
 
 class PDBWriter:
@@ -58,8 +61,9 @@ class PDBWriter:
             if self._cif:
                 PDBxFile.writeModel(self._topology, frame, self._file, self._count, keepIds=True)
             else:
-                # What mdtraj calls a particle without an element.
-                options = {"keepIds": True, "extraParticleIdentifier": "VS"}
+                # What OpenMM takes for a particle without an element: it would guess calcium of a bead called CA,
+                # and leave its bonds out.
+                options = {"keepIds": True, "extraParticleIdentifier": NO_ELEMENT}
                 PDBFile.writeModel(self._topology, frame, self._file, self._count, **options)
 
     def _write_header(self, vectors):
@@ -68,7 +72,11 @@ class PDBWriter:
         if vectors is not None:
             self._topology.setPeriodicBoxVectors(reduced_vectors(vectors))
         if self._cif:
-            PDBxFile.writeHeader(self._topology, self._file, keepIds=True)
+            header = StringIO()
+            PDBxFile.writeHeader(_without_bonds(self._topology), header, keepIds=True)
+            before, atoms = header.getvalue().split("loop_\n_atom_site.", 1)
+            bonds = "".join(f"{line}\n" for line in _struct_conn(self._topology))
+            self._file.write(f"{before}{bonds}loop_\n_atom_site.{atoms}")
         else:
             PDBFile.writeHeader(self._topology, self._file)
 
@@ -79,14 +87,25 @@ class PDBWriter:
         self._file.close()
 
 
-def _conect(topology):
-    """CONECT records of all bonds that a reader does not make by itself from the names of residues and atoms.
+def _explicit_bonds(topology):
+    """Bonds, sorted pairs of atoms, of residues that are not standard, and all that names do not imply.
 
-    OpenMM's own writer leaves out whatever joins residues of standard names: beads that are called as amino acids are.
+    OpenMM's own writers leave out whatever joins residues of standard names: beads that are called as amino acids are.
     """
-    bonds = {tuple(sorted((i.index, j.index))) for i, j in topology.bonds()}
+    from openmm.app import PDBFile
+
+    implied, explicit = _implied_bonds(topology), set()
+    for i, j in topology.bonds():
+        pair = tuple(sorted((i.index, j.index)))
+        if pair not in implied or not {i.residue.name, j.residue.name} <= set(PDBFile._standardResidues):
+            explicit.add(pair)
+    return sorted(explicit)
+
+
+def _conect(topology):
+    """CONECT records, at most four partners each."""
     serials, partners = _serials(topology), defaultdict(list)
-    for i, j in sorted(bonds - _implied_bonds(topology)):
+    for i, j in _explicit_bonds(topology):
         partners[i].append(j)
         partners[j].append(i)
     for i in sorted(partners):
@@ -94,17 +113,39 @@ def _conect(topology):
             yield "CONECT" + "".join(_index(serials[k]) for k in (i, *partners[i][first : first + 4]))
 
 
+def _struct_conn(topology):
+    """The lines of mmCIF that tell bonds."""
+    bonds, atoms = _explicit_bonds(topology), list(topology.atoms())
+    if not bonds:
+        return
+    yield from ("loop_", "_struct_conn.id", "_struct_conn.conn_type_id")
+    for partner in ("ptnr1", "ptnr2"):
+        yield from (f"_struct_conn.{partner}_label_{what}_id" for what in ("asym", "comp", "seq", "atom"))
+    for number, pair in enumerate(bonds, 1):
+        names = [(a.residue.chain.id, a.residue.name, a.residue.id, a.name) for a in (atoms[k] for k in pair)]
+        kind = "disulf" if all(name[1] == "CYS" and name[3] == "SG" for name in names) else "covale"
+        yield " ".join([f"bond{number}", kind, *names[0], *names[1]])
+    yield "#"
+
+
 def _implied_bonds(topology):
+    bare = _without_bonds(topology)
+    bare.createStandardBonds()
+    return {tuple(sorted((i.index, j.index))) for i, j in bare.bonds()}
+
+
+def _without_bonds(topology):
     from openmm.app import Topology
 
-    bare, atoms = Topology(), []
+    bare = Topology()
+    bare.setPeriodicBoxVectors(topology.getPeriodicBoxVectors())
     for chain in topology.chains():
         own = bare.addChain(chain.id)
         for residue in chain.residues():
             place = bare.addResidue(residue.name, own, residue.id, residue.insertionCode)
-            atoms += [bare.addAtom(atom.name, atom.element, place).index for atom in residue.atoms()]
-    bare.createStandardBonds()
-    return {tuple(sorted((i.index, j.index))) for i, j in bare.bonds()}
+            for atom in residue.atoms():
+                bare.addAtom(atom.name, atom.element, place)
+    return bare
 
 
 def _serials(topology):

@@ -62,6 +62,8 @@ def load_box(path):
     return None if vectors is None else vectors[0]
 
 
+# OpenMM's and mdtraj's words for a particle that is no atom.
+NO_ELEMENT = ("EP", "VS")
 # A row of the category of the unit cell, such as "_cell.length_a  30.0".
 CELL = re.compile(r"^_cell\.(\S+)[ \t]+(\S+)[ \t]*$", re.MULTILINE)
 
@@ -133,22 +135,25 @@ def _read_with_mdtraj(path, plain, kind):
     import mdtraj
 
     found = mdtraj.load(str(plain)) if kind == ".gro" else mdtraj.load_pdb(str(plain), no_boxchk=True)
-    forget_guessed_elements(found.topology, () if kind == ".gro" else _declared_in_pdb(plain))
+    declared = {} if kind == ".gro" else _elements_in_pdb(plain)
+    forget_guessed_elements(found.topology, declared, [k for k, name in declared.items() if name in NO_ELEMENT])
     cells = (None, None) if found.unitcell_lengths is None else (found.unitcell_lengths, found.unitcell_angles)
     times = found.time.astype(float) if kind == ".gro" and _tells_time(plain) else None
     vectors = np.zeros((len(found), 3, 3)) if cells[0] is None else vectors_of_cells(*cells)
     return StructureFile(Path(path), found.topology, found.xyz, times, _without_dummies(vectors, found.n_atoms))
 
 
-def _declared_in_pdb(path):
-    """Atoms of the first model whose columns for the element are filled."""
-    declared, count = set(), 0
+def _elements_in_pdb(path):
+    """What stands in the columns for the element, by atom of the first model; atoms without are left out."""
+    declared, places = {}, {}
     with open(path, errors="replace") as file:
         for line in file:
             if line.startswith(("ATOM", "HETATM")):
-                if line[76:78].strip():
-                    declared.add(count)
-                count += 1
+                # Of alternate places mdtraj reads one.
+                place = (line[12:16], line[17:27], len(places) if line[16:17] in ("", " ") else None)
+                number = places.setdefault(place, len(places))
+                if name := line[76:78].strip():
+                    declared[number] = name
             elif line.startswith("ENDMDL"):
                 break
     return declared

@@ -282,6 +282,8 @@ class TrajectoryWriter:
     topology : mdtraj.Topology or openmm.app.Topology
     append : bool
         Go on with an existing file (.dcd and .xtc).
+    name : path, optional
+        What the log calls the file, where `path` is a temporary one.
 
     Raises
     ------
@@ -289,12 +291,12 @@ class TrajectoryWriter:
         If the suffix is none of `WRITABLE`, or the file cannot be appended to.
     """
 
-    def __init__(self, path, topology, append=False):
+    def __init__(self, path, topology, append=False, name=None):
         self.path = check_format(path, append)
         self._topology = as_mdtraj_topology(topology)
         if self.path.suffix.lower() in APPENDABLE:
             writer = DCDWriter if self.path.suffix.lower() == ".dcd" else XTCWriter
-            self._file = writer(self.path, self._topology.n_atoms, append)
+            self._file = writer(self.path, self._topology.n_atoms, append, name)
         else:
             self._file = PDBWriter(self.path, self._topology)
 

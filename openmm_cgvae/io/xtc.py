@@ -173,6 +173,8 @@ class XTCWriter:
     n_atoms : int
     append : bool
         Go on with an existing file; see `join`.
+    name : path, optional
+        What the log calls the file, where `path` is a temporary one.
 
     Raises
     ------
@@ -180,8 +182,9 @@ class XTCWriter:
         If the file to go on with is of another number of particles, or is no XTC file.
     """
 
-    def __init__(self, path, n_atoms, append=False):
+    def __init__(self, path, n_atoms, append=False, name=None):
         self.path = Path(path)
+        self._name = name or path
         self._count, self._told = 0, False
         self._existing = self._read_existing(n_atoms) if append else None
         self._file = open(self.path, "r+b" if append else "wb")  # noqa: SIM115 (closed by close)
@@ -204,7 +207,7 @@ class XTCWriter:
         boxed_old = bool(found.frames([0])[1].any())
         keep = frames_to_keep(self.path, old, times, boxed_old, boxed)
         self._count = found.n_frames if keep < 0 else keep
-        warn_of_cut(self.path, found.n_frames - self._count, found.n_left)
+        warn_of_cut(self._name, found.n_frames - self._count, found.n_left)
         self._file.truncate(found.offsets[self._count])
 
     def write(self, positions, times, vectors=None):
@@ -224,13 +227,13 @@ class XTCWriter:
         self.join(times, vectors is not None)
         numbers = np.arange(self._count, self._count + len(positions))
         if times is None:
-            self._tell("times of the frames of %s are not known: 0, 1, 2, ... ps are written", self.path)
+            self._tell("times of the frames of %s are not known: 0, 1, 2, ... ps are written", self._name)
             times = numbers
         times = np.asarray(times, dtype=float)
         if abs(times.astype(np.float32) - times).max(initial=0.0) > TOLERANCE * (spacing_of(times) or np.inf):
             self._tell(
                 "an XTC file has 7 digits for a time, too few for the frames of %s, %g ps apart at %g ps: their times "
-                "are rounded, a DCD file's would not be", self.path, spacing_of(times), times[0],
+                "are rounded, a DCD file's would not be", self._name, spacing_of(times), times[0],
             )  # fmt: skip
         with ascii_folder() as folder:
             part = folder / "part.xtc"

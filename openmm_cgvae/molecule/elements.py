@@ -39,7 +39,7 @@ def _bare(name):
     return re.sub(r"\d*[+-]*$", "", name.strip().upper())
 
 
-def forget_guessed_elements(topology, declared=()):
+def forget_guessed_elements(topology, declared=(), beads=()):
     """Give ions their elements, and take those of beads away, that a reader guessed from first letters.
 
     Elements stay in residues that are all-atom: with hydrogens, or a backbone. A lone O is the oxygen of a water.
@@ -50,9 +50,12 @@ def forget_guessed_elements(topology, declared=()):
         Changed in place.
     declared : collection of int
         Atoms whose elements the file itself tells; ions by name apart, these stay.
+    beads : collection of int
+        Of those, particles that the file calls no atoms.
     """
     from mdtraj.core.element import Element, virtual
 
+    beads = set(beads)
     for residue in topology.residues:
         atoms = list(residue.atoms)
         atomistic = any(atom.element.symbol == "H" for atom in atoms) or {a.name for a in atoms} >= _BACKBONE
@@ -60,7 +63,7 @@ def forget_guessed_elements(topology, declared=()):
             symbol = ion_element(residue.name, atom.name)
             if symbol is not None:
                 atom.element = Element.getBySymbol(symbol)
-            elif atom.index not in declared and not atomistic and not _is_water_oxygen(residue, atom):
+            elif atom.index in beads or not (atom.index in declared or atomistic or _is_water_oxygen(residue, atom)):
                 atom.element = virtual
 
 

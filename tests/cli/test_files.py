@@ -1,0 +1,106 @@
+"""Files as people have them, by the command line: what is needed is said, and what is written is right."""
+
+import mdtraj
+import numpy as np
+import pytest
+from openmm import app
+
+from openmm_cgvae.cli.main import main
+from openmm_cgvae.io.dcd import DCDHeader
+from openmm_cgvae.io.trajectory_files import TrajectoryReader, TrajectoryWriter
+
+IONS = [("NA", "NA", "Na"), ("CL", "CL", "Cl"), ("SOD", "SOD", "Na"), ("CLA", "CLA", "Cl"), ("K", "K", "K")]
+
+
+@pytest.fixture
+def beads(reference, mapping):
+    return mapping.project(reference[0][:30])
+
+
+@pytest.fixture
+def run(model_path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        return main([*map(str, arguments), "--model", str(model_path), "--overwrite"])
+
+    return run
+
+
+def write(path, mapping, beads):
+    with TrajectoryWriter(path, mapping.cg_topology()) as writer:
+        writer.write(beads, 2.0 * np.arange(1, len(beads) + 1))
+
+
+def test_times_that_a_file_does_not_tell_are_asked_for(run, mapping, beads, capsys, caplog):
+    mdtraj.Trajectory(beads, mdtraj.Topology.from_openmm(mapping.cg_topology())).save("cg.dcd")
+    assert run("backmap", "cg.dcd", "-o", "aa.dcd", "--correlation-time", 4) == 2
+    assert "--frame-interval" in capsys.readouterr().err
+    assert run("backmap", "cg.dcd", "-o", "aa.dcd", "--correlation-time", 4, "--frame-interval", 2) == 0
+    np.testing.assert_allclose(np.diff(DCDHeader.read("aa.dcd").times(np.arange(30))), 2.0, rtol=1e-6)
+    assert run("backmap", "cg.dcd", "-o", "aa.dcd") == 0
+    assert "cg.dcd does not tell the times of its frames" in caplog.text
+    assert not DCDHeader.read("aa.dcd").has_times
+
+
+@pytest.mark.parametrize("suffix", [".dcd", ".xtc"])
+@pytest.mark.parametrize("command", ["backmap", "project"])
+def test_the_frames_of_a_killed_run_are_used_when_asked(
+    run, mapping, topology, beads, reference, capsys, suffix, command
+):
+    path = f"in{suffix}"
+    if command == "backmap":
+        write(path, mapping, beads)
+    else:
+        with TrajectoryWriter("top.pdb", topology) as writer:
+            writer.write(reference[0][:1], None)
+        with TrajectoryWriter(path, topology) as writer:
+            writer.write(reference[0][:30], 2.0 * np.arange(1, 31))
+    with open(path, "r+b") as file:
+        file.truncate(file.seek(0, 2) - 10)
+    more = ("--top", "top.pdb") if command == "project" else ()
+    assert run(command, path, *more, "-o", "out.xtc") == 2
+    assert "--salvage" in capsys.readouterr().err
+    assert run(command, path, *more, "-o", "out.xtc", "--salvage") == 0
+    with mdtraj.formats.XTCTrajectoryFile("out.xtc") as file:
+        np.testing.assert_allclose(file.read()[1], 2.0 * np.arange(1, 30), rtol=1e-6)
+
+
+@pytest.mark.parametrize("writable", [".pdb", ".cif", ".dcd"])
+@pytest.mark.parametrize("readable", [".gro", ".pdb"])
+def test_kept_ions_are_what_their_names_say(run, mapping, beads, readable, writable):
+    names = [(atom.residue.name, atom.name) for atom in mapping.cg_topology().atoms()]
+    names += [("W", "W"), *(ion[:2] for ion in IONS)]
+    lines = ["beads", f"{len(names)}"]
+    positions = np.concatenate([beads[0], 1 + 0.5 * np.arange(6)[:, None] * np.ones(3)])
+    for k, ((residue, atom), x) in enumerate(zip(names, positions, strict=True), 1):
+        if readable == ".gro":
+            lines.append(f"{k:5d}{residue:<5}{atom:>5}{k:5d}" + "".join(f"{value:8.3f}" for value in x))
+        else:
+            place = "".join(f"{10 * value:8.3f}" for value in x)
+            lines.append(f"ATOM  {k:5d} {atom:<4} {residue:<4}A{k:4d}    {place}  1.00  0.00")
+    lines.append("   9.0   9.0   9.0" if readable == ".gro" else "END")
+    with open(f"cg{readable}", "w") as file:
+        file.write("\n".join(lines) + "\n")
+    kept = ",".join(ion[0] for ion in IONS)
+    assert run("backmap", f"cg{readable}", "--top", f"cg{readable}", "--keep", kept, "--drop", "W",
+               "-o", f"aa{writable}") == 0  # fmt: skip
+    for path in {f"aa{writable}", "aa.pdb"} - {"aa.dcd"}:
+        found = (app.PDBxFile if path.endswith("cif") else app.PDBFile)(path).topology
+        assert [atom.element.symbol for atom in found.atoms()][-5:] == [ion[2] for ion in IONS]
+        with open(path) as file:
+            written = [line for line in file if line.startswith(("ATOM", "HETATM"))][-5:]
+        at = (lambda line: line.split()[2]) if path.endswith("cif") else (lambda line: line[76:78].strip())
+        assert [at(line) for line in written] == [ion[2] for ion in IONS]
+
+
+def test_a_run_in_a_hexagonal_box_goes_in_and_out_of_files(run, backmapper):
+    box = (4, 0, 0, -2, 3.4641016, 0, 0, 0, 4)
+    assert run("simulate", "--steps", 40, "--report-interval", 20, "--copies", 4, "--box", *box, "-o", "aa.xtc",
+               "--cg-output", "cg.dcd", "--seed", 1) == 0  # fmt: skip
+    for name in ("cg.dcd", "aa.xtc"):
+        topology = mdtraj.load_topology(f"{name[:2]}.pdb")
+        found = next(iter(TrajectoryReader(name, topology)))
+        np.testing.assert_allclose(found.angles[0], [90, 90, 120], atol=1e-4)
+    assert run("backmap", "cg.dcd", "--top", "cg.pdb", "-o", "again.xtc", "--seed", 1) == 0
+    assert run("backmap", "cg.pdb", "--top", "cg.pdb", "-o", "again.pdb", "--seed", 1) == 0
