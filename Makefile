@@ -32,6 +32,7 @@ test-torchforce: $(VENV)-torchforce/.installed
 lint: $(VENV)/.installed
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/mypy
 
 # The picture of the README.
 figures: demo

@@ -11,11 +11,10 @@ import json
 from pathlib import Path
 
 import numpy as np
-from peers import PEERS
 from proteins import RESULTS, built_by, built_by_model, programs_of
 
 from openmm_cgvae.metrics.proteins import bead_figures, protein_summary, protein_table
-from openmm_cgvae.metrics.residueshapes import RESIDUE_NAMES, SLOTS, residue_shapes
+from openmm_cgvae.molecule.residues import N_SLOTS, RESIDUE_NAMES
 from openmm_cgvae.training.chains import Chain
 
 # Beads further apart than this on average over frames are not bonded, Angstrom.
@@ -36,13 +35,14 @@ def main():
     args = parser.parse_args()
     chains = [chain for path in sorted(args.folder.glob("calvados_*.dcd")) for chain in frames_of(path, args.frames)]
     result = json.loads(args.output.read_text()) if args.output.exists() else {"rows": {}, "systems": {}}
-    programs = programs_of(args)
-    peers = [peer for peer in PEERS if "crystal" not in peer] if args.peers else []
-    rows = {peer: built_by(peer, programs[peer], chains, args.peers) for peer in peers}
+    rows = {}
+    if args.peers:
+        programs = {peer: program for peer, program in programs_of(args).items() if "crystal" not in peer}
+        rows |= {peer: built_by(peer, program, args.peers) for peer, program in programs.items()}
     if args.model:
-        rows[args.model] = built_by_model(args.model, chains)
-    for name, structures in rows.items():
-        if figures := figures_of(chains, structures):
+        rows[args.model] = built_by_model(args.model)
+    for name, builder in rows.items():
+        if figures := figures_of(chains, builder):
             result["rows"][name], result["systems"][name] = summaries(figures)
             args.output.write_text(json.dumps(result, indent=1) + "\n")
     print(protein_table(result["rows"]))
@@ -55,23 +55,22 @@ def frames_of(path, count):
     import mdtraj
 
     run = mdtraj.load(path, top=path.with_suffix(".pdb"))
-    letters = {name: letter for letter, name in RESIDUE_NAMES.items()}
-    types = np.array([residue_shapes().type_of(letters[residue.name]) for residue in run.topology.residues])
+    types = np.array([RESIDUE_NAMES.index(residue.name) for residue in run.topology.residues])
     beads = run.xyz.astype(float) * 10
     connected = np.r_[False, np.linalg.norm(np.diff(beads, axis=1), axis=-1).mean(0) < GAP]
     for frame in np.linspace(0, len(beads) - 1, count).astype(int):
-        atoms, mask = np.zeros((len(types), SLOTS, 3)), np.zeros((len(types), SLOTS), dtype=bool)
+        atoms, mask = np.zeros((len(types), N_SLOTS, 3)), np.zeros((len(types), N_SLOTS), dtype=bool)
         atoms[:, 1], mask[:, 1] = beads[frame], True
         yield Chain(f"{path.stem}-{frame}", types, atoms, mask, connected)
 
 
-def figures_of(chains, structures):
+def figures_of(chains, builder):
     """Name of each chain built to its figures and its number of residues."""
     figures = {}
-    for chain, structure in zip(chains, structures, strict=True):
-        if structure is not None:
-            atoms, mask, *_ = structure
-            measured = bead_figures(chain.residue_types, atoms, mask, chain.connected, chain.atoms[:, 1])
+    for chain in chains:
+        if (built := builder(chain)) is not None:
+            samples, mask, _ = built
+            measured = bead_figures(chain.residue_types, samples[0], mask, chain.connected, chain.atoms[:, 1])
             figures[chain.name] = measured, len(chain.residue_types)
     return figures
 

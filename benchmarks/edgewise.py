@@ -5,7 +5,7 @@ import copy
 import torch
 from torch import nn
 
-from openmm_cgvae.models.layers import pair_vectors
+from openmm_cgvae.geometry.vectors import pair_vectors
 
 __all__ = ["edgewise_model"]
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from openmm_cgvae.metrics.residueshapes import RESIDUE_NAMES
+from openmm_cgvae.molecule.residues import HEAVY_ATOMS, N_SLOTS, RESIDUE_NAMES
 
 __all__ = ["PEERS", "build", "read_pdb", "write_pdb"]
 
@@ -30,56 +30,51 @@ PEERS = {
 }
 
 
-def write_pdb(path, letters, names, atoms, mask):
+def write_pdb(path, types, atoms, mask):
     """Write residues 1 to N of one chain.
 
     Parameters
     ----------
     path : str or Path
-    letters : sequence of str
-        One-letter code of each residue.
-    names : sequence of list of str
-        The atom names of each residue.
-    atoms : numpy.ndarray, shape (N, slots, 3)
+    types : numpy.ndarray of int, shape (N,)
+    atoms : numpy.ndarray, shape (N, 14, 3)
         Angstrom.
-    mask : numpy.ndarray of bool, shape (N, slots)
+    mask : numpy.ndarray of bool, shape (N, 14)
         Which atoms to write.
     """
     lines, serial = [], 0
-    for i, letter in enumerate(letters):
-        for slot, name in enumerate(names[i]):
+    for i, kind in enumerate(types):
+        for slot, name in enumerate(HEAVY_ATOMS[kind]):
             if mask[i, slot]:
                 serial += 1
                 x, y, z = atoms[i, slot]
                 lines.append(
-                    f"ATOM  {serial:5d} {name:^4s} {RESIDUE_NAMES[letter]} A{i + 1:4d}    {x:8.3f}{y:8.3f}{z:8.3f}"
+                    f"ATOM  {serial:5d} {name:^4s} {RESIDUE_NAMES[kind]} A{i + 1:4d}    {x:8.3f}{y:8.3f}{z:8.3f}"
                     f"  1.00  0.00           {name[0]}\n"
                 )
     Path(path).write_text("".join(lines) + "TER\nEND\n")
 
 
-def read_pdb(path, names, slots=14):
+def read_pdb(path, types):
     """Read the heavy atoms of a chain written by a peer, by residue order and atom name.
 
     Parameters
     ----------
     path : str or Path
-    names : sequence of list of str
-        The atom names of each residue expected.
-    slots : int, optional
+    types : numpy.ndarray of int, shape (N,)
 
     Returns
     -------
-    atoms : numpy.ndarray, shape (N, slots, 3)
+    atoms : numpy.ndarray, shape (N, 14, 3)
         Angstrom; 0 where the file has no such atom.
-    mask : numpy.ndarray of bool, shape (N, slots)
+    mask : numpy.ndarray of bool, shape (N, 14)
 
     Raises
     ------
     ValueError
         If the file has another number of residues.
     """
-    atoms, mask = np.zeros((len(names), slots, 3)), np.zeros((len(names), slots), dtype=bool)
+    atoms, mask = np.zeros((len(types), N_SLOTS, 3)), np.zeros((len(types), N_SLOTS), dtype=bool)
     residue, last = -1, None
     for line in Path(path).read_text().splitlines():
         if line[:6] not in ("ATOM  ", "HETATM"):
@@ -87,16 +82,16 @@ def read_pdb(path, names, slots=14):
         if line[21:27] != last:
             residue, last = residue + 1, line[21:27]
         name = line[12:16].strip()
-        if residue < len(names) and name in names[residue]:
-            slot = names[residue].index(name)
+        if residue < len(types) and name in HEAVY_ATOMS[types[residue]]:
+            slot = HEAVY_ATOMS[types[residue]].index(name)
             atoms[residue, slot] = [float(line[k : k + 8]) for k in (30, 38, 46)]
             mask[residue, slot] = True
-    if residue + 1 != len(names):
-        raise ValueError(f"{path}: {residue + 1} residues found, {len(names)} expected")
+    if residue + 1 != len(types):
+        raise ValueError(f"{path}: {residue + 1} residues found, {len(types)} expected")
     return atoms, mask
 
 
-def build(peer, program, chain, letters, names, atoms, folder):
+def build(peer, program, chain, folder):
     """Let a peer build a chain from part of its atoms, unless the folder holds the result.
 
     Parameters
@@ -105,12 +100,9 @@ def build(peer, program, chain, letters, names, atoms, folder):
         One of `PEERS`.
     program : str
         The command to run.
-    chain : str
-        Name of the chain.
-    letters, names, atoms
-        As in `write_pdb`.
+    chain : Chain
     folder : Path
-        Results are ``folder/peer/chain.pdb`` and the CPU seconds beside it.
+        Results are ``folder/peer/NAME.pdb`` and the CPU seconds beside it.
 
     Returns
     -------
@@ -118,7 +110,7 @@ def build(peer, program, chain, letters, names, atoms, folder):
     seconds : float
         CPU seconds, start of the program and what it was given by another peer included.
     """
-    path = Path(folder) / peer / f"{chain}.pdb"
+    path = Path(folder) / peer / f"{chain.name}.pdb"
     record = path.with_suffix(".json")
     if not (path.exists() and record.exists()):
         command, source = PEERS[peer]
@@ -131,8 +123,9 @@ def build(peer, program, chain, letters, names, atoms, folder):
                 shutil.copy(first, given)
                 earlier = json.loads(first.with_suffix(".json").read_text())["cpu_seconds"]
             else:
-                some = atoms[:, source]
-                write_pdb(given, letters, [row[source] for row in names], some, np.ones(some.shape[:2], dtype=bool))
+                given_atoms = np.zeros_like(chain.mask)
+                given_atoms[:, source] = chain.mask[:, source]
+                write_pdb(given, chain.residue_types, chain.atoms, given_atoms)
             seconds = earlier + _run(command.format(program=program, input=given, output=made))
             shutil.copy(made, path)
         record.write_text(json.dumps({"cpu_seconds": seconds}))

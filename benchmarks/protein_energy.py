@@ -15,7 +15,7 @@ from peers import PEERS
 from proteins import RESULTS, built_by, built_by_model, subset
 
 from openmm_cgvae.atomistic.proteinenergy import ProteinEnergy
-from openmm_cgvae.metrics.residueshapes import residue_shapes
+from openmm_cgvae.metrics.residueshapes import present_slots
 from openmm_cgvae.training.chains import PackedChains
 
 ITERATIONS, NATIVE_ITERATIONS = 50, 500
@@ -30,21 +30,21 @@ def main():
     parser.add_argument("--model", help="name or file of a model of this package")
     parser.add_argument("--output", type=Path, default=RESULTS / "protein-energy.json")
     args = parser.parse_args()
-    present = residue_shapes().present
     chains = [
         chain
         for chain in subset(list(PackedChains.load(args.chains).subset("test")))
-        if len(chain.residue_types) <= args.longest and np.array_equal(chain.mask, present[chain.residue_types])
+        if len(chain.residue_types) <= args.longest and np.array_equal(chain.mask, present_slots(chain.residue_types))
     ]
     result = json.loads(args.output.read_text()) if args.output.exists() else {"native": {}, "rows": {}}
-    for chain, *structures in zip(chains, *_structures(args, chains).values(), strict=True):
+    rows = _rows(args)
+    for chain in chains:
         energy = ProteinEnergy(chain.residue_types, chain.atoms, chain.mask, chain.connected)
         if chain.name not in result["native"]:
             result["native"][chain.name] = energy(chain.atoms, NATIVE_ITERATIONS).minimized
-        for name, structure in zip(_structures(args, chains), structures, strict=True):
+        for name, builder in rows.items():
             row = result["rows"].setdefault(name, {})
-            if structure is not None and chain.name not in row:
-                row[chain.name] = vars(energy(structure[0], ITERATIONS))
+            if chain.name not in row and (built := builder(chain)) is not None:
+                row[chain.name] = vars(energy(built[0][0], ITERATIONS))
                 args.output.write_text(json.dumps(result, indent=1) + "\n")
     for name, row in result["rows"].items():
         over = {key: [row[chain][key] - result["native"][chain] for chain in row] for key in ("initial", "minimized")}
@@ -52,13 +52,13 @@ def main():
               f"{np.median(over['initial']):.3g} before, {np.median(over['minimized']):.3g} after")  # fmt: skip
 
 
-def _structures(args, chains):
-    """Name of each row to its structures, one a chain."""
-    rows = {"crystal": ((chain.atoms, chain.mask, None, ()) for chain in chains)}
+def _rows(args):
+    """Name of each row to the function that builds a chain."""
+    rows = {"crystal": lambda chain: (chain.atoms[None], chain.mask, None)}
     if args.peers:
-        rows |= {peer: built_by(peer, None, chains, args.peers) for peer in PEERS}
+        rows |= {peer: built_by(peer, None, args.peers) for peer in PEERS}
     if args.model:
-        rows[args.model] = built_by_model(args.model, chains)
+        rows[args.model] = built_by_model(args.model)
     return rows
 
 

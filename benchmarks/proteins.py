@@ -1,23 +1,22 @@
-"""C-alpha beads of held-out proteins to heavy atoms: ours and peers, by the same figures, on the same chains.
+"""Beads of held-out proteins to heavy atoms: ours and peers, by the same figures, on the same chains.
 
     python benchmarks/proteins.py chains.npz --model protein-ca
     python benchmarks/proteins.py chains.npz --peers FOLDER --pulchra pypulchra --faspr FASPR --cgback cgback
 
 Structures of peers stay in FOLDER, one PDB file a chain, and are not built again; a peer that has none and whose
-program is not given has no row. Rows of earlier calls are kept in the JSON file.
+program is not given has no row, one that has some says how many. Rows of earlier calls are kept in the JSON file.
 """
 
 import argparse
 import json
-import time
 from pathlib import Path
 
 import numpy as np
 from peers import PEERS, build, read_pdb
 
-from openmm_cgvae.metrics.deviations import diversity, protein_rmsd
-from openmm_cgvae.metrics.proteins import LONG, protein_figures, protein_summary, protein_table
-from openmm_cgvae.metrics.residueshapes import RESIDUE_NAMES, residue_shapes
+from openmm_cgvae.backmapping.model import Model
+from openmm_cgvae.evaluation.proteins import evaluate_proteins, model_builder
+from openmm_cgvae.metrics.proteins import LONG, protein_table
 from openmm_cgvae.training.chains import PackedChains
 
 SEED = 20
@@ -31,15 +30,25 @@ def main():
     args = _arguments()
     chains = list(PackedChains.load(args.chains).subset("test"))
     chosen = chains if args.all else subset(chains)
-    output = args.output or RESULTS / ("proteins-all.json" if args.all else "proteins.json")
+    parts = ["proteins", *([] if args.mapping == "ca" else [args.mapping]), *(["all"] if args.all else [])]
+    output = args.output or RESULTS / f"{'-'.join(parts)}.json"
     result = json.loads(output.read_text()) if output.exists() else {"rows": {}}
     result |= {"seed": SEED, "chains": [chain.name for chain in chosen]}
-    for name, measure in _rows(args, chosen):
-        if row := measure():
-            result["rows"][name] = row
+    for name, builder in _rows(args).items():
+        if row := evaluate_proteins(chosen, builder):
+            built = "" if row["chains"] == len(chosen) else f" ({row['chains']} of {len(chosen)} chains)"
+            result["rows"] = with_row(result["rows"], name, name + built, row)
             output.write_text(json.dumps(result, indent=1) + "\n")
     print(protein_table(result["rows"]))
     print(f"\nChains above {LONG} residues\n\n{protein_table(result['rows'], long=True)}")
+
+
+def with_row(rows, name, label, row):
+    """The rows with one more, or in place of what it was before, when fewer chains may have been built."""
+    known = {key.split(" (")[0]: key for key in rows}
+    if name not in known:
+        return rows | {label: row}
+    return {label if key == known[name] else key: row if key == known[name] else value for key, value in rows.items()}
 
 
 def subset(chains, seed=SEED):
@@ -51,110 +60,39 @@ def subset(chains, seed=SEED):
     return [part[k] for part, n in ((short, MANY_SHORT), (long, MANY_LONG)) for k in rng.permutation(len(part))[:n]]
 
 
-def summarised(chains, structures):
-    """Summary of structures, each (atoms, mask, CPU seconds or None, further samples), None where a chain has none."""
-    figures, lengths = [], []
-    for chain, structure in zip(chains, structures, strict=True):
-        if structure is None:
-            continue
-        atoms, mask, seconds, samples = structure
-        parts = (chain.residue_types, atoms, chain.atoms, chain.mask, chain.connected)
-        figures.append(protein_figures(*parts, mask))
-        if seconds:
-            figures[-1]["residues_per_second"] = (len(chain.residue_types), seconds)
-        if len(samples) > 1:
-            figures[-1] |= of_samples(chain, samples, chain.mask & mask)
-        lengths.append(len(chain.residue_types))
-    return protein_summary(figures, lengths) if figures else None
+def built_by(peer, program, folder):
+    """A function that builds a chain as a peer does, from the folder or, given its program, now."""
 
-
-def of_samples(chain, samples, mask):
-    """Least RMSD of several samples (s, N, 14, 3), and how they spread."""
-    rmsd = protein_rmsd(chain.residue_types, samples, chain.atoms, mask)["all"]
-    spread = diversity(chain.residue_types, samples, chain.atoms, mask)
-    return {"rmsd_best": (float(rmsd.min()), 1), "diversity": (spread, 1)}
-
-
-def built_by(peer, program, chains, folder):
-    """Structures of a peer, from the folder or, given its program, built now."""
-    shapes = residue_shapes()
-    for chain in chains:
-        letters = [shapes.letters[kind] for kind in chain.residue_types]
-        names = [shapes.atom_names[kind] for kind in chain.residue_types]
+    def build_chain(chain):
         if not program and not (folder / peer / f"{chain.name}.json").exists():
-            yield None
-            continue
-        path, seconds = build(peer, program, chain.name, letters, names, chain.atoms, folder)
-        yield *read_pdb(path, names), seconds, ()
+            return None
+        path, seconds = build(peer, program, chain, folder)
+        atoms, mask = read_pdb(path, chain.residue_types)
+        return atoms[None], mask, seconds
+
+    return build_chain
 
 
-def built_by_model(model, chains, samples=1, **options):
-    """Structures of a model of this package; CPU seconds of one sample a chain, to which others are added."""
-    from openmm_cgvae import Backmapper
-
-    for number, chain in enumerate(chains):
-        backmapper = Backmapper.load(model, bead_topology(chain))
-        beads = chain.atoms[None, :, 1] / 10
-        if not number:
-            backmapper.sample(beads, seed=0, **options)
-        started = time.process_time()
-        positions = backmapper.sample(beads, seed=number, **options)[0, 0]
-        seconds = time.process_time() - started
-        atoms, mask = heavy_atoms(positions, backmapper.topology)
-        several = backmapper.sample(beads, samples, seed=number, **options)[0] if samples > 1 else ()
-        yield atoms, mask, seconds, np.array([heavy_atoms(x, backmapper.topology)[0] for x in several])
+def built_by_model(name, mapping="ca", samples=1, **options):
+    """A function that builds a chain as a model of this package does."""
+    return model_builder(Model.load(name).bind, mapping, samples, **options)
 
 
 def programs_of(args):
     """The program of each peer."""
-    return {"pulchra": args.pulchra, "cgback": args.cgback} | {peer: args.faspr for peer in PEERS if "faspr" in peer}
+    return {peer: args.faspr if "faspr" in peer else getattr(args, peer) for peer in PEERS}
 
 
-def bead_topology(chain):
-    """C-alpha beads as an OpenMM topology, a chain for each unbroken part."""
-    from openmm import app
-
-    topology, part = app.Topology(), None
-    for kind, connected in zip(chain.residue_types, chain.connected, strict=True):
-        part = part if part and connected else topology.addChain()
-        residue = topology.addResidue(RESIDUE_NAMES[residue_shapes().letters[kind]], part)
-        topology.addAtom("CA", app.element.carbon, residue)
-    return topology
-
-
-def heavy_atoms(positions, topology):
-    """Atoms (N, 14, 3) in Angstrom and mask (N, 14) from positions in nm of an OpenMM topology."""
-    shapes = residue_shapes()
-    slots = {
-        (RESIDUE_NAMES[letter], name): slot
-        for letter, names in zip(shapes.letters, shapes.atom_names, strict=True)
-        for slot, name in enumerate(names)
-    }
-    protonated = {"HID": "HIS", "HIE": "HIS", "HIP": "HIS", "CYX": "CYS", "CYM": "CYS", "ASH": "ASP", "GLH": "GLU",
-                  "LYN": "LYS"}  # fmt: skip
-    rows = [(a.index, a.residue.index, slots.get((protonated.get(a.residue.name, a.residue.name), a.name)))
-            for a in topology.atoms()]  # fmt: skip
-    index, residue, slot = np.array([row for row in rows if row[2] is not None]).T
-    atoms, mask = np.zeros((topology.getNumResidues(), 14, 3)), np.zeros((topology.getNumResidues(), 14), dtype=bool)
-    atoms[residue, slot], mask[residue, slot] = np.asarray(positions)[index] * 10, True
-    return atoms, mask
-
-
-def _rows(args, chains):
-    """Name of each row, and a function that measures it."""
-    yield "crystal", lambda: summarised(chains, ((chain.atoms, chain.mask, None, ()) for chain in chains))
+def _rows(args):
+    """Name of each row to the function that builds a chain."""
+    rows = {"crystal": lambda chain: (chain.atoms[None], chain.mask, None)}
     if args.peers:
-        programs = programs_of(args)
-        for peer in PEERS:
-            yield peer, lambda peer=peer: summarised(chains, built_by(peer, programs[peer], chains, args.peers))
+        rows |= {peer: built_by(peer, program, args.peers) for peer, program in programs_of(args).items()}
     if args.model:
-        yield args.model, lambda: summarised(chains, built_by_model(args.model, chains, args.samples))
+        rows[args.model] = built_by_model(args.model, args.mapping, args.samples)
         if args.representative:
-            options = {"representative": True}
-            yield (
-                f"{args.model}, representative",
-                lambda: summarised(chains, built_by_model(args.model, chains, **options)),
-            )
+            rows[f"{args.model}, representative"] = built_by_model(args.model, args.mapping, representative=True)
+    return rows
 
 
 def _arguments():
@@ -162,6 +100,7 @@ def _arguments():
     parser.add_argument("chains", type=Path, help="packed chains (chains.npz)")
     parser.add_argument("--all", action="store_true", help="all test chains instead of the subset")
     parser.add_argument("--model", help="name or file of a model of this package")
+    parser.add_argument("--mapping", default="ca", help="beads that the model is of: ca, com, martini3 or martini2")
     parser.add_argument("--representative", action="store_true", help="the single best guess of the model too")
     parser.add_argument("--samples", type=int, default=1, help="of the model, for its diversity and best of samples")
     parser.add_argument("--peers", type=Path, metavar="FOLDER", help="structures of peers, built if missing")

@@ -3,10 +3,8 @@
 import argparse
 from pathlib import Path
 
-import numpy as np
-
 from openmm_cgvae.metrics.residueshapes import FILE
-from openmm_cgvae.metrics.shapesurvey import measure_shapes, write_shapes
+from openmm_cgvae.preparation.shapesurvey import measure_shapes, write_shapes
 from openmm_cgvae.training.chains import PackedChains
 
 RESOLUTION = 1.8
@@ -19,11 +17,8 @@ def main():
     parser.add_argument("--output", type=Path, default=FILE)
     args = parser.parse_args()
     chosen = PackedChains.load(args.chains).subset("train", representative=True, resolution=RESOLUTION)
-    with np.load(args.chains, allow_pickle=False) as archive:
-        letters = [str(letter) for letter in archive["residue_names"]]
-        names = [str(row).split() for row in archive["atom_names"]]
     rows = ((chain.residue_types, chain.atoms, chain.mask, chain.connected) for chain in chosen)
-    write_shapes(measure_shapes(rows, letters, names), args.output)
+    write_shapes(measure_shapes(rows), args.output)
 
 
 if __name__ == "__main__":

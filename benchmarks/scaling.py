@@ -8,7 +8,7 @@ import torch
 from systems import CHAINS, chain, plain_model, spec_of
 from timing import clock, peak_of
 
-from openmm_cgvae.models.bounds import BoundsProjection
+from openmm_cgvae.geometry.bounds import BoundsProjection
 
 CLOSEST = 2.0  # Angstrom, between any two atoms
 

@@ -15,6 +15,7 @@ _HOME = {
     "CGVAEError": "core.errors",
     "LearnedPotential": "cg.learned",
     "Minimizer": "atomistic.minimizer",
+    "Model": "backmapping.model",
     "Sampler": "backmapping.sampler",
     "Solvation": "atomistic.solvation",
     "SystemBackmapper": "backmapping.system",

@@ -1,5 +1,6 @@
 """Small real data, and small models on it."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -72,14 +73,16 @@ def untrained_model(dataset, config=TINY, seed=0):
 
 def untrained_file(dataset, config=TINY):
     """A `ModelFile` with random weights, which all properties but accuracy can be tested on."""
-    module = script_model(untrained_model(dataset, config), config.latent or config.features)
+    module = script_model(untrained_model(dataset, config))
     beads = dataset.spec.projection @ dataset.positions
     metadata = {
         "name": "untrained",
         "bead_spread_nm": float(np.mean(bead_spread(beads))),
         "handedness": dataset.spec.handedness.tolist(),
+        "model": asdict(config),
     }
-    return ModelFile(module, dataset.description["mapping"], dataset.description["potential"], metadata)
+    arrays = dataset.spec.to_arrays()
+    return ModelFile(module, dataset.description["mapping"], dataset.description["potential"], metadata, arrays)
 
 
 @pytest.fixture(scope="session")

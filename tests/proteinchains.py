@@ -1,22 +1,29 @@
-"""Chains to measure: crambin from a crystal (PDB 1EJG), and glycines at places of one's choice."""
+"""Chains to measure: two from crystals (PDB 1EJG, 5K6D), and glycines at places of one's choice."""
 
 from pathlib import Path
 
 import numpy as np
+from openmm import app
+
+from openmm_cgvae.molecule.residues import HEAVY_ATOMS, RESIDUE_NAMES
+from openmm_cgvae.preparation.structures import chain_of
 
 LETTERS = "ARNDCQEGHILKMFPSTWYV"
-FILE = Path(__file__).parent / "data" / "crambin.npz"
+FOLDER = Path(__file__).parent / "data"
 
 
 def crambin():
     """Types, atoms (46, 14, 3) in Angstrom, mask, connected; three disulfides, no cis peptide bond."""
-    with np.load(FILE) as file:
-        return (
-            file["residue_types"].astype(int),
-            file["atoms"].astype(float),
-            file["mask"].copy(),
-            file["connected"].copy(),
-        )
+    with np.load(FOLDER / "crambin.npz") as file:
+        types, atoms, mask, connected = (file[name] for name in ("residue_types", "atoms", "mask", "connected"))
+    return types.astype(int), atoms.astype(float), mask, connected
+
+
+def all_types():
+    """The same of 78 residues of a protein that has all twenty types (PDB 5K6D)."""
+    file = app.PDBFile(str(FOLDER / "5k6d.pdb"))
+    chain = chain_of(file.topology, file.positions)
+    return chain.residue_types, chain.atoms, chain.mask, chain.connected
 
 
 def residue(letter, number=0):
@@ -43,3 +50,18 @@ def turned(atoms, axis, moved, degrees):
     atoms = atoms.copy()
     atoms[moved] = origin + along + np.cos(angle) * across + np.sin(angle) * np.cross(direction, across)
     return atoms
+
+
+def atoms_topology(chain):
+    """An all-atom topology of a chain with HA, at C-alpha, on each residue, and residue and slot of each atom."""
+    topology, rows = app.Topology(), []
+    part = topology.addChain()
+    for i, kind in enumerate(chain.residue_types):
+        residue = topology.addResidue(RESIDUE_NAMES[kind], part)
+        for slot in np.flatnonzero(chain.mask[i]):
+            topology.addAtom(HEAVY_ATOMS[kind][slot], app.element.carbon, residue)
+            rows.append((i, slot))
+        topology.addAtom("HA", app.element.hydrogen, residue)
+        rows.append((i, 1))
+    topology.createStandardBonds()
+    return topology, np.array(rows).T

@@ -1,9 +1,11 @@
 """The two lists of dependencies say the same, and imports go downward only."""
 
 import ast
+import inspect
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -19,8 +21,8 @@ PACKAGE = ROOT / "openmm_cgvae"
 CONDA_NAMES = {"pytorch": "torch", "matplotlib-base": "matplotlib", "openmm-torch": "openmmtorch"}
 # From the bottom up: a room imports from rooms above it in this list, and from no other.
 ROOMS = [
-    "core", "pretrained", "molecule", "io", "models", "training", "metrics", "cg", "atomistic", "backmapping",
-    "simulation", "preparation", "evaluation", "report", "cli",
+    "core", "pretrained", "molecule", "io", "geometry", "models", "training", "metrics", "cg", "atomistic",
+    "backmapping", "simulation", "preparation", "evaluation", "report", "cli",
 ]  # fmt: skip
 
 
@@ -88,6 +90,7 @@ def module_name(path):
     return ".".join(("openmm_cgvae", *parts)).removesuffix(".__init__")
 
 
+@cache
 def own_imports():
     """Every module of the package, with the modules of the package that it imports, wherever in the file."""
     names = {module_name(path) for path in sources()}
@@ -176,3 +179,35 @@ def test_public_names_resolve():
         assert getattr(openmm_cgvae, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'Backmaper'"):
         openmm_cgvae.Backmaper  # noqa: B018
+
+
+def public_functions():
+    """(name, function) of every public function, and of the public methods and properties of every public class."""
+    import openmm_cgvae
+
+    for name in openmm_cgvae.__all__:
+        thing = getattr(openmm_cgvae, name)
+        members = vars(thing).items() if inspect.isclass(thing) else [("", thing)]
+        for member, value in members:
+            if member.startswith("_") and member != "__init__":
+                continue
+            function = next((getattr(value, own) for own in ("__func__", "fget", "func") if hasattr(value, own)), value)
+            if inspect.isfunction(function):
+                yield f"{name}.{member}", function
+
+
+def test_every_argument_and_result_of_the_public_functions_has_a_type():
+    functions = dict(public_functions())
+    assert len(functions) > 60
+    for name, function in functions.items():
+        signature = inspect.signature(function)
+        # Generated, of a protocol.
+        if name == "Sampler.__init__":
+            continue
+        bare = [key for key, value in signature.parameters.items() if value.annotation is value.empty]
+        assert set(bare) <= {"self", "cls"}, f"{name} has no type of {bare}"
+        assert signature.return_annotation is not signature.empty, name
+
+
+def test_the_package_says_that_it_has_types():
+    assert (PACKAGE / "py.typed").is_file()

@@ -1,4 +1,4 @@
-"""A molecule in its force field: energies and forces of one frame at a time, on the platform that fits."""
+"""Energies and forces of one molecule, one frame at a time, on the fastest suitable platform."""
 
 import numpy as np
 import openmm
@@ -18,7 +18,7 @@ PLATFORM_PROPERTIES = {"Threads": "1", "DeterministicForces": "true", "Precision
 
 
 class FrameContext:
-    """One molecule in one Context.
+    """Evaluates one molecule in one OpenMM Context.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class FrameContext:
     def set_box(self, vectors, positions):
         """Change the periodic box, rows of shape (3, 3) in nm, before frames near `positions` are evaluated."""
         self._context.setPeriodicBoxVectors(*vectors)
-        # All atoms elsewhere: else the neighbour list of an earlier frame, and its rounding, may live on.
+        # Moving all atoms away resets the neighbour list, so that rounding does not depend on earlier frames.
         self.energy(positions + 1.0)
 
     def energy(self, frame):
@@ -68,7 +68,7 @@ class FrameContext:
 
 
 def create_context(system, platform=None):
-    """A Context for energies, on the fastest platform there is if none is named."""
+    """Create a Context, on the named platform or else the fastest one that works."""
     platforms = _candidates(system) if platform is None else [platform]
     for tried in platforms:
         if isinstance(tried, str):

@@ -1,4 +1,4 @@
-"""Copies of a molecule that share a Context without seeing each other, evaluated together: what a GPU needs."""
+"""Several non-interacting copies of a molecule in one Context, evaluated together, to fill a GPU."""
 
 import copy
 
@@ -11,7 +11,7 @@ __all__ = ["CopiesContext", "can_copy", "copied_system"]
 
 # Coulomb's constant, kJ nm / mol / e^2, as in OpenMM.
 COULOMB = 138.93545764438198
-# What a term is called in OpenMM, and where its parameters name its atoms.
+# Name of each OpenMM force term, and which of its parameters are atom indices.
 TERMS = {
     openmm.HarmonicBondForce: ("Bond", slice(0, 2)),
     openmm.HarmonicAngleForce: ("Angle", slice(0, 3)),
@@ -24,7 +24,7 @@ TERMS = {
 
 
 class CopiesContext:
-    """Several frames of a molecule in one Context.
+    """Evaluates several frames of a molecule at once in one OpenMM Context.
 
     Batches that are not full are filled up with their last frame: the Context always holds the same number.
 
@@ -39,7 +39,7 @@ class CopiesContext:
     """
 
     def __init__(self, system, platform, copies):
-        # No Context tells the energy of one of its copies.
+        # OpenMM reports only the total energy of a Context, not that of one copy.
         self._single = FrameContext(system, platform)
         self._context = create_context(copied_system(system, copies), self._single.platform)
         self._copies = copies

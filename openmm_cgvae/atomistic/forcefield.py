@@ -62,7 +62,7 @@ def create_atomistic_system(mapping, graph, forcefield=None, implicitSolvent=Non
         structure.box_vectors = box * unit.nanometer
     try:
         return structure.createSystem(**_common_settings(box), **settings)
-    # ParmEd has no one type for what a structure may lack.
+    # ParmEd raises different error types for incomplete structures.
     except Exception as error:
         raise MinimizationError(
             f"no energy for this ParmEd structure ({first_line(error)}): give one with all its parameters, "
@@ -111,7 +111,7 @@ def _as_structure(forcefield):
         return forcefield
     try:
         structure = parmed.load_file(str(forcefield))
-    # ParmEd's readers fail with whatever the first wrong byte leads to.
+    # ParmEd readers raise arbitrary error types on malformed files.
     except Exception as error:
         raise MinimizationError(
             f"force field {str(forcefield)!r} cannot be read ({first_line(error)}): an openmm.app.ForceField, a "
@@ -126,7 +126,7 @@ def _as_structure(forcefield):
 
 
 def _check_same_molecule(structure, graph):
-    """Compare elements and bonds in order: atom names are no guide, for H1 in one file is HH31 in another."""
+    """Check that elements and bonds agree in order; atom names differ between file formats and are not compared."""
     numbers = np.array([atom.atomic_number for atom in structure.atoms])
     if len(numbers) != graph.n_atoms:
         raise TopologyMismatchError(
@@ -146,7 +146,7 @@ def _check_same_molecule(structure, graph):
 
 
 def nearest_name(what, given, names):
-    """Return the one of `names` that `given` is but for its case, or refuse it with the nearest."""
+    """Return the entry of `names` that equals `given` apart from case; otherwise raise, naming the nearest one."""
     by_lower = {name.lower(): name for name in names}
     if given.lower() not in by_lower:
         near = get_close_matches(given.lower(), by_lower, n=1)

@@ -5,10 +5,10 @@ import numpy as np
 __all__ = ["minimize_together"]
 
 MEMORY = 8
-# Iterations after which the stiffness is taken anew. Chignolin on 6 beads, energy above that of minimised MD after 50
+# Iterations between updates of the preconditioner. Chignolin on 6 beads, energy above that of minimised MD after 50
 # iterations: 0.33 kJ/mol per atom with 5, 0.34 with 10, 0.44 with 25; each costs as much as three iterations.
 REFRESH = 10
-# The furthest an atom may move in a step. Nothing else limits steps: of many copies in a Context only forces are told.
+# Largest displacement of an atom in one step. There is no line search: per-copy energies are not available.
 MAX_STEP_NM = 0.03
 # "Until the tolerance is reached" (0 iterations) ends here if it never is.
 MAX_ITERATIONS = 10_000
@@ -58,7 +58,7 @@ def minimize_together(forces, positions, tolerance, maxIterations, factorize):
             smooth_previous, smooth = smooth, _of(solve, force, moving)
             change, smooth_change = previous - force, smooth_previous - smooth
             curvature = _dot(step, change)
-            # Where the energy is not convex along the step, it says nothing of the minimum and is left out.
+            # Skip the update where the curvature along the step is not positive.
             convex = curvature > 0
             change, smooth_change = np.where(convex, change, 0.0), np.where(convex, smooth_change, 0.0)
             inverse = np.divide(1, curvature, out=np.zeros_like(curvature), where=convex)

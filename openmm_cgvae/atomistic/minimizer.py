@@ -1,8 +1,11 @@
 """Brief minimisation of backmapped structures in an atomistic force field, with every bead held in place."""
 
+from __future__ import annotations
+
 import logging
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,6 +25,14 @@ from openmm_cgvae.metrics import valid_graphs
 from openmm_cgvae.molecule.graph import MolecularGraph
 from openmm_cgvae.molecule.topology import as_mdtraj_topology
 
+if TYPE_CHECKING:
+    from typing import Any
+
+    from numpy.typing import ArrayLike
+
+    from openmm_cgvae.core.types import Number, Positions
+    from openmm_cgvae.molecule.mapping import CGMapping
+
 __all__ = ["MinimizationResult", "Minimizer"]
 
 logger = logging.getLogger(__name__)
@@ -35,7 +46,7 @@ RESTRAINT = 1e6
 # CPU copies save nothing (175 atoms: an evaluation takes 0.2 ms alone, and 0.17 ms a copy of 16 with a cutoff).
 COPIED_ATOMS = 40_000
 MAX_COPIES = 256
-# So many share what NumPy costs a call, on the CPU.
+# Frames minimised together on the CPU, to share the NumPy overhead of each call.
 FRAMES_AT_ONCE = 16
 
 
@@ -63,7 +74,7 @@ class MinimizationResult:
 
 
 class Minimizer:
-    """Relax all-atom structures for a few iterations while their beads stay where they are.
+    """Relaxes all-atom structures for a few iterations with their beads restrained.
 
     ``Minimizer(mapping).minimize(positions)`` works without further settings. L-BFGS is preconditioned by the
     molecule's own stiffness (`Stiffness`). Each frame is minimised on its own, so that the result does not depend on
@@ -111,18 +122,18 @@ class Minimizer:
 
     def __init__(
         self,
-        mapping,
-        forcefield=None,
-        implicitSolvent=None,
-        maxIterations=50,
-        tolerance=10.0,
-        restraint=RESTRAINT,
-        platform=None,
-        handedness=None,
-        boxVectors=None,
-        workers=None,
-        copies=None,
-    ):
+        mapping: CGMapping,
+        forcefield: Any = None,
+        implicitSolvent: str | None = None,
+        maxIterations: int = 50,
+        tolerance: Number = 10.0,
+        restraint: Number = RESTRAINT,
+        platform: str | None = None,
+        handedness: ArrayLike | None = None,
+        boxVectors: Positions | None = None,
+        workers: int | None = None,
+        copies: int | None = None,
+    ) -> None:
         self.mapping = mapping
         self.graph = MolecularGraph.from_topology(as_mdtraj_topology(mapping.topology))
         self.maxIterations = int(checked_number("maxIterations", maxIterations, zero=True))
@@ -130,22 +141,28 @@ class Minimizer:
         self._handedness = self._checked_handedness(handedness)
         self._box = None if boxVectors is None else reduced_vectors(as_box_vectors(boxVectors, 1))[0]
         system = create_atomistic_system(mapping, self.graph, forcefield, implicitSolvent, self._box)
-        springs = bead_springs(mapping.matrix, checked_number("restraint", restraint))
-        fixed = Stiffness(system, mapping.matrix, springs), mapping.matrix, springs
+        springs = bead_springs(mapping, checked_number("restraint", restraint))
+        fixed = Stiffness(system, mapping.sparse, springs), mapping, springs
         context = FrameContext(system, platform)
         self.platform = context.platform
         self.copies = self._checked_copies(copies, system)
         self.workers = self._checked_workers(workers)
         self._create = partial(_relaxation, system, platform, self.copies, *fixed)
-        # Those that no thread is using: as many come to be as are ever in use at once.
+        # Idle relaxations; one is created for each thread that runs at the same time.
         self._idle = [Relaxation(context, *fixed) if self.copies == 1 else self._create()]
 
     @property
-    def periodic(self):
+    def periodic(self) -> bool:
         """Whether the molecules are in a periodic box."""
         return self._box is not None
 
-    def minimize(self, positions, beads=None, progress=True, boxVectors=None):
+    def minimize(
+        self,
+        positions: Positions,
+        beads: Positions | None = None,
+        progress: bool = True,
+        boxVectors: Positions | None = None,
+    ) -> MinimizationResult:
         """Minimise each frame and check what came out.
 
         A frame fails, and is then kept as given, if its energy is not finite, a bead is more than 0.01 nm from
@@ -253,7 +270,7 @@ class Minimizer:
         if vectors is None:
             return None
         vectors = reduced_vectors(as_box_vectors(vectors, n_frames))
-        # OpenMM's own check ends the whole process on the CPU platform.
+        # On the CPU platform OpenMM aborts the process if the box is too small.
         narrowest, cutoff = box_widths(vectors).min(initial=np.inf), cutoff_nm(self._box)
         if narrowest < 2 * cutoff:
             raise PositionsError(

@@ -9,7 +9,8 @@ from openmm import app, unit
 
 from openmm_cgvae.core.errors import MinimizationError, PositionsError
 from openmm_cgvae.metrics.covalent import disulfides
-from openmm_cgvae.metrics.residueshapes import CA, RESIDUE_NAMES, SULFUR, C, O, residue_shapes
+from openmm_cgvae.metrics.residueshapes import CA, SULFUR, C, O, present_slots
+from openmm_cgvae.molecule.residues import HEAVY_ATOMS, RESIDUE_NAMES
 
 __all__ = ["ProteinEnergy", "ProteinEnergyResult"]
 
@@ -62,15 +63,14 @@ class ProteinEnergy:
     """
 
     def __init__(self, types, native, mask, connected, platform=None):
-        shapes = residue_shapes()
-        if not np.array_equal(mask, shapes.present[types]):
-            missing = int((shapes.present[types] & ~mask).sum())
+        if not np.array_equal(mask, present_slots(types)):
+            missing = int((present_slots(types) & ~mask).sum())
             raise PositionsError(f"{missing} heavy atoms missing: an energy is that of a complete protein")
         self.mask = mask
         starts = ~np.asarray(connected, dtype=bool)
         starts[0] = True
         self.ends = np.flatnonzero(np.roll(starts, -1))
-        self.topology = _topology(types, starts, set(self.ends), disulfides(types, native, mask), shapes)
+        self.topology = _topology(types, starts, set(self.ends), disulfides(types, native, mask))
         self.forcefield = app.ForceField(*FORCE_FIELD)
         self.platform = openmm.Platform.getPlatformByName(platform) if platform else None
         self.variants = None
@@ -138,15 +138,15 @@ class ProteinEnergy:
         return openmm.Context(system, integrator, *([self.platform] if self.platform else []))
 
 
-def _topology(types, starts, ends, bonded, shapes):
+def _topology(types, starts, ends, bonded):
     """Heavy atoms with all bonds; a chain of the topology for each connected part."""
     topology = app.Topology()
     sulfurs = {}
     for i, kind in enumerate(types):
         if starts[i]:
             chain = topology.addChain()
-        residue = topology.addResidue(RESIDUE_NAMES[shapes.letters[kind]], chain)
-        names = [*shapes.atom_names[kind], *(["OXT"] if i in ends else [])]
+        residue = topology.addResidue(RESIDUE_NAMES[kind], chain)
+        names = [*HEAVY_ATOMS[kind], *(["OXT"] if i in ends else [])]
         made = [topology.addAtom(name, app.Element.getBySymbol(name[0]), residue) for name in names]
         if i in bonded:
             sulfurs[i] = made[SULFUR]

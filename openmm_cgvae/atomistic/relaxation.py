@@ -14,14 +14,14 @@ class Relaxation:
     ----------
     context : FrameContext or CopiesContext
     stiffness : Stiffness
-    matrix : numpy.ndarray, shape (n_beads, n_atoms)
+    mapping : CGMapping
     springs : numpy.ndarray, shape (n_beads,)
         kJ/mol/nm^2.
     """
 
-    def __init__(self, context, stiffness, matrix, springs):
+    def __init__(self, context, stiffness, mapping, springs):
         self.context = context
-        self._stiffness, self._matrix, self._springs = stiffness, matrix, springs[:, None]
+        self._stiffness, self._mapping, self._springs = stiffness, mapping, springs[:, None]
 
     def relax(self, frames, beads, boxes, tolerance, maxIterations):
         """Minimise frames.
@@ -45,7 +45,7 @@ class Relaxation:
         energies : numpy.ndarray, shape (frames, 2)
             Before and after, kJ/mol.
         """
-        # About the beads' centre, since a molecule that has diffused far has no digits left for single precision.
+        # Centre each frame, since single precision loses digits far from the origin.
         centre = beads.mean(1, dtype=float, keepdims=True)
         start, held = frames - centre, beads - centre
         if boxes is not None:
@@ -53,8 +53,8 @@ class Relaxation:
 
         def forces(positions, numbers):
             positions = positions.reshape(-1, *start.shape[1:])
-            pull = self._springs * (held[numbers] - self._matrix @ positions)
-            return (self.context.forces(positions) + self._matrix.T @ pull).reshape(len(positions), -1)
+            pull = self._springs * (held[numbers] - self._mapping.weighted_sums(positions))
+            return (self.context.forces(positions) + self._mapping.shared_out(pull)).reshape(len(positions), -1)
 
         flat = start.reshape(len(start), -1)
         minimized = minimize_together(forces, flat, tolerance, maxIterations, self._stiffness.factorize)

@@ -8,13 +8,12 @@ import openmm
 __all__ = ["bead_restraint", "bead_springs", "hold", "restrained_system"]
 
 
-def bead_springs(matrix, restraint):
+def bead_springs(mapping, restraint):
     """Spring of every bead, kJ/mol/nm^2, whose largest curvature is the same for one atom a bead and for many.
 
     Parameters
     ----------
-    matrix : numpy.ndarray, shape (n_beads, n_atoms)
-        M of the mapping.
+    mapping : CGMapping
     restraint : float
         kJ/mol/nm^2, felt by a bead that moves along its own weights.
 
@@ -22,7 +21,7 @@ def bead_springs(matrix, restraint):
     -------
     numpy.ndarray, shape (n_beads,)
     """
-    return restraint / (matrix**2).sum(1)
+    return restraint / np.bincount(mapping.assignment, mapping.fractions**2, mapping.n_beads)
 
 
 def bead_restraint(mapping, stiffness):
@@ -30,9 +29,9 @@ def bead_restraint(mapping, stiffness):
     force = openmm.CustomCentroidBondForce(1, "k/2 * ((x1-x0)^2 + (y1-y0)^2 + (z1-z0)^2)")
     for name in ("k", "x0", "y0", "z0"):
         force.addPerBondParameter(name)
-    for row, spring in zip(mapping.matrix, bead_springs(mapping.matrix, stiffness), strict=True):
-        atoms = np.flatnonzero(row)
-        group = force.addGroup(atoms.tolist(), row[atoms].tolist())
+    for bead, spring in zip(mapping.beads, bead_springs(mapping, stiffness), strict=True):
+        atoms = [i for i in sorted(bead) if mapping.fractions[i]]
+        group = force.addGroup(atoms, mapping.fractions[atoms].tolist())
         force.addBond([group], [spring, 0.0, 0.0, 0.0])
     return force
 

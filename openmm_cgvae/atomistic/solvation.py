@@ -1,5 +1,7 @@
 """A box of water and ions around a molecule, by OpenMM's Modeller."""
 
+from __future__ import annotations
+
 import random
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -60,7 +62,7 @@ class Solvation:
         nearest_name("waterModel", self.waterModel, WATER_MODELS)
 
     @property
-    def molar(self):
+    def molar(self) -> float:
         """Ionic strength in mol/l."""
         strength = self.ionicStrength
         return strength.value_in_unit(unit.molar) if unit.is_quantity(strength) else strength
@@ -133,7 +135,7 @@ def _check_box(vectors, positions, remedy):
 
 @contextmanager
 def _python_random(seed):
-    """Seed Python's own random numbers, by which Modeller places ions, and put them back."""
+    """Seed the random module, which Modeller uses to place ions, and restore its state afterwards."""
     kept = random.getstate()
     random.seed(seed)
     try:

@@ -1,18 +1,18 @@
-"""How stiff a molecule is: the Hessian of its bonds, angles, torsions and bead springs, made positive."""
+"""Positive definite approximation of the Hessian of bonds, angles, torsions and bead springs."""
 
 from functools import partial
 
 import numpy as np
 import openmm
-from scipy.sparse import csc_array, eye_array
+from scipy.sparse import csc_array, csr_array, eye_array
 from scipy.sparse.linalg import splu
 
 __all__ = ["Stiffness"]
 
-# What all that is not bonded adds to every coordinate, kJ/mol/nm^2. Energies after 50 iterations are the same for
-# 1,000 and 3,000.
+# Diagonal stand-in for the non-bonded Hessian, kJ/mol/nm^2. Energies after 50 iterations are the same for 1,000 and
+# 3,000.
 OTHERS = 2000.0
-# The gradients of angles and torsions have no limit: a bond (nm) and a sine count as no less than this.
+# Lower limits of bond lengths (nm) and sines, which keep angle and torsion gradients finite.
 SHORTEST, STRAIGHTEST = 0.03, 0.05
 
 
@@ -26,7 +26,7 @@ class Stiffness:
     ----------
     system : openmm.System
         Its harmonic bonds and angles and its periodic and Ryckaert-Bellemans torsions are taken.
-    matrix : numpy.ndarray, shape (n_beads, n_atoms)
+    matrix : numpy.ndarray or sparse array, shape (n_beads, n_atoms)
         M of the mapping.
     springs : numpy.ndarray, shape (n_beads,)
         That hold every M x, kJ/mol/nm^2.
@@ -36,13 +36,14 @@ class Stiffness:
         self._terms, self._size = list(_bonded_terms(system)), 3 * matrix.shape[1]
         blocks = [_block(_coordinates(atoms)) for _, atoms, _ in self._terms]
         constant = [(np.arange(self._size), np.arange(self._size), np.full(self._size, OTHERS))]
-        for row, spring in zip(matrix, springs, strict=True):
-            atoms = np.flatnonzero(row)
+        matrix = csr_array(matrix)
+        for start, end, spring in zip(matrix.indptr, matrix.indptr[1:], springs, strict=False):
+            atoms, weights = matrix.indices[start:end], matrix.data[start:end]
             # x, y and z of a bead are coordinates of their own.
-            axes = _coordinates(atoms[None]).reshape(-1, 3).T
-            constant.append((*_block(axes), np.tile(spring * np.outer(row[atoms], row[atoms]).ravel(), 3)))
+            axes = _coordinates(atoms[None].astype(np.int64)).reshape(-1, 3).T
+            constant.append((*_block(axes), np.tile(spring * np.outer(weights, weights).ravel(), 3)))
         rows, columns = (np.concatenate([entry[k] for entry in (*constant, *blocks)]) for k in (0, 1))
-        # The order of coordinates in which factors stay sparse, looked for once.
+        # Fill-reducing ordering, computed once.
         pattern = csc_array((np.ones(len(rows)), (rows, columns))) + self._size**2 * eye_array(self._size)
         self._place = _factors(pattern.tocsc(), "MMD_AT_PLUS_A").perm_c
         self._order = np.argsort(self._place)
@@ -84,7 +85,7 @@ class Stiffness:
 
 
 def _factors(matrix, order):
-    # Of a positive definite matrix no pivot need be looked for.
+    # A positive definite matrix needs no pivoting.
     return splu(matrix, permc_spec=order, diag_pivot_thresh=0.0, options={"SymmetricMode": True})
 
 
@@ -118,7 +119,7 @@ def _bonded_terms(system):
                 kinds[_torsion].append((atoms, stiffness))
     for gradients, terms in kinds.items():
         if terms:
-            # Of the several terms of a torsion one is left.
+            # Merge the terms of each torsion into one.
             atoms, which = np.unique(np.array([atoms for atoms, _ in terms]), axis=0, return_inverse=True)
             yield gradients, atoms, np.bincount(which.ravel(), [stiffness for _, stiffness in terms])
 

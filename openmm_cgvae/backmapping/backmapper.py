@@ -1,11 +1,15 @@
 """From bead positions to all-atom samples."""
 
+from __future__ import annotations
+
 import copy
 import logging
 import time
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from openmm_cgvae.backmapping.model import Model
 from openmm_cgvae.core.checks import checked_count, checked_frames, checked_seed
 from openmm_cgvae.core.device import usable_device
 from openmm_cgvae.core.errors import ModelFileError, PositionsError, SettingsError
@@ -13,29 +17,36 @@ from openmm_cgvae.core.noise import correlated_noise
 from openmm_cgvae.core.parallel import even_slices, on_torch_threads
 from openmm_cgvae.core.periodic import as_box_vectors, check_fits, make_whole, spanning_tree
 from openmm_cgvae.core.units import as_positions_nm
-from openmm_cgvae.io.modelfile import ModelFile
 from openmm_cgvae.molecule.mapping import CGMapping
-from openmm_cgvae.pretrained.index import resolve_model
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from numpy.typing import ArrayLike
+    from openmm.app import Topology
+
+    from openmm_cgvae.cg.potential import CGPotential
+    from openmm_cgvae.core.types import PathLike, Positions, SomeTopology
+    from openmm_cgvae.io.modelfile import ModelFile
 
 __all__ = ["Backmapper", "bead_spread"]
 
 logger = logging.getLogger(__name__)
 
-# Bead spreads this many times off the training mean. Angstrom for nm is a factor of 10, so the limits lie half-way
-# (in the logarithm, about) below 10 and 100.
+# Ratio of the bead spread to its training mean. Angstrom given as nm are a factor of 10, caught by the first limit.
 WARN_FACTOR = 5.0
 REFUSE_FACTOR = 50.0
-# No atom is farther from its bead than a chain of all its atoms at this bond length.
+# Upper limit of bond lengths, for the largest possible distance of an atom from its bead.
 BOND_NM = 0.2
 PRECISIONS = {"single": np.float32, "double": np.float64}
-# Structures a call: the sweeps of the bounds cost least a frame with many (see benchmarks/pipeline.py).
+# Structures decoded per call; larger batches make the bounds cheaper per frame (see benchmarks/pipeline.py).
 CHUNK_SIZES = {"cpu": 256, "cuda": 8192}
-# TorchScript takes 2 to 3 s to optimise a model at its first calls and gains 5 to 8 % on a CPU, to the same bits: not
-# before so many seconds have been spent in the model.
+# Seconds of sampling after which TorchScript may optimise the model, which takes 2 to 3 s and gains 5 to 8 % on a CPU.
 OPTIMIZED_AFTER = 20.0
 
 
-def bead_spread(beads):
+def bead_spread(beads: np.ndarray) -> np.ndarray:
     """Root mean square distance of the beads from their centre, (..., N, 3) to (...)."""
     centred = beads - beads.mean(-2, keepdims=True)
     return np.sqrt((centred**2).sum(-1).mean(-1))
@@ -56,6 +67,8 @@ class Backmapper:
     chunk_size : int, optional
         Structures a call of the model (256, on a GPU 8192); it changes speed and memory, and the result by rounding at
         most. The model itself decodes fewer at once if it is large.
+    mapping : CGMapping, optional
+        In place of the file's.
 
     Attributes
     ----------
@@ -64,12 +77,19 @@ class Backmapper:
         What is known of the model.
     """
 
-    def __init__(self, model, device="cpu", precision="single", chunk_size=None):
+    def __init__(
+        self,
+        model: ModelFile,
+        device: Any = "cpu",
+        precision: str = "single",
+        chunk_size: int | None = None,
+        mapping: CGMapping | None = None,
+    ) -> None:
         import torch
 
         if precision not in PRECISIONS:
             raise SettingsError(f"precision={precision!r} given: 'single' or 'double' is expected")
-        self.mapping = CGMapping.from_dict(model.mapping)
+        self.mapping = CGMapping.from_dict(model.mapping) if mapping is None else mapping
         self.metadata = model.metadata
         self.potential = model.potential
         self.precision = precision
@@ -84,19 +104,42 @@ class Backmapper:
         self._seconds = 0.0
         self._warned = False
 
-    @classmethod
-    def load(cls, name_or_path, device="cpu", precision="single", chunk_size=None):
-        """Load a bundled model by name, or a model file by path; see the class for the other parameters.
+    @staticmethod
+    def load(
+        name_or_path: PathLike,
+        topology: SomeTopology | None = None,
+        device: Any = "cpu",
+        precision: str = "single",
+        chunk_size: int | None = None,
+    ) -> Any:
+        """Load a model and bind it to a molecule, as ``Model.load(name_or_path).bind(topology)`` does.
+
+        Parameters
+        ----------
+        name_or_path : str or path
+            A bundled model's name, or a model file.
+        topology : openmm.app.Topology or mdtraj.Topology, optional
+            Of the beads. A model of one molecule checks it, and needs none.
+        device, precision, chunk_size
+            As of the class.
+
+        Returns
+        -------
+        Sampler
+            A `Backmapper`, of a model of one molecule.
 
         Raises
         ------
         ModelFileError
             If there is no such model, or the file is not a model file.
+        TopologyMismatchError
+            If the model does not serve this molecule.
         """
-        return cls(ModelFile.load(resolve_model(name_or_path)), device, precision, chunk_size)
+        options = {"device": device, "precision": precision, "chunk_size": chunk_size}
+        return Model.load(name_or_path).bind(topology, **options)
 
-    def unbounded(self):
-        """This model without the bounds on local geometry: a `Backmapper`, or None where there are none."""
+    def unbounded(self) -> Backmapper | None:
+        """Return a `Backmapper` of the same model without the bounds on local geometry, or None if it has none."""
         if not getattr(self._module, "bounded", False):
             return None
         other = copy.copy(self)
@@ -105,28 +148,28 @@ class Backmapper:
         return other
 
     @property
-    def n_atoms(self):
+    def n_atoms(self) -> int:
         return self.mapping.n_atoms
 
     @property
-    def n_beads(self):
+    def n_beads(self) -> int:
         return self.mapping.n_beads
 
     @property
-    def topology(self):
+    def topology(self) -> Topology:
         """The all-atom ``openmm.app.Topology``."""
         return self.mapping.topology
 
     @property
-    def handedness(self):
+    def handedness(self) -> Sequence[int] | None:
         """Sign (+1 or -1) of each stereocentre in the reference, as `Minimizer` takes it; None if unknown."""
         return self.metadata.get("handedness")
 
-    def cg_topology(self):
+    def cg_topology(self) -> Topology:
         """The coarse-grained ``openmm.app.Topology``."""
         return self.mapping.cg_topology()
 
-    def cg_potential(self):
+    def cg_potential(self) -> CGPotential:
         """The `CGPotential` that travels with the model, to run its CG system.
 
         Raises
@@ -140,7 +183,15 @@ class Backmapper:
             raise ModelFileError("the model holds no CG potential: prepare its data with a temperature")
         return CGPotential.from_dict(self.potential)
 
-    def sample(self, cg_positions, n_samples=1, seed=None, frames=None, correlation=0.0, box=None):
+    def sample(
+        self,
+        cg_positions: Positions,
+        n_samples: int = 1,
+        seed: int | None = None,
+        frames: ArrayLike | None = None,
+        correlation: float = 0.0,
+        box: Positions | None = None,
+    ) -> np.ndarray:
         """Draw all-atom structures from p(x | X).
 
         Parameters
@@ -171,11 +222,11 @@ class Backmapper:
             less than in training, as by two wrong units; 5 times, as Angstrom for nm give, is warned of. If the box
             is smaller than the molecule. If the beads are so unlike those of training that no structure comes out.
         """
-        beads = as_positions_nm(cg_positions, self.n_beads, "beads")
+        beads = as_positions_nm(cg_positions, self.mapping.n_beads, "beads")
         if box is not None:
             vectors = as_box_vectors(box, len(beads))
-            beads = make_whole(beads, vectors, spanning_tree(self.n_beads, self.mapping.bead_bonds))
-            # The root mean square distance from the centre, twice: less than a molecule measures.
+            beads = make_whole(beads, vectors, spanning_tree(self.mapping.n_beads, self.mapping.bead_bonds))
+            # Twice the RMS distance from the centre is a lower limit of the size of a molecule.
             check_fits(beads, vectors, "the molecule", 2 * self.metadata.get("bead_spread_nm", 0.0))
         n_samples, seed = checked_count("n_samples", n_samples), checked_seed(seed)
         frames = checked_frames(frames, len(beads))
@@ -197,12 +248,12 @@ class Backmapper:
             pass
 
     def _called(self, function, *arrays):
-        """A function of the model, of arrays and to one."""
+        """Call a function of the model with arrays, and return an array."""
         import torch
 
         started = time.monotonic()
         optimized = self._device.type != "cpu" or self._seconds > OPTIMIZED_AFTER
-        # Both modes are of this thread alone.
+        # Both modes are thread-local.
         with torch.inference_mode(), torch.jit.optimized_execution(optimized):
             result = function(*(torch.from_numpy(array).to(self._device) for array in arrays)).cpu().numpy()
         self._seconds += time.monotonic() - started
@@ -210,8 +261,8 @@ class Backmapper:
 
     def _sample_chunk(self, beads, n_samples, seed, frames, correlation):
         latent = self._module.latent
-        noise = correlated_noise(seed, frames, np.arange(n_samples), self.n_beads * latent, correlation)
-        noise = noise.reshape(-1, self.n_beads, latent).astype(PRECISIONS[self.precision])
+        noise = correlated_noise(seed, frames, np.arange(n_samples), self.mapping.n_beads * latent, correlation)
+        noise = noise.reshape(-1, self.mapping.n_beads, latent).astype(PRECISIONS[self.precision])
         # In double, if given so: the module subtracts their centre before it rounds them to its own precision.
         beads = beads.astype(np.float64) if self.precision == "double" else beads
         repeated = np.repeat(beads, n_samples, axis=0)
@@ -220,9 +271,9 @@ class Backmapper:
         return atoms.reshape(len(beads), n_samples, self.n_atoms, 3)
 
     def _check_reach(self, atoms, beads, frames):
-        """Refuse what cannot be a structure: beads unlike those of training make networks explode."""
+        """Refuse structures with atoms too far from their beads, which beads unlike those of training lead to."""
         reach = np.abs(atoms - beads[:, self.mapping.assignment]).max(axis=(1, 2))
-        # Written so that NaN fails too.
+        # The negation makes NaN fail too.
         broken = np.flatnonzero(~(reach <= BOND_NM * max(map(len, self.mapping.beads))))
         if broken.size:
             raise PositionsError(
@@ -230,7 +281,7 @@ class Backmapper:
                 f"out ({broken.size} of {len(atoms)} here): check the order of the beads, units, and the CG force field"
             )
 
-    def reconstruct(self, positions):
+    def reconstruct(self, positions: Positions) -> np.ndarray:
         """Encode all-atom structures and decode the posterior mean.
 
         Parameters

@@ -1,4 +1,4 @@
-"""From bead positions to the frames that are written: sampled, minimised if asked, wrapped into the box if asked."""
+"""Samples the frames to be written, and minimises and wraps them if asked."""
 
 from typing import NamedTuple
 
@@ -19,7 +19,7 @@ class BackmappedFrames(NamedTuple):
 
 
 class FrameBackmapper:
-    """What `BackmapReporter` and `backmap_trajectory` do with every frame.
+    """Backmaps frames as `BackmapReporter` and `backmap_trajectory` write them.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Which beads of a coarse-grained topology are a molecule of which kind."""
+"""Assigns the beads of a coarse-grained topology to molecules and their kinds."""
 
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -84,7 +84,7 @@ def _unbonded_boundaries(topology, others):
 
 def _recognised(beads, kinds, others, free):
     _check_distinct(kinds)
-    # Which molecule ends at each bead that some division from the first bead on reaches.
+    # Dynamic programming: the last molecule of a valid division that ends at each bead.
     ending = {0: None}
     for first, (residue, _) in enumerate(beads):
         if first not in ending:

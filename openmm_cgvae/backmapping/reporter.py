@@ -1,7 +1,10 @@
 """A reporter that writes all-atom frames during a coarse-grained run."""
 
+from __future__ import annotations
+
 import logging
 import weakref
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,6 +17,16 @@ from openmm_cgvae.core.parallel import use_one_torch_thread
 from openmm_cgvae.core.units import value_in_md_units
 from openmm_cgvae.core.worker import BatchWorker
 from openmm_cgvae.io.trajectory_files import TrajectoryWriter, box_lengths_and_angles, check_format
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    import openmm
+    from openmm import app
+
+    from openmm_cgvae.atomistic.minimizer import Minimizer
+    from openmm_cgvae.backmapping.sampler import Sampler
+    from openmm_cgvae.core.types import Number, PathLike
 
 __all__ = ["BackmapReporter"]
 
@@ -63,17 +76,17 @@ class BackmapReporter:
 
     def __init__(
         self,
-        file,
-        reportInterval,
-        backmapper,
-        append=False,
-        enforcePeriodicBox=None,
-        nSamples=1,
-        seed=None,
-        minimizer=None,
-        overwrite=False,
-        correlationTime=None,
-    ):
+        file: PathLike,
+        reportInterval: int,
+        backmapper: Sampler,
+        append: bool = False,
+        enforcePeriodicBox: bool | None = None,
+        nSamples: int = 1,
+        seed: int | None = None,
+        minimizer: Minimizer | None = None,
+        overwrite: bool = False,
+        correlationTime: Number | None = None,
+    ) -> None:
         self._reportInterval = checked_count("reportInterval", reportInterval)
         self._nSamples = checked_count("nSamples", nSamples)
         self._path = check_format(check_output(file, overwrite or append), append)
@@ -84,8 +97,8 @@ class BackmapReporter:
         self._backmapped = FrameBackmapper(backmapper, self._nSamples, self._seed, minimizer)
         self._correlationTime = checked_correlation_time(correlationTime)
         self._correlation = self._spacing = 0.0
-        self._writer = None
-        self._worker = None
+        self._writer: TrajectoryWriter | None = None
+        self._worker: BatchWorker | None = None
         self._finish = None
         self._periodic = self._wrap = False
         self._closed = False
@@ -93,16 +106,16 @@ class BackmapReporter:
         self.n_failed = 0
 
     @property
-    def seed(self):
+    def seed(self) -> int:
         """The seed in use."""
         return self._seed
 
-    def describeNextReport(self, simulation):
-        """Ask for positions as they are: bead positions are needed unwrapped, whatever is written."""
+    def describeNextReport(self, simulation: app.Simulation) -> dict[str, Any]:
+        """Request unwrapped positions at the next multiple of the report interval."""
         steps = self._reportInterval - simulation.currentStep % self._reportInterval
         return {"steps": steps, "periodic": False, "include": ["positions"]}
 
-    def report(self, simulation, state):
+    def report(self, simulation: app.Simulation, state: openmm.State) -> None:
         """Hand the current frame to the worker that backmaps and writes it.
 
         Raises
@@ -112,12 +125,11 @@ class BackmapReporter:
         """
         if self._closed:
             raise OutputError(f"reporter of {self._path} is closed: remove it from simulation.reporters")
-        if self._worker is None:
-            self._open(simulation)
+        worker = self._worker or self._open(simulation)
         frame = simulation.currentStep // self._reportInterval
         beads = state.getPositions(asNumpy=True)._value
         vectors = state.getPeriodicBoxVectors(asNumpy=True)._value
-        self._worker.put((frame, beads, vectors))
+        worker.put((frame, beads, vectors))
 
     def _process(self, items):
         """Backmap and write consecutive frames, in the worker's thread."""
@@ -147,8 +159,9 @@ class BackmapReporter:
         self._worker = BatchWorker(self._process, prepare=use_one_torch_thread)
         # Runs once: in `close`, or at the end of the program for those who never close a reporter.
         self._finish = weakref.finalize(self, _finish, self._worker, self._writer)
+        return self._worker
 
-    def close(self):
+    def close(self) -> None:
         """Write what is still queued and finish the file; harmless if called again.
 
         Raises
@@ -160,7 +173,7 @@ class BackmapReporter:
         if self._finish is not None:
             self._finish()
 
-    def __enter__(self):
+    def __enter__(self) -> BackmapReporter:
         return self
 
     def __exit__(self, kind, error, traceback):
@@ -169,7 +182,7 @@ class BackmapReporter:
         except Exception as own:
             if error is None:
                 raise
-            # What ended the run comes first: a frame that could not be backmapped may be its consequence.
+            # Do not hide the error that ended the run, which may be the cause of this one.
             logger.warning("while closing %s: %s", self._path, own)
 
 

@@ -1,4 +1,4 @@
-"""The one contract: what everything downstream asks of a thing that turns beads into atoms."""
+"""The interface of everything that samples atoms for beads."""
 
 from __future__ import annotations
 

@@ -1,9 +1,12 @@
 """From the beads of a whole coarse-grained system, many molecules of one or several kinds, to all atoms."""
 
+from __future__ import annotations
+
 import hashlib
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from openmm import app
@@ -16,9 +19,17 @@ from openmm_cgvae.core.units import as_positions_nm
 from openmm_cgvae.molecule.elements import ion_element
 from openmm_cgvae.molecule.mapping import CGMapping
 
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from numpy.typing import ArrayLike
+
+    from openmm_cgvae.backmapping.sampler import Sampler
+    from openmm_cgvae.core.types import Positions, SomeTopology
+
 __all__ = ["SystemBackmapper"]
 
-# The number of a copy goes above the frame number in what keys the noise: 2^32 frames of 2^21 copies.
+# The noise key holds the frame number in its lower bits and the copy number above: 2^32 frames, 2^21 copies.
 FRAME_BITS = 32
 MAX_COPIES = 1 << 21
 # Copies stay independent as long as the correlation of frames does not reach from one copy's numbers to the next's.
@@ -74,7 +85,14 @@ class SystemBackmapper:
         name is of two of kinds, `keep` and `drop`.
     """
 
-    def __init__(self, cg_topology, backmappers, molecules=None, keep=(), drop=()):
+    def __init__(
+        self,
+        cg_topology: SomeTopology,
+        backmappers: dict[str, Sampler] | Sampler,
+        molecules: Sequence[tuple[str, int]] | None = None,
+        keep: Collection[str] = (),
+        drop: Collection[str] = (),
+    ) -> None:
         if not isinstance(backmappers, dict):
             backmappers = {"molecule": backmappers}
         names = [*backmappers, *keep, *drop]
@@ -111,7 +129,7 @@ class SystemBackmapper:
                 raise SettingsError(f"{len(beads[name])} molecules of kind {name!r} given: {MAX_COPIES} at most")
 
     @property
-    def topology(self):
+    def topology(self) -> app.Topology:
         """The all-atom ``openmm.app.Topology`` of the system, with chain ids and residue numbers of the CG topology.
 
         Every molecule is a chain (or several, if its model is), with the id of the chain its first bead is in.
@@ -143,7 +161,7 @@ class SystemBackmapper:
             if i.index in of_bead and j.index in of_bead:
                 topology.addBond(atoms[of_bead[i.index]], atoms[of_bead[j.index]])
 
-    def cg_topology(self):
+    def cg_topology(self) -> app.Topology:
         """The coarse-grained ``openmm.app.Topology``, with the bonds of every molecule."""
         topology = app.Topology()
         atoms = []
@@ -161,7 +179,7 @@ class SystemBackmapper:
         return topology
 
     @cached_property
-    def mapping(self):
+    def mapping(self) -> CGMapping:
         """The `CGMapping` of the whole system: M x = X; beads that are dropped are not in it."""
         beads, weights = {}, np.ones(self.n_atoms)
         for kind in self._kinds:
@@ -175,11 +193,19 @@ class SystemBackmapper:
         return CGMapping(self.topology, [beads[k] for k in order], weights, [names[k] for k in order])
 
     @property
-    def handedness(self):
-        """None: `Minimizer` then compares stereocentres with what was sampled."""
+    def handedness(self) -> None:
+        """None, so that `Minimizer` compares stereocentres with those of the sampled structure."""
         return None
 
-    def sample(self, cg_positions, n_samples=1, seed=None, frames=None, correlation=0.0, box=None):
+    def sample(
+        self,
+        cg_positions: Positions,
+        n_samples: int = 1,
+        seed: int | None = None,
+        frames: ArrayLike | None = None,
+        correlation: float = 0.0,
+        box: Positions | None = None,
+    ) -> np.ndarray:
         """Draw all-atom structures of the whole system.
 
         Parameters
@@ -245,7 +271,7 @@ def _kept_element(kind, bead):
 
 
 def _noise_keys(backmappers):
-    """64 bits by kind, of the names of its beads, since copies of every kind are numbered from 0."""
+    """Return a 64-bit key for each kind, from its bead names, so that kinds draw different noise."""
     earlier, keys = Counter(), {}
     for name, backmapper in backmappers.items():
         beads = tuple((atom.residue.name, atom.name) for atom in backmapper.cg_topology().atoms())

@@ -1,7 +1,10 @@
 """Backmap saved coarse-grained trajectories: streaming in, streaming out."""
 
+from __future__ import annotations
+
 import logging
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,6 +17,12 @@ from openmm_cgvae.core.pipeline import run_pipeline
 from openmm_cgvae.io.joining import spacing_of
 from openmm_cgvae.io.trajectory_files import TrajectoryReader, TrajectoryWriter, box_lengths_and_angles, check_format
 
+if TYPE_CHECKING:
+    from openmm_cgvae.atomistic.minimizer import Minimizer
+    from openmm_cgvae.backmapping.sampler import Sampler
+    from openmm_cgvae.core.types import Number, PathLike, SomeTopology
+    from openmm_cgvae.molecule.mapping import CGMapping
+
 __all__ = ["BackmapSummary", "backmap_trajectory", "project_trajectory", "read_frame"]
 
 logger = logging.getLogger(__name__)
@@ -21,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class BackmapSummary:
-    """What `backmap_trajectory` did.
+    """Result of `backmap_trajectory`.
 
     Parameters
     ----------
@@ -50,27 +59,27 @@ class BackmapSummary:
             self.energies_before.append(minimized.energy_before)
             self.energies_after.append(minimized.energy_after)
 
-    def median_energies(self):
-        """Median energy in kJ/mol before and after the minimisation; a clash would rule a mean."""
+    def median_energies(self) -> tuple[float, ...]:
+        """Return the median energies in kJ/mol before and after the minimisation (clashes would dominate a mean)."""
         return tuple(float(np.median(np.concatenate(e))) for e in (self.energies_before, self.energies_after))
 
 
 def backmap_trajectory(
-    trajectory,
-    backmapper,
-    output,
-    n_samples=1,
-    seed=None,
-    stride=1,
-    minimizer=None,
-    overwrite=False,
-    chunk_size=1000,
-    progress=True,
-    correlation_time=None,
-    wrap=False,
-    salvage=False,
-    frame_interval=None,
-):
+    trajectory: PathLike,
+    backmapper: Sampler,
+    output: PathLike,
+    n_samples: int = 1,
+    seed: int | None = None,
+    stride: int = 1,
+    minimizer: Minimizer | None = None,
+    overwrite: bool = False,
+    chunk_size: int = 1000,
+    progress: bool = True,
+    correlation_time: Number | None = None,
+    wrap: bool = False,
+    salvage: bool = False,
+    frame_interval: Number | None = None,
+) -> BackmapSummary:
     """Turn a saved CG trajectory into an all-atom one, in constant memory.
 
     Parameters
@@ -160,9 +169,9 @@ def _with_timing(reader, time):
             times = np.append(last, chunk.times)
             steps, last = np.diff(times) / reader.stride, times[-1:]
             if interval is None and len(steps):
-                # To the 6 digits that float32 times hold, so that every stride gives the same.
+                # Round to 6 digits, the precision of float32 times, so that every stride gives the same interval.
                 interval = float(f"{steps[0]:.6g}")
-            # Their rounding apart.
+            # Within rounding.
             if len(steps) and not (interval > 0 and np.allclose(steps, interval, 1e-3, 1e-6 * abs(times).max())):
                 raise DataError(
                     f"frames of {reader.path} are not evenly spaced in time ({steps.min():g} to {steps.max():g} ps): "
@@ -180,16 +189,16 @@ def _warn_of_times(reader, output):
 
 
 def project_trajectory(
-    trajectory,
-    topology,
-    mapping,
-    output,
-    stride=1,
-    overwrite=False,
-    progress=True,
-    salvage=False,
-    frame_interval=None,
-):
+    trajectory: PathLike,
+    topology: SomeTopology,
+    mapping: CGMapping,
+    output: PathLike,
+    stride: int = 1,
+    overwrite: bool = False,
+    progress: bool = True,
+    salvage: bool = False,
+    frame_interval: Number | None = None,
+) -> int:
     """Project an all-atom trajectory to beads, X = M x, in constant memory.
 
     Parameters
@@ -229,7 +238,7 @@ def project_trajectory(
     return written
 
 
-def read_frame(trajectory, topology, frame):
+def read_frame(trajectory: PathLike, topology: SomeTopology, frame: int) -> np.ndarray:
     """Read one frame, molecules whole.
 
     Parameters

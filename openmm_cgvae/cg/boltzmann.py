@@ -1,7 +1,10 @@
 """Direct Boltzmann inversion of a reference trajectory, U = -kT ln P."""
 
+from __future__ import annotations
+
 import itertools
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
@@ -12,18 +15,21 @@ from openmm_cgvae.core.checks import checked_number
 from openmm_cgvae.core.errors import DataError, SettingsError
 from openmm_cgvae.core.units import BOLTZMANN_KJ_PER_MOL_K, value_in_md_units
 
+if TYPE_CHECKING:
+    from openmm_cgvae.core.types import Number, Positions
+
 __all__ = ["bead_types", "boltzmann_inversion"]
 
-# No density is resolved finer than this, so that a constant distance becomes a stiff spring.
+# Smallest bandwidth, which turns a constant distance into a stiff spring.
 MIN_BANDWIDTH_NM = 0.002
 MIN_BANDWIDTH_COSINE = 0.02
-# Where fewer frames than this lie under the smoothing kernel, the walls take over.
+# The table ends, and the wall begins, where fewer frames than this lie under the smoothing kernel.
 MIN_FRAMES_UNDER_KERNEL = 50
 # kJ/mol/nm^2; keeps beads of widely spread distances from passing through each other.
 MIN_WALL = 5000.0
 FINE_BINS = 4000
 N_STARTS = 8
-# What a pair of beads is to each other: it decides the volume element and what its energy is scaled by.
+# Relation of a pair of beads, which determines its volume element and energy scale.
 SPANNED, BONDED, APART = range(3)
 
 
@@ -39,7 +45,14 @@ def _numbered(keys):
     return np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.int64)
 
 
-def boltzmann_inversion(beads_nm, bead_bonds, temperature, masses, n_grid=100, types=None):
+def boltzmann_inversion(
+    beads_nm: Positions,
+    bead_bonds: Positions,
+    temperature: Number,
+    masses: Positions,
+    n_grid: int = 100,
+    types: Positions | None = None,
+) -> CGPotential:
     """Potentials of mean force of the beads' distances and angles, each inverted on its own.
 
     U(r) = -kT ln(P(r) / r^2) and U(theta) = -kT ln(P(theta) / sin theta); the latter is -kT ln P(cos theta), and
@@ -102,7 +115,9 @@ def boltzmann_inversion(beads_nm, bead_bonds, temperature, masses, n_grid=100, t
     terms[0] = _share_out(terms[0], relations, 3 * len(masses) - 6 - len(bead_bonds) - len(angles))
     chosen = np.unique(np.linspace(0, len(beads_nm) - 1, N_STARTS).round().astype(int))
     starts = beads_nm[chosen] - beads_nm[chosen].mean(1, keepdims=True)
-    return CGPotential(temperature, stable_time_step(terms, masses, beads_nm), *terms, starts.round(5))
+    distances, chosen_angles, chiralities = terms
+    step = stable_time_step(terms, masses, beads_nm)
+    return CGPotential(temperature, step, distances, chosen_angles, chiralities, starts.round(5))
 
 
 def _checked_data(beads_nm, bead_bonds, masses):

@@ -1,10 +1,20 @@
-"""A learned coarse-grained energy as an OpenMM force, by whichever of two ways there is here."""
+"""A learned coarse-grained energy as an OpenMM TorchForce or PythonForce."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import openmm
 import torch
 from torch import nn
 
 from openmm_cgvae.core.errors import MissingDependencyError, SettingsError, one_line
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from torch import Tensor  # noqa: F401 (of the type comments)
+
 
 __all__ = ["SCALE", "cg_force"]
 
@@ -15,7 +25,7 @@ INSTALL = "pip install -c constraints-torchforce.txt 'openmm_cgvae[torchforce]' 
 
 
 class OpenSystem(nn.Module):
-    """What a force calls: (positions, scale) to energy and forces, scaled."""
+    """TorchScript entry point of the force: (positions, scale) to scaled energy and forces."""
 
     def __init__(self, energy):
         super().__init__()
@@ -27,8 +37,12 @@ class OpenSystem(nn.Module):
         return energy * scale, (forces * scale).to(positions.dtype)
 
 
-class PeriodicSystem(OpenSystem):
+class PeriodicSystem(nn.Module):
     """The same in a box: (positions, box, scale)."""
+
+    def __init__(self, energy):
+        super().__init__()
+        self.energy = energy
 
     def forward(self, positions, box, scale):
         # type: (Tensor, Tensor, Tensor) -> tuple[Tensor, Tensor]
@@ -36,8 +50,8 @@ class PeriodicSystem(OpenSystem):
         return energy * scale, (forces * scale).to(positions.dtype)
 
 
-def cg_force(model, backend="auto", periodic=False):
-    """The learned term of a potential, to add to a ``System`` of its beads; `create_cg_system` does so itself.
+def cg_force(model: Any, backend: str = "auto", periodic: bool = False) -> openmm.Force:
+    """Return the learned term of a potential as an OpenMM force; `create_cg_system` adds it by itself.
 
     Both backends call the same TorchScript: energies and forces agree to rounding. The System may hold any number of
     molecules, one after the other. The learned energy is multiplied by the Context's parameter ``learned_scale``, 1 to

@@ -1,4 +1,4 @@
-"""Distributions of a potential's coordinates as histograms, and how its tables follow from a difference of two."""
+"""Histograms of the coordinates of a potential, and the table update that follows from their difference."""
 
 import numpy as np
 from scipy.interpolate import CubicSpline
@@ -10,7 +10,7 @@ __all__ = ["histogram_features", "relative_entropy_step"]
 N_NODES = 25
 # Gaussian smoothing of a correction over nodes, so that sampling noise does not stiffen the tables.
 SMOOTHING_NODES = 1.5
-# Of a table's probability; keeps bins apart from 0 that neither side visits.
+# Pseudocount, relative to the probability of a table, that keeps empty bins above 0.
 LEAST_PROBABILITY = 2e-3
 # Directions in which the terms fluctuate together less than this, relative to one bin's own fluctuation, are damped.
 DAMPING = 0.5

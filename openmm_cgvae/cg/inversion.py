@@ -1,10 +1,13 @@
 """Iterative Boltzmann inversion: tables whose simulated distributions are those of the reference."""
 
+from __future__ import annotations
+
 import hashlib
 import json
 import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,6 +18,13 @@ from openmm_cgvae.core.errors import DataError, SettingsError
 from openmm_cgvae.core.output import check_output, complete_output
 from openmm_cgvae.core.units import BOLTZMANN_KJ_PER_MOL_K, as_positions_nm
 from openmm_cgvae.metrics.distribution import jensen_shannon_with_floor
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from openmm_cgvae.cg.potential import CGPotential
+    from openmm_cgvae.core.types import PathLike, Positions
+    from openmm_cgvae.molecule.mapping import CGMapping
 
 __all__ = ["InversionResult", "distance_divergence", "iterative_boltzmann_inversion", "runs_or_blocks"]
 
@@ -30,7 +40,7 @@ N_BLOCKS = 20
 
 @dataclass(frozen=True)
 class InversionResult:
-    """What `iterative_boltzmann_inversion` found.
+    """Result of `iterative_boltzmann_inversion`.
 
     Parameters
     ----------
@@ -46,7 +56,7 @@ class InversionResult:
         Divergence of every iteration's short runs.
     """
 
-    potential: object
+    potential: CGPotential
     chosen: str
     divergences: dict
     floor: float
@@ -92,18 +102,18 @@ def runs_or_blocks(runs, n_frames):
 
 
 def iterative_boltzmann_inversion(
-    mapping,
-    potential,
-    reference_nm,
-    runs=None,
-    iterations=40,
-    replicas=8,
-    steps=8000,
-    rate=0.1,
-    seed=0,
-    checkpoint=None,
-    progress=True,
-):
+    mapping: CGMapping,
+    potential: CGPotential,
+    reference_nm: Positions,
+    runs: ArrayLike | None = None,
+    iterations: int = 40,
+    replicas: int = 8,
+    steps: int = 8000,
+    rate: float = 0.1,
+    seed: int = 0,
+    checkpoint: PathLike | None = None,
+    progress: bool = True,
+) -> InversionResult:
     """Improve a potential until its own simulation has the reference's distributions.
 
     Every iteration runs `replicas` short simulations, each going on from where it was, and changes all tables by
@@ -158,8 +168,8 @@ def iterative_boltzmann_inversion(
     with tqdm(total=iterations, initial=len(state.history), disable=not progress, unit="iteration") as bar:
         while (done := len(state.history)) < iterations:
             current = _timed(potential.with_energies(state.energies), mapping, reference)
-            replicas = run_replicas(mapping, current, state.replicas, steps, FRAME_INTERVAL, [seed, done])
-            state.replicas, frames = replicas[:, -1], np.concatenate(replicas)
+            sampled = run_replicas(mapping, current, state.replicas, steps, FRAME_INTERVAL, [seed, done])
+            state.replicas, frames = sampled[:, -1], np.concatenate(sampled)
             divergence, floor = distance_divergence(frames, reference, runs)
             features = histogram_features(potential, frames)
             changes = relative_entropy_step(potential, features, target, np.random.default_rng([seed, done]))
@@ -197,7 +207,7 @@ def _best(mapping, potential, state, reference, runs, steps, seed, progress):
         frames = run_replicas(mapping, candidate, starts, VALIDATION_FACTOR * steps, FRAME_INTERVAL, own_seed)
         settled = np.concatenate(frames[:, steps // FRAME_INTERVAL :])
         divergences[name], floor = distance_divergence(settled, reference, runs)
-        # What the run has visited counts for its time step as well.
+        # Include frames of the run in the estimate of the time step.
         candidates[name] = _timed(candidate, mapping, np.concatenate([reference, *frames]))
     chosen = min(divergences, key=divergences.get)
     return InversionResult(candidates[chosen], chosen, divergences, floor, state.history)
@@ -208,7 +218,7 @@ def _timed(potential, mapping, frames):
 
 
 def _identity(potential, reference, settings):
-    """Hash of all that decides the result."""
+    """Hash of all inputs."""
     digest = hashlib.sha256(json.dumps([potential.to_dict(), settings]).encode())
     digest.update(np.ascontiguousarray(reference))
     return digest.hexdigest()
@@ -216,7 +226,7 @@ def _identity(potential, reference, settings):
 
 @dataclass
 class _State:
-    """Where the iterations are: tables (current, best, sum of the second half), replicas, divergences so far."""
+    """State of the iterations: tables (current, best, sum over the second half), replicas, divergences so far."""
 
     energies: list
     best: list

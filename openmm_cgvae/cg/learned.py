@@ -1,9 +1,12 @@
 """A coarse-grained potential with a learned term: made by force matching, saved, loaded, and run like any other."""
 
+from __future__ import annotations
+
 import hashlib
 import logging
 import zipfile
 from dataclasses import asdict, dataclass, fields, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import openmm
@@ -14,6 +17,17 @@ from openmm_cgvae.cg.system import create_cg_system
 from openmm_cgvae.cg.timestep import N_FRAMES, RANGE_PS, SHIFT_NM, STEPS_PER_PERIOD
 from openmm_cgvae.core.periodic import spanning_tree
 from openmm_cgvae.io.modelfile import EnergyFile
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from numpy.typing import ArrayLike
+
+    from openmm_cgvae.core.types import PathLike, Positions
+    from openmm_cgvae.models.config import ModelConfig
+    from openmm_cgvae.molecule.mapping import CGMapping
+    from openmm_cgvae.molecule.spec import MoleculeSpec
+    from openmm_cgvae.training.forces import ForceMatchingConfig
 
 __all__ = ["LearnedPotential", "learn_potential", "load_potential"]
 
@@ -34,16 +48,16 @@ class LearnedPotential(CGPotential):
         Settings, and ``force_error``: `ForceError` on ``validation`` and ``test`` runs.
     """
 
-    module: object
-    mapping: dict
-    metadata: dict
+    module: Any
+    mapping: dict[str, Any]
+    metadata: dict[str, Any]
 
     @property
-    def tables(self):
+    def tables(self) -> CGPotential:
         """The tabulated part, a `CGPotential`."""
         return CGPotential(**{field.name: getattr(self, field.name) for field in fields(CGPotential)})
 
-    def energy(self, beads_nm):
+    def energy(self, beads_nm: Positions) -> np.ndarray:
         """Potential energy in kJ/mol of bead positions in nm, shapes (..., N, 3) to (...)."""
         import torch
 
@@ -52,26 +66,28 @@ class LearnedPotential(CGPotential):
             learned = torch.stack([self.module(frame) for frame in frames]).numpy()
         return super().energy(beads_nm) + learned.reshape(np.shape(beads_nm)[:-2])
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """As `CGPotential.to_dict`, with the hash of the learned term's weights."""
         digest = hashlib.sha256()
         for value in self.module.state_dict().values():
             digest.update(value.numpy().tobytes())
         return super().to_dict() | {"learned": digest.hexdigest()}
 
-    def save(self, path, overwrite=False):
+    def save(self, path: PathLike, overwrite: bool = False) -> None:
         """Write tables, learned term and mapping to one file; it appears complete or not at all."""
         EnergyFile(self.module, self.mapping, self.tables.to_dict(), self.metadata).save(path, overwrite)
 
     @classmethod
-    def load(cls, path):
+    def load(cls, path: PathLike) -> LearnedPotential:
         """Read what `save` wrote (`ModelFileError` if it is anything else)."""
         file = EnergyFile.load(path)
         return cls.joined(CGPotential.from_dict(file.potential), file.module, file.mapping, file.metadata)
 
     @classmethod
-    def joined(cls, tables, module, mapping, metadata):
-        """Of a `CGPotential` and a learned term."""
+    def joined(
+        cls, tables: CGPotential, module: Any, mapping: dict[str, Any], metadata: dict[str, Any]
+    ) -> LearnedPotential:
+        """Join a `CGPotential` and a learned term."""
         own = {field.name: getattr(tables, field.name) for field in fields(tables)}
         return cls(**own, module=module, mapping=mapping, metadata=metadata)
 
@@ -82,18 +98,18 @@ def load_potential(path):
 
 
 def learn_potential(
-    mapping,
-    tables,
-    spec,
-    beads_nm,
-    forces,
-    runs,
-    model_config=None,
-    config=None,
-    checkpoint=None,
-    progress=True,
-):
-    """Fit what the tables leave of the mean force on the beads.
+    mapping: CGMapping,
+    tables: CGPotential,
+    spec: MoleculeSpec,
+    beads_nm: np.ndarray,
+    forces: ArrayLike,
+    runs: np.ndarray,
+    model_config: ModelConfig | None = None,
+    config: ForceMatchingConfig | None = None,
+    checkpoint: PathLike | None = None,
+    progress: bool = True,
+) -> LearnedPotential:
+    """Fit a learned term to the mean force on the beads that the tables do not reproduce.
 
     Parameters
     ----------

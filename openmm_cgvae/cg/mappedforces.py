@@ -16,7 +16,7 @@ from openmm_cgvae.core.periodic import molecule_labels
 
 __all__ = ["evaluate_forces", "force_map", "force_noise"]
 
-# Of the mean square force, added to keep the least squares problem well posed.
+# Ridge parameter, relative to the mean square force.
 RIDGE = 1e-8
 MAP_TOLERANCE = 1e-6
 NOISE_FRAMES = 20_000
@@ -54,7 +54,7 @@ def evaluate_forces(context, positions_nm, progress=False):
 
 
 def force_map(mapping, forces):
-    """The least noisy B of F = B f, one row a bead.
+    """Return the force map B of F = B f with the smallest noise, one row per bead.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ def force_map(mapping, forces):
 
 
 def force_noise(beads_nm, forces, seed=0):
-    """Mean square of what no potential of the beads can explain, a component, from above.
+    """Upper bound of the mean square force, per component, that no potential of the beads can explain.
 
     Half the mean square difference between the forces of every frame and of the one nearest in all bead distances,
     turned onto it: beads alike, atoms not. An upper bound, close where frames are dense, that is for few beads.

@@ -1,15 +1,24 @@
 """Coarse-grained potentials as tables with walls, in a form that travels in a model file."""
 
+from __future__ import annotations
+
 import json
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.interpolate import CubicSpline
 
 from openmm_cgvae.core.errors import ModelFileError
 from openmm_cgvae.core.output import check_output, complete_output
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from openmm_cgvae.core.types import PathLike, Positions
 
 __all__ = ["CGPotential", "TabulatedTerms", "term_values"]
 
@@ -127,7 +136,7 @@ def term_values(beads_nm, rows):
 
 @dataclass(frozen=True, eq=False)
 class CGPotential:
-    """All that a coarse-grained simulation needs besides the mapping: tables, time step, start positions.
+    """Tables, time step and start positions of a coarse-grained simulation.
 
     Made by `boltzmann_inversion`, improved by `iterative_boltzmann_inversion`, used by `create_cg_simulation`. It
     travels in datasets and model files, or alone: ``potential.save("potential.json")``.
@@ -152,24 +161,25 @@ class CGPotential:
     starts_nm: np.ndarray
 
     @property
-    def n_beads(self):
+    def n_beads(self) -> int:
         return self.starts_nm.shape[1]
 
     @property
-    def terms(self):
+    def terms(self) -> tuple[TabulatedTerms, ...]:
         """The three kinds of terms."""
         return self.distances, self.angles, self.chiralities
 
-    def energy(self, beads_nm):
+    def energy(self, beads_nm: Positions) -> np.ndarray:
         """Potential energy in kJ/mol of bead positions in nm, shapes (..., N, 3) to (...)."""
         return sum(terms.energy(terms.values(beads_nm)).sum(-1) for terms in self.terms)
 
-    def with_energies(self, energies):
+    def with_energies(self, energies: Sequence[np.ndarray]) -> CGPotential:
         """The same potential with other tables: three arrays, as ``[terms.energies for terms in potential.terms]``."""
         kinds = zip(KINDS, self.terms, energies, strict=True)
-        return replace(self, **{name: replace(terms, energies=array) for name, terms, array in kinds})
+        changes: dict[str, Any] = {name: replace(terms, energies=array) for name, terms, array in kinds}
+        return replace(self, **changes)
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """JSON types only; `from_dict` undoes it exactly."""
         return {
             "format": FORMAT,
@@ -181,7 +191,7 @@ class CGPotential:
         }
 
     @classmethod
-    def from_dict(cls, description):
+    def from_dict(cls, description: dict[str, Any]) -> CGPotential:
         """Rebuild a potential from `to_dict`, of this or an older format version.
 
         Raises
@@ -212,14 +222,14 @@ class CGPotential:
                 f"not a coarse-grained potential ({error!r}): what CGPotential.to_dict gives is expected"
             ) from error
 
-    def save(self, path, overwrite=False):
+    def save(self, path: PathLike, overwrite: bool = False) -> None:
         """Write the potential alone, as JSON; the file appears complete or not at all."""
         path = check_output(path, overwrite)
         with complete_output(path) as temporary:
             temporary.write_text(json.dumps(self.to_dict()) + "\n")
 
     @classmethod
-    def load(cls, path):
+    def load(cls, path: PathLike) -> CGPotential:
         """Read a potential that `save` wrote.
 
         Raises
@@ -241,7 +251,7 @@ class CGPotential:
 
 
 def _from_version_1(description):
-    """Before terms shared tables, each had its own."""
+    """Migrate version 1, in which every term had its own table."""
     kinds = {name: description[name] | {"tables": [*range(len(description[name]["beads"]))]} for name in KINDS}
     return description | kinds
 

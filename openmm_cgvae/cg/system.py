@@ -1,7 +1,10 @@
 """A coarse-grained system to run in OpenMM: tabulated potentials of mean force on beads with the right masses."""
 
+from __future__ import annotations
+
 import logging
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import openmm
@@ -12,6 +15,11 @@ from openmm_cgvae.core.checks import checked_number
 from openmm_cgvae.core.errors import OutputError, SettingsError, SimulationError
 from openmm_cgvae.core.platforms import installed_platforms
 from openmm_cgvae.core.units import value_in_md_units
+
+if TYPE_CHECKING:
+    from openmm_cgvae.cg.potential import CGPotential
+    from openmm_cgvae.core.types import Number, Positions
+    from openmm_cgvae.molecule.mapping import CGMapping
 
 __all__ = ["create_cg_simulation", "create_cg_system", "run_steps"]
 
@@ -34,7 +42,9 @@ ENERGY = (
 )
 
 
-def create_cg_system(mapping, potential, copies=1, box=None):
+def create_cg_system(
+    mapping: CGMapping, potential: CGPotential, copies: int = 1, box: Positions | None = None
+) -> openmm.System:
     """Build the OpenMM ``System`` of the beads.
 
     Parameters
@@ -91,7 +101,7 @@ def _tabulated_force(name, terms, coordinate, n_particles, n_beads):
     molecules stay whole in OpenMM, however far they travel, and the ends of one longer than half the box would be
     taken for neighbours.
     """
-    # OpenMM wants at least two rows, so the last one is there twice.
+    # OpenMM requires at least two rows, so the last one is repeated.
     rows = np.concatenate([terms.energies, terms.energies[-1:]])
     force = openmm.CustomCompoundBondForce(terms.beads.shape[1], ENERGY + coordinate)
     force.setName(f"CG {name}")
@@ -109,17 +119,17 @@ def _tabulated_force(name, terms, coordinate, n_particles, n_beads):
 
 
 def create_cg_simulation(
-    mapping,
-    potential,
-    temperature=None,
-    friction=1.0,
-    timeStep=None,
-    platform=None,
-    seed=None,
-    start=0,
-    copies=1,
-    box=None,
-):
+    mapping: CGMapping,
+    potential: CGPotential,
+    temperature: Number | None = None,
+    friction: Number = 1.0,
+    timeStep: Number | None = None,
+    platform: str | None = None,
+    seed: int | None = None,
+    start: int = 0,
+    copies: int = 1,
+    box: Positions | None = None,
+) -> app.Simulation:
     """Set up Langevin dynamics of the beads, ready to step.
 
     Parameters
@@ -185,7 +195,7 @@ def _platform(name):
 
 
 def run_steps(simulation, steps, progress=False, lastState=None):
-    """Run, watching that the positions stay finite.
+    """Run, and stop with an error if positions are no longer finite.
 
     Parameters
     ----------

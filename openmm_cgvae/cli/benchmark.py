@@ -8,7 +8,7 @@ from pathlib import Path
 
 from openmm_cgvae.cli import map as map_command
 from openmm_cgvae.cli import train
-from openmm_cgvae.cli.common import add_salvage
+from openmm_cgvae.cli.common import add_salvage, add_topology
 from openmm_cgvae.core.errors import SettingsError
 from openmm_cgvae.core.output import complete_output, existing_folder
 
@@ -23,7 +23,7 @@ AUTOGRAIN_EPOCHS = 1500
 
 def add_arguments(parser):
     parser.add_argument("trajectories", nargs="+", metavar="AA.dcd", help="reference MD, a run each")
-    parser.add_argument("--top", required=True, metavar="AA.pdb", help="all-atom topology of the trajectories")
+    add_topology(parser, "all atoms")
     parser.add_argument(
         "--mapping",
         nargs="+",

@@ -12,6 +12,7 @@ __all__ = [
     "add_reference",
     "add_salvage",
     "add_sampling",
+    "add_topology",
     "check_with_topology",
     "load_dataset",
     "make_minimizer",
@@ -22,6 +23,15 @@ __all__ = [
 
 def add_model(parser):
     parser.add_argument("--model", required=True, metavar="NAME_OR_FILE", help="a bundled model or a model file")
+
+
+def add_topology(parser, particles, required=True):
+    """``--top``, which is the topology of the input in every command."""
+    name = "AA.pdb" if particles == "all atoms" else "cg.pdb"
+    formats = "PDB, mmCIF, GRO, prmtop"
+    parser.add_argument(
+        "--top", required=required, metavar=name, help=f"topology of the input, {particles} ({formats})"
+    )
 
 
 def add_overwrite(parser):
@@ -80,7 +90,7 @@ def make_minimizer(options, backmapper):
 def add_reference(parser):
     """Reference trajectories and their mapping, or a prepared dataset."""
     parser.add_argument("trajectories", nargs="+", metavar="AA.dcd", help="reference MD, a run each; or one .npz")
-    parser.add_argument("--top", metavar="AA.pdb", help="all-atom topology of the trajectories")
+    add_topology(parser, "all atoms", required=False)
     parser.add_argument(
         "--mapping", default="residue", metavar="KIND", help="residue (default), alpha-carbon, or a mapping's JSON file"
     )

@@ -2,7 +2,7 @@
 
 import secrets
 
-from openmm_cgvae.cli.common import add_model, add_overwrite, check_with_topology, print_run
+from openmm_cgvae.cli.common import add_model, add_overwrite, add_topology, check_with_topology, print_run
 from openmm_cgvae.core.errors import SettingsError
 
 __all__ = ["add_arguments", "run"]
@@ -17,6 +17,7 @@ SETTINGS = (
 def add_arguments(parser):
     parser.add_argument("trajectory", metavar="cg.dcd", help="CG trajectory with the model's beads")
     add_model(parser)
+    add_topology(parser, "CG particles", required=False)
     parser.add_argument("--frame", type=int, default=0, metavar="k", help="frame to start from (0)")
     parser.add_argument("--steps", type=int, required=True, metavar="n", help="steps in all, those before --resume too")
     parser.add_argument("--report-interval", type=int, metavar="m", help="steps between frames (500, or --steps)")
@@ -70,7 +71,8 @@ def run(options):
 
 
 def _check_files(options):
-    check_with_topology(options.output, options.overwrite or options.resume, [options.trajectory])
+    inputs = [options.trajectory, *filter(None, [options.top])]
+    check_with_topology(options.output, options.overwrite or options.resume, inputs)
     if options.checkpoint is not None:
         from openmm_cgvae.simulation.checkpoint import check_checkpoint
 
@@ -83,14 +85,14 @@ def _simulation(options):
     from openmm_cgvae.atomistic.solvation import Solvation
     from openmm_cgvae.backmapping.backmapper import Backmapper
     from openmm_cgvae.backmapping.trajectory import read_frame
-    from openmm_cgvae.io.trajectory_files import check_format
+    from openmm_cgvae.io.trajectory_files import check_format, load_topology
     from openmm_cgvae.simulation.atomistic import to_atomistic_simulation
 
     check_format(options.output)
     solvation = None
     if options.solvate is not None:
         solvation = Solvation(options.solvate, waterModel=options.water_model, ionicStrength=options.ionic_strength)
-    backmapper = Backmapper.load(options.model)
+    backmapper = Backmapper.load(options.model, options.top and load_topology(options.top))
     return to_atomistic_simulation(
         read_frame(options.trajectory, backmapper.cg_topology(), options.frame),
         backmapper,

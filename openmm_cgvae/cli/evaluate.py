@@ -2,7 +2,7 @@
 
 import json
 
-from openmm_cgvae.cli.common import add_model, add_overwrite, add_salvage, print_table
+from openmm_cgvae.cli.common import add_model, add_overwrite, add_salvage, add_topology, print_table
 from openmm_cgvae.core.output import check_output, complete_output
 
 __all__ = ["add_arguments", "run"]
@@ -10,7 +10,7 @@ __all__ = ["add_arguments", "run"]
 
 def add_arguments(parser):
     parser.add_argument("trajectories", nargs="+", metavar="AA.dcd", help="MD the model has not seen, a run each")
-    parser.add_argument("--top", required=True, metavar="AA.pdb", help="all-atom topology of the trajectories")
+    add_topology(parser, "all atoms")
     add_model(parser)
     parser.add_argument("--json", required=True, metavar="out.json", help="gets all figures")
     parser.add_argument("--samples", type=int, default=8, metavar="K", help="all-atom structures a frame (8)")

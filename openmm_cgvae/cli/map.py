@@ -1,6 +1,6 @@
 """Choose the beads of a molecule: learned from its motion, along its backbone, or from its bonds."""
 
-from openmm_cgvae.cli.common import add_overwrite, add_salvage, print_table
+from openmm_cgvae.cli.common import add_overwrite, add_salvage, add_topology, print_table
 from openmm_cgvae.core.errors import SettingsError
 from openmm_cgvae.core.output import check_output, complete_output
 
@@ -12,7 +12,7 @@ MAX_FRAMES = 1000
 
 def add_arguments(parser):
     parser.add_argument("trajectory", metavar="AA.dcd", help="all-atom trajectory; up to 1000 even frames are used")
-    parser.add_argument("--top", required=True, metavar="AA.pdb", help="its topology")
+    add_topology(parser, "all atoms")
     parser.add_argument("--method", required=True, choices=METHODS, help="how to choose the beads")
     parser.add_argument("--beads", type=int, metavar="N", help="number of beads (autograin, backbone, community)")
     parser.add_argument("--weights", default="geometric", choices=["geometric", "mass"], help="bead weights")

@@ -1,13 +1,13 @@
 """Project an all-atom trajectory to a model's beads."""
 
-from openmm_cgvae.cli.common import add_model, add_overwrite, add_reading, check_with_topology
+from openmm_cgvae.cli.common import add_model, add_overwrite, add_reading, add_topology, check_with_topology
 
 __all__ = ["add_arguments", "run"]
 
 
 def add_arguments(parser):
     parser.add_argument("trajectory", metavar="AA.dcd", help="all-atom trajectory")
-    parser.add_argument("--top", required=True, metavar="AA.pdb", help="its topology")
+    add_topology(parser, "all atoms")
     add_model(parser)
     parser.add_argument(
         "-o", "--output", required=True, metavar="cg.dcd", help="CG trajectory (.dcd, .xtc, .pdb, .cif)"

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from openmm_cgvae.cli.common import add_topology
 from openmm_cgvae.core.errors import SettingsError
 
 __all__ = ["add_system", "load_backmapper"]
@@ -14,9 +15,9 @@ def add_system(parser):
         required=True,
         action="append",
         metavar="NAME_OR_FILE",
-        help="a bundled model or a model file; with --top once for every kind of molecule",
+        help="a bundled model or a model file; once for every kind of molecule of --top",
     )
-    parser.add_argument("--top", metavar="cg.pdb", help="CG topology of a system of many molecules (PDB, mmCIF, GRO)")
+    add_topology(parser, "CG particles", required=False)
     parser.add_argument(
         "--molecules",
         metavar="NAME:n,...",
@@ -28,26 +29,29 @@ def add_system(parser):
 
 
 def load_backmapper(options):
-    """The `Backmapper` of the one model, or the `SystemBackmapper` of a topology."""
-    from openmm_cgvae.backmapping.backmapper import Backmapper
+    """The sampler of the one model, or the `SystemBackmapper` of a topology of many molecules."""
+    from openmm_cgvae.backmapping.model import Model
 
     if options.top is None:
         if len(options.model) > 1 or options.molecules or options.keep or options.drop:
             raise SettingsError(
                 "several models, --molecules, --keep or --drop given without --top: add the CG topology"
             )
-        return Backmapper.load(options.model[0])
+        return Model.load(options.model[0]).bind()
     from openmm_cgvae.backmapping.system import SystemBackmapper
     from openmm_cgvae.io.structures import load_box, load_topology
 
     names = [Path(model).stem for model in options.model]
     if len(set(names)) < len(names):
         raise SettingsError(f"models {', '.join(options.model)} given: files of different names are expected")
-    backmappers = {name: Backmapper.load(model) for name, model in zip(names, options.model, strict=True)}
+    models = {name: Model.load(model) for name, model in zip(names, options.model, strict=True)}
     loaded = load_topology(options.top)
     topology, box = loaded.to_openmm(), load_box(options.top)
     if box is not None:
         topology.setPeriodicBoxVectors(box)
+    if len(models) == 1 and models[names[0]].of_any_molecule:
+        return models[names[0]].bind(topology)
+    backmappers = {name: model.bind() for name, model in models.items()}
     return SystemBackmapper(
         topology, backmappers, _numbers(options.molecules), *map(_listed, (options.keep, options.drop))
     )

@@ -1,4 +1,4 @@
-"""Which device to compute on."""
+"""Selection of the torch device."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""Every error this package raises on purpose, and what of others is repeated in them.
+"""Exception types of this package.
 
 Each one also is the built-in exception a caller would expect, so that ``except ValueError`` keeps working.
 """

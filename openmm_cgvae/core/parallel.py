@@ -12,7 +12,7 @@ def available_cores():
 
 
 def even_slices(n, most, workers):
-    """Slices that cut n rows, none of more than `most`, as many and as long for each of the workers as can be."""
+    """Return slices that divide n rows evenly among the workers, none longer than `most`."""
     rounds = max(1, -(-n // (most * workers)))
     step = max(1, -(-n // (rounds * workers)))
     return [slice(start, min(start + step, n)) for start in range(0, n, step)]
@@ -50,7 +50,7 @@ def in_threads(function, items, workers, prepare=None):
 
 
 def use_one_torch_thread():
-    """Leave the other cores to others, in this thread: torch keeps the number for each."""
+    """Restrict torch to one core in the current thread (torch keeps the number per thread)."""
     import torch
 
     torch.set_num_threads(1)
@@ -67,5 +67,5 @@ def on_torch_threads(function, items, workers):
     try:
         yield from in_threads(function, items, workers, prepare=use_one_torch_thread)
     finally:
-        # Threads that start later take the number that was set last, in whichever thread.
+        # New threads inherit the number that was set last, in any thread.
         torch.set_num_threads(threads)

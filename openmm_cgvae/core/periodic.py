@@ -54,7 +54,7 @@ def as_box_vectors(vectors, n_frames):
     given = np.asarray(value_in_md_units(vectors), dtype=float)
     if given.shape not in ((3, 3), (n_frames, 3, 3)):
         raise PositionsError(f"box of shape {given.shape} given: (3, 3) or ({n_frames}, 3, 3) is expected")
-    # Single precision leaves dust above the diagonal of files.
+    # Box vectors read from single-precision files have small non-zero values above the diagonal.
     diagonal = np.diagonal(given, axis1=-2, axis2=-1)
     if not np.isfinite(given).all() or (diagonal <= 0).any() or (abs(np.triu(given, 1)) > 1e-4 * diagonal.max()).any():
         raise PositionsError(

@@ -1,4 +1,4 @@
-"""Which OpenMM platforms there are."""
+"""Names of the available OpenMM platforms."""
 
 import openmm
 

@@ -30,7 +30,7 @@ SPLITS = ("runs", "shuffled")
 
 @dataclass(frozen=True)
 class BenchmarkSettings:
-    """What is compared, and how.
+    """Settings of the benchmark.
 
     Parameters
     ----------
@@ -216,13 +216,13 @@ def _trained(case, dataset, train, settings, folder, progress):
         config = replace(settings.baseline_config, seed=settings.seed)
         started = time.monotonic()
         module = fit_baseline(case.model, dataset, train, config, settings.minutes, progress)
-        return module, {"epochs": module.epochs_done, "minutes": (time.monotonic() - started) / 60}
+        return module, {"epochs": module.model.epochs_done, "minutes": (time.monotonic() - started) / 60}
     part = Dataset(dataset.positions[train], dataset.runs[train], dataset.spec, dataset.description)
     config = replace(settings.training_config, seed=settings.seed, test_fraction=0.0)
     trained = existing_folder(folder / "training") / f"{case.mapping}.{case.split}.{case.fold}"
     trainer = Trainer(part, trained, settings.model_config, config)
     model = trainer.run(settings.minutes - _minutes_spent(trained), progress)
-    module = script_model(model, settings.model_config.latent or settings.model_config.features)
+    module = script_model(model)
     module.bounded = case.model == "cgvae"
     return module, {"epochs": trainer.epoch, "minutes": _minutes_spent(trained)}
 

@@ -1,5 +1,9 @@
 """A CG force field judged in atoms: bead distances of its run, and torsions of the backmapped frames, beside MD."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from openmm_cgvae.cg.inversion import distance_divergence, runs_or_blocks
@@ -8,11 +12,21 @@ from openmm_cgvae.metrics import each_torsion_divergence
 from openmm_cgvae.molecule.graph import MolecularGraph
 from openmm_cgvae.molecule.topology import as_mdtraj_topology
 
+if TYPE_CHECKING:
+    from typing import Any
+
+    from numpy.typing import ArrayLike
+
+    from openmm_cgvae.backmapping.sampler import Sampler
+    from openmm_cgvae.core.types import Positions
+
 __all__ = ["reference_divergence"]
 
 
-def reference_divergence(backmapper, beads_nm, reference_nm, runs=None, seed=0):
-    """How far a CG run is from reference MD, in its beads and in the atoms that they are backmapped to.
+def reference_divergence(
+    backmapper: Sampler, beads_nm: Positions, reference_nm: Positions, runs: ArrayLike | None = None, seed: int = 0
+) -> dict[str, Any]:
+    """Compare a CG run with reference MD, by its bead distances and by the torsions of the backmapped atoms.
 
     Of the reference's own beads it tells what the backmapping alone costs; the difference to that is the force field's.
 
@@ -47,7 +61,7 @@ def reference_divergence(backmapper, beads_nm, reference_nm, runs=None, seed=0):
     atoms = backmapper.sample(beads, 1, seed)[:, 0]
     graph = MolecularGraph.from_topology(as_mdtraj_topology(backmapper.topology))
     torsions = each_torsion_divergence(atoms, reference_nm, graph, runs, seed)
-    by_kind = {}
+    by_kind: dict[str, list[tuple[float, float]]] = {}
     for torsion in torsions.values():
         by_kind.setdefault(torsion["kind"], []).append((torsion["divergence"], torsion["floor"]))
     distances = distance_divergence(beads, backmapper.mapping.project(reference_nm), runs, seed)

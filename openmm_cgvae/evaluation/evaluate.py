@@ -1,4 +1,4 @@
-"""Every figure by which a model is judged, from one call."""
+"""Evaluation of a model on reference MD."""
 
 import logging
 import time
@@ -175,7 +175,7 @@ def _sample(backmapper, beads, n_samples, seed, progress):
 
 
 def _pooled_angstrom(values):
-    """Root mean square of RMSDs in nm, in Angstrom; None of none."""
+    """Return the root mean square of RMSDs (nm) in Angstrom, or None without values."""
     return ANGSTROM_PER_NM * float(np.sqrt(np.square(values).mean())) if len(values) else None
 
 
@@ -231,7 +231,7 @@ def _raw_summary(case, signs, trans):
 
 
 def _geometry(case):
-    # Every other run, so that both halves cover what a drift between the first and the last does.
+    # Take every other run, so that a drift over the runs affects both halves equally.
     first = np.isin(case.runs, np.unique(case.runs)[::2])
     found = geometry_distance(case.flat, case.reference, case.graph)
     floor = geometry_distance(case.reference[first], case.reference[~first], case.graph)
@@ -261,7 +261,7 @@ def _slow_motions(case):
     try:
         found = tica_divergence(case.flat, case.reference, case.graph, case.runs, seed=case.seed)
     except (MissingDependencyError, DataError) as error:
-        # Not installed, or runs too short to be slow in: the other figures stand without it.
+        # deeptime is not installed or the runs are too short: leave this figure out.
         logger.warning("%s", error)
         found = None
     return dict(zip(("tica_js", "tica_js_floor"), found or (None, None), strict=True))
@@ -271,7 +271,7 @@ def _diversity(case):
     try:
         found = diversity_ratio(case.samples, case.reference, case.mapping, case.graph, case.runs)
     except DataError as error:
-        # One sample a frame, too few beads to superpose, too few frames to have neighbours.
+        # Not defined for one sample per frame, too few beads to superpose, or too few frames.
         logger.warning("no diversity ratio: %s", error)
         found = {}
     ratios = ("ratio", "ratio_heavy", "ratio_uncorrected")

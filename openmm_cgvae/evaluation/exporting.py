@@ -53,9 +53,8 @@ def export_model(checkpoint, dataset, path, name=None, overwrite=False, measure=
         raise TrainingError(f"{checkpoint} was trained on other data or another mapping: give its own dataset")
     training = summary["training"]
     parts = split_runs(dataset.runs, training["validation_fraction"], training["test_fraction"], training["seed"])
-    latent = summary["model"]["latent"] or summary["model"]["features"]
     file = model_file(
-        script_model(model, latent),
+        script_model(model),
         dataset,
         parts,
         name=name or path.stem,
@@ -93,7 +92,7 @@ def export_baseline(kind, dataset, path, name=None, config=None, max_minutes=mat
     path, config, split = check_output(path, overwrite), config or BaselineConfig(), TrainingConfig()
     parts = split_runs(dataset.runs, split.validation_fraction, split.test_fraction, split.seed)
     module = fit_baseline(kind, dataset, parts[0], config, max_minutes, progress=True)
-    known = {"kind": kind, **asdict(config), "epochs_done": module.epochs_done}
+    known = {"kind": kind, **asdict(config), "epochs_done": module.model.epochs_done}
     file = model_file(module, dataset, parts, name=name or path.stem, baseline=known)
     file.metadata["held_out"] = held_out_figures(file, dataset, parts[2])
     file.save(path, overwrite=overwrite)
@@ -120,6 +119,7 @@ def model_file(module, dataset, parts, **metadata):
     spec, description = dataset.spec, dataset.description
     beads = spec.projection.astype(np.float32) @ dataset.positions
     known = {
+        "kind": "baseline" if "baseline" in metadata else "cgvae",
         "n_atoms": spec.n_atoms,
         "n_beads": spec.n_beads,
         "handedness": spec.handedness.tolist(),
@@ -132,11 +132,11 @@ def model_file(module, dataset, parts, **metadata):
             "frames_train_validation_test": [len(part) for part in parts],
         },
     }
-    return ModelFile(module, description["mapping"], description["potential"], known | metadata)
+    return ModelFile(module, description["mapping"], description["potential"], known | metadata, spec.to_arrays())
 
 
 def held_out_figures(file, dataset, frames, n_samples=8, seed=0):
-    """What `evaluate` says of a model file on some frames of a dataset, without energies and speed."""
+    """Evaluate a model file on frames of a dataset, without energies and speed."""
     runs = dataset.runs[frames]
     figures = evaluate(
         Backmapper(file),
@@ -147,6 +147,6 @@ def held_out_figures(file, dataset, frames, n_samples=8, seed=0):
         minimize=False,
         progress=False,
     )
-    # A property of this machine, not of the model.
+    # Speed depends on the machine, not on the model.
     del figures["frames_per_second"]
     return figures

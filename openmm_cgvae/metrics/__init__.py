@@ -8,6 +8,8 @@ from openmm_cgvae.metrics.distribution import (
     wasserstein,
 )
 from openmm_cgvae.metrics.diversity import diversity_ratio
+from openmm_cgvae.metrics.proteins import bead_figures, protein_figures, protein_summary, protein_table
+from openmm_cgvae.metrics.proteintorsions import protein_torsion_divergence
 from openmm_cgvae.metrics.slow import tica_divergence
 from openmm_cgvae.metrics.structure import (
     CONTACT_NM,
@@ -29,6 +31,7 @@ from openmm_cgvae.metrics.torsions import each_torsion_divergence
 
 __all__ = [
     "CONTACT_NM",
+    "bead_figures",
     "bond_angles",
     "bond_graph_edit_ratio",
     "bond_lengths",
@@ -45,6 +48,10 @@ __all__ = [
     "jensen_shannon_floor",
     "jensen_shannon_with_floor",
     "match_equivalent_hydrogens",
+    "protein_figures",
+    "protein_summary",
+    "protein_table",
+    "protein_torsion_divergence",
     "rmsd",
     "structure_summary",
     "tica_divergence",

@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from openmm_cgvae.metrics.residueshapes import CA, CB, SULFUR, C, N, O, pick, residue_shapes
+from openmm_cgvae.metrics.residueshapes import CA, CB, CYSTEINE, PROLINE, SULFUR, C, N, O, pick, residue_shapes
 from openmm_cgvae.metrics.vectors import angle, distance
+from openmm_cgvae.molecule.residues import AMINO_ACIDS, stereo_slots
 
 __all__ = ["disulfides", "good_angles", "good_bonds", "wrong_side_chain_centres"]
 
@@ -13,7 +14,7 @@ SIGMAS = 4.0
 DISULFIDES = (1.8, 2.5)
 
 
-def good_bonds(types, atoms, mask, connected, shapes=None, backbone=False):
+def good_bonds(types, atoms, mask, connected, backbone=False):
     """Tell which bonds have a length within 10 % of the mean of crystals.
 
     Parameters
@@ -33,21 +34,21 @@ def good_bonds(types, atoms, mask, connected, shapes=None, backbone=False):
         The bonds within each residue, and that to the residue before.
     known : numpy.ndarray of bool, shape (N, b + 1)
     """
-    shapes = shapes or residue_shapes()
+    shapes = residue_shapes()
     slots = shapes.bonds[types]
     known = _there(slots, mask)
     if backbone:
         known &= (slots < CB).all(-1)
     ends = pick(atoms, np.maximum(slots, 0))
     ratios = distance(ends[..., 0, :], ends[..., 1, :]) / shapes.bond_lengths[types]
-    proline = (types == shapes.type_of("P")).astype(int)
+    proline = (types == PROLINE).astype(int)
     links = distance(np.roll(atoms[..., C, :], 1, axis=-2), atoms[..., N, :]) / shapes.peptide_lengths[proline]
     linked = _linked(mask, connected, [C], [N])
     good = np.abs(np.concatenate([ratios, links[..., None]], axis=-1) - 1) <= TOLERANCE
     return good, np.concatenate([known, linked[:, None]], axis=-1)
 
 
-def good_angles(types, atoms, mask, connected, shapes=None):
+def good_angles(types, atoms, mask, connected):
     """Tell which angles are within 4 standard deviations of the mean of crystals.
 
     Parameters
@@ -61,7 +62,7 @@ def good_angles(types, atoms, mask, connected, shapes=None):
         The angles within each residue, and three over the peptide bond to the residue before.
     known : numpy.ndarray of bool, shape (N, a + 3)
     """
-    shapes = shapes or residue_shapes()
+    shapes = residue_shapes()
     slots = shapes.angles[types]
     known = _there(slots, mask)
     points = pick(atoms, np.maximum(slots, 0))
@@ -73,7 +74,7 @@ def good_angles(types, atoms, mask, connected, shapes=None):
         (before[..., C, :], atoms[..., N, :], atoms[..., CA, :]),
     )
     links = np.degrees(np.stack([angle(*row) for row in rows], axis=-1))
-    proline = (types == shapes.type_of("P")).astype(int)
+    proline = (types == PROLINE).astype(int)
     off = np.concatenate(
         [
             (inside - shapes.angle_means[types]) / shapes.angle_spreads[types],
@@ -85,19 +86,20 @@ def good_angles(types, atoms, mask, connected, shapes=None):
     return np.abs(off) <= SIGMAS, np.concatenate([known, np.stack(linked, axis=-1)], axis=-1)
 
 
-def wrong_side_chain_centres(types, atoms, mask, shapes=None):
-    """Which isoleucines and threonines are mirrored at C-beta, and which are known; bool, shapes (..., N) and (N,).
-
-    L-Ile and L-Thr have (CA - CB) x (X - CB) . (CG2 - CB) > 0, where X is CG1 or OG1, slot 5, and CG2 slot 6.
-    """
-    shapes = shapes or residue_shapes()
-    branched = np.isin(types, [shapes.type_of("I"), shapes.type_of("T")])
-    known = branched & mask[:, [CA, CB, 5, 6]].all(1)
-    a, b, c = (atoms[..., slot, :] - atoms[..., CB, :] for slot in (CA, 5, 6))
+def wrong_side_chain_centres(types, atoms, mask):
+    """Which isoleucines and threonines are mirrored at C-beta, and which are known; bool, shapes (..., N) and (N,)."""
+    rows = np.full((len(AMINO_ACIDS), 4), -1)
+    for kind, *slots in stereo_slots():
+        if slots[0] == CB:
+            rows[kind] = slots
+    slots = np.maximum(rows[types], 0)
+    known = (rows[types, 0] == CB) & np.take_along_axis(mask, slots, axis=1).all(1)
+    points = pick(atoms, slots)
+    a, b, c = (points[..., k, :] - points[..., 0, :] for k in (1, 2, 3))
     return known & ((np.cross(a, b) * c).sum(-1) < 0), known
 
 
-def disulfides(types, atoms, mask, shapes=None):
+def disulfides(types, atoms, mask):
     """Find the disulfide bonds of a structure.
 
     Parameters
@@ -114,7 +116,7 @@ def disulfides(types, atoms, mask, shapes=None):
     """
     from scipy.spatial import cKDTree
 
-    cysteines = np.flatnonzero((types == (shapes or residue_shapes()).type_of("C")) & mask[:, SULFUR])
+    cysteines = np.flatnonzero((types == CYSTEINE) & mask[:, SULFUR])
     if len(cysteines) < 2:
         return np.empty((0, 2), dtype=np.int64)
     points = atoms[cysteines, SULFUR]

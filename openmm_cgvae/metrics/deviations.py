@@ -5,12 +5,13 @@ import itertools
 import numpy as np
 
 from openmm_cgvae.core.errors import DataError
-from openmm_cgvae.metrics.residueshapes import CB, SLOTS, residue_shapes
+from openmm_cgvae.metrics.residueshapes import CB
+from openmm_cgvae.molecule.residues import N_SLOTS, exchanged_slots
 
 __all__ = ["diversity", "protein_rmsd", "with_nearest_labels"]
 
 
-def with_nearest_labels(types, atoms, reference, mask, shapes=None):
+def with_nearest_labels(types, atoms, reference, mask):
     """Exchange the names of equivalent side-chain atoms where that brings a residue nearer to the reference.
 
     Equivalent are CD1/CD2 and CE1/CE2 of Phe and Tyr (together), OD1/OD2 of Asp, OE1/OE2 of Glu, NH1/NH2 of Arg.
@@ -25,14 +26,14 @@ def with_nearest_labels(types, atoms, reference, mask, shapes=None):
     -------
     numpy.ndarray, shape (..., N, 14, 3)
     """
-    slots = (shapes or residue_shapes()).relabelled[types]
+    slots = exchanged_slots()[types]
     other = atoms[..., np.arange(len(types))[:, None], slots, :]
     both = mask & np.take_along_axis(mask, slots, axis=1)
     kept, exchanged = (np.where(both, np.square(x - reference).sum(-1), 0).sum(-1) for x in (atoms, other))
     return np.where((exchanged < kept)[..., None, None], other, atoms)
 
 
-def protein_rmsd(types, atoms, reference, mask, shapes=None):
+def protein_rmsd(types, atoms, reference, mask):
     """Root mean square deviation of heavy atoms without superposition, equivalent atoms by the better label.
 
     Parameters
@@ -46,8 +47,8 @@ def protein_rmsd(types, atoms, reference, mask, shapes=None):
     dict of numpy.ndarray, shape (...)
         ``all``, ``backbone`` (N, CA, C, O) and ``side_chain`` (the rest, CB included), in the unit given.
     """
-    squares = np.square(with_nearest_labels(types, atoms, reference, mask, shapes) - reference).sum(-1)
-    slots = np.arange(SLOTS)
+    squares = np.square(with_nearest_labels(types, atoms, reference, mask) - reference).sum(-1)
+    slots = np.arange(N_SLOTS)
     parts = {"all": mask, "backbone": mask & (slots < CB), "side_chain": mask & (slots >= CB)}
     return {
         name: np.sqrt(np.where(part, squares, 0).sum((-2, -1)) / max(1, np.count_nonzero(part)))
@@ -55,7 +56,7 @@ def protein_rmsd(types, atoms, reference, mask, shapes=None):
     }
 
 
-def diversity(types, samples, reference, mask, shapes=None):
+def diversity(types, samples, reference, mask):
     """Spread of samples, DIV = (RMSD_ref - RMSD_gen) / RMSD_ref as FlowBack defines it.
 
     RMSD_ref is the mean over samples to the reference, RMSD_gen that over pairs of samples, both of all heavy atoms.
@@ -80,9 +81,9 @@ def diversity(types, samples, reference, mask, shapes=None):
     """
     if len(samples) < 2:
         raise DataError(f"{len(samples)} sample given: at least 2 have a spread")
-    to_reference = protein_rmsd(types, samples, reference, mask, shapes)["all"].mean()
+    to_reference = protein_rmsd(types, samples, reference, mask)["all"].mean()
     pairs = [
-        protein_rmsd(types, samples[i], samples[j], mask, shapes)["all"]
+        protein_rmsd(types, samples[i], samples[j], mask)["all"]
         for i, j in itertools.combinations(range(len(samples)), 2)
     ]
     return float((to_reference - np.mean(pairs)) / to_reference)

@@ -1,4 +1,4 @@
-"""How far two sets of values are from being draws of one distribution, and how far two draws of one would be."""
+"""Divergences between distributions, and their floors from finite sampling."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Whether samples at one X spread as far as molecular dynamics does there."""
+"""Diversity of samples at fixed X relative to molecular dynamics."""
 
 import itertools
 

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from openmm_cgvae.metrics.residueshapes import SLOTS, SULFUR, C, N, residue_shapes
+from openmm_cgvae.metrics.residueshapes import SULFUR, C, N, residue_shapes
+from openmm_cgvae.molecule.residues import N_SLOTS
 
 __all__ = ["OVERLAPS", "atom_contacts", "overlap_figures", "pierced_rings"]
 
@@ -13,7 +14,7 @@ BONDED = 3
 NEAR_RING = 2.5
 
 
-def atom_contacts(types, atoms, mask, connected, cutoff, disulfides=(), shapes=None):
+def atom_contacts(types, atoms, mask, connected, cutoff, disulfides=()):
     """Find pairs of heavy atoms of different residues nearer than a cutoff and more than three bonds apart.
 
     Parameters
@@ -36,7 +37,7 @@ def atom_contacts(types, atoms, mask, connected, cutoff, disulfides=(), shapes=N
     """
     from scipy.spatial import cKDTree
 
-    shapes = shapes or residue_shapes()
+    shapes = residue_shapes()
     residue, slot = np.nonzero(mask)
     points = atoms[residue, slot]
     pairs = cKDTree(points).query_pairs(cutoff, output_type="ndarray")
@@ -44,7 +45,7 @@ def atom_contacts(types, atoms, mask, connected, cutoff, disulfides=(), shapes=N
     residues, slots = residue[pairs], slot[pairs]
     separation = np.full(len(pairs), 99)
     next_to = (residues[:, 1] == residues[:, 0] + 1) & np.asarray(connected, dtype=bool)[residues[:, 1]]
-    separation[next_to] = _over_peptide(shapes, types[residues[next_to]], slots[next_to])
+    separation[next_to] = _over_peptide(types[residues[next_to]], slots[next_to])
     bonded = np.sort(np.asarray(disulfides, dtype=np.int64).reshape(-1, 2), axis=1) @ (len(types), 1)
     bridged = np.isin(residues @ (len(types), 1), bonded)
     to_sulfur = shapes.separations[types[residues[bridged]], slots[bridged], SULFUR].sum(1)
@@ -54,7 +55,7 @@ def atom_contacts(types, atoms, mask, connected, cutoff, disulfides=(), shapes=N
     return residues[free], slots[free], np.sqrt(np.square(points[pairs[:, 0]] - points[pairs[:, 1]]).sum(1))
 
 
-def overlap_figures(types, atoms, mask, connected, disulfides=(), shapes=None):
+def overlap_figures(types, atoms, mask, connected, disulfides=()):
     """Count contacts below 2.6 and 2.0 Angstrom, and residues with a contact below 1.2.
 
     Parameters
@@ -66,14 +67,15 @@ def overlap_figures(types, atoms, mask, connected, disulfides=(), shapes=None):
     -------
     dict of (int, int)
         ``contacts_2.6``, ``contacts_2.0`` and the number of atoms; ``clashing_residues`` and that of residues.
+        FlowBack counts these residues too, but of neighbours in the chain side chains only.
     """
-    residues, _, apart = atom_contacts(types, atoms, mask, connected, max(OVERLAPS), disulfides, shapes)
+    residues, _, apart = atom_contacts(types, atoms, mask, connected, max(OVERLAPS), disulfides)
     atoms_there = int(np.count_nonzero(mask))
     figures = {f"contacts_{limit}": (int((apart < limit).sum()), atoms_there) for limit in OVERLAPS[:2]}
     return figures | {"clashing_residues": (len(np.unique(residues[apart < OVERLAPS[2]])), len(types))}
 
 
-def pierced_rings(types, atoms, mask, connected, disulfides=(), shapes=None):
+def pierced_rings(types, atoms, mask, connected, disulfides=()):
     """Find bonds that pass through a ring of another residue or of their own.
 
     Parameters
@@ -88,9 +90,9 @@ def pierced_rings(types, atoms, mask, connected, disulfides=(), shapes=None):
     """
     from scipy.spatial import cKDTree
 
-    shapes = shapes or residue_shapes()
-    index = np.arange(len(types) * SLOTS).reshape(-1, SLOTS)
-    points, bonds = atoms.reshape(-1, 3), _bonds(types, mask, connected, disulfides, shapes, index)
+    shapes = residue_shapes()
+    index = np.arange(len(types) * N_SLOTS).reshape(-1, N_SLOTS)
+    points, bonds = atoms.reshape(-1, 3), _bonds(types, mask, connected, disulfides, index)
     tree = cKDTree(points[bonds].mean(1))
     found = []
     for kind, ring in shapes.rings:
@@ -103,18 +105,19 @@ def pierced_rings(types, atoms, mask, connected, disulfides=(), shapes=None):
         apart = ~(candidates[:, :, None] == rows[which][:, None]).any((1, 2))
         which, candidates = which[apart], candidates[apart]
         through = _crosses(points[rows[which]], points[candidates])
-        found.append(np.stack([rows[which][through, 0], candidates[through, 0]], axis=1) // SLOTS)
+        found.append(np.stack([rows[which][through, 0], candidates[through, 0]], axis=1) // N_SLOTS)
     return np.concatenate(found) if found else np.empty((0, 2), dtype=np.int64)
 
 
-def _over_peptide(shapes, types, slots):
+def _over_peptide(types, slots):
     """Bonds between atoms of two residues of which the second follows the first; (p,)."""
-    return shapes.separations[types[:, 0], slots[:, 0], C] + 1 + shapes.separations[types[:, 1], N, slots[:, 1]]
+    separations = residue_shapes().separations
+    return separations[types[:, 0], slots[:, 0], C] + 1 + separations[types[:, 1], N, slots[:, 1]]
 
 
-def _bonds(types, mask, connected, disulfides, shapes, index):
+def _bonds(types, mask, connected, disulfides, index):
     """All bonds as rows of flat atom numbers."""
-    slots = shapes.bonds[types]
+    slots = residue_shapes().bonds[types]
     inside = index[np.arange(len(types))[:, None, None], np.maximum(slots, 0)][(slots >= 0).all(-1)]
     after = np.flatnonzero(connected)
     after = after[after > 0]

@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from openmm_cgvae.metrics.residueshapes import CA, CB, C, N, residue_shapes
+from openmm_cgvae.metrics.residueshapes import CA, CB, PROLINE, C, N, present_slots, residue_shapes
 from openmm_cgvae.metrics.vectors import torsion
+from openmm_cgvae.molecule.residues import AMINO_ACIDS
 
 __all__ = [
     "RAMACHANDRAN_OUTLIER",
@@ -50,41 +51,39 @@ def backbone_torsions(atoms, mask, connected):
     return np.where(known, np.stack([phi, psi, omega], axis=-1), np.nan)
 
 
-def ramachandran_classes(types, connected, shapes=None):
+def ramachandran_classes(types, connected):
     """Class of each residue: 0 general, 1 isoleucine and valine, 2 before proline, 3 proline, 4 glycine; shape (N,)."""
-    letters = np.array((shapes or residue_shapes()).letters)[types]
+    letters = np.array(list(AMINO_ACIDS))[types]
     before_proline = np.roll((letters == "P") & _bonded(connected), -1)
     conditions = [letters == "G", letters == "P", before_proline, np.isin(letters, ["I", "V"])]
     return np.select(conditions, [4, 3, 2, 1], 0)
 
 
-def ramachandran_outliers(types, atoms, mask, connected, shapes=None):
+def ramachandran_outliers(types, atoms, mask, connected):
     """Which residues lie where crystals put the rarest 0.05 %, and which have phi and psi; bool, shape (..., N)."""
-    shapes = shapes or residue_shapes()
+    shapes = residue_shapes()
     angles = backbone_torsions(atoms, mask, connected)[..., :2]
     known = np.isfinite(angles).all(-1)
     bins = shapes.ramachandran.shape[-1]
     phi, psi = np.moveaxis(
         (np.where(known[..., None], angles, 0) / (2 * np.pi) % 1 * bins).astype(np.int64) % bins, -1, 0
     )
-    return known & (
-        shapes.ramachandran[ramachandran_classes(types, connected, shapes), phi, psi] < RAMACHANDRAN_OUTLIER
-    ), known
+    return known & (shapes.ramachandran[ramachandran_classes(types, connected), phi, psi] < RAMACHANDRAN_OUTLIER), known
 
 
-def d_residues(types, atoms, mask, shapes=None):
+def d_residues(types, atoms, mask):
     """Which residues are mirrored at C-alpha, and which have a C-beta to tell; bool, (..., N) and (N,).
 
     L residues have (N - CA) x (C - CA) . (CB - CA) > 0.
     """
-    known = (shapes or residue_shapes()).present[types, CB] & mask[:, [N, CA, C, CB]].all(1)
+    known = present_slots(types)[:, CB] & mask[:, [N, CA, C, CB]].all(1)
     n, c, cb = (atoms[..., slot, :] - atoms[..., CA, :] for slot in (N, C, CB))
     return known & ((np.cross(n, c) * cb).sum(-1) < 0), known
 
 
-def cis_peptides(types, atoms, mask, connected, shapes=None):
+def cis_peptides(types, atoms, mask, connected):
     """Count cis peptide bonds, and all: dict of (int, int), ``cis`` and, before proline, ``cis_proline``."""
-    proline = types == (shapes or residue_shapes()).type_of("P")
+    proline = types == PROLINE
     omega = np.abs(backbone_torsions(atoms, mask, connected)[:, 2])
     parts = {"cis": ~proline, "cis_proline": proline}
     return {
@@ -93,7 +92,7 @@ def cis_peptides(types, atoms, mask, connected, shapes=None):
     }
 
 
-def cis_figures(types, atoms, reference, mask, connected, shapes=None):
+def cis_figures(types, atoms, reference, mask, connected):
     """Count cis peptide bonds that are wrong and those that are missed, before proline and before others.
 
     Parameters
@@ -109,7 +108,7 @@ def cis_figures(types, atoms, reference, mask, connected, shapes=None):
         ``wrong_cis`` (cis here, trans in the reference) of the trans bonds of the reference, ``missed_cis`` of its cis
         bonds, and both with ``_proline`` for those before proline, not counted in the first.
     """
-    proline = types == (shapes or residue_shapes()).type_of("P")
+    proline = types == PROLINE
     omega, wanted = (backbone_torsions(x, mask, connected)[:, 2] for x in (atoms, reference))
     known = np.isfinite(omega) & np.isfinite(wanted)
     cis, wanted = np.abs(omega) < np.pi / 2, np.abs(wanted) < np.pi / 2

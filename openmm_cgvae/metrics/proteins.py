@@ -11,9 +11,10 @@ from openmm_cgvae.metrics.covalent import disulfides, good_angles, good_bonds, w
 from openmm_cgvae.metrics.deviations import protein_rmsd
 from openmm_cgvae.metrics.overlaps import overlap_figures, pierced_rings
 from openmm_cgvae.metrics.peptides import cis_figures, cis_peptides, d_residues, ramachandran_outliers, twisted_peptides
-from openmm_cgvae.metrics.residueshapes import CA, SLOTS, SULFUR
+from openmm_cgvae.metrics.residueshapes import CA, SULFUR
 from openmm_cgvae.metrics.rotamers import chi_agreement, rotamer_outliers
 from openmm_cgvae.metrics.vectors import distance
+from openmm_cgvae.molecule.residues import N_SLOTS
 
 __all__ = ["LONG", "bead_figures", "protein_figures", "protein_summary", "protein_table"]
 
@@ -56,7 +57,7 @@ COLUMNS = (
 )
 
 
-def protein_figures(types, atoms, reference, mask, connected, built=None, shapes=None):
+def protein_figures(types, atoms, reference, mask, connected, built=None):
     """Compare one built chain with the structure its beads were taken from.
 
     Parameters
@@ -88,22 +89,20 @@ def protein_figures(types, atoms, reference, mask, connected, built=None, shapes
     atoms, reference = (np.asarray(x, dtype=np.float64) for x in (atoms, reference))
     _check(types, atoms, built, connected)
     both = mask & built
-    bonded = disulfides(types, reference, mask, shapes)
-    figures = {
-        f"rmsd_{part}": (float(value), 1) for part, value in protein_rmsd(types, atoms, reference, both, shapes).items()
-    }
+    bonded = disulfides(types, reference, mask)
+    figures = {f"rmsd_{part}": (float(value), 1) for part, value in protein_rmsd(types, atoms, reference, both).items()}
     for degrees in (20, 40):
-        agree, known = chi_agreement(types, atoms, reference, both, degrees, shapes)
+        agree, known = chi_agreement(types, atoms, reference, both, degrees)
         for k, name in enumerate(("chi1", "chi12")):
             figures[f"{name}_{degrees}"] = _counted(agree[:, k], known[:, k])
-    figures |= cis_figures(types, atoms, reference, both, connected, shapes)
+    figures |= cis_figures(types, atoms, reference, both, connected)
     figures["disulfides"] = _counted(*_good_disulfides(atoms, built, bonded))
     figures["missing_atoms"] = (int((mask & ~built).sum()), int(mask.sum()))
     figures["bead_shift"] = (float(distance(atoms[:, CA], reference[:, CA]).sum()), len(types))
-    return figures | _geometry(types, atoms, built, connected, bonded, shapes)
+    return figures | _geometry(types, atoms, built, connected, bonded)
 
 
-def bead_figures(types, atoms, mask, connected, beads, shapes=None):
+def bead_figures(types, atoms, mask, connected, beads):
     """Judge a chain built on C-alpha beads for which there is no truth.
 
     Parameters
@@ -127,7 +126,7 @@ def bead_figures(types, atoms, mask, connected, beads, shapes=None):
     atoms = np.asarray(atoms, dtype=np.float64)
     _check(types, atoms, mask, connected)
     shift = distance(atoms[:, CA], np.asarray(beads, dtype=np.float64))
-    figures = _geometry(types, atoms, mask, connected, disulfides(types, atoms, mask, shapes), shapes)
+    figures = _geometry(types, atoms, mask, connected, disulfides(types, atoms, mask))
     return figures | {"bead_shift": (float(shift.sum()), len(types))}
 
 
@@ -188,31 +187,31 @@ def protein_table(summaries, long=False):
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def _geometry(types, atoms, mask, connected, bonded, shapes):
+def _geometry(types, atoms, mask, connected, bonded):
     """Figures that need no reference."""
-    piercing = pierced_rings(types, atoms, mask, connected, bonded, shapes)
+    piercing = pierced_rings(types, atoms, mask, connected, bonded)
     return {
-        "rotamer_outliers": _counted(*rotamer_outliers(types, atoms, mask, shapes)),
-        "ramachandran_outliers": _counted(*ramachandran_outliers(types, atoms, mask, connected, shapes)),
-        "bonds": _counted(*good_bonds(types, atoms, mask, connected, shapes)),
-        "backbone_bonds": _counted(*good_bonds(types, atoms, mask, connected, shapes, backbone=True)),
-        "angles": _counted(*good_angles(types, atoms, mask, connected, shapes)),
-        "d_residues": _counted(*d_residues(types, atoms, mask, shapes)),
-        "wrong_side_chain_centres": _counted(*wrong_side_chain_centres(types, atoms, mask, shapes)),
-        **cis_peptides(types, atoms, mask, connected, shapes),
+        "rotamer_outliers": _counted(*rotamer_outliers(types, atoms, mask)),
+        "ramachandran_outliers": _counted(*ramachandran_outliers(types, atoms, mask, connected)),
+        "bonds": _counted(*good_bonds(types, atoms, mask, connected)),
+        "backbone_bonds": _counted(*good_bonds(types, atoms, mask, connected, backbone=True)),
+        "angles": _counted(*good_angles(types, atoms, mask, connected)),
+        "d_residues": _counted(*d_residues(types, atoms, mask)),
+        "wrong_side_chain_centres": _counted(*wrong_side_chain_centres(types, atoms, mask)),
+        **cis_peptides(types, atoms, mask, connected),
         "twisted_peptides": _counted(*twisted_peptides(atoms, mask, connected)),
         "pierced_rings": (len(piercing), len(types)),
-        **overlap_figures(types, atoms, mask, connected, bonded, shapes),
+        **overlap_figures(types, atoms, mask, connected, bonded),
     }
 
 
 def _check(types, atoms, mask, connected):
     """Raise if arrays do not fit each other."""
     n = len(types)
-    if atoms.shape != (n, SLOTS, 3) or np.shape(mask) != (n, SLOTS) or np.shape(connected) != (n,):
+    if atoms.shape != (n, N_SLOTS, 3) or np.shape(mask) != (n, N_SLOTS) or np.shape(connected) != (n,):
         raise PositionsError(
             f"atoms of shape {atoms.shape}, mask {np.shape(mask)}, connected {np.shape(connected)} given: "
-            f"({n}, {SLOTS}, 3), ({n}, {SLOTS}) and ({n},) are expected for {n} residues"
+            f"({n}, {N_SLOTS}, 3), ({n}, {N_SLOTS}) and ({n},) are expected for {n} residues"
         )
     if not np.isfinite(atoms[mask]).all():
         raise PositionsError("an atom without finite coordinates given: check what built it")

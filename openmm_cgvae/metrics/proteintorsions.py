@@ -4,8 +4,8 @@ import numpy as np
 
 from openmm_cgvae.metrics.distribution import jensen_shannon_with_floor
 from openmm_cgvae.metrics.peptides import backbone_torsions
-from openmm_cgvae.metrics.residueshapes import TORSIONS, residue_shapes
-from openmm_cgvae.metrics.rotamers import side_chain_torsions
+from openmm_cgvae.metrics.residueshapes import HALF_TURN_CHI2
+from openmm_cgvae.metrics.rotamers import TORSIONS, side_chain_torsions
 
 __all__ = ["protein_torsion_divergence"]
 
@@ -13,7 +13,7 @@ BINS = 36
 NAMES = ("phi", "psi", "omega", *(f"chi{k + 1}" for k in range(TORSIONS)))
 
 
-def protein_torsion_divergence(types, samples, reference, mask, connected, runs=None, splits=4, seed=0, shapes=None):
+def protein_torsion_divergence(types, samples, reference, mask, connected, runs=None, splits=4, seed=0):
     """Compare the distribution of each torsion of one protein with that of reference frames.
 
     Parameters
@@ -40,16 +40,15 @@ def protein_torsion_divergence(types, samples, reference, mask, connected, runs=
     DataError
         If there is no sample or there are fewer than two runs.
     """
-    shapes = shapes or residue_shapes()
     both = [
-        np.concatenate([backbone_torsions(x, mask, connected), side_chain_torsions(types, x, mask, shapes)], axis=-1)
+        np.concatenate([backbone_torsions(x, mask, connected), side_chain_torsions(types, x, mask)], axis=-1)
         for x in (np.asarray(samples), np.asarray(reference))
     ]
     found = {}
     for k, name in enumerate(NAMES):
         rows = []
         for i in np.flatnonzero(np.isfinite(both[1][0, :, k])):
-            half = name == "chi2" and shapes.half_turn[types[i]]
+            half = name == "chi2" and HALF_TURN_CHI2[types[i]]
             limit = np.pi / 2 if half else np.pi
             histogram = {"bins": BINS // 2 if half else BINS, "range": (-limit, limit)}
             own, other = (x[:, i, k] for x in both)

@@ -1,4 +1,4 @@
-"""Whether samples populate the slow motions of a reference as the reference does."""
+"""Comparison of samples with a reference along the slowest motions."""
 
 import numpy as np
 
@@ -14,8 +14,7 @@ MAX_PAIRS = 100
 COMPONENTS = 2
 # A component is slow if its autocorrelation after the lag time is above this.
 SLOW = np.exp(-1)
-# nm^2. What varies by less than 0.01 nm is stiff: it has no part in slow motions but, scaled up, in their fit, and
-# would make them a measure of bond lengths and angles.
+# nm^2. Distances that vary by less than 0.01 nm are stiff, and are left out of the fit.
 STIFF = 1e-4
 # Along each component, the outermost two for what lies beyond all but 0.5 % of the reference.
 BINS = 30

@@ -1,4 +1,4 @@
-"""What can be said of each structure alone: bond graph, handedness, cis/trans, clashes, distance to a reference.
+"""Metrics of single structures: bond graph, handedness, cis/trans, clashes, RMSD.
 
 Every function returns one value (or row) a frame. To pool a distance over frames as the paper does, take the root of
 the mean square, ``sqrt(mean(rmsd**2))``; to pool a yes or no, the mean.

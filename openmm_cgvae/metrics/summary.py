@@ -1,4 +1,4 @@
-"""The few numbers that tell whether a set of structures is right, and whether it is distributed as it should be."""
+"""Summaries of validity and of the distributions of a set of structures."""
 
 import numpy as np
 

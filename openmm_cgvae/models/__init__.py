@@ -1,6 +1,6 @@
 """The model: pure torch, scriptable, without OpenMM or mdtraj."""
 
-from openmm_cgvae.models.bounds import BoundsProjection
+from openmm_cgvae.geometry.bounds import BoundsProjection
 from openmm_cgvae.models.cgvae import CGVAE
 from openmm_cgvae.models.config import PRESETS, ModelConfig, TrainingConfig, preset
 from openmm_cgvae.molecule.spec import MoleculeSpec

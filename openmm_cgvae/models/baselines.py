@@ -1,17 +1,16 @@
-"""What a CGVAE is measured against: the linear map and the MLP of the paper (appendix F.1), and a geometric one.
+"""Baselines: the linear map and the MLP of the paper (appendix F.1), and a geometric relaxation.
 
-All of them are modules as a model file holds them, with the interface of `ExportedModel`: nm in, nm out, M x = X.
+Each is a `BeadProjection`, as `CGVAE` is, so that `ExportedModel` makes of it what a model file holds.
 """
 
 import torch
 from torch import nn
 
-from openmm_cgvae.core.units import ANGSTROM_PER_NM
-from openmm_cgvae.models.bounds import BoundsProjection
+from openmm_cgvae.geometry.bounds import BoundsProjection
 from openmm_cgvae.models.projection import BeadProjection
 from openmm_cgvae.molecule.spec import MoleculeSpec
 
-__all__ = ["Baseline", "GeometricRelaxation", "LinearMap", "Perceptron"]
+__all__ = ["BASELINE_MODELS", "Baseline", "GeometricRelaxation", "LinearMap", "Perceptron"]
 
 
 class Baseline(BeadProjection):
@@ -29,11 +28,9 @@ class Baseline(BeadProjection):
     """
 
     def __init__(self, spec: MoleculeSpec, latent: int):
-        super().__init__(spec)
-        self.n_atoms, self.n_beads, self.latent = spec.n_atoms, spec.n_beads, latent
-        self.angstrom_per_nm = float(ANGSTROM_PER_NM)
+        super().__init__(spec, latent)
         self.epochs_done = 0
-        # There is no posterior: `reconstruct` samples with this noise, whatever it is given.
+        # There is no posterior: `rebuilt` samples with this noise, whatever it is given.
         self.register_buffer(
             "fixed_noise", torch.randn(spec.n_beads, latent, generator=torch.Generator().manual_seed(0))
         )
@@ -42,32 +39,18 @@ class Baseline(BeadProjection):
         """Beads about their centre (B, N, 3) in Angstrom and noise (B, N, latent) to displacements (B, n, 3)."""
         raise NotImplementedError
 
-    def forward(self, beads: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
-        """Sample all-atom structures, as `ExportedModel`.
-
-        Parameters
-        ----------
-        beads : Tensor, shape (B, N, 3)
-            nm.
-        noise : Tensor, shape (B, N, latent)
-            Unit Gaussian.
-
-        Returns
-        -------
-        Tensor, shape (B, n, 3)
-            nm, in the precision of `beads`, with M x = X.
-        """
-        X = (beads - beads.mean(1, keepdim=True)) * self.angstrom_per_nm
+    def displaced(self, X: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+        """As `displace`, in the precision of the weights, with M dx = 0."""
         dtype = self.fixed_noise.dtype
-        dx = self.displace(X.to(dtype), noise.to(dtype)).to(beads.dtype) / self.angstrom_per_nm
-        return beads[:, self.assignment] + self.recentred(dx)
+        return self.recentred(self.displace(X.to(dtype), noise.to(dtype)))
 
-    @torch.jit.export
-    def reconstruct(self, atoms: torch.Tensor) -> torch.Tensor:
-        """Backmap the beads of all-atom structures (B, n, 3) in nm; nothing else of them is used."""
-        first = atoms[:, :1]
-        beads = self.project(atoms - first)
-        return self.forward(beads, self.fixed_noise.expand(len(atoms), -1, -1)) + first
+    def rebuilt(self, x: torch.Tensor, X: torch.Tensor) -> torch.Tensor:
+        """Displacements (B, n, 3) on beads X (B, N, 3) about their centre; nothing of the atoms is used."""
+        return self.displaced(X, self.fixed_noise.expand(len(X), -1, -1))
+
+    def forward(self, X: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+        """Beads about their centre (B, N, 3) and noise (B, N, latent) to atoms (B, n, 3) with M x = X."""
+        return X[:, self.assignment] + self.displaced(X, noise)
 
 
 class LinearMap(Baseline):
@@ -109,12 +92,12 @@ class Perceptron(Baseline):
         )
 
     def displace(self, X: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
-        # Recentring takes out that the layers give positions: only those relative to the atom's bead are left.
-        return self.layers(X.flatten(1)).unflatten(1, (self.n_atoms, 3))
+        # The layers predict positions; recentring leaves those relative to the bead of each atom.
+        return self.layers(X.flatten(1)).unflatten(1, (self.assignment.shape[0], 3))
 
 
 class GeometricRelaxation(Baseline):
-    """Atoms at random around their beads, then relaxed: no learning beyond the bounds of the reference.
+    """Places atoms at random around their beads and relaxes them into the bounds of the reference.
 
     In the manner of the backward tools (Wassenaar et al. 2014), but in place of a force field, `BoundsProjection`
     restores bonds, angles, volumes and contacts. Equivariant in distribution only, because the noise is drawn in the
@@ -145,3 +128,6 @@ class GeometricRelaxation(Baseline):
         lifted = X[:, self.assignment]
         dx = noise.unflatten(2, (-1, 3)).flatten(1, 2)[:, self.slot] * self.spread
         return self.bounds(lifted + self.recentred(dx)) - lifted
+
+
+BASELINE_MODELS = {"linear": LinearMap, "mlp": Perceptron, "geometric": GeometricRelaxation}

@@ -3,12 +3,12 @@
 import torch
 
 from openmm_cgvae.core.errors import SettingsError
-from openmm_cgvae.models.bounds import BoundsProjection
+from openmm_cgvae.geometry.bounds import BoundsProjection
+from openmm_cgvae.geometry.labels import AlikePairs
 from openmm_cgvae.models.config import ModelConfig
 from openmm_cgvae.models.decoder import Decoder
 from openmm_cgvae.models.encoder import Encoder
 from openmm_cgvae.models.flow import FlowPrior, LocalFlowPrior
-from openmm_cgvae.models.labels import AlikePairs
 from openmm_cgvae.models.prior import GaussianPrior
 from openmm_cgvae.models.projection import BeadProjection
 from openmm_cgvae.models.refinement import Refinement
@@ -45,7 +45,8 @@ class CGVAE(BeadProjection):
             raise SettingsError(
                 f"features={config.features} given, but a bead has {largest} atoms: at least {largest} are needed"
             )
-        super().__init__(spec)
+        super().__init__(spec, config.latent or config.features)
+        self.bounded, self.numbers = True, largest_array(spec, config)
         self.encoder = Encoder(spec, config)
         self.prior = PRIORS[config.prior](spec, config)
         self.decoder = Decoder(spec, config)
@@ -87,6 +88,16 @@ class CGVAE(BeadProjection):
             dx = self.alike_pairs(dx, X.to(dx.dtype)[:, self.assignment] + dx)
         return dx
 
+    def displaced(self, X: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+        """Sample displacements (B, n, 3), distances in the precision of X and the rest in that of the weights."""
+        return self.displace(X, self.prior(X, noise.to(self.decoder.bead_embedding.dtype)))
+
+    def rebuilt(self, x: torch.Tensor, X: torch.Tensor) -> torch.Tensor:
+        """Displacements (B, n, 3) of the posterior mean of atoms x (B, n, 3) on their beads X (B, N, 3)."""
+        dtype = self.decoder.bead_embedding.dtype
+        mean, _ = self.encode(x.to(dtype), X.to(dtype))
+        return self.displace(X.to(dtype), mean)
+
     def bound(self, X: torch.Tensor, dx: torch.Tensor) -> torch.Tensor:
         """Bring the local geometry of displacements (B, n, 3) inside what training saw, with M dx = 0 kept."""
         x = X.to(dx.dtype)[:, self.assignment] + dx
@@ -103,3 +114,13 @@ class CGVAE(BeadProjection):
     def forward(self, X: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
         """As `sample`."""
         return self.sample(X, noise)
+
+
+def largest_array(spec: MoleculeSpec, config: ModelConfig) -> int:
+    """Numbers a structure in the largest array of a `CGVAE`.
+
+    A decoder of F features holds 6 F a bead (two vector channels), the refinement of width W some 3 W an atom (W / 4
+    channels on each of about 11 edges).
+    """
+    width = config.refinement_width if config.refinement_layers else 0
+    return max(6 * config.features * spec.n_beads, 3 * width * spec.n_atoms)

@@ -20,7 +20,7 @@ ACTIVATIONS = ("swish", "relu", "tanh", "gelu", "elu")
 
 
 def _check_types(config):
-    """Every number is a number: a word would fail much later, in a comparison."""
+    """Check the types early; a string would fail much later, in a comparison."""
     for field in fields(config):
         value = getattr(config, field.name)
         if isinstance(field.default, int | float) and not isinstance(value, int | float) and value is not None:

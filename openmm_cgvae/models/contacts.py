@@ -1,13 +1,14 @@
-"""Messages between atoms far apart along the bonds and near in space: where overlaps are seen and undone."""
+"""Message passing between atoms that are near in space but not along the bonds, which removes overlaps."""
 
 from typing import NamedTuple
 
 import torch
 from torch import nn
 
+from openmm_cgvae.geometry.neighbours import DENSE_ATOMS, listed_pairs, pairs_within
+from openmm_cgvae.geometry.vectors import segment_sum, squared_length
 from openmm_cgvae.models.config import ModelConfig
-from openmm_cgvae.models.layers import mlp, segment_sum, squared_length
-from openmm_cgvae.models.neighbours import DENSE_ATOMS, listed_pairs, pairs_within
+from openmm_cgvae.models.layers import mlp
 from openmm_cgvae.molecule.spec import MoleculeSpec
 
 __all__ = ["FEATURES_PER_CHANNEL", "ContactFinder", "ContactLayer"]
@@ -84,7 +85,7 @@ class ContactLayer(nn.Module):
         self.ends = nn.Linear(W, 2 * M)
         self.update = mlp(W + M, W, W, config.activation)
         self.leave = nn.Linear(M, 1, bias=False)
-        # A layer starts as one that changes nothing.
+        # Initialise as the identity.
         for parameter in (self.leave.weight, *self.update[-1].parameters()):
             nn.init.zeros_(parameter)
 

@@ -7,9 +7,10 @@ import torch
 from torch import nn
 from torch.nn.functional import linear
 
+from openmm_cgvae.geometry.types import as_types, n_types
+from openmm_cgvae.geometry.vectors import cross, dot, squared_length
 from openmm_cgvae.models.config import ModelConfig
-from openmm_cgvae.models.layers import RadialBasis, cross, dot, laid_out, mlp, neighbour_sum, squared_length
-from openmm_cgvae.models.types import as_types, n_types
+from openmm_cgvae.models.layers import RadialBasis, laid_out, mlp, neighbour_sum
 from openmm_cgvae.molecule.spec import MoleculeSpec
 
 __all__ = ["Decoder"]

@@ -3,10 +3,11 @@
 import torch
 from torch import nn
 
+from openmm_cgvae.geometry.neighbours import DENSE_ATOMS
+from openmm_cgvae.geometry.types import as_types, moments_by_type, n_types
+from openmm_cgvae.geometry.vectors import signed_volumes
 from openmm_cgvae.models.config import ModelConfig
-from openmm_cgvae.models.layers import BeadConvolution, RadialBasis, mlp, signed_volumes
-from openmm_cgvae.models.neighbours import DENSE_ATOMS
-from openmm_cgvae.models.types import as_types, moments_by_type, n_types
+from openmm_cgvae.models.layers import BeadConvolution, RadialBasis, mlp
 from openmm_cgvae.molecule.spec import MoleculeSpec
 
 __all__ = ["Encoder"]
@@ -15,14 +16,14 @@ __all__ = ["Encoder"]
 N_VOLUMES = 2
 # Coordinates of an atom, distances from the three atoms of its frame, and its volumes.
 N_PLACES = 6 + N_VOLUMES
-# In units of their spread over the training frames; further out they say no more.
+# Clamp of the deviations, in standard deviations of the training frames.
 REACH = 5.0
-# In Angstrom. What spreads less is a bond of fixed length, and says nothing but how a file rounds it (an XTC to 0.004).
+# In Angstrom. Features with a spread below this are constrained bonds and are ignored (an XTC file rounds to 0.004).
 FIXED = 0.01
-# The unit of such a length, which no deviation comes near.
+# Scale of ignored features, which makes their deviations vanish.
 UNHEARD = 1e6
 CALIBRATED_AT_ONCE = 1024
-# What is made of so many pairs of atoms stays in the caches of a CPU.
+# Atom pairs processed at once, so that intermediates stay in the CPU caches.
 PAIRS_AT_ONCE = 250_000
 
 
@@ -47,7 +48,7 @@ def in_frame(vectors: torch.Tensor, first: torch.Tensor, second: torch.Tensor) -
     """Coordinates (B, m, 3) of vectors along `first`, across it on the side of `second`, and out of their plane."""
     normal = torch.linalg.cross(first, second)
     axes = torch.stack([first, torch.linalg.cross(normal, first), normal], dim=-2)
-    # Beads in line leave two axes short, not infinite.
+    # The small term keeps the axes of collinear beads finite.
     axes = axes / torch.sqrt(axes.square().sum(-1, keepdim=True) + 1e-4)
     return torch.matmul(axes, vectors.unsqueeze(-1)).squeeze(-1)
 

@@ -4,15 +4,15 @@ import torch
 from torch import nn
 
 from openmm_cgvae.core.units import ANGSTROM_PER_NM
+from openmm_cgvae.geometry.types import as_types, moments_by_type, n_types
 from openmm_cgvae.models.config import ModelConfig
 from openmm_cgvae.models.layers import BeadConvolution, RadialBasis, mlp
 from openmm_cgvae.models.prior import BeadVolumes
-from openmm_cgvae.models.types import as_types, moments_by_type, n_types
 from openmm_cgvae.molecule.spec import MoleculeSpec
 
 __all__ = ["CGEnergy", "ExportedEnergy", "script_energy"]
 
-# Spreads of the training frames beyond which a signed volume says no more.
+# Saturation of the signed volumes, in standard deviations of the training frames.
 REACH = 3.0
 
 

@@ -1,10 +1,10 @@
-"""The module that a model file holds: nm in, nm out, and no need of this package."""
+"""The module stored in a model file: nm in, nm out, independent of this package."""
 
 import torch
 from torch import nn
 
 from openmm_cgvae.core.units import ANGSTROM_PER_NM
-from openmm_cgvae.models.cgvae import CGVAE
+from openmm_cgvae.models.projection import BeadProjection
 
 __all__ = ["ExportedModel", "script_model"]
 
@@ -14,18 +14,18 @@ CPU_NUMBERS, CUDA_NUMBERS = 1 << 18, 1 << 26
 
 
 class ExportedModel(nn.Module):
-    """A `CGVAE` at its public boundary: bead positions in nm, float32 or float64, and the noise to use."""
+    """A `CGVAE` or a baseline at its public boundary: beads in nm, float32 or float64, and the noise to use."""
 
-    def __init__(self, model: CGVAE, latent: int):
+    def __init__(self, model: BeadProjection):
         super().__init__()
         self.model = model
         self.n_atoms = int(model.assignment.shape[0])
         self.n_beads = int(model.projection.shape[0])
-        self.latent = latent
+        self.latent = model.latent
         # May be set to False on a loaded module, for samples as the networks give them.
-        self.bounded = True
+        self.bounded = model.bounded
         self.angstrom_per_nm = float(ANGSTROM_PER_NM)
-        self.numbers = largest_array(model)
+        self.numbers = model.numbers
         self.cpu_numbers, self.cuda_numbers = CPU_NUMBERS, CUDA_NUMBERS
 
     def forward(self, beads: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
@@ -44,10 +44,9 @@ class ExportedModel(nn.Module):
             nm, in the precision of `beads`, with M x = X.
         """
         X = (beads - beads.mean(1, keepdim=True)) * self.angstrom_per_nm
-        noise = noise.to(self.model.decoder.bead_embedding.dtype)
         decoded: list[torch.Tensor] = []
         for part, its_noise in zip(self.parts(X), self.parts(noise)):  # noqa: B905 (TorchScript has no strict)
-            decoded.append(self.model.displace(part, self.model.prior(part, its_noise)))
+            decoded.append(self.model.displaced(part, its_noise))
         dx = torch.cat(decoded)
         if self.bounded:
             dx = self.model.bound(X, dx)
@@ -55,7 +54,7 @@ class ExportedModel(nn.Module):
 
     @torch.jit.export
     def reconstruct(self, atoms: torch.Tensor) -> torch.Tensor:
-        """Encode all-atom structures (B, n, 3) in nm and decode the posterior mean, (B, n, 3) in nm."""
+        """Reconstruct all-atom structures (B, n, 3) in nm; of a `CGVAE`, from the posterior mean."""
         return torch.cat([self.reconstructed(part) for part in self.parts(atoms)])
 
     def reconstructed(self, atoms: torch.Tensor) -> torch.Tensor:
@@ -63,14 +62,12 @@ class ExportedModel(nn.Module):
         first = atoms[:, :1]
         beads = self.model.project(atoms - first)
         centre = beads.mean(1, keepdim=True)
-        dtype = self.model.decoder.bead_embedding.dtype
-        x = ((atoms - first - centre) * self.angstrom_per_nm).to(dtype)
-        X = ((beads - centre) * self.angstrom_per_nm).to(dtype)
-        mean, _ = self.model.encode(x, X)
-        return self.placed(beads + first, self.model.displace(X, mean))
+        x = (atoms - first - centre) * self.angstrom_per_nm
+        X = (beads - centre) * self.angstrom_per_nm
+        return self.placed(beads + first, self.model.rebuilt(x, X))
 
     def parts(self, x: torch.Tensor) -> list[torch.Tensor]:
-        """What of x (B, ...) is decoded at once; the bounds rather have many frames."""
+        """Split x (B, ...) into the parts that are decoded at once (bounds take all frames together)."""
         numbers = self.cuda_numbers if x.is_cuda else self.cpu_numbers
         return x.split(max(1, numbers // self.numbers))
 
@@ -80,28 +77,16 @@ class ExportedModel(nn.Module):
         return beads[:, self.model.assignment] + dx
 
 
-def largest_array(model):
-    """Numbers a structure in the largest array of a `CGVAE`.
-
-    A decoder of F features holds 6 F a bead (two vector channels), the refinement of width W some 3 W an atom (W / 4
-    channels on each of about 11 edges).
-    """
-    (n_beads, features), n_atoms = model.decoder.bead_embedding.shape, len(model.assignment)
-    width = 0 if model.refinement is None else model.refinement.embedding.shape[1]
-    return max(6 * features * n_beads, 3 * width * n_atoms)
-
-
-def script_model(model, latent):
-    """Compile a trained `CGVAE` to TorchScript.
+def script_model(model):
+    """Compile a trained model to TorchScript.
 
     Parameters
     ----------
-    model : CGVAE
-    latent : int
-        Latent channels a bead.
+    model : CGVAE or Baseline
 
     Returns
     -------
     torch.jit.ScriptModule
+        `ExportedModel`.
     """
-    return torch.jit.script(ExportedModel(model, latent).eval())
+    return torch.jit.script(ExportedModel(model).eval())

@@ -7,24 +7,24 @@ import torch
 from torch import nn
 
 from openmm_cgvae.core.errors import SettingsError
+from openmm_cgvae.geometry.types import as_types, moments_by_type, n_types
 from openmm_cgvae.models.config import ModelConfig
 from openmm_cgvae.models.layers import RadialBasis, mlp, neighbour_sum, pair_filters
 from openmm_cgvae.models.prior import BeadVolumes
-from openmm_cgvae.models.types import as_types, moments_by_type, n_types
 from openmm_cgvae.molecule.spec import MoleculeSpec
 
 __all__ = ["Flow", "FlowPrior", "LocalFlowPrior"]
 
 # Momentum of the running mean and scale by which the flow standardises latents.
 LATENT_MOMENTUM = 0.01
-# Standard deviations beyond which what the beads say is taken as being there, and latents that nobody has seen are.
+# Clamp, in standard deviations, for bead invariants and latents.
 REACH = 6.0
 # Half the distance in Angstrom over which the gain is a finite difference.
 GAIN_STEP = 1e-3
-# Times are given as sines and cosines of so many multiples of pi t.
+# Number of frequencies that encode the time: sines and cosines of multiples of pi t.
 FREQUENCIES = 4
-# A CPU takes activations by so many numbers at a time, and rounds what is left over differently: a multiple leaves
-# nothing, and makes a frame's sample the same whatever it is sampled beside.
+# Widths are multiples of the CPU vector length. The remainder of a vectorised loop is rounded differently, so that
+# other widths would make a sample depend on the batch.
 VECTOR = 32
 
 
@@ -48,6 +48,8 @@ class Flow(nn.Module):
     def __init__(self, spec: MoleculeSpec, config: ModelConfig, n_condition: int):
         super().__init__()
         self.n_steps, self.reach = config.flow_steps, REACH
+        # Heun's method in every step, as earlier models were sampled.
+        self.heun = False
         self.volumes = BeadVolumes(spec)
         self.latent, n_rows = config.latent or config.features, n_types(spec.bead_types, spec.n_beads)
         self.register_buffer("condition_mean", torch.zeros(n_condition))
@@ -102,7 +104,7 @@ class Flow(nn.Module):
     def observe(self, z: torch.Tensor) -> None:
         """Let the running moments of the latents follow posterior samples z (B, N, latent)."""
         if z.shape[0] < 2:
-            # What is left of an epoch's frames; one has no spread.
+            # The last batch of an epoch may have one frame, which has no spread.
             return
         mean, variance = moments_by_type(z.detach(), self.bead_types, len(self.latent_reach))
         self.latent_mean.lerp_(mean.flatten(), LATENT_MOMENTUM)
@@ -164,14 +166,14 @@ class Flow(nn.Module):
         return torch.sqrt(change.square().mean(1) + 1e-12) / (2 * GAIN_STEP)
 
     def shrinkage(self, z: torch.Tensor) -> torch.Tensor:
-        """Factor for each of z (B, N * latent) that brings beads' latents back to where training's were, 1 within."""
+        """Return the factors (B, N * latent) that scale the latents back into the training range, 1 within it."""
         per_bead = z.unflatten(1, (self.bead_types.shape[0], -1))
         size = torch.sqrt(per_bead.square().mean(2, keepdim=True) + 1e-12)
         reach = self.latent_reach.index_select(0, self.bead_types)
         return (reach / size).clamp(max=1.0).expand_as(per_bead).flatten(1)
 
     def turned_back(self, velocity: torch.Tensor, z: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-        """The velocity at z, or where that leads to an end further out than any latents of training, one that does not.
+        """Limit the velocity so that its end point stays within the training latents.
 
         The velocity of straight paths points at the mean of the ends that are still possible, so that in training it
         never leads out there. Beads unlike those of training may take the network anywhere, and what the decoder makes
@@ -179,7 +181,7 @@ class Flow(nn.Module):
         """
         left = 1.0 - t
         kept = self.shrinkage(z + left * velocity)
-        # Of one step alone, the end is at t = 1.
+        # With a single step the end is at t = 1.
         return kept * velocity - (1.0 - kept) * z / left.clamp_min(1.0 / self.n_steps)
 
     def forward(self, X: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
@@ -196,8 +198,8 @@ class Flow(nn.Module):
         for number in range(self.n_steps):
             slope = self.turned_back(self.velocity(z, t, condition), z, t)
             after = 2.0 * slope - before
-            if number == 0:
-                # There is none before it: Heun's.
+            if number == 0 or self.heun:
+                # There is no step before the first: Heun's.
                 end = z + dt * slope
                 after = self.turned_back(self.velocity(end, t + dt, condition), end, t + dt)
             z = z + (0.5 * dt) * (slope + after)
@@ -240,7 +242,7 @@ class FlowPrior(Flow):
         self.register_buffer("second", second)
         width, n_latent, depth = config.flow_width, spec.n_beads * self.latent, config.flow_layers
         self.depth = depth
-        # Few hidden features, since what these write is wide: they would be most of the file.
+        # Few hidden features, since the wide outputs would dominate the size of the file.
         self.embed = mlp(len(self.condition_mean), max(VECTOR, width // 2), depth * 2 * width)
         self.time = mlp(2 * FREQUENCIES, max(VECTOR, width // 4), depth * 3 * width)
         self.enter = nn.Linear(n_latent, width)
@@ -291,7 +293,7 @@ class FlowBlock(nn.Module):
         W = config.flow_width
         self.norm = nn.LayerNorm(W)
         self.source = nn.Linear(W, W)
-        # Sums over about as many beads as there are functions.
+        # Scaled for sums over about as many beads as there are radial functions.
         self.filter = nn.Parameter(torch.randn(config.radial + 1, 1, W) / (config.radial + 1))
         self.update = nn.Sequential(nn.Linear(2 * W, W), nn.SiLU(), nn.Dropout(config.flow_dropout), nn.Linear(W, W))
 
@@ -343,7 +345,7 @@ class LocalFlowPrior(Flow):
         features = self.volume(self.standardised(self.raw_condition(X)).unsqueeze(-1))
         features = self.bead_embedding.index_select(0, self.bead_types) + features
         features = self.before(features, rbf, neighbours, None)
-        # The same for all times: they would be most of the work.
+        # The filters do not depend on the time; computing them once saves most of the work.
         filters: list[torch.Tensor | None] = []
         for block in self.blocks:
             filters.append(pair_filters(rbf, block.filter, neighbours))

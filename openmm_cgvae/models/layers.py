@@ -9,27 +9,11 @@ import math
 
 import torch
 from torch import nn
-from torch.nn.functional import embedding_bag
 
-from openmm_cgvae.models.neighbours import neighbour_table
-from openmm_cgvae.molecule.spec import MoleculeSpec
+from openmm_cgvae.geometry.neighbours import neighbour_table
+from openmm_cgvae.geometry.vectors import pair_vectors
 
-__all__ = [
-    "BeadConvolution",
-    "RadialBasis",
-    "Recentring",
-    "cross",
-    "dot",
-    "laid_out",
-    "mlp",
-    "neighbour_sum",
-    "pair_filters",
-    "pair_vectors",
-    "segment_offsets",
-    "segment_sum",
-    "signed_volumes",
-    "squared_length",
-]
+__all__ = ["BeadConvolution", "RadialBasis", "laid_out", "mlp", "neighbour_sum", "pair_filters"]
 
 
 # Up to so many beads every pair is computed; beyond, a neighbour list is made.
@@ -42,120 +26,6 @@ ACTIVATION_LAYERS = {"swish": nn.SiLU, "relu": nn.ReLU, "tanh": nn.Tanh, "gelu":
 def mlp(n_in: int, n_hidden: int, n_out: int, activation: str = "swish") -> nn.Sequential:
     """Two linear layers with an activation between."""
     return nn.Sequential(nn.Linear(n_in, n_hidden), ACTIVATION_LAYERS[activation](), nn.Linear(n_hidden, n_out))
-
-
-def pair_vectors(points: torch.Tensor):
-    """Distances and unit vectors between all points.
-
-    Parameters
-    ----------
-    points : Tensor, shape (B, n, 3)
-
-    Returns
-    -------
-    distance : Tensor, shape (B, n, n)
-        With 1 on the diagonal, where there is no pair.
-    unit : Tensor, shape (B, n, n, 3)
-        (x_j - x_i) / d_ij, zero on the diagonal.
-    """
-    # Components before pairs in memory: loops over three elements are slow.
-    components = points.transpose(1, 2)
-    vector = components.unsqueeze(2) - components.unsqueeze(3)
-    # The small term lets coincident points give zero vectors and finite gradients.
-    eye = torch.eye(points.shape[1], dtype=points.dtype, device=points.device)
-    distance = torch.sqrt(vector.square().sum(1) + eye + 1e-8)
-    return distance, (vector / distance.unsqueeze(1)).permute(0, 2, 3, 1)
-
-
-def dot(a: torch.Tensor, b: torch.Tensor, dim: int) -> torch.Tensor:
-    """Products summed over a dimension of three; torch's own sums over so short a dimension are slow."""
-    (ax, ay, az), (bx, by, bz) = a.unbind(dim), b.unbind(dim)
-    return torch.addcmul(torch.addcmul(ax * bx, ay, by), az, bz)
-
-
-def squared_length(vector: torch.Tensor, dim: int = -1) -> torch.Tensor:
-    """Squares summed over a dimension of three."""
-    return dot(vector, vector, dim)
-
-
-def cross(a: torch.Tensor, b: torch.Tensor, dim: int) -> torch.Tensor:
-    """Vector product along a dimension of three, several times faster than torch's own where it is not the last."""
-    (ax, ay, az), (bx, by, bz) = a.unbind(dim), b.unbind(dim)
-    return torch.stack([_minor(ay, bz, az, by), _minor(az, bx, ax, bz), _minor(ax, by, ay, bx)], dim)
-
-
-def _minor(a: torch.Tensor, b: torch.Tensor, c: torch.Tensor, d: torch.Tensor) -> torch.Tensor:
-    """a b - c d in two passes."""
-    return torch.addcmul(a * b, c, d, value=-1.0)
-
-
-def segment_sum(values, rows, offsets, factors=None):
-    # type: (Tensor, Tensor, Tensor, Tensor | None) -> Tensor
-    """Sums of listed rows, in the order of the list, so that they are the same to the bit for any batch.
-
-    Parameters
-    ----------
-    values : Tensor, shape (v, ...)
-    rows : int Tensor, shape (r,)
-        Rows of `values`, those of a sum next to each other.
-    offsets : int Tensor, shape (m + 1,)
-        Where each sum begins in `rows`, and its length.
-    factors : Tensor, shape (r,), optional
-        Of the rows; 1 if omitted.
-
-    Returns
-    -------
-    Tensor, shape (m, ...)
-    """
-    sums = embedding_bag(
-        rows, values.flatten(1), offsets, mode="sum", per_sample_weights=factors, include_last_offset=True
-    )
-    return sums.unflatten(1, values.shape[1:])
-
-
-def signed_volumes(points: torch.Tensor, first: torch.Tensor, second: torch.Tensor, third: torch.Tensor):
-    """a . (b x c) / (|b| |c|): how far a reaches to the side of the plane of b and c.
-
-    Parameters
-    ----------
-    points, first, second, third : Tensor, shape (B, m, 3)
-        a, b, c are `first`, `second`, `third` minus `points`.
-
-    Returns
-    -------
-    Tensor, shape (B, m)
-        A length; it changes sign under reflection.
-    """
-    a, b, c = first - points, second - points, third - points
-    scale = torch.sqrt((b.square().sum(-1) + 1e-8) * (c.square().sum(-1) + 1e-8))
-    return (a * torch.linalg.cross(b, c)).sum(-1) / scale
-
-
-def segment_offsets(segments: torch.Tensor, n_segments: int) -> torch.Tensor:
-    """The offsets of `segment_sum` for rows of which each belongs to one of the sorted `segments`."""
-    return nn.functional.pad(torch.cumsum(torch.bincount(segments, minlength=n_segments), 0), [1, 0])
-
-
-class Recentring(nn.Module):
-    """Displacements without those of the beads, dx_i - (M dx)_I(i), by sums over the atoms of each bead."""
-
-    def __init__(self, spec: MoleculeSpec):
-        super().__init__()
-        self.bind(spec)
-
-    def bind(self, spec: MoleculeSpec) -> None:
-        """Take another molecule."""
-        projection = torch.as_tensor(spec.projection)
-        beads, atoms = torch.nonzero(projection).unbind(1)
-        self.register_buffer("atoms", atoms, persistent=False)
-        self.register_buffer("weights", projection[beads, atoms], persistent=False)
-        self.register_buffer("offsets", segment_offsets(beads, spec.n_beads), persistent=False)
-        self.register_buffer("assignment", torch.tensor(spec.assignment), persistent=False)
-
-    def forward(self, dx: torch.Tensor) -> torch.Tensor:
-        """(n, ...) to the same."""
-        beads = segment_sum(dx, self.atoms, self.offsets, self.weights.to(dx.dtype))
-        return dx - beads.index_select(0, self.assignment)
 
 
 class RadialBasis(nn.Module):
@@ -238,19 +108,19 @@ class RadialBasis(nn.Module):
 
 
 def over_radials(rbf: torch.Tensor) -> bool:
-    """Which of the two dense sums serves rbf (B, m, M, K): they cost the same where M is about twice K."""
+    """Tell which dense sum is cheaper for rbf (B, m, M, K); they break even where M is about twice K."""
     return rbf.shape[2] > 2 * rbf.shape[3]
 
 
 def laid_out(planes: torch.Tensor) -> torch.Tensor:
-    """Radial functions (B, m, K, M) as (B, m, M, K), in memory as the sum over so many neighbours reads them."""
+    """Transpose radial functions (B, m, K, M) to (B, m, M, K), in the memory layout that the sum reads."""
     rbf = planes.transpose(2, 3)
     return rbf if over_radials(rbf) else rbf.contiguous()
 
 
 def pair_filters(rbf, weight, neighbours):
     # type: (Tensor, Tensor, Tensor | None) -> Tensor | None
-    """What `neighbour_sum` makes of `rbf` and `weight` alone, for one that is made often; None where it is not made.
+    """Precompute the pair filters of `neighbour_sum`, or return None where it does not use them.
 
     Filters (B, m, M, T, 1, F) of all pairs of few points are smaller than every source under every radial function.
     """

@@ -3,8 +3,9 @@
 import torch
 from torch import nn
 
+from openmm_cgvae.geometry.vectors import signed_volumes
 from openmm_cgvae.models.config import ModelConfig
-from openmm_cgvae.models.layers import BeadConvolution, RadialBasis, mlp, signed_volumes
+from openmm_cgvae.models.layers import BeadConvolution, RadialBasis, mlp
 from openmm_cgvae.molecule.spec import MoleculeSpec
 
 __all__ = ["BeadVolumes", "GaussianPrior"]

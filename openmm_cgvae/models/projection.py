@@ -1,4 +1,4 @@
-"""X = M x: what every module that puts atoms on beads knows of its molecule."""
+"""Base class of models that place atoms on beads with M x = X."""
 
 import torch
 from torch import nn
@@ -9,15 +9,27 @@ __all__ = ["BeadProjection"]
 
 
 class BeadProjection(nn.Module):
-    """Base of modules whose atoms keep M x = X.
+    """Base of the models of one molecule, whose atoms keep M x = X; what `ExportedModel` asks of each.
+
+    A subclass gives `displaced` and `rebuilt`, and may give `bound`. Lengths are in Angstrom.
 
     Parameters
     ----------
     spec : MoleculeSpec
+    latent : int
+        Noise numbers a bead.
+
+    Attributes
+    ----------
+    bounded : bool
+        Whether `bound` does anything.
+    numbers : int
+        Numbers a structure in the largest array that `displaced` makes.
     """
 
-    def __init__(self, spec: MoleculeSpec):
+    def __init__(self, spec: MoleculeSpec, latent: int):
         super().__init__()
+        self.latent, self.bounded, self.numbers = latent, False, 3 * spec.n_atoms
         self._bind_projection(spec)
 
     def _bind_projection(self, spec: MoleculeSpec) -> None:
@@ -32,3 +44,15 @@ class BeadProjection(nn.Module):
     def recentred(self, dx: torch.Tensor) -> torch.Tensor:
         """Displacements (B, n, 3) with M dx = 0."""
         return dx - self.project(dx)[:, self.assignment]
+
+    def displaced(self, X: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+        """Sample displacements (B, n, 3) of atoms from beads (B, N, 3) about their centre, by noise (B, N, latent)."""
+        raise NotImplementedError
+
+    def rebuilt(self, x: torch.Tensor, X: torch.Tensor) -> torch.Tensor:
+        """Displacements (B, n, 3) that reconstruct atoms x (B, n, 3) on their beads X (B, N, 3)."""
+        raise NotImplementedError
+
+    def bound(self, X: torch.Tensor, dx: torch.Tensor) -> torch.Tensor:
+        """Bring the local geometry of displacements (B, n, 3) inside what training saw; as they are, here."""
+        return dx

@@ -1,4 +1,4 @@
-"""Message passing on the bond graph, after channel selection: where bond lengths and angles are learned."""
+"""Message passing on the bond graph after channel selection, which learns bond lengths and angles."""
 
 from typing import NamedTuple
 
@@ -6,11 +6,12 @@ import torch
 from torch import nn
 
 from openmm_cgvae.core.errors import SettingsError
+from openmm_cgvae.geometry.shapes import place_order
+from openmm_cgvae.geometry.types import as_types, n_types
+from openmm_cgvae.geometry.vectors import Recentring, cross, segment_offsets, segment_sum, squared_length
 from openmm_cgvae.models.config import ModelConfig
 from openmm_cgvae.models.contacts import FEATURES_PER_CHANNEL, ContactFinder, ContactLayer
-from openmm_cgvae.models.layers import Recentring, cross, mlp, segment_offsets, segment_sum, squared_length
-from openmm_cgvae.models.shapes import place_order
-from openmm_cgvae.models.types import as_types, n_types
+from openmm_cgvae.models.layers import mlp
 from openmm_cgvae.molecule.spec import MoleculeSpec
 
 __all__ = ["Refinement"]
@@ -18,9 +19,9 @@ __all__ = ["Refinement"]
 # Lorentzians on local distances, which are cheaper than Gaussians: centres and half-widths in Angstrom.
 CENTRES = (1.0, 1.5, 2.1, 2.6, 3.4, 4.5)
 WIDTHS = (0.3, 0.3, 0.4, 0.4, 0.6, 0.8)
-# Beyond this a message fades away, so that a rough frame gives no large ones.
+# Range in Angstrom of the messages, so that rough frames give no large ones.
 RANGE = 4.0
-# With the fading constant and the fading distance.
+# Including the envelope and the envelope times the distance.
 BASIS_SIZE = len(CENTRES) + 2
 
 
@@ -99,7 +100,7 @@ class RefinementLayer(nn.Module):
         x, y, z = [segment_sum(message, edges.rows, edges.offsets, u.flatten()).view_as(total) for u in unit]
         V = torch.cat([torch.stack([x, y, z], dim=2), P], dim=-1)
         left, right = self.mix(V).chunk(2, dim=-1)
-        # Products of lengths are tamed, since layers would square them again and again.
+        # asinh limits the products, which successive layers would square repeatedly.
         inner = asinh((left * right).sum(2))
         h = h + self.update(torch.cat([h, total, inner], dim=-1))
         along, across = self.leave(h).split([V.shape[3], left.shape[3]], dim=-1)

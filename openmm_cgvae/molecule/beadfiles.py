@@ -3,7 +3,7 @@
 import numpy as np
 
 from openmm_cgvae.core.errors import DataError
-from openmm_cgvae.molecule.beads import BeadRecord
+from openmm_cgvae.molecule.beads import BeadRecord, box_from_lengths
 
 __all__ = ["decode_number", "read_gro", "read_pdb"]
 
@@ -18,8 +18,11 @@ def decode_number(text):
     ValueError
         If it is neither.
     """
-    text = text.strip()
     width = len(text)
+    text = text.strip()
+    # Hybrid-36 fills its field.
+    if len(text) < width:
+        return int(text)
     if text and text[0].isupper() and all(c in _DIGITS for c in text):
         return int(text, 36) - 10 * 36 ** (width - 1) + 10**width
     if text and text[0].islower() and all(c in _DIGITS.lower() for c in text):
@@ -30,7 +33,7 @@ def decode_number(text):
 def read_pdb(path):
     """Read the first model of a PDB file; of alternate locations, the first."""
     rows, positions, serials, pairs = [], [], {}, []
-    molecule, places = 0, {}
+    molecule, places, box = 0, {}, None
     model_over = False
     with open(path, errors="replace") as file:
         for line in file:
@@ -48,11 +51,14 @@ def read_pdb(path):
                 molecule += 1
             elif kind == "ENDMDL":
                 model_over = True
+            elif kind == "CRYST1":
+                sizes = [float(line[k : k + w]) for k, w in ((6, 9), (15, 9), (24, 9), (33, 7), (40, 7), (47, 7))]
+                box = box_from_lengths([size / 10.0 for size in sizes[:3]], sizes[3:])
             elif kind == "CONECT":
                 fields = [line[k : k + 5] for k in range(6, 31, 5)]
                 pairs += [(fields[0], f) for f in fields[1:] if f.strip()]
     bonds = {tuple(sorted((serials[a], serials[b]))) for a, b in pairs if a in serials and b in serials}
-    return _record(rows, np.array(positions, dtype=float).reshape(-1, 3) / 10.0, bonds, path)
+    return _record(rows, np.array(positions, dtype=float).reshape(-1, 3) / 10.0, bonds, path, box)
 
 
 def _pdb_row(line, molecule, path):
@@ -77,10 +83,21 @@ def read_gro(path):
     points = [k for k, c in enumerate(body[0]) if c == "."] if body else [0, 0]
     width = points[1] - points[0]
     positions = [[float(line[20 + k * width : 20 + (k + 1) * width]) for k in range(3)] for line in body]
-    return _record(rows, np.array(positions).reshape(-1, 3), set(), path)
+    return _record(rows, np.array(positions).reshape(-1, 3), set(), path, _gro_box(lines[count + 2 : count + 3]))
 
 
-def _record(rows, positions, bonds, path):
+def _gro_box(lines):
+    """Box vectors of the last line: diagonal, then xy xz yx yz zx zy where it is no rectangle."""
+    sizes = [float(word) for word in lines[0].split()] if lines else []
+    if len(sizes) not in (3, 9) or min(sizes[:3]) <= 0:
+        return None
+    box = np.diag(sizes[:3])
+    if len(sizes) == 9:
+        box[0, 1], box[0, 2], box[1, 0], box[1, 2], box[2, 0], box[2, 1] = sizes[3:]
+    return box
+
+
+def _record(rows, positions, bonds, path, box):
     """Record in which every change of chain, residue number, insertion code or name starts a residue."""
     residues, previous = [], None
     for row in rows:
@@ -100,5 +117,6 @@ def _record(rows, positions, bonds, path):
         residues=np.array(residues, dtype=int),
         positions=positions,
         bonds=np.array(sorted(bonds), dtype=int).reshape(-1, 2),
+        box=box,
         source=str(path),
     )

@@ -1,13 +1,13 @@
 """Beads as files and libraries name them, in one record."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from openmm_cgvae.core.errors import DataError, PositionsError, TopologyMismatchError, one_line
 
-__all__ = ["BeadRecord", "read_beads"]
+__all__ = ["BeadRecord", "box_from_lengths", "read_beads"]
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,8 @@ class BeadRecord:
     positions : numpy.ndarray, shape (n, 3), or None
         nm.
     bonds : numpy.ndarray of int, shape (m, 2)
+    box : numpy.ndarray, shape (3, 3), or None
+        Periodic box vectors in nm.
     source : str
         For messages.
     """
@@ -44,6 +46,7 @@ class BeadRecord:
     residues: np.ndarray
     positions: np.ndarray | None
     bonds: np.ndarray = field(default_factory=lambda: np.zeros((0, 2), dtype=int))
+    box: np.ndarray | None = None
     source: str = "the topology"
 
     @property
@@ -91,12 +94,19 @@ def read_beads(source, positions=None):
             f"positions of shape {positions.shape} given: finite ones of shape ({record.n_beads}, 3), one row for "
             f"every bead of {record.source}, are expected"
         )
-    return _with_positions(record, positions)
+    return replace(record, positions=positions)
 
 
-def _with_positions(record, positions):
-    values = {name: getattr(record, name) for name in record.__dataclass_fields__}
-    return BeadRecord(**{**values, "positions": positions})
+def box_from_lengths(lengths, angles):
+    """Box vectors (3, 3) in nm of lengths in nm and angles in degrees; None where a file has a box for form's sake."""
+    if lengths is None or min(lengths) < 0.5:
+        return None
+    alpha, beta, gamma = np.radians(angles)
+    a, b, c = lengths
+    x = c * np.cos(beta)
+    y = c * (np.cos(alpha) - np.cos(beta) * np.cos(gamma)) / np.sin(gamma)
+    rows = [[a, 0, 0], [b * np.cos(gamma), b * np.sin(gamma), 0], [x, y, np.sqrt(max(c * c - x * x - y * y, 0.0))]]
+    return np.array(rows)
 
 
 def _read_file(path):
@@ -142,7 +152,9 @@ def _from_object(source):
         return _from_openmm(topology, None if positions is None else np.array(positions._value), "the OpenMM topology")
     if library == "mdtraj":
         positions = source.xyz[0] if hasattr(source, "xyz") else None
-        return _from_mdtraj(getattr(source, "topology", source), positions, "the mdtraj topology")
+        vectors = getattr(source, "unitcell_vectors", None)
+        box = None if vectors is None else vectors[0]
+        return _from_mdtraj(getattr(source, "topology", source), positions, "the mdtraj topology", box)
     if library == "parmed":
         return _from_parmed(source)
     if library == "MDAnalysis":
@@ -161,9 +173,11 @@ def _number(text):
         return None
 
 
-def _record(rows, positions, bonds, source):
+def _record(rows, positions, bonds, source, box=None):
     """Record of rows (name, residue name, number, insertion code, chain, molecule, residue)."""
-    names, residue_names, numbers, insertions, chains, molecules, residues = zip(*rows, strict=True) if rows else [()] * 7
+    names, residue_names, numbers, insertions, chains, molecules, residues = (
+        zip(*rows, strict=True) if rows else [()] * 7
+    )
     # Ids that are no numbers: residues are counted.
     counted = [residue + 1 if number is None else number for number, residue in zip(numbers, residues, strict=True)]
     return BeadRecord(
@@ -176,6 +190,7 @@ def _record(rows, positions, bonds, source):
         residues=np.array(residues, dtype=int),
         positions=None if positions is None else np.asarray(positions, dtype=float),
         bonds=np.array(sorted(bonds), dtype=int).reshape(-1, 2),
+        box=None if box is None else np.asarray(box, dtype=float),
         source=source,
     )
 
@@ -187,17 +202,18 @@ def _from_openmm(topology, positions, source):
         for a in topology.atoms()
     ]  # fmt: skip
     bonds = [(b.atom1.index, b.atom2.index) for b in topology.bonds()]
-    return _record(rows, positions, bonds, source)
+    box = topology.getPeriodicBoxVectors()
+    return _record(rows, positions, bonds, source, None if box is None else box._value)
 
 
-def _from_mdtraj(topology, positions, source):
+def _from_mdtraj(topology, positions, source, box=None):
     rows = [
         (a.name, a.residue.name, a.residue.resSeq, "", a.residue.segment_id or getattr(a.residue.chain, "chain_id", ""),
          a.residue.chain.index, a.residue.index)
         for a in topology.atoms
     ]  # fmt: skip
     bonds = [(a.index, b.index) for a, b in topology.bonds]
-    return _record(rows, positions, bonds, source)
+    return _record(rows, positions, bonds, source, box)
 
 
 def _from_parmed(structure):
@@ -212,7 +228,8 @@ def _from_parmed(structure):
         rows.append((a.name, residue.name, residue.number, residue.insertion_code, chain, molecule, residue.idx))
     bonds = [(b.atom1.idx, b.atom2.idx) for b in structure.bonds]
     positions = None if structure.coordinates is None else structure.coordinates / 10.0
-    return _record(rows, positions, bonds, "the ParmEd structure")
+    box = None if structure.box is None else box_from_lengths(structure.box[:3] / 10.0, structure.box[3:])
+    return _record(rows, positions, bonds, "the ParmEd structure", box)
 
 
 def _from_mdanalysis(source):
@@ -230,7 +247,11 @@ def _from_mdanalysis(source):
     )  # fmt: skip
     pairs = _attribute(atoms, "bonds", None)
     bonds = [] if pairs is None else [(index[i], index[j]) for i, j in pairs.indices if i in index and j in index]
-    return _record(rows, np.asarray(atoms.positions) / 10.0, bonds, "the MDAnalysis universe")
+    size = _attribute(atoms, "dimensions", None)
+    box = None if size is None else box_from_lengths(size[:3] / 10.0, size[3:])
+    positions = _attribute(atoms, "positions", None)
+    positions = None if positions is None else np.asarray(positions) / 10.0
+    return _record(rows, positions, bonds, "the MDAnalysis universe", box)
 
 
 def _attribute(atoms, name, default):

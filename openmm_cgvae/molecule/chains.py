@@ -1,5 +1,6 @@
 """Which residues are bonded to the one before: chain ids, chain ends, residue numbers and distances, in that order."""
 
+import itertools
 import logging
 from collections import Counter
 
@@ -7,7 +8,7 @@ import numpy as np
 
 from openmm_cgvae.core.errors import PositionsError, SettingsError, TopologyMismatchError
 
-__all__ = ["BOND_LENGTHS", "connections", "residue_index"]
+__all__ = ["BOND_LENGTHS", "connections", "nearest_image", "residue_index", "whole_chains"]
 
 logger = logging.getLogger(__name__)
 
@@ -40,8 +41,8 @@ def connections(residues, positions, family, breaks="auto"):
     """
     n = len(residues)
     lengths = None if positions is None else np.linalg.norm(np.diff(positions, axis=0), axis=1)
-    follows = np.array([_follows(a, b) for a, b in zip(residues, residues[1:], strict=False)], dtype=bool)
-    together = np.array([_same_chain(a, b) for a, b in zip(residues, residues[1:], strict=False)], dtype=bool)
+    follows = np.array([_follows(a, b) for a, b in itertools.pairwise(residues)], dtype=bool)
+    together = np.array([_same_chain(a, b) for a, b in itertools.pairwise(residues)], dtype=bool)
     if lengths is not None:
         _check_unit(lengths[follows & together], family)
     connected = np.zeros(n, dtype=bool)
@@ -57,6 +58,23 @@ def connections(residues, positions, family, breaks="auto"):
         connected[[residue_index(residues, which) for which in breaks]] = False
     _log(residues, follows, together, lengths, connected, family)
     return connected
+
+
+def whole_chains(positions, residues, box):
+    """Main beads (n, 3) with every chain in one piece where a periodic box (3, 3) had broken it."""
+    if box is None:
+        return positions
+    steps = nearest_image(np.diff(positions, axis=0), box)
+    together = np.array([_same_chain(a, b) for a, b in itertools.pairwise(residues)], dtype=bool)
+    steps = np.where(together[:, None], steps, np.diff(positions, axis=0))
+    return positions[0] + np.concatenate([np.zeros((1, 3)), np.cumsum(steps, axis=0)])
+
+
+def nearest_image(vectors, box):
+    """Vectors (n, 3) by way of the nearest image in a reduced box (3, 3)."""
+    for row in (2, 1, 0):
+        vectors = vectors - np.round(vectors[:, row : row + 1] / box[row, row]) * box[row]
+    return vectors
 
 
 def residue_index(residues, which):
@@ -103,17 +121,17 @@ def _bonded(follows, lengths, family):
 def _check_unit(lengths, family):
     if len(lengths) == 0:
         return
-    expected, found = BOND_LENGTHS[family][0], float(np.median(lengths))
+    (expected, most), found = BOND_LENGTHS[family], float(np.median(lengths))
     for factor, unit in ((10.0, "Angstrom"), (0.1, "a tenth of nm")):
         if 0.7 < found / (expected * factor) < 1.5:
             raise PositionsError(
                 f"neighbouring beads are {found:.3g} nm apart, {expected} nm is expected: positions look like "
-                f"{unit}; give them in nm (a file of {'nm' if factor < 1 else 'Angstrom'} by its own suffix)"
+                f"{unit}; give them in nm"
             )
-    if not 0.5 < found / expected < 2.0:
+    if not 0.5 * expected < found < most:
         raise PositionsError(
             f"neighbouring beads are {found:.3g} nm apart, {expected} nm is expected: these are no positions of such "
-            "beads, or of another frame order or unit"
+            "beads, or not in the order of the topology, or of a molecule broken over a periodic box"
         )
 
 

@@ -109,8 +109,14 @@ class MolecularGraph:
 
     def pairs_within(self, hops):
         """Atom pairs at most `hops` bonds apart, shape (p, 2), each once."""
-        i, j = np.nonzero(np.triu(self.bond_distances <= hops, k=1))
-        return np.stack([i, j], axis=1)
+        pairs = []
+        for i in range(self.n_atoms):
+            reached, shell = {i}, {i}
+            for _ in range(hops):
+                shell = {k for j in shell for k in self.neighbours[j]} - reached
+                reached |= shell
+            pairs += [(i, j) for j in sorted(reached) if j > i]
+        return np.array(pairs, dtype=np.int64).reshape(-1, 2)
 
     @cached_property
     def symmetry_classes(self):
@@ -177,14 +183,16 @@ class MolecularGraph:
         Such are the bonds of peptides, aromatic rings and guanidinium groups.
         """
         trigonal = {int(i) for i in self.trigonal_centres[:, 0]}
+        # Rings of four or fewer make some of them nearer.
+        near = set(map(tuple, self.pairs_within(2).tolist()))
         pairs = {
             (min(i, j), max(i, j))
             for b, c in self.bonds.tolist()
             if b in trigonal and c in trigonal
             for i in self.neighbours[b]
             for j in self.neighbours[c]
-            if self.bond_distances[i, j] == 3
-        }
+            if i != j
+        } - near
         return np.array(sorted(pairs), dtype=np.int64).reshape(-1, 2)
 
     @cached_property

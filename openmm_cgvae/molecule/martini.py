@@ -1,8 +1,7 @@
 """Martini beads: which version they are of, and which atoms they stand for.
 
-Bead positions are centres of mass of the heavy atoms in martini.json, which ``python -m
-openmm_cgvae.molecule.martinidata`` measured on pairs of structures (largest residual 8e-5 nm). Where martinize2 is given
-hydrogens it includes some of them, and OXT at the end of a chain; beads are then up to 0.01 and 0.05 nm elsewhere.
+Bead positions are centres of mass of the heavy atoms in martini.json, which the module `martinidata` measured on pairs
+of structures (largest residual 8e-5 nm). See docs/martini.md for hydrogens and the ends of chains.
 """
 
 import json
@@ -82,23 +81,14 @@ def martini_version(kinds, beads, positions, requested=None):
     Raises
     ------
     MappingError
-        If the names of the beads are of another version than requested, or of both.
+        If the names of the beads are of another version than requested.
     TopologyMismatchError
-        If a residue lacks a bead.
+        If a residue has a bead that its version does not have.
     """
-    fits = {
-        version: [set(martini_beads(version, kind)) == set(names) for kind, names in zip(kinds, beads, strict=True)]
-        for version in ("martini3", "martini2")
-    }
-    possible = [version for version, matches in fits.items() if all(matches)]
-    if not possible:
-        best = max(fits, key=lambda version: sum(fits[version]))
-        worst = fits[best].index(False)
-        raise TopologyMismatchError(
-            f"residue {worst + 1} of the amino acids, {RESIDUE_NAMES[kinds[worst]]}, has beads "
-            f"{', '.join(sorted(beads[worst]))}; {best} has {', '.join(martini_beads(best, kinds[worst]))} there, "
-            f"which the other residues agree with ({sum(fits[best])} of {len(kinds)})"
-        )
+    exact = {v: [set(martini_beads(v, k)) == n for k, n in zip(kinds, beads, strict=True)] for v in _SHARES}
+    most = max(sum(matches) for matches in exact.values())
+    possible = [version for version, matches in exact.items() if sum(matches) == most]
+    _check_beads(possible[0], kinds, beads)
     version = possible[0]
     if requested in ("martini2", "elnedyn") and "martini2" in possible:
         return requested
@@ -112,6 +102,28 @@ def martini_version(kinds, beads, positions, requested=None):
         version = "elnedyn"
     logger.info("beads of %s", {"martini3": "Martini 3", "martini2": "Martini 2", "elnedyn": "elnedyn"}[version])
     return version
+
+
+def _check_beads(version, kinds, beads):
+    """Refuse beads that the version does not have there; side chains may lack some, as where a structure did."""
+    lacking = []
+    for i, (kind, names) in enumerate(zip(kinds, beads, strict=True)):
+        expected = set(martini_beads(version, kind))
+        if not names <= expected:
+            raise TopologyMismatchError(
+                f"residue {i + 1} of the amino acids, {RESIDUE_NAMES[kind]}, has beads {', '.join(sorted(names))}; "
+                f"{version}, which most residues agree with, has {', '.join(sorted(expected))} there"
+            )
+        if names < expected:
+            lacking.append(i)
+    if lacking:
+        logger.warning(
+            "%d residues lack side-chain beads, the first %s, residue %d of the amino acids: their atoms follow from "
+            "the other beads",
+            len(lacking),
+            RESIDUE_NAMES[kinds[lacking[0]]],
+            lacking[0] + 1,
+        )
 
 
 def _at_alpha_carbons(positions):

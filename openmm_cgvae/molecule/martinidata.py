@@ -56,7 +56,9 @@ def measure(beads, atoms, names):
     from scipy.optimize import nnls
 
     centre = atoms.mean(axis=1, keepdims=True)
-    sides = np.concatenate([(atoms - centre).transpose(0, 2, 1).reshape(-1, len(names)), np.full((1, len(names)), 10.0)])
+    sides = np.concatenate(
+        [(atoms - centre).transpose(0, 2, 1).reshape(-1, len(names)), np.full((1, len(names)), 10.0)]
+    )
     weights, _ = nnls(sides, np.append((beads - centre[:, 0]).ravel(), 10.0))
     masses = np.array([MASSES[name[0]] for name in names])
     shares = weights / masses

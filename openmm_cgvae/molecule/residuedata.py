@@ -123,7 +123,7 @@ def _hydrogens(peptide, names):
 
 
 def _wells(peptide, group, references):
-    """Minima of the energy along a rotor's torsion within 6 kJ/mol of the lowest, in degrees."""
+    """Minima of the energy along a rotor's torsion within 8 kJ/mol of the lowest, in degrees."""
     origin, first, second = (peptide.index[n] for n in references)
     axes = local_frame(*peptide.positions[[origin, first, second]], False)
     atoms = [peptide.index[n] for n in group]
@@ -131,13 +131,14 @@ def _wells(peptide, group, references):
     start = np.arctan2(local[0, 2], local[0, 1])
     angles, energies = np.arange(0, 360, 5), []
     for angle in np.radians(angles):
-        c, s = np.cos(angle - start), np.sin(angle - start)
+        # A torsion turns against x, which looks from the origin back to its first reference.
+        c, s = np.cos(-angle - start), np.sin(-angle - start)
         turned = local @ np.array([[1, 0, 0], [0, c, s], [0, -s, c]])
         positions = peptide.positions.copy()
         positions[atoms] = positions[origin] + turned @ axes
         energies.append(peptide.energy(positions))
     energies = np.array(energies) - min(energies)
-    low = (energies <= np.roll(energies, 1)) & (energies < np.roll(energies, -1)) & (energies < 6.0)
+    low = (energies <= np.roll(energies, 1)) & (energies < np.roll(energies, -1)) & (energies < 8.0)
     return [float(a) for a in angles[low]]
 
 

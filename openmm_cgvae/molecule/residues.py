@@ -56,7 +56,7 @@ class Template:
 
     Atom indices count within the residue. Position of a placed atom: with unit vectors u1, u2 from its first
     reference, the origin, to the two others, x lies along u1 (or along u1 + u2 where symmetric), z along u1 x u2,
-    and y = z x x; the atom is at origin + axes^T local. An atom of a rotor is turned about x by the rotor's angle,
+    and y = z x x; the atom is at origin + axes^T local. An atom of a rotor is turned about -x by the rotor's angle,
     which is the torsion (third reference, second, first, first atom of the rotor) in radians.
 
     Parameters

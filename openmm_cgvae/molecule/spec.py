@@ -1,4 +1,4 @@
-"""What the model must know of one molecule and its mapping: index arrays only."""
+"""Index arrays that describe a molecule and its mapping to a network."""
 
 from dataclasses import MISSING, dataclass, fields
 

@@ -156,10 +156,10 @@ def _reference_handedness(graph, positions):
 
 def _ordered_pairs(graph, mapping, positions):
     """`MolecularGraph.alike_pairs` as the spec has them; pairs that do exchange, or would move a bead, are left out."""
-    rows, weights = graph.alike_pairs, mapping.matrix
+    rows = graph.alike_pairs
     mean = np.sign(signed_volume(positions, rows[:, :4])).mean(0)
     rows = np.where((mean < 0)[:, None], rows[:, [0, 1, 2, 4, 3]], rows)
-    same_weights = (weights[:, rows[:, 3]] == weights[:, rows[:, 4]]).all(0)
+    same_weights = mapping.fractions[rows[:, 3]] == mapping.fractions[rows[:, 4]]
     same_bead = mapping.assignment[rows[:, 3]] == mapping.assignment[rows[:, 4]]
     return rows[(np.abs(mean) == 1) & same_weights & same_bead]
 

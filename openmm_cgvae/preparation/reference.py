@@ -25,7 +25,7 @@ __all__ = ["ReferenceProtocol", "forces_path", "reference_forces", "sample_refer
 
 logger = logging.getLogger(__name__)
 
-# Hot bursts that may turn a peptide bond before a run is given up.
+# Maximum number of hot bursts that may isomerise the molecule before the run fails.
 MAX_BURSTS = 10
 
 
@@ -134,7 +134,7 @@ def sample_reference(pdb, folder, runs, protocol=None, seed=0, platform=None, pr
 
 
 def forces_path(trajectory):
-    """Where the forces of a trajectory's frames are kept."""
+    """Return the path of the forces that belong to a trajectory."""
     return Path(trajectory).with_name(f"{Path(trajectory).stem}-forces.npy")
 
 
@@ -216,7 +216,7 @@ def _simulation(topology, protocol, platform=None):
 
 
 def _integrator(system, protocol):
-    """Langevin dynamics; of two time steps if the solvent is to be felt less often than the rest."""
+    """Create a Langevin integrator, with multiple time steps if the solvent forces are evaluated less often."""
     from openmm import CustomGBForce, GBSAOBCForce, LangevinMiddleIntegrator
     from openmm.mtsintegrator import MTSLangevinIntegrator
 

@@ -1,10 +1,13 @@
-"""From beads to atoms and on: an all-atom Simulation that continues from a coarse-grained frame."""
+"""All-atom simulations that continue from a coarse-grained frame."""
+
+from __future__ import annotations
 
 import logging
 import secrets
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import openmm
@@ -22,6 +25,13 @@ from openmm_cgvae.core.platforms import installed_platforms
 from openmm_cgvae.core.units import as_positions_nm, value_in_md_units
 from openmm_cgvae.simulation.checkpoint import run_to
 from openmm_cgvae.simulation.reporters import TrajectoryReporter
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from openmm_cgvae.atomistic.solvation import Solvation
+    from openmm_cgvae.backmapping.sampler import Sampler
+    from openmm_cgvae.core.types import Number, Positions
 
 __all__ = ["run_and_write", "to_atomistic_simulation", "velocities_with_beads"]
 
@@ -55,21 +65,21 @@ class _Dynamics:
 
 
 def to_atomistic_simulation(
-    cg,
-    backmapper,
-    forcefield=None,
-    implicitSolvent=None,
-    solvation=None,
-    velocities=None,
-    frame=0,
-    temperature=300.0,
-    friction=1.0,
-    timeStep=0.002,
-    equilibration=2.0,
-    platform=None,
-    seed=None,
-    progress=True,
-):
+    cg: Any,
+    backmapper: Sampler,
+    forcefield: Any = None,
+    implicitSolvent: str | None = None,
+    solvation: Solvation | None = None,
+    velocities: Positions | None = None,
+    frame: int = 0,
+    temperature: Number = 300.0,
+    friction: Number = 1.0,
+    timeStep: Number = 0.002,
+    equilibration: Number = 2.0,
+    platform: str | None = None,
+    seed: int | None = None,
+    progress: bool = True,
+) -> app.Simulation:
     """Set up all-atom MD that goes on from a CG frame: ``to_atomistic_simulation(state, backmapper).step(25_000)``.
 
     The frame is backmapped and minimised with its beads restrained, solvated if asked, minimised again and

@@ -17,13 +17,13 @@ __all__ = ["RunCheckpoint", "check_checkpoint", "run_to"]
 
 # Between checkpoints, about; a multiple of the report interval.
 CHECKPOINT_STEPS = 20_000
-# The beginning of a trajectory file, in which its writer counts the frames.
+# Size of the beginning of a trajectory file, which holds its frame count.
 HEAD_BYTES = 4096
 
 
 @dataclass(frozen=True)
 class RunCheckpoint:
-    """A step of a run to go on from, as if it had never been interrupted.
+    """State of a run at one step, from which it continues as if never interrupted.
 
     ``RunCheckpoint.take(simulation, settings, paths).save(file)`` in between; ``RunCheckpoint.load(file).restore(...)``
     with a new simulation of the same settings. Files that went on after the checkpoint are cut back to it.
@@ -44,7 +44,7 @@ class RunCheckpoint:
 
     @classmethod
     def take(cls, simulation, settings, paths):
-        """Of a simulation whose output files are complete and closed."""
+        """Take the checkpoint of a simulation whose output files are complete and closed."""
         files = []
         for path in map(Path, paths):
             with open(path, "rb") as file:

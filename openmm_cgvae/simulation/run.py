@@ -21,7 +21,7 @@ __all__ = ["RunSummary", "run_and_backmap", "whole_system"]
 
 @dataclass(frozen=True)
 class RunSummary:
-    """What `run_and_backmap` did.
+    """Result of `run_and_backmap`.
 
     Parameters
     ----------

@@ -10,6 +10,7 @@ import torch
 from openmm_cgvae.core.errors import SettingsError, TrainingError
 from openmm_cgvae.core.units import ANGSTROM_PER_NM
 from openmm_cgvae.models.baselines import GeometricRelaxation, LinearMap, Perceptron
+from openmm_cgvae.models.export import script_model
 from openmm_cgvae.training.losses import graph_loss, msd_loss
 
 __all__ = [
@@ -161,7 +162,7 @@ def fit_baseline(kind, dataset, frames, config=None, max_minutes=math.inf, progr
     Returns
     -------
     torch.jit.ScriptModule
-        As a model file holds it.
+        As a model file holds it; its attribute ``model.epochs_done`` says how far the time went.
 
     Raises
     ------
@@ -171,7 +172,7 @@ def fit_baseline(kind, dataset, frames, config=None, max_minutes=math.inf, progr
     check_baseline(kind)
     model = BASELINES[kind](dataset, frames, config, max_minutes, progress)
     logger.info("fitted the %s baseline to %d frames", kind, len(frames))
-    return torch.jit.script(model)
+    return script_model(model)
 
 
 def _angstrom(dataset, frames):

@@ -17,7 +17,7 @@ __all__ = ["load_start", "load_trained", "model_with_weights", "read_checkpoint"
 
 logger = logging.getLogger(__name__)
 
-# The rest of a model is of use without these, or with new ones.
+# Parts that may be initialised anew when starting from another model.
 REPLACEABLE = {
     "view of places": "encoder.place_",
     "prior": "prior.",

@@ -1,4 +1,4 @@
-"""Let torch's compiler fuse what a training repeats."""
+"""Compilation of the training step with torch.compile."""
 
 import logging
 
@@ -12,7 +12,7 @@ logger = logging.getLogger(__name__)
 
 
 def check_compiler():
-    """Refuse to compile where torch cannot, before anything is made of it.
+    """Raise an error early where torch.compile does not work.
 
     Raises
     ------

@@ -26,7 +26,7 @@ def size():
 
 
 def _together():
-    # There are builds of torch without.
+    # Some builds of torch have no distributed package.
     return distributed.is_available() and distributed.is_initialized()
 
 
@@ -70,7 +70,7 @@ def process_group(device):
 
 
 def from_first(value):
-    """What the first process has here, in all of them; a collective call, as are all below."""
+    """Return the value of the first process in all processes (collective, as all functions below)."""
     held = [value]
     if size() > 1:
         distributed.broadcast_object_list(held)

@@ -1,4 +1,4 @@
-"""Updates of some parts of a model alone: what fitting the prior and polishing the decoder share."""
+"""Training of parts of a model, shared by prior fitting and decoder polishing."""
 
 import math
 

@@ -182,7 +182,7 @@ class ForceMatcher:
         )
 
     def _identity(self):
-        """What two runs must share to be one run."""
+        """Settings and data that identify a run."""
         sums = [float(t.double().sum()) for t in (self.X.square(), self.residual, self.residual.square())]
         return {"model": asdict(self.model_config), "training": asdict(self.config), "data": sums}
 

@@ -31,7 +31,7 @@ def geometry_loss(bounds, x):
     x : Tensor, shape (B, n, 3)
     """
     shape, gradient = bounds.measure_shapes(x)
-    # How far atoms must move for a shape; a steeper one is no remedy.
+    # Convert a shape violation to an atom displacement; the gradient of the slope is not followed.
     slope = gradient.square().sum((1, 3)).add(1e-2).sqrt().detach()
     local = bounds.length_errors(bounds.lengths(x)).abs().sum() + (bounds.shape_errors(shape).abs() / slope).sum()
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Teach a trained decoder sound local geometry where the prior leads and the posterior never did."""
+"""Training of the decoder on samples of the prior, to improve their local geometry."""
 
 import torch
 

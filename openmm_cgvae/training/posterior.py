@@ -72,7 +72,7 @@ def sharpened(posterior, model, x, reconstruction, steps, on_frames=None):
         optimizer = torch.optim.Adam([z], lr=DESCENT_STEP, betas=(0.8, 0.95))
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
         for _ in range(steps):
-            # Summed over frames, so that none knows how many others there are.
+            # Summed over frames, so that the step of a frame does not depend on the batch size.
             error = len(z) * reconstruction(model.decode(beads, z * unit), frames)
             (z.grad,) = torch.autograd.grad(error, z)
             optimizer.step()

@@ -14,12 +14,12 @@ __all__ = ["fit_prior"]
 BATCH = 128
 LEARNING_RATE = 1e-3
 EMA_DECAY = 0.99
-# Validation losses are taken every so many updates, each over so many draws of noise and time.
+# Updates between validations, and draws of noise and time in each.
 CHECK_EVERY, DRAWS = 50, 4
 # Gains (`Flow.gain`) above this are penalised. An atom then moves by about three times as many nm per nm of the
 # beads, so that rounding these to float32 (6e-8 nm at 1 nm) moves no atom by 1e-5 nm.
 GAIN_BOUND = 12.0
-# Every so many updates, that many structures are sampled, and the steepest of them kept to learn from.
+# Updates between searches for steep samples, and structures sampled in each search.
 REFRESH, CANDIDATES, STEEPEST = 4, 2048, 64
 # Structures sampled at once.
 CHUNK = 1024

@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 TERMS = ("msd", "graph", "kl", "flow")
 COLUMNS = ("epoch", "train_loss", "val_loss", *(f"val_{name}" for name in TERMS), "learning_rate", "seconds")
 VALIDATION_BATCH = 256
-# So many updates of an epoch, or all of them, without a finite gradient end the run.
+# Number of updates without a finite gradient in an epoch that ends the run.
 MAX_BAD_STEPS = 50
 
 
@@ -84,7 +84,7 @@ class Trainer:
         # About each frame's first atom, in Angstrom, so that float32 keeps its digits.
         self.positions = (positions - positions[:, :1]) * 10.0
         torch.manual_seed(self.config.seed)
-        # Before the folder is made: settings that do not fit leave nothing behind.
+        # Check before the folder is made, so that an error leaves nothing behind.
         self.model = CGVAE(self.spec, self.model_config).float().to(self.device)
         if start is not None:
             load_start(self.model, start)
@@ -110,7 +110,7 @@ class Trainer:
 
     @torch.no_grad()
     def _calibrate(self):
-        """Take what the model knows of the data without training from the training frames."""
+        """Set bounds and standardisation from the training frames."""
         frames = self._frames(self.train_frames)
         beads = self.projection @ frames
         self.model.bounds.calibrate(frames)
@@ -313,7 +313,7 @@ class Trainer:
         write_checkpoint(self.checkpoint_path, self.spec, state)
 
     def _identity(self):
-        """What two runs must share to be one run; the number of epochs may be raised later."""
+        """Settings and data that identify a run; the number of epochs may be raised later."""
         config = replace(self.config, epochs=1)
         return {
             "model": config_to_dict(self.model_config),

@@ -1,5 +1,6 @@
 """The exact calls that users make, and the one line each mistake gets."""
 
+import argparse
 import json
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from conftest import DATA
 from openmm import app
 
 from openmm_cgvae.backmapping.backmapper import Backmapper
-from openmm_cgvae.cli.main import COMMANDS, main
+from openmm_cgvae.cli.main import COMMANDS, main, parser
 from openmm_cgvae.io.modelfile import ModelFile
 from openmm_cgvae.io.trajectory_files import TrajectoryReader, TrajectoryWriter
 
@@ -262,6 +263,14 @@ def test_the_topology_of_another_molecule_is_refused(tmp_path, model, capsys):
     (tmp_path / "other.pdb").write_text(Path(TOP).read_text().replace("ALA", "GLY"))
     assert main(["project", AA, "--top", "other.pdb", "--model", model, "-o", "cg.dcd"]) == 2
     assert "GLY" in capsys.readouterr().err
+
+
+def test_top_is_the_topology_of_the_input_in_every_command():
+    (commands,) = (action for action in parser()._actions if isinstance(action, argparse._SubParsersAction))
+    options = [(name, option) for name, command in commands.choices.items() for option in command._actions]
+    found = {name: option.help for name, option in options if "--top" in option.option_strings}
+    assert {"backmap", "benchmark", "continue", "evaluate", "map", "prepare", "project", "train"} <= set(found)
+    assert all(text.startswith("topology of the input, ") for text in found.values())
 
 
 def test_the_installed_command_lists_every_subcommand():

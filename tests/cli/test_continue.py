@@ -31,6 +31,12 @@ def test_a_frame_goes_on_in_atoms(output, mapping, capsys):
     assert "4 in aa" in capsys.readouterr().out
 
 
+def test_the_topology_of_the_beads_is_checked(capsys):
+    assert main(["continue", "cg.dcd", *RUN, "-o", "aa.dcd", "--top", "cg.pdb"]) == 0
+    assert main(["continue", "cg.dcd", *RUN, "-o", "no.dcd", "--top", str(DATA / "alanine_dipeptide.pdb")]) == 2
+    assert "22 atoms given, the all-atom molecule itself" in capsys.readouterr().err
+
+
 def test_the_same_seed_gives_the_same_run():
     for output in ("one.dcd", "two.dcd"):
         assert main(["continue", "cg.dcd", *RUN, "-o", output, "--seed", "3"]) == 0

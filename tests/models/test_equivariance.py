@@ -43,7 +43,7 @@ def noise_for(data, config, count=8):
 
 
 def exported(data, config, dtype):
-    return script_model(untrained_model(data, config), config.latent or config.features).to(dtype)
+    return script_model(untrained_model(data, config)).to(dtype)
 
 
 @pytest.mark.parametrize(("precision", "tolerance_nm"), [("single", 1e-5), ("double", 1e-10)])
@@ -110,7 +110,7 @@ def test_displacements_leave_the_beads_where_they_are(data):
 
 
 def test_beads_in_double_are_met_in_double_by_weights_in_single(data):
-    module = script_model(untrained_model(data, DEEP), DEEP.latent)
+    module = script_model(untrained_model(data, DEEP))
     beads = frames_of(data)[1] / 10 + 50
     with torch.inference_mode():
         atoms = module(beads, noise_for(data, DEEP))

@@ -11,7 +11,7 @@ from openmm_cgvae.models.export import ExportedModel
 
 def exported(dataset, **settings):
     config = replace(TINY, features=64, **settings)
-    return ExportedModel(untrained_model(dataset, config), config.latent)
+    return ExportedModel(untrained_model(dataset, config))
 
 
 @pytest.mark.parametrize(

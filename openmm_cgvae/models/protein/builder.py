@@ -5,6 +5,7 @@ torsions, all with mean local geometry: bonds and handedness are right for any t
 means over training structures (`Builder.calibrate`).
 """
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -42,11 +43,11 @@ class Builder(nn.Module):
         super().__init__()
         n_types = len(AMINO_ACIDS)
         atoms, references = level_table()
-        self.n_levels, self.cis_below, self.proline = LEVELS, CIS_BELOW, PROLINE
-        self.level_atoms = [torch.as_tensor(slots) for slots in atoms]
+        self.n_levels, self.n_chi, self.n_slots = LEVELS, N_CHI, N_SLOTS
+        self.cis_below, self.proline = CIS_BELOW, PROLINE
         widths = [slots.shape[1] for slots in atoms]
         self.starts = [sum(widths[:k]) for k in range(LEVELS + 1)]
-        self.register_buffer("slots", torch.cat(self.level_atoms, 1), persistent=False)
+        self.register_buffer("slots", torch.as_tensor(np.concatenate(atoms, 1)), persistent=False)
         self.register_buffer("references", torch.as_tensor(references), persistent=False)
         # Trans and cis, before another residue and before proline: C, O relative to the first C-alpha, N to the second.
         self.register_buffer("unit", torch.zeros(4, 3, 3))
@@ -112,9 +113,7 @@ class Builder(nn.Module):
         cosine, sine = torch.cos(torsions), torch.sin(torsions)
         local = self.unit_places(ca, types)
         frame = self.unit_frames(ca, connected)
-        c, o, n = [
-            out_of_frame(frame, turned(part, cosine[:, 0], sine[:, 0])) for part in local.unbind(1)
-        ]
+        c, o, n = [out_of_frame(frame, turned(part, cosine[:, 0], sine[:, 0])) for part in local.unbind(1)]
         c, o, n = ca + c, ca + o, next_row(next_row(ca) + n, -1)
         ends = self.ends.to(ca.dtype)[:, types]
         first = ca + out_of_frame(frame_of(o, c, ca), turned(ends[0], cosine[:, 1], sine[:, 1]))
@@ -128,7 +127,7 @@ class Builder(nn.Module):
         # type: (Tensor, Tensor, Tensor) -> Tensor
         """All slots (R, 14, 3) of residues on their backbone (R, 4, 3); slots without an atom are at C-alpha."""
         rows = torch.arange(types.shape[0], device=types.device).unsqueeze(1)
-        atoms = torch.cat([backbone, backbone[:, 1:2].expand(-1, N_SLOTS - 4, -1)], dim=1)
+        atoms = torch.cat([backbone, backbone[:, 1:2].expand(-1, self.n_slots - 4, -1)], dim=1)
         # One place more takes what an amino acid does not have.
         atoms = torch.cat([atoms, atoms[:, :1]], dim=1)
         cosine, sine = torch.cos(torsions), torch.sin(torsions)
@@ -142,13 +141,37 @@ class Builder(nn.Module):
                 local = turned(local, cosine[:, level + 1].unsqueeze(1), sine[:, level + 1].unsqueeze(1))
             placed = c.unsqueeze(1) + out_of_frame(frame_of(a, b, c).unsqueeze(1), local)
             slot = slots[:, first:last]
-            atoms[rows, torch.where(slot < 0, N_SLOTS, slot)] = placed
-        return atoms[:, :N_SLOTS]
+            atoms[rows, torch.where(slot < 0, self.n_slots, slot)] = placed
+        return atoms[:, : self.n_slots]
 
     def forward(self, ca, types, connected, torsions):
         # type: (Tensor, Tensor, Tensor, Tensor) -> Tensor
         """All heavy atoms (R, 14, 3), see `backbone`."""
         return self.side_chains(self.backbone(ca, types, connected, torsions), types, torsions)
+
+    @torch.jit.export
+    def torsions(self, atoms, types, connected):
+        # type: (Tensor, Tensor, Tensor) -> Tensor
+        """Torsions (R, 6) in radian of atoms (R, 14, 3); of symmetric ends the one in [-pi / 2, pi / 2)."""
+        n, ca, c, o = atoms[:, :4].unbind(1)
+        leads = next_row(connected)
+        _, y, z = in_frame(self.unit_frames(ca, connected), o - ca).unbind(-1)
+        phi = torsion(next_row(c, -1), n, ca, c)
+        first, last = torsion(o, c, ca, n), torsion(n, ca, c, o)
+        angles = [torch.where(leads, torch.atan2(z, y), phi), torch.where(connected, last, first)]
+        rows = torch.arange(types.shape[0], device=types.device).unsqueeze(1)
+        for k in range(self.n_chi):
+            a, b, c, d = atoms[rows, self.chi_slots(types, k)].unbind(1)
+            angle = torsion(a, b, c, d)
+            folded = torch.remainder(angle + 0.5 * torch.pi, torch.pi) - 0.5 * torch.pi
+            angles.append(torch.where(self.symmetric_chi[types, k], folded, angle))
+        return torch.stack(angles, 1)
+
+    def chi_slots(self, types, k):
+        # type: (Tensor, int) -> Tensor
+        """Slots (R, 4) of side-chain torsion k; 0 where there is none."""
+        last = self.slots[types, self.starts[k + 1]].unsqueeze(1)
+        return torch.cat([self.references[k + 1, types], last], 1).clamp_min(0)
 
     @torch.jit.unused
     def measure(self, atoms, mask, types, connected):
@@ -165,30 +188,16 @@ class Builder(nn.Module):
         Returns
         -------
         torsions : Tensor, shape (R, 6)
-            Radian; of symmetric ends the one in [-pi / 2, pi / 2).
+            Radian, see `torsions`.
         known : bool Tensor, shape (R, 6)
             Which torsions exist and have all their atoms.
         """
-        ca, leads = atoms[:, CA], next_row(connected)
-        frame = self.unit_frames(ca, connected)
-        _, y, z = in_frame(frame, atoms[:, O] - ca).unbind(-1)
-        before = next_row(atoms, -1)
-        phi = torsion(before[:, C], atoms[:, N], ca, atoms[:, C])
-        first = torsion(atoms[:, O], atoms[:, C], ca, atoms[:, N])
-        last = torsion(atoms[:, N], ca, atoms[:, C], atoms[:, O])
+        leads = next_row(connected)
         whole = mask[:, :4].all(1)
-        angles = [torch.where(leads, torch.atan2(z, y), phi), torch.where(connected, last, first)]
         known = [mask[:, O] & (leads | (whole & connected & next_row(mask[:, C], -1))), whole & ~(leads & connected)]
         rows = torch.arange(len(types), device=types.device).unsqueeze(1)
-        for k in range(N_CHI):
-            slots = torch.cat([self.references[k + 1, types], self.slots[types, self.starts[k + 1]].unsqueeze(1)], 1)
-            slots = slots.clamp_min(0)
-            a, b, c, d = atoms[rows, slots].unbind(1)
-            angle = torsion(a, b, c, d)
-            symmetric = self.symmetric_chi[types, k]
-            angles.append(torch.where(symmetric, torch.remainder(angle + torch.pi / 2, torch.pi) - torch.pi / 2, angle))
-            known.append(self.has_chi[types, k] & mask[rows, slots].all(1))
-        return torch.stack(angles, 1), torch.stack(known, 1)
+        known += [self.has_chi[types, k] & mask[rows, self.chi_slots(types, k)].all(1) for k in range(N_CHI)]
+        return self.torsions(atoms, types, connected), torch.stack(known, 1)
 
     @torch.jit.unused
     def calibrate(self, atoms, mask, types, connected):
@@ -235,6 +244,10 @@ class Builder(nn.Module):
                 local = in_frame(axes, atoms[rows, slot.clamp_min(0)] - c)
                 if 1 <= level <= N_CHI:
                     local = turned(local, cosine[:, level + 1], sine[:, level + 1])
+                if level >= 1 and column == self.starts[level]:
+                    # Symmetric ends labelled the other way round: the angle is that of the other atom.
+                    there = there & (local[:, 1] > 0)
+                    chosen = chosen & there
                 self.side[:, column] = _means(local[chosen], types[chosen], len(AMINO_ACIDS))
 
 

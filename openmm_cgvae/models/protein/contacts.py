@@ -8,7 +8,18 @@ from openmm_cgvae.models.protein.sidechains import AMINO_ACIDS, ATOM_NAMES, N_SL
 __all__ = ["Crowding"]
 
 # Closest distances in Angstrom of heavy atoms that are not bonded, by the pair of elements; polar ones may share a hydrogen.
-CLOSEST = {"CC": 3.3, "CN": 3.1, "CO": 3.0, "NN": 2.75, "NO": 2.6, "OO": 2.5, "CS": 3.4, "NS": 3.2, "OS": 3.1, "SS": 2.0}
+CLOSEST = {
+    "CC": 3.3,
+    "CN": 3.1,
+    "CO": 3.0,
+    "NN": 2.75,
+    "NO": 2.6,
+    "OO": 2.5,
+    "CS": 3.4,
+    "NS": 3.2,
+    "OS": 3.1,
+    "SS": 2.0,
+}
 # Side chains with an overlap of more than this are drawn again.
 CROWDED = 0.45
 

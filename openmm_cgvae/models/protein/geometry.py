@@ -2,17 +2,17 @@
 
 import torch
 
-from openmm_cgvae.models.layers import cross, dot
+from openmm_cgvae.geometry.vectors import cross, dot
 
 __all__ = ["frame_of", "in_frame", "out_of_frame", "torsion", "turned", "unit_vector"]
 
-# Of a length of about 1: keeps directions and gradients finite where points coincide or lie in line.
-SMALL = 1e-6
+# Square of a length: keeps directions and gradients finite where points coincide or lie in line.
+SMALL = 1e-12
 
 
-def unit_vector(vector: torch.Tensor) -> torch.Tensor:
+def unit_vector(vector: torch.Tensor, small: float = SMALL) -> torch.Tensor:
     """Vectors (..., 3) of length 1; zero where the vector is."""
-    return vector / torch.sqrt(dot(vector, vector, -1) + SMALL * SMALL).unsqueeze(-1)
+    return vector / torch.sqrt(dot(vector, vector, -1) + small).unsqueeze(-1)
 
 
 def frame_of(a: torch.Tensor, b: torch.Tensor, c: torch.Tensor) -> torch.Tensor:

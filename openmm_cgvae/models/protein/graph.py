@@ -1,9 +1,10 @@
 """The graph of residues: nearest neighbours of every residue, and what an edge shows of it."""
 
 import torch
+from torch import Tensor
 
-from openmm_cgvae.models.layers import dot
-from openmm_cgvae.models.neighbours import neighbour_table
+from openmm_cgvae.geometry.neighbours import neighbour_table
+from openmm_cgvae.geometry.vectors import dot
 from openmm_cgvae.models.protein.builder import next_row
 from openmm_cgvae.models.protein.geometry import frame_of, in_frame, unit_vector
 
@@ -20,16 +21,14 @@ EDGE_FEATURES = N_GAUSSIANS + 3 + 3 + 9 + 2 * ALONG + 1
 NODE_FEATURES = 2 * AROUND * 5
 
 
-def gaussians(distance, count, reach):
-    # type: (Tensor, int, float) -> Tensor
+def gaussians(distance: Tensor, count: int, reach: float) -> Tensor:
     """Gaussians (..., count) of distances (...), evenly spread from 0 to `reach`."""
     step = reach / (count - 1)
     centres = torch.arange(count, dtype=distance.dtype, device=distance.device) * step
     return torch.exp(-0.5 * ((distance.unsqueeze(-1) - centres) / step).square())
 
 
-def residue_frames(points, connected):
-    # type: (Tensor, Tensor) -> Tensor
+def residue_frames(points: Tensor, connected: Tensor) -> Tensor:
     """A frame (R, 3, 3) of every residue, one axis a row, of its own point and those before and after it in the chain.
 
     At an end of a chain the next two on the one side take their place.
@@ -43,8 +42,7 @@ def residue_frames(points, connected):
     return frame_of(points + ahead + behind, points - ahead + behind, points)
 
 
-def nearest(points, count):
-    # type: (Tensor, int) -> tuple[Tensor, Tensor]
+def nearest(points: Tensor, count: int, reach: float = REACH) -> tuple[Tensor, Tensor]:
     """Rows of the nearest residues of every residue, and how much each counts.
 
     A neighbour's weight falls to zero at the distance of the first that is left out, so that features change continuously
@@ -62,25 +60,24 @@ def nearest(points, count):
         Rows of ``points.flatten(0, 1)``; a residue's own where it has fewer neighbours.
     weight : Tensor, shape (B n, count)
     """
-    distance, column = _in_order(points, count + 1)
-    edge = distance[:, count:].clamp_max(REACH)
+    distance, column = _in_order(points, count + 1, reach)
+    edge = distance[:, count:].clamp_max(reach)
     weight = (1.0 - (distance[:, :count] / edge).pow(6)).clamp_min(0.0).square()
     own = torch.arange(column.shape[0], device=points.device).unsqueeze(1)
     return torch.where(weight > 0, column[:, :count], own), weight
 
 
-def _in_order(points, count):
-    # type: (Tensor, int) -> tuple[Tensor, Tensor]
-    """Distances and rows (B n, count) of the nearest others, infinite where there are fewer within `REACH`."""
+def _in_order(points: Tensor, count: int, reach: float, dense: int = DENSE_RESIDUES) -> tuple[Tensor, Tensor]:
+    """Distances and rows (B n, count) of the nearest others, infinite where there are fewer within reach."""
     batch, n = points.shape[0], points.shape[1]
-    if n <= DENSE_RESIDUES:
+    if n <= dense:
         apart = torch.cdist(points, points) + torch.diag(torch.full([n], torch.inf, device=points.device))
         base = (torch.arange(batch, device=points.device) * n)[:, None, None]
         found = min(count, n)
         distance, column = torch.topk(apart, found, dim=2, largest=False)
         distance, column = distance.flatten(0, 1), (column + base).flatten(0, 1)
     else:
-        table = neighbour_table(points, REACH).flatten(0, 1)
+        table = neighbour_table(points, reach).flatten(0, 1)
         flat = points.flatten(0, 1)
         distance = (flat[table] - flat.unsqueeze(1)).square().sum(-1).sqrt()
         own = torch.arange(batch * n, device=points.device).unsqueeze(1)
@@ -95,13 +92,12 @@ def _in_order(points, count):
     return distance, column
 
 
-def node_features(points, frames, connected):
-    # type: (Tensor, Tensor, Tensor) -> Tensor
+def node_features(points: Tensor, frames: Tensor, connected: Tensor, around: int = AROUND) -> Tensor:
     """Places of the residues around each along the chain, in its frame, (R, NODE_FEATURES)."""
     features: list[torch.Tensor] = []
     for side in [1, -1]:
         there = torch.ones_like(connected)
-        for k in range(1, AROUND + 1):
+        for k in range(1, around + 1):
             there = there & (next_row(connected, k) if side == 1 else next_row(connected, 1 - k))
             vector = in_frame(frames, next_row(points, side * k) - points)
             length = dot(vector, vector, -1).add(1e-8).sqrt().unsqueeze(-1)
@@ -110,8 +106,15 @@ def node_features(points, frames, connected):
     return torch.cat(features, dim=1)
 
 
-def edge_features(points, frames, rows, chain):
-    # type: (Tensor, Tensor, Tensor, Tensor) -> Tensor
+def edge_features(
+    points: Tensor,
+    frames: Tensor,
+    rows: Tensor,
+    chain: Tensor,
+    count: int = N_GAUSSIANS,
+    reach: float = REACH,
+    along: int = ALONG,
+) -> Tensor:
     """Distance, directions, orientation and place along the chain of every neighbour, (R, K, EDGE_FEATURES).
 
     Parameters
@@ -131,7 +134,6 @@ def edge_features(points, frames, rows, chain):
     back = in_frame(others, unit)
     rotation = torch.matmul(own, others.transpose(-1, -2)).flatten(-2)
     offset = rows - torch.arange(rows.shape[0], device=rows.device).unsqueeze(1)
-    offset = torch.where(chain[rows] == chain.unsqueeze(1), offset.clamp(-ALONG - 1, ALONG + 1), ALONG + 1)
-    along = torch.arange(-ALONG, ALONG + 1, device=rows.device)
-    steps = (offset.unsqueeze(-1) == along).to(points.dtype)
-    return torch.cat([gaussians(distance, N_GAUSSIANS, REACH), there, back, rotation, steps], dim=-1)
+    offset = torch.where(chain[rows] == chain.unsqueeze(1), offset.clamp(-along - 1, along + 1), along + 1)
+    steps = (offset.unsqueeze(-1) == torch.arange(-along, along + 1, device=rows.device)).to(points.dtype)
+    return torch.cat([gaussians(distance, count, reach), there, back, rotation, steps], dim=-1)

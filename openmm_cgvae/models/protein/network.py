@@ -34,7 +34,7 @@ class ResidueLayer(nn.Module):
         self.middle = nn.LayerNorm(width)
         self.hidden = nn.Linear(width, 3 * width)
         self.out = nn.Linear(3 * width, width)
-        self.width = width
+        self.width, self.scale = width, SCALE
 
     def forward(self, h, edges, rows, weight):
         # type: (Tensor, Tensor, Tensor, Tensor) -> Tensor
@@ -42,7 +42,7 @@ class ResidueLayer(nn.Module):
         own, other = self.pair(self.norm(h)).split(self.width, dim=1)
         message = self.edge(edges) + own.unsqueeze(1) + torch.nn.functional.embedding(rows, other)
         gathered = torch.bmm(weight.unsqueeze(1), silu(message)).squeeze(1)
-        h = h + self.gather(gathered / SCALE)
+        h = h + self.gather(gathered / self.scale)
         return h + self.out(silu(self.hidden(self.middle(h))))
 
 
@@ -68,7 +68,7 @@ class TorsionHeads(nn.Module):
 
     def features(self, h: torch.Tensor) -> torch.Tensor:
         """(R, F) to (R, torsions, F), before what earlier torsions tell is added."""
-        return self.hidden(self.norm(h)).unflatten(1, (N_TORSIONS, self.width))
+        return self.hidden(self.norm(h)).unflatten(1, (-1, self.width))
 
     def tell(self, k: int, m: int, bins: torch.Tensor) -> torch.Tensor:
         """What side-chain torsion k is told by that torsion m < k is in bins (R,): (R, F)."""

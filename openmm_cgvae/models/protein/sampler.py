@@ -131,7 +131,9 @@ class TorsionSampler(nn.Module):
         below = torch.cumsum(chance, -1)
         even = even.clamp(1e-6, 1.0 - 1e-6) * below[:, -1]
         row = torch.searchsorted(below, even.unsqueeze(1)).clamp_max(scores.shape[1] - 1)
-        part = (even.unsqueeze(1) - (below.gather(1, row) - chance.gather(1, row))) / chance.gather(1, row).clamp_min(1e-12)
+        part = (even.unsqueeze(1) - (below.gather(1, row) - chance.gather(1, row))) / chance.gather(1, row).clamp_min(
+            1e-12
+        )
         # Bins are centred on their numbers.
         place = row[:, 0].to(scores.dtype) + part[:, 0].clamp(0.0, 1.0) - 0.5
         return place, likely.gather(1, row)[:, 0]
@@ -162,7 +164,14 @@ class TorsionSampler(nn.Module):
             trial[:, k + 2] = self.network.angles(place, k + 2, kinds)
             likely = likely + chance * self.network.builder.has_chi[kinds, k].to(chance.dtype)
         placed = self.network.builder.side_chains(atoms[repeated, :4], kinds, trial)
-        crowd = self.crowding(placed.unflatten(0, (m, n)), chosen, atoms, types, rows, known[:, 2] | ~self.network.builder.has_chi[types, 0])
+        crowd = self.crowding(
+            placed.unflatten(0, (m, n)),
+            chosen,
+            atoms,
+            types,
+            rows,
+            known[:, 2] | ~self.network.builder.has_chi[types, 0],
+        )
         # Sampling keeps the distribution where nothing is in the way; the likeliest trades one for the other.
         score = -self.crowding_weight * crowd
         score = score + (likely if temperature <= 0 else -1e-3 * number.to(likely.dtype)).unflatten(0, (m, n))

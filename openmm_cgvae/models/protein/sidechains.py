@@ -2,7 +2,17 @@
 
 import numpy as np
 
-__all__ = ["AMINO_ACIDS", "ATOM_NAMES", "CHI_ATOMS", "LEVELS", "N_CHI", "N_SLOTS", "PROLINE", "SYMMETRIC_CHI", "level_table"]
+__all__ = [
+    "AMINO_ACIDS",
+    "ATOM_NAMES",
+    "CHI_ATOMS",
+    "LEVELS",
+    "N_CHI",
+    "N_SLOTS",
+    "PROLINE",
+    "SYMMETRIC_CHI",
+    "level_table",
+]
 
 AMINO_ACIDS = "ARNDCQEGHILKMFPSTWYV"
 PROLINE = AMINO_ACIDS.index("P")

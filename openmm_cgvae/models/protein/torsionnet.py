@@ -5,7 +5,7 @@ import math
 import torch
 from torch import nn
 
-from openmm_cgvae.models.layers import dot
+from openmm_cgvae.geometry.vectors import dot
 from openmm_cgvae.models.protein.builder import N_TORSIONS, Builder, next_row
 from openmm_cgvae.models.protein.geometry import in_frame, out_of_frame
 from openmm_cgvae.models.protein.graph import (
@@ -53,6 +53,8 @@ class TorsionNetwork(nn.Module):
         super().__init__()
         self.builder = builder
         self.neighbours, self.bins = neighbours, bins
+        self.point_gaussians, self.point_reach = POINT_GAUSSIANS, POINT_REACH
+        self.absent = len(AMINO_ACIDS)
         self.types = nn.Embedding(len(AMINO_ACIDS) + 1, TYPE_FEATURES)
         self.sequence = SEQUENCE
         n_first = NODE_FEATURES + (2 * SEQUENCE + 1) * TYPE_FEATURES
@@ -83,7 +85,7 @@ class TorsionNetwork(nn.Module):
         chain = torch.cumsum((~connected).to(torch.int64), 0)
         edges = edge_features(points, frames, rows, chain)
         known: list[torch.Tensor] = [node_features(points, frames, connected)]
-        absent = torch.full_like(types, self.types.num_embeddings - 1)
+        absent = torch.full_like(types, self.absent)
         for k in range(-self.sequence, self.sequence + 1):
             there = next_row(chain, k) == chain
             known.append(self.types(torch.where(there, next_row(types, k), absent)))
@@ -104,7 +106,7 @@ class TorsionNetwork(nn.Module):
         vector = shown[rows] - centre[:, None, None]
         distance = dot(vector, vector, -1).add(1e-8).sqrt()
         local = in_frame(frames[:, None, None], vector / (1.0 + distance.unsqueeze(-1)))
-        features = torch.cat([local, gaussians(distance, POINT_GAUSSIANS, POINT_REACH)], dim=-1)
+        features = torch.cat([local, gaussians(distance, self.point_gaussians, self.point_reach)], dim=-1)
         return (features * seen[rows].unsqueeze(-1)).flatten(-2)
 
     def told(self, h, edges, frames, points, types, rows, weight, torsions, known, atoms):

@@ -1,6 +1,9 @@
 """Auto-Grain: a mapping learned from the motion (CGVAE paper, appendix F.2; Wang & Gómez-Bombarelli 2019)."""
 
+from __future__ import annotations
+
 import logging
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -8,6 +11,12 @@ from openmm_cgvae.core.errors import DataError, SettingsError
 from openmm_cgvae.core.units import as_positions_nm
 from openmm_cgvae.molecule.mapping.builders import check_request, custom_mapping
 from openmm_cgvae.molecule.topology import as_mdtraj_topology
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from openmm_cgvae.core.types import Positions, SomeTopology
+    from openmm_cgvae.molecule.mapping.cgmapping import CGMapping
 
 __all__ = ["autograin_loss", "autograin_mapping"]
 
@@ -25,7 +34,15 @@ LEARNING_RATE = 1e-2
 RESTARTS = 4
 
 
-def autograin_mapping(topology, positions, n_beads, seed=0, epochs=EPOCHS, weights="geometric", progress=False):
+def autograin_mapping(
+    topology: SomeTopology,
+    positions: Positions,
+    n_beads: int,
+    seed: int = 0,
+    epochs: int = EPOCHS,
+    weights: str | ArrayLike = "geometric",
+    progress: bool = False,
+) -> CGMapping:
     """Learn which atoms to put on a bead from how they move together.
 
     Each atom is assigned softly by Gumbel-Softmax, C (N x n), the beads are X = M x with M the row-normalised C, and
@@ -162,7 +179,7 @@ def _train(moments, n_beads, seed, epochs, progress):
     from tqdm.auto import tqdm
 
     generator = torch.Generator().manual_seed(seed)
-    # Free of units, so that Adam's epsilon is the same for every molecule.
+    # Dimensionless, so that the epsilon of Adam has the same meaning for every molecule.
     moments = torch.from_numpy(moments / moments.diagonal().mean())
     shape = RESTARTS, len(moments), n_beads
     logits, decode = (torch.randn(shape, generator=generator, dtype=torch.float64) for _ in range(2))
@@ -180,7 +197,7 @@ def _train(moments, n_beads, seed, epochs, progress):
 def _soft_loss(moments, scores, decode):
     """L_MSD + 0.25 L_geo of every start, shape (RESTARTS,)."""
     log_members = scores.log_softmax(-1)
-    # Normalised as logarithms: finite for a bead that no atom wants.
+    # Normalise in logarithms, which stays finite for an empty bead.
     projection = log_members.softmax(-2)
     cross = moments @ projection
     gram = projection.transpose(-1, -2) @ cross

@@ -1,5 +1,9 @@
 """Beads along the backbone (CGVAE paper, appendix F.2, "CG based on backbones")."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from openmm_cgvae.core.errors import DataError, MappingError
@@ -7,13 +11,21 @@ from openmm_cgvae.core.units import as_positions_nm
 from openmm_cgvae.molecule.mapping.builders import check_request, custom_mapping
 from openmm_cgvae.molecule.topology import as_mdtraj_topology
 
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from openmm_cgvae.core.types import Positions, SomeTopology
+    from openmm_cgvae.molecule.mapping.cgmapping import CGMapping
+
 __all__ = ["backbone_chain", "backbone_mapping"]
 
 # Along the chain, whatever the order in the file; CH3 is the carbon of a cap.
 ORDER = {"N": 0, "CA": 1, "CH3": 1, "C": 2, "O": 3}
 
 
-def backbone_mapping(topology, positions, n_beads, seed=0, weights="geometric"):
+def backbone_mapping(
+    topology: SomeTopology, positions: Positions, n_beads: int, seed: int = 0, weights: str | ArrayLike = "geometric"
+) -> CGMapping:
     """Cut the backbone into random segments, and add every other atom to the nearest of them.
 
     Nearest is the segment whose centre of geometry has the least distance to the atom in the mean over frames.

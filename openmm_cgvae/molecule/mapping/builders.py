@@ -1,10 +1,21 @@
 """Ways to make a `CGMapping`."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from openmm_cgvae.core.errors import MappingError, SettingsError
 from openmm_cgvae.molecule.mapping.cgmapping import CGMapping
 from openmm_cgvae.molecule.topology import as_mdtraj_topology
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import ArrayLike
+
+    from openmm_cgvae.core.types import Beads, SomeTopology
 
 __all__ = ["alpha_carbon_mapping", "check_request", "custom_mapping", "residue_mapping"]
 
@@ -20,7 +31,12 @@ def atom_weights(topology, weights):
     return weights
 
 
-def custom_mapping(topology, beads, weights="geometric", names=None):
+def custom_mapping(
+    topology: SomeTopology,
+    beads: Beads | dict[str, Sequence[int]],
+    weights: str | ArrayLike = "geometric",
+    names: Sequence[str] | None = None,
+) -> CGMapping:
     """Use beads given by hand.
 
     Parameters
@@ -41,7 +57,7 @@ def custom_mapping(topology, beads, weights="geometric", names=None):
     return CGMapping(topology, beads, atom_weights(topology, weights), names)
 
 
-def residue_mapping(topology, weights="geometric"):
+def residue_mapping(topology: SomeTopology, weights: str | ArrayLike = "geometric") -> CGMapping:
     """Put one bead on every residue.
 
     Parameters
@@ -59,7 +75,7 @@ def residue_mapping(topology, weights="geometric"):
     return custom_mapping(topology, beads, weights, [residue.name for residue in topology.residues])
 
 
-def alpha_carbon_mapping(topology):
+def alpha_carbon_mapping(topology: SomeTopology) -> CGMapping:
     """Put one bead on every alpha carbon.
 
     Every atom of a residue is rebuilt with its alpha carbon and has weight 0 itself. A cap without alpha carbon
@@ -81,7 +97,8 @@ def alpha_carbon_mapping(topology):
     topology = as_mdtraj_topology(topology)
     beads, names, weights = [], [], np.zeros(topology.n_atoms)
     for chain in topology.chains:
-        waiting, own = [], []
+        waiting: list[int] = []
+        own: list[list[int]] = []
         for residue in chain.residues:
             atoms = [atom.index for atom in residue.atoms]
             centre = next((a.index for a in residue.atoms if a.name == "CA" and a.element.symbol == "C"), None)
@@ -101,7 +118,7 @@ def alpha_carbon_mapping(topology):
 
 
 def check_request(n_beads, least, most, what, seed=0):
-    """Refuse a number of beads or a seed that cannot be.
+    """Check the number of beads and the seed.
 
     Parameters
     ----------

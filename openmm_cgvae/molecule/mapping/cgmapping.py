@@ -1,14 +1,27 @@
 """The coarse-grained mapping: which atom belongs to which bead, and with which weight."""
 
+from __future__ import annotations
+
 import itertools
 import json
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from openmm_cgvae.core.errors import MappingError, OutputError, TopologyMismatchError
 from openmm_cgvae.core.units import as_positions_nm
 from openmm_cgvae.molecule.topology import as_mdtraj_topology, topology_from_dict, topology_to_dict
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from numpy.typing import ArrayLike
+    from openmm.app import Topology
+
+    from openmm_cgvae.core.types import Beads, PathLike, Positions, SomeTopology
 
 __all__ = ["CGMapping"]
 
@@ -38,7 +51,9 @@ class CGMapping:
         weight is negative or not finite.
     """
 
-    def __init__(self, topology, beads, weights=None, names=None):
+    def __init__(
+        self, topology: SomeTopology, beads: Beads, weights: ArrayLike | None = None, names: Sequence[str] | None = None
+    ) -> None:
         self._description = topology_to_dict(topology)
         self.n_atoms = len(self._description["atoms"])
         self.beads = tuple(tuple(int(i) for i in bead) for bead in beads)
@@ -86,13 +101,42 @@ class CGMapping:
             raise MappingError(f"all weights of bead {k} ({self.names[k]}) are 0: at least one must be positive")
 
     @property
-    def matrix(self):
-        """The projection M, shape (n_beads, n_atoms), float64; each row sums to 1."""
+    def matrix(self) -> np.ndarray:
+        """The projection M, shape (n_beads, n_atoms), float64, dense: for small molecules. Each row sums to 1."""
         matrix = np.zeros((self.n_beads, self.n_atoms))
-        matrix[self.assignment, np.arange(self.n_atoms)] = self.weights
-        return matrix / matrix.sum(1, keepdims=True)
+        matrix[self.assignment, np.arange(self.n_atoms)] = self.fractions
+        return matrix
 
-    def project(self, positions):
+    @property
+    def sparse(self) -> Any:
+        """The projection M as a ``scipy.sparse.csr_array``, without its zeros."""
+        from scipy.sparse import csr_array
+
+        counted = np.flatnonzero(self.fractions)
+        entries = self.fractions[counted], (self.assignment[counted], counted)
+        return csr_array(entries, shape=(self.n_beads, self.n_atoms))
+
+    @cached_property
+    def fractions(self) -> np.ndarray:
+        """Weight of every atom over that of all atoms of its bead, M_Ii for I = m(i), shape (n_atoms,)."""
+        return self.weights / np.bincount(self.assignment, self.weights, self.n_beads)[self.assignment]
+
+    @cached_property
+    def _by_bead(self):
+        """Atoms bead after bead, where those of each begin, and their fractions as a column."""
+        order = np.argsort(self.assignment, kind="stable")
+        return order, np.searchsorted(self.assignment[order], np.arange(self.n_beads)), self.fractions[order, None]
+
+    def weighted_sums(self, values: np.ndarray) -> np.ndarray:
+        """Sums over the atoms of every bead, M v: (..., n_atoms, c) to (..., n_beads, c), float64."""
+        order, first, fractions = self._by_bead
+        return np.add.reduceat(values[..., order, :] * fractions, first, axis=-2)
+
+    def shared_out(self, values: np.ndarray) -> np.ndarray:
+        """Values of beads shared out among their atoms by weight, M^T v: (..., n_beads, c) to (..., n_atoms, c)."""
+        return values[..., self.assignment, :] * self.fractions[:, None]
+
+    def project(self, positions: Positions) -> np.ndarray:
         """Place the beads: X = M x.
 
         Parameters
@@ -110,10 +154,10 @@ class CGMapping:
         # Relative to the bead's first atom, so that float32 keeps its digits far from the origin.
         first = np.array([bead[0] for bead in self.beads])
         relative = frames - frames[:, first[self.assignment]]
-        beads = frames[:, first] + np.einsum("Ii,fix->fIx", self.matrix, relative).astype(frames.dtype)
+        beads = frames[:, first] + self.weighted_sums(relative).astype(frames.dtype)
         return beads[0] if single else beads
 
-    def lift(self, beads):
+    def lift(self, beads: Positions) -> np.ndarray:
         """Place every atom on its bead: M+ X (paper, definition C.1).
 
         Parameters
@@ -129,12 +173,12 @@ class CGMapping:
         return frames[0] if np.ndim(beads) == 2 else frames
 
     @property
-    def topology(self):
+    def topology(self) -> Topology:
         """The all-atom molecule as an ``openmm.app.Topology``."""
         return topology_from_dict(self._description)
 
     @property
-    def masses(self):
+    def masses(self) -> np.ndarray:
         """Bead masses in amu: the sum over all atoms of the bead, whatever their weight, shape (n_beads,)."""
         import mdtraj
 
@@ -143,12 +187,12 @@ class CGMapping:
         return np.bincount(self.assignment, masses, self.n_beads)
 
     @property
-    def bead_bonds(self):
+    def bead_bonds(self) -> np.ndarray:
         """Bead pairs joined by a covalent bond of their atoms, shape (m, 2), each once."""
         pairs = {tuple(sorted((self.assignment[i], self.assignment[j]))) for i, j in self._description["bonds"]}
         return np.array(sorted(p for p in pairs if p[0] != p[1]), dtype=np.int64).reshape(-1, 2)
 
-    def cg_topology(self):
+    def cg_topology(self) -> Topology:
         """One atom (without element: set masses yourself) in one residue per bead, bonded as the molecule is.
 
         Returns
@@ -166,7 +210,7 @@ class CGMapping:
             }
         )
 
-    def check_topology(self, topology):
+    def check_topology(self, topology: SomeTopology) -> None:
         """Refuse a topology of another molecule.
 
         Raises
@@ -191,7 +235,7 @@ class CGMapping:
                     "it is of another molecule, or its atoms are in another order"
                 )
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """JSON types only; `from_dict` undoes it."""
         return {
             "beads": [list(bead) for bead in self.beads],
@@ -201,7 +245,7 @@ class CGMapping:
         }
 
     @classmethod
-    def from_dict(cls, description):
+    def from_dict(cls, description: dict[str, Any]) -> CGMapping:
         """Rebuild a mapping from `to_dict`."""
         try:
             topology = topology_from_dict(description["topology"])
@@ -211,7 +255,7 @@ class CGMapping:
         except (KeyError, TypeError, ValueError) as error:
             raise MappingError(f"not a mapping ({error!r}): what CGMapping.save writes is expected") from error
 
-    def save(self, path):
+    def save(self, path: PathLike) -> None:
         """Write the mapping as JSON."""
         path = Path(path)
         if not path.parent.is_dir():
@@ -219,7 +263,7 @@ class CGMapping:
         path.write_text(json.dumps(self.to_dict(), indent=1) + "\n")
 
     @classmethod
-    def load(cls, path):
+    def load(cls, path: PathLike) -> CGMapping:
         """Read a mapping that `save` wrote.
 
         Raises
@@ -238,7 +282,7 @@ class CGMapping:
     def __eq__(self, other):
         return isinstance(other, CGMapping) and self.to_dict() == other.to_dict()
 
-    __hash__ = None
+    __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self):
         return f"CGMapping({self.n_atoms} atoms on {self.n_beads} beads: {', '.join(self.names)})"

@@ -1,14 +1,26 @@
 """Beads as communities of the bond graph (Girvan & Newman, PNAS 99, 7821, 2002)."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from openmm_cgvae.core.errors import MappingError
 from openmm_cgvae.molecule.mapping.builders import check_request, custom_mapping
 from openmm_cgvae.molecule.topology import as_mdtraj_topology
 
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from openmm_cgvae.core.types import SomeTopology
+    from openmm_cgvae.molecule.mapping.cgmapping import CGMapping
+
 __all__ = ["community_mapping"]
 
 
-def community_mapping(topology, n_beads, weights="geometric", progress=False):
-    """Take away the bond on most shortest paths, again and again, until the molecule falls into `n_beads` parts.
+def community_mapping(
+    topology: SomeTopology, n_beads: int, weights: str | ArrayLike = "geometric", progress: bool = False
+) -> CGMapping:
+    """Divide a molecule into `n_beads` communities by removing the bonds on most shortest paths.
 
     Nothing is random: of bonds on equally many paths, that of the lowest atom indices goes first.
 
@@ -54,5 +66,5 @@ def _busiest_bond(graph):
     import networkx
 
     betweenness = networkx.edge_betweenness_centrality(graph)
-    # Rounded, so that sums in another order do not decide between equal bonds.
+    # Rounded, so that rounding errors do not decide between equivalent bonds.
     return min(betweenness, key=lambda bond: (-round(betweenness[bond], 9), sorted(bond)))

@@ -1,5 +1,6 @@
 import itertools
 import json
+import tracemalloc
 
 import mdtraj
 import numpy as np
@@ -47,6 +48,28 @@ def test_matrix_is_the_papers_toy_example(toy):
 def test_zero_weights_give_the_papers_second_matrix():
     mapping = CGMapping(chain_of("CCCC"), [[0, 1, 2], [3]], weights=[0, 1, 0, 1])
     np.testing.assert_array_equal(mapping.matrix, [[0, 1, 0, 0], [0, 0, 0, 1]])
+
+
+@pytest.mark.parametrize("weights", [None, [12, 1, 16, 1], [0, 1, 0, 16]])
+def test_sums_and_shares_are_products_with_the_matrix(weights):
+    mapping = CGMapping(chain_of("CCCC"), [[3, 0], [2, 1]], weights)
+    atoms, beads = np.random.default_rng(0).normal(size=(5, 4, 3)), np.random.default_rng(1).normal(size=(5, 2, 3))
+    np.testing.assert_allclose(mapping.weighted_sums(atoms), mapping.matrix @ atoms, atol=1e-15)
+    np.testing.assert_allclose(mapping.shared_out(beads), mapping.matrix.T @ beads, atol=1e-15)
+    np.testing.assert_array_equal(mapping.sparse.toarray(), mapping.matrix)
+
+
+def test_memory_of_a_projection_is_linear_in_the_atoms():
+    n = 20_000
+    mapping = CGMapping(chain_of("C" * n), np.arange(n).reshape(-1, 4))
+    positions = np.random.default_rng(0).normal(size=(1, n, 3))
+    tracemalloc.start()
+    beads = mapping.project(positions)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    np.testing.assert_allclose(beads, positions.reshape(1, -1, 4, 3).mean(2), atol=1e-14)
+    # Dense, M alone would be 800 MB.
+    assert peak < 20e6
 
 
 def test_lift_is_the_papers_m_plus(toy):

@@ -8,10 +8,10 @@ import torch
 from conftest import TINY
 
 from openmm_cgvae.core.errors import SettingsError
+from openmm_cgvae.geometry.bounds import BoundsProjection
+from openmm_cgvae.geometry.types import moments_by_type
 from openmm_cgvae.models import CGVAE
-from openmm_cgvae.models.bounds import BoundsProjection
 from openmm_cgvae.models.energy import CGEnergy
-from openmm_cgvae.models.types import moments_by_type
 
 WHOLE = replace(
     TINY, prior="local-flow", flow_width=32, refinement_layers=2, refinement_contacts=1, refinement_width=16,

@@ -1,10 +1,10 @@
-"""Points near each other: within one cutoff, at a cost linear in their number, or each pair within its own."""
+"""Neighbour search: within one cutoff at linear cost, or with a cutoff for each pair."""
 
 import torch
 
 __all__ = ["DENSE_ATOMS", "listed_pairs", "neighbour_table", "pairs_within"]
 
-# Of more atoms than these, lists are cheaper than all pairs; of beads, for which more is summed, sooner.
+# Number of atoms above which neighbour lists are cheaper than all pairs.
 DENSE_ATOMS = 500
 
 

@@ -1,11 +1,11 @@
-"""Shapes that bonds hold: which fours of atoms have one, and how it changes as they move."""
+"""Signed volumes and torsions that bonds fix, and their gradients."""
 
 import itertools
 
 import numpy as np
 import torch
 
-from openmm_cgvae.models.layers import cross
+from openmm_cgvae.geometry.vectors import cross
 
 __all__ = ["centres_with_neighbours", "place_order", "shapes_and_gradients", "stiff_torsions", "turns_and_gradients"]
 

@@ -1,4 +1,4 @@
-"""Tables that a network learns have a row for each type of bead, atom or pair; a molecule says which are its own."""
+"""Types of beads, atoms and pairs, which index the tables that a network learns."""
 
 import torch
 

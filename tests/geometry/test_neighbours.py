@@ -7,10 +7,10 @@ import pytest
 import torch
 from conftest import TINY
 
+from openmm_cgvae.geometry.neighbours import neighbour_table
 from openmm_cgvae.models import ModelConfig
 from openmm_cgvae.models.decoder import Decoder
 from openmm_cgvae.models.layers import BeadConvolution, RadialBasis
-from openmm_cgvae.models.neighbours import neighbour_table
 
 CUTOFF = 8.0
 

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from openmm_cgvae.models.layers import Recentring, cross, segment_offsets, segment_sum
+from openmm_cgvae.geometry.vectors import Recentring, cross, segment_offsets, segment_sum
 
 
 def test_segment_sum_by_hand():

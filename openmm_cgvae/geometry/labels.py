@@ -1,4 +1,4 @@
-"""Which of two alike atoms is which: the hydrogens of a methylene by the side on which they lie."""
+"""Restores the labels of equivalent substituents, such as the two hydrogens of a CH2 group."""
 
 import torch
 from torch import nn
@@ -9,7 +9,7 @@ __all__ = ["AlikePairs"]
 
 
 class AlikePairs(nn.Module):
-    """Exchange alike end atoms that lie on each other's side, as a decoder that learned them so early keeps doing.
+    """Swaps equivalent substituents (such as CH2 hydrogens) whose labels are inverted.
 
     The loss cannot mend it: on their way the two would have to pass through each other. Both are of one bead and
     weight, so that M x stays as it is.

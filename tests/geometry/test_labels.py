@@ -6,7 +6,7 @@ import pytest
 import torch
 from conftest import TINY, untrained_model
 
-from openmm_cgvae.models.labels import AlikePairs
+from openmm_cgvae.geometry.labels import AlikePairs
 from openmm_cgvae.molecule.graph import signed_volume
 from openmm_cgvae.molecule.mapping import custom_mapping
 from openmm_cgvae.preparation.dataset import prepare_dataset

@@ -1,13 +1,13 @@
-"""Local geometry brought inside what the training frames showed, with M x = X kept."""
+"""Projects local geometry into the range seen in training, with M x = X kept."""
 
 import numpy as np
 import torch
 from torch import nn
 
-from openmm_cgvae.models.layers import Recentring, segment_offsets, segment_sum, squared_length
-from openmm_cgvae.models.neighbours import DENSE_ATOMS, listed_pairs, pairs_within
-from openmm_cgvae.models.shapes import centres_with_neighbours, shapes_and_gradients, stiff_torsions
-from openmm_cgvae.models.types import as_types, n_types
+from openmm_cgvae.geometry.neighbours import DENSE_ATOMS, listed_pairs, pairs_within
+from openmm_cgvae.geometry.shapes import centres_with_neighbours, shapes_and_gradients, stiff_torsions
+from openmm_cgvae.geometry.types import as_types, n_types
+from openmm_cgvae.geometry.vectors import Recentring, segment_offsets, segment_sum, squared_length
 from openmm_cgvae.molecule.spec import MoleculeSpec
 
 __all__ = ["BoundsProjection"]
@@ -18,11 +18,10 @@ SLACK_ANGSTROM = 0.02
 SKIN_ANGSTROM = 0.5
 # A frame is done when nothing is farther out than this.
 TOLERANCE_ANGSTROM = 1e-4
-# Sweeps between two looks at which frames are done and which pairs are close.
+# Sweeps per round; the active frames and close pairs are updated after each round.
 ROUND = 10
-# An atom that several bounds ask is moved by their mean, too little for each: so many times that. After the first
-# rounds, which most frames leave as done, so much of the last displacement is added to the next (Polyak, USSR Comput.
-# Math. Math. Phys. 4, 1, 1964). From 2.5, or with momentum from the beginning, frames overshoot.
+# Over-relaxation factor of the averaged corrections, and momentum (Polyak, USSR Comput. Math. Math. Phys. 4, 1, 1964)
+# after the first rounds, in which most frames converge. A factor of 2.5, or momentum from the beginning, overshoots.
 RELAXATION, MOMENTUM, STEADY_ROUNDS = 1.9, 0.6, 2
 # Elements of the distance matrices, and atoms of the sweeps, that are computed at once.
 MAX_ELEMENTS, MAX_ATOMS = 1 << 21, 1 << 16
@@ -57,47 +56,62 @@ class BoundsProjection(nn.Module):
 
     def __init__(self, spec: MoleculeSpec, sweeps: int):
         super().__init__()
+        self._set_sweeps(sweeps)
+        self.recentred = Recentring(spec)
+        self.bind(spec)
+        pairs, shapes = n_types(spec.bound_types, len(self.pairs)), n_types(spec.shape_types, len(self.shapes))
+        self._add_tables(pairs, shapes, int(self.kinds.max()) + 1)
+
+    @torch.jit.unused
+    def _set_sweeps(self, sweeps: int) -> None:
         # TorchScript sees attributes, not the module's constants.
         self.rounds, self.sweeps = -(-sweeps // ROUND), ROUND
         self.relaxation, self.momentum, self.steady = RELAXATION, MOMENTUM, STEADY_ROUNDS
         self.skin, self.tolerance = SKIN_ANGSTROM, TOLERANCE_ANGSTROM
         self.max_elements, self.max_atoms = MAX_ELEMENTS, MAX_ATOMS
         self.dense_atoms = DENSE_ATOMS
-        self.recentred = Recentring(spec)
-        self.bind(spec)
-        pairs, shapes = n_types(spec.bound_types, len(self.pairs)), n_types(spec.shape_types, len(self.shapes))
+
+    @torch.jit.unused
+    def _add_tables(self, pairs: int, shapes: int, n_kinds: int) -> None:
+        """Bounds of so many types of pairs and shapes, and of so many kinds of atoms."""
         self.register_buffer("lower", torch.zeros(pairs))
         self.register_buffer("upper", torch.full((pairs,), torch.inf))
         self.register_buffer("shape_lower", torch.full((shapes,), -torch.inf))
         self.register_buffer("shape_upper", torch.full((shapes,), torch.inf))
-        n_kinds = int(self.kinds.max()) + 1
         # Closest approach (farther than 3 bonds, 3 bonds, bounded); 0 where there is no bound.
         self.register_buffer("contacts", torch.zeros(3, n_kinds, n_kinds))
 
     def bind(self, spec: MoleculeSpec) -> None:
         """Take another molecule, whose types the tables have."""
-        self.n_atoms = spec.n_atoms
         near, hops = torch.as_tensor(spec.near_pairs), torch.as_tensor(spec.near_hops)
         rigid = torch.as_tensor(spec.rigid_pairs)
-        code = self.coded(near)
-        order = torch.argsort(code)
-        bounded = (hops < 3) | torch.isin(code, self.coded(rigid))
-        self.register_buffer("near_codes", code[order])
-        # Contacts of pairs three bonds apart are closer than others; bounded pairs have none.
-        self.register_buffer("near_contact", torch.where(bounded, 2, 1)[order])
-        self.register_buffer("pairs", torch.cat([near[hops < 3], rigid]))
         centres, torsions = centres_with_neighbours(spec), stiff_torsions(spec)
         self.n_volumes = len(centres)
-        self.register_buffer("shapes", torch.as_tensor(np.concatenate([centres, torsions])))
-        self.register_buffer("kinds", torch.as_tensor(spec.contact_kinds))
+        self.bind_graph(
+            near, hops, torch.cat([near[hops < 3], rigid]), np.concatenate([centres, torsions]), spec.contact_kinds
+        )
         self.register_buffer("bound_types", as_types(spec.bound_types, len(self.pairs)), persistent=False)
         self.register_buffer("shape_types", as_types(spec.shape_types, len(self.shapes)), persistent=False)
         self.recentred.bind(spec)
+
+    @torch.jit.unused
+    def bind_graph(self, near, hops, pairs, shapes, kinds) -> None:
+        """Take the pairs up to 3 bonds apart with their bonds, the bounded pairs and shapes, and the kinds of atoms."""
+        self.n_atoms = len(kinds)
+        code = self.coded(near)
+        order = torch.argsort(code)
+        bounded = (hops < 3) | torch.isin(code, self.coded(pairs))
+        self.register_buffer("near_codes", code[order])
+        # Contacts of pairs three bonds apart are closer than others; bounded pairs have none.
+        self.register_buffer("near_contact", torch.where(bounded, 2, 1)[order])
+        self.register_buffer("pairs", pairs)
+        self.register_buffer("shapes", torch.as_tensor(shapes))
+        self.register_buffer("kinds", torch.as_tensor(kinds))
         self._list_demands(self.pairs, self.shapes)
 
     @torch.jit.unused
     def _list_demands(self, pairs: torch.Tensor, shapes: torch.Tensor) -> None:
-        """For every atom, what bounds ask of it: rows of the pairs' and corners' displacements, and of their weights.
+        """List, for every atom, the rows of the corrections and weights that its bounds contribute.
 
         The second atom of a pair is pushed the other way.
         """
@@ -180,7 +194,8 @@ class BoundsProjection(nn.Module):
             near = (closest > 0) & (self.separations(x, frame, i, j) < closest + self.skin)
             return torch.stack([frame, i, j], dim=1)[near], closest[near]
         lower = self.closest_approach().to(x.dtype)
-        # Below any square where there is no bound: rounding makes an atom's distance from itself negative.
+        # Minus infinity where there is no bound, since rounding can make the squared distance of an atom from itself
+        # negative.
         reach = torch.where(lower > 0, (lower + self.skin).square(), -torch.inf)
         pairs = pairs_within(x, reach, self.max_elements)
         return pairs, lower[pairs[:, 1], pairs[:, 2]]
@@ -238,6 +253,10 @@ class BoundsProjection(nn.Module):
         frame, i, j = contacts.unbind(1)
         return local.scatter_reduce(0, frame, closest - self.separations(x, frame, i, j), "amax")
 
+    def kept(self, move: torch.Tensor) -> torch.Tensor:
+        """What of a displacement (n, 3, B) keeps the beads where they are."""
+        return self.recentred(move)
+
     def relax(self, x, step, momentum, contacts, closest):
         # type: (Tensor, Tensor, float, Tensor, Tensor) -> tuple[Tensor, Tensor]
         """One round of sweeps on x (n, 3, B), which is laid out like that because bonds are the same in all frames.
@@ -249,7 +268,7 @@ class BoundsProjection(nn.Module):
         atoms, frames = contacts[:, 1:].t().flatten(), contacts[:, 0].repeat(2)
         places = atoms * batch + frames
         components = ((3 * atoms + torch.arange(3, device=x.device).unsqueeze(1)) * batch + frames).flatten()
-        # Of few frames the number of calls is the cost: what stays the same is made before the sweeps.
+        # With few frames the number of calls dominates, so constants are computed before the sweeps.
         signs = self.signs.to(x.dtype)
         first, second = self.pairs.unbind(1)
         lower, upper = self.bounds_of(self.lower.to(x.dtype), self.upper.to(x.dtype), self.bound_types)
@@ -266,7 +285,7 @@ class BoundsProjection(nn.Module):
             excess = shape.clamp(smallest, largest) - shape
             twist = excess.abs() / slope.sqrt()
             turn = gradient * (twist * excess / slope).unsqueeze(1)
-            # What every atom is asked for, and with which weight.
+            # Sum of the weighted corrections of every atom, and of the weights.
             asked = torch.cat([push, turn.flatten(0, 1)])
             asked = segment_sum(asked, self.rows, self.offsets, signs).flatten()
             weights = segment_sum(torch.cat([weight, twist]), self.weight_rows, self.offsets).flatten()
@@ -278,7 +297,7 @@ class BoundsProjection(nn.Module):
             asked = asked.scatter_add(0, components, torch.cat([push, -push], dim=1).flatten())
             weights = weights.scatter_add(0, places, weight.repeat(2))
             move = asked.view_as(x) / weights.view(n, 1, batch).clamp_min(1e-12)
-            step = self.recentred(move).mul_(self.relaxation).add_(step, alpha=momentum)
+            step = self.kept(move).mul_(self.relaxation).add_(step, alpha=momentum)
             x = x + step
         return x, step
 

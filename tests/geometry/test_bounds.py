@@ -6,10 +6,10 @@ import torch
 from conftest import TINY, rotation, untrained_model
 from scipy.spatial.transform import Rotation
 
+from openmm_cgvae.geometry.shapes import turns_and_gradients
 from openmm_cgvae.metrics import cis_trans, torsion_angles, valid_graphs
 from openmm_cgvae.models import BoundsProjection
 from openmm_cgvae.models.export import script_model
-from openmm_cgvae.models.shapes import turns_and_gradients
 from openmm_cgvae.molecule.graph import signed_volume
 from openmm_cgvae.molecule.mapping import custom_mapping
 from openmm_cgvae.preparation.dataset import prepare_dataset
@@ -166,7 +166,7 @@ def test_small_changes_of_a_frame_change_the_result_little(project, frames):
 def test_the_exported_model_samples_inside_the_bounds_unless_told_otherwise(dataset, frames):
     model = untrained_model(dataset, TINY)
     model.bounds.calibrate(frames[0])
-    module = script_model(model, TINY.latent)
+    module = script_model(model)
     beads = torch.as_tensor(dataset.spec.projection @ dataset.positions[:20]).float()
     noise = torch.randn(20, 3, TINY.latent, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():

@@ -1,27 +1,19 @@
 """The table of `openmm_cgvae.metrics.residueshapes`, measured on crystal chains."""
 
-from dataclasses import fields, replace
+import itertools
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 
 from openmm_cgvae.metrics.peptides import backbone_torsions, ramachandran_classes
-from openmm_cgvae.metrics.residueshapes import (
-    CA,
-    FILE,
-    C,
-    N,
-    O,
-    ResidueShapes,
-    bends,
-)
+from openmm_cgvae.metrics.residueshapes import CA, FILE, HALF_TURN_CHI2, PROLINE, C, N, O, ResidueShapes
 from openmm_cgvae.metrics.rotamers import CHI_BINS, side_chain_torsions
 from openmm_cgvae.metrics.vectors import angle, distance
+from openmm_cgvae.molecule.residues import AMINO_ACIDS, HEAVY_ATOMS, VARIANT_TYPES, template
 
 __all__ = ["measure_shapes", "write_shapes"]
 
-# A bond of heavy atoms is shorter than this, the distance of two bonded to a third is longer, Angstrom.
-LONGEST_BOND = 2.0
 # Values further than this many robust standard deviations from the median are errors of the model, not spread.
 OUTLIER = 6.0
 # Refinement holds planar groups tighter than their own thermal motion: least standard deviation of an angle, degrees.
@@ -30,44 +22,33 @@ LEAST_ANGLE_SPREAD = 1.5
 SMOOTHING = 1.5
 
 
-def measure_shapes(chains, letters, atom_names):
+def measure_shapes(chains):
     """Measure the geometry of residues.
 
     Parameters
     ----------
     chains : iterable of (types, atoms, mask, connected)
-        As in `openmm_cgvae.metrics.proteins.protein_figures`; crystal structures at high resolution.
-    letters : sequence of str
-        One-letter codes by type.
-    atom_names : sequence of sequence of str
-        Heavy atoms by type and slot.
+        As in `openmm_cgvae.metrics.proteins.protein_figures`; crystal structures at high resolution, with all types.
 
     Returns
     -------
     ResidueShapes
     """
     types, atoms, mask, connected = (np.concatenate(parts) for parts in zip(*_separate(chains), strict=True))
-    chosen = [
-        _residue(atoms[types == kind], mask[types == kind], len(atom_names[kind])) for kind in range(len(letters))
-    ]
+    chosen = [_residue(atoms[types == kind], mask[types == kind], kind) for kind in range(len(AMINO_ACIDS))]
     padded = [_padded(parts) for parts in zip(*chosen, strict=True)]
-    peptides, links = _links(types, atoms, mask, connected, letters.index("P"))
-    shapes = ResidueShapes(tuple(letters), tuple(map(tuple, atom_names)), *padded, *peptides, *links, None, None)
     torsions = backbone_torsions(atoms, mask, connected)
-    classes = ramachandran_classes(types, connected, shapes)
-    ramachandran = [_levels(torsions[classes == k, :2], 72, 2 * np.pi) for k in range(5)]
-    chi = side_chain_torsions(types, atoms, mask, shapes)[:, :2]
-    rotamers = np.stack([_rotamer_levels(chi[types == kind], shapes.half_turn[kind]) for kind in range(len(letters))])
-    return replace(shapes, ramachandran=np.stack(ramachandran), rotamers=rotamers)
+    classes = ramachandran_classes(types, connected)
+    ramachandran = np.stack([_levels(torsions[classes == k, :2], 72, 2 * np.pi) for k in range(5)])
+    chi = side_chain_torsions(types, atoms, mask)[:, :2]
+    rotamers = np.stack([_rotamer_levels(chi[types == kind], half) for kind, half in enumerate(HALF_TURN_CHI2)])
+    return ResidueShapes(*padded, *_links(types, atoms, mask, connected), ramachandran, rotamers)
 
 
 def write_shapes(shapes, path=FILE):
     """Write the table that `residue_shapes` reads."""
     arrays = {field.name: getattr(shapes, field.name) for field in fields(shapes)}
-    arrays["letters"] = np.array(shapes.letters)
-    arrays["atom_names"] = np.array([" ".join(row) for row in shapes.atom_names])
-    kinds = {"f": np.float32, "i": np.int8}
-    small = {name: array.astype(kinds.get(array.dtype.kind, array.dtype)) for name, array in arrays.items()}
+    small = {k: array.astype(np.float32 if array.dtype.kind == "f" else np.int8) for k, array in arrays.items()}
     np.savez_compressed(Path(path), **small)
 
 
@@ -79,15 +60,27 @@ def _separate(chains):
         yield types, atoms, mask, connected
 
 
-def _residue(atoms, mask, count):
+def _residue(atoms, mask, kind):
     """Bonds, lengths, spreads, angles, means, spreads of one type."""
-    complete = atoms[mask[:, :count].all(1)]
-    pairs = [(i, j) for i in range(count) for j in range(i + 1, count)]
-    bonds = [pair for pair in pairs if np.median(distance(*(complete[:, k] for k in pair))) < LONGEST_BOND]
+    complete = atoms[mask[:, : len(HEAVY_ATOMS[kind])].all(1)]
+    bonds = _heavy_bonds(kind)
     lengths = [_spread(distance(complete[:, i], complete[:, j])) for i, j in bonds]
-    angles = bends(np.array(bonds))
+    angles = _bends(bonds)
     degrees = [_angle_spread(*(complete[:, k] for k in row)) for row in angles]
     return (np.array(bonds), *np.array(lengths).T, np.array(angles), *np.array(degrees).T)
+
+
+def _heavy_bonds(kind):
+    """Bonds between heavy atoms of a type, as sorted pairs of slots."""
+    entry = template(next(name for name, of in VARIANT_TYPES.items() if of == kind))
+    slots = np.sort(entry.slots[entry.bonds], axis=1)
+    return sorted(map(tuple, slots[slots[:, 0] >= 0].tolist()))
+
+
+def _bends(bonds):
+    """Every two bonds that share an atom, as rows of slots (end, middle, end)."""
+    pairs = sorted({*bonds, *((b, a) for a, b in bonds)})
+    return [(a, b, c) for (a, b), (d, c) in itertools.product(pairs, pairs) if b == d and a < c]
 
 
 def _padded(parts):
@@ -113,19 +106,19 @@ def _angle_spread(a, b, c):
     return mean, max(spread, LEAST_ANGLE_SPREAD)
 
 
-def _links(types, atoms, mask, connected, proline):
-    """Lengths and angles of the peptide bonds to other residues and to proline."""
+def _links(types, atoms, mask, connected):
+    """Peptide bonds to other residues and to proline: lengths, their spreads, angles, their spreads."""
     second = np.flatnonzero(connected)
     second = second[mask[second][:, [N, CA]].all(1) & mask[second - 1][:, [CA, C, O]].all(1)]
     lengths, angles = [], []
-    for part in (second[types[second] != proline], second[types[second] == proline]):
+    for part in (second[types[second] != PROLINE], second[types[second] == PROLINE]):
         before, after = atoms[part - 1], atoms[part]
         lengths.append(_spread(distance(before[:, C], after[:, N])))
         rows = (before[:, CA], before[:, C], after[:, N]), (before[:, O], before[:, C], after[:, N]), (
             before[:, C], after[:, N], after[:, CA]
         )  # fmt: skip
         angles.append([_angle_spread(*row) for row in rows])
-    return np.array(lengths).T, np.moveaxis(np.array(angles), -1, 0)
+    return *np.array(lengths).T, *np.moveaxis(np.array(angles), -1, 0)
 
 
 def _rotamer_levels(chi, half_turn):

@@ -1,0 +1,258 @@
+"""Models of any protein, bound to the one that a topology of beads stands for."""
+
+import copy
+import logging
+from dataclasses import replace
+
+import numpy as np
+
+from openmm_cgvae.backmapping.backmapper import Backmapper
+from openmm_cgvae.core.errors import PositionsError, SettingsError, TopologyMismatchError
+from openmm_cgvae.core.units import ANGSTROM_PER_NM, as_positions_nm
+from openmm_cgvae.molecule.mapping import CGMapping
+from openmm_cgvae.molecule.protein import Protein, bind_protein
+
+__all__ = ["AnyProtein", "ProteinBackmapper", "molecule_tensors", "protein_mapping"]
+
+logger = logging.getLogger(__name__)
+
+CONSISTENCIES = ("exact", "sound")
+# Residues whose arrays are held at once, which sets the number of structures a call.
+RESIDUES_AT_ONCE = 8192
+# A residue needs others along the chain to have an orientation.
+LEAST_RESIDUES = 3
+# Neighbouring C-alphas in one chain, in nm: of a peptide 0.29 (cis) or 0.38; beads of one-bead models fluctuate about that.
+NEAREST_NM, FARTHEST_NM = 0.2, 0.6
+
+
+class AnyProtein:
+    """The `ModelKind` of models of any protein."""
+
+    of_any_molecule = True
+
+    @staticmethod
+    def rebuild(file):
+        """Build the module by the package's own classes."""
+        from openmm_cgvae.models.protein.rebuild import rebuild_protein
+
+        return rebuild_protein(file.metadata["model"], file.state)
+
+    @staticmethod
+    def bind(
+        file, topology=None, *, positions=None, temperature=1.0, representative=False, consistency=None, device="cpu",
+        precision="single", chunk_size=None, **options,
+    ):  # fmt: skip
+        """Make the `ProteinBackmapper` of the protein that a topology of beads stands for.
+
+        Parameters
+        ----------
+        file : ModelFile
+        topology : path or object
+            Of the beads, see `bind_protein`.
+        positions : array_like, shape (n_beads, 3), optional
+            One frame in nm, by which breaks and disulfides are found; otherwise that of the topology's file.
+        temperature : float
+            Of the torsions' distributions: 1 samples them, less prefers the likely ones.
+        representative : bool
+            Take the likeliest torsions, one structure a frame: the best single guess, without fluctuations.
+        consistency : {"exact", "sound"}, optional
+            Whether beads stay where they are, or move as little as sound bonds ask; the model's own if omitted.
+        device, precision, chunk_size
+            As of `Backmapper`.
+        **options
+            ``histidine``, ``protonation``, ``disulfides``, ``termini``, ``unknown``, ``breaks`` of `bind_protein`.
+
+        Raises
+        ------
+        TopologyMismatchError
+            If there is no topology, it is no protein, or a chain is too short.
+        MappingError
+            If the beads are of another mapping than the model's.
+        """
+        if topology is None:
+            raise TopologyMismatchError(
+                "a model of any protein given without a topology of the beads: give one (on the command line, --top)"
+            )
+        consistency = consistency or file.metadata.get("consistency", "exact")
+        if consistency not in CONSISTENCIES:
+            raise SettingsError(f"consistency={consistency!r} given: one of {', '.join(CONSISTENCIES)} is expected")
+        if not temperature > 0:
+            raise SettingsError(f"temperature={temperature} given: a positive number is expected (or representative)")
+        protein = bind_protein(topology, positions, mapping=file.metadata["mapping"], **options)
+        check_chains(protein)
+        module = copy.deepcopy(file.module)
+        module.take(molecule_tensors(protein, module, file))
+        module.temperature = 0.0 if representative else float(temperature)
+        module.exact = consistency == "exact"
+        mapping = protein_mapping(protein)
+        bound = replace(file, module=module, mapping=None, state={})
+        chunk = chunk_size or max(1, RESIDUES_AT_ONCE // protein.n_residues)
+        return ProteinBackmapper(bound, protein, mapping, consistency, device, precision, chunk)
+
+    @staticmethod
+    def serves(file):
+        """Say which proteins the model is of."""
+        return f"any protein, on {file.metadata['beads']}"
+
+
+class ProteinBackmapper(Backmapper):
+    """Samples all-atom structures of one protein: ``Backmapper.load("protein-ca", "ca.pdb").sample(positions)``.
+
+    Parameters
+    ----------
+    model : ModelFile
+        Its module has taken the protein.
+    protein : Protein
+    mapping : CGMapping
+        `protein_mapping`.
+    consistency : {"exact", "sound"}
+    device, precision, chunk_size
+        As of `Backmapper`.
+
+    Attributes
+    ----------
+    protein : Protein
+    """
+
+    def __init__(self, model, protein, mapping, consistency, device, precision, chunk_size):
+        super().__init__(model, device, precision, chunk_size, mapping=mapping)
+        self.protein = protein
+        self.consistency = consistency
+
+    @property
+    def topology(self):
+        """The all-atom ``openmm.app.Topology``, with the chains and residue numbers of the beads."""
+        return copy.deepcopy(self.protein.topology)
+
+    @property
+    def n_beads(self):
+        """Particles of the topology that was given, those that are not used among them."""
+        return self.protein.n_input_beads
+
+    def sample(self, cg_positions, n_samples=1, seed=None, frames=None, correlation=0.0, box=None):
+        """Draw all-atom structures, see `Backmapper.sample`; particles that are not used are left out."""
+        beads = as_positions_nm(cg_positions, self.n_beads, "beads")[:, self.protein.bead_rows]
+        atoms = super().sample(beads, n_samples, seed, frames, correlation, box)
+        if self.consistency == "sound":
+            self._report_shift(atoms, beads)
+        return atoms
+
+    def _check_spread(self, beads):
+        """Refuse beads that cannot be neighbours in a chain, as wrong units and molecules in pieces make them."""
+        bonds = np.flatnonzero(self.protein.connected)
+        if self.protein.mapping != "ca" or not len(bonds):
+            return
+        length = np.linalg.norm(beads[:, bonds] - beads[:, bonds - 1], axis=-1)
+        middle = np.median(length, axis=1)
+        bad = np.flatnonzero(~((middle > NEAREST_NM) & (middle < FARTHEST_NM)))
+        if bad.size:
+            raise PositionsError(
+                f"beads of frame {bad[0]} are {middle[bad[0]]:.3g} nm apart along the chain, 0.38 nm is expected: "
+                "check that positions are in nm and molecules whole"
+            )
+
+    def _report_shift(self, atoms, beads):
+        shift = np.linalg.norm(self.mapping.project(atoms.reshape(-1, *atoms.shape[2:])).reshape(
+            *atoms.shape[:2], -1, 3) - beads[:, None], axis=-1)  # fmt: skip
+        logger.info("beads moved by %.4f nm on average, %.4f nm at most", shift.mean(), shift.max())
+
+
+def check_chains(protein):
+    """Refuse chains too short to have an orientation (`TopologyMismatchError`)."""
+    starts = np.flatnonzero(~protein.connected)
+    lengths = np.diff(np.append(starts, protein.n_residues))
+    if (lengths < LEAST_RESIDUES).any():
+        short = int(np.argmin(lengths))
+        raise TopologyMismatchError(
+            f"a chain of {lengths[short]} residues given (from residue {starts[short] + 1} of the beads): chains of "
+            f"{LEAST_RESIDUES} or more are expected, since fewer beads have no orientation; check for chain breaks"
+        )
+
+
+def protein_mapping(protein: Protein) -> CGMapping:
+    """The `CGMapping` of a protein's atoms on the beads that are used."""
+    atoms, beads, share = protein.mapping_weights
+    assignment = np.full(protein.n_atoms, -1)
+    weights = np.zeros(protein.n_atoms)
+    assignment[atoms], weights[atoms] = beads, share
+    main = main_beads(protein)
+    rest = protein.heavy_atoms[assignment[protein.heavy_atoms] < 0]
+    owner = np.zeros(protein.n_atoms, dtype=np.int64)
+    owner[protein.heavy_atoms] = protein.heavy_residue
+    assignment[rest] = main[owner[rest]]
+    placements = protein.placements
+    for atom, origin in zip(placements.atoms.tolist(), placements.references[:, 0].tolist(), strict=True):
+        if assignment[atom] < 0:
+            assignment[atom] = assignment[origin]
+    order = np.argsort(assignment, kind="stable")
+    groups = np.split(order, np.searchsorted(assignment[order], np.arange(1, protein.n_beads)))
+    return CGMapping(protein.topology, groups, weights, protein.bead_roles)
+
+
+def main_beads(protein):
+    """The bead of every residue that stands for its backbone, (n,)."""
+    main = np.full(protein.n_residues, -1)
+    for bead in range(protein.n_beads - 1, -1, -1):
+        if protein.bead_roles[bead] in ("CA", "COM", "BB"):
+            main[protein.bead_residues[bead]] = bead
+    return main
+
+
+def molecule_tensors(protein: Protein, module, file) -> dict:
+    """Index tensors of a protein, as ``ProteinModel.take`` takes them."""
+    import torch
+
+    from openmm_cgvae.geometry.vectors import segment_offsets
+    from openmm_cgvae.models.placement import placement_tensors
+    from openmm_cgvae.models.protein.heavy import heavy_graph
+    from openmm_cgvae.models.protein.model import ROTORS
+    from openmm_cgvae.models.protein.relaxation import HeavyBounds
+
+    graph = heavy_graph(protein.residue_types, protein.connected, protein.disulfides)
+    order = np.lexsort((protein.heavy_slot, protein.heavy_residue))
+    mapping = protein_mapping(protein)
+    heavy = protein.heavy_atoms[order]
+    place = np.full(protein.n_atoms, -1)
+    place[heavy] = np.arange(len(heavy))
+    atoms, beads, share = protein.mapping_weights
+    counted = place[atoms] >= 0
+    by_bead = np.lexsort((place[atoms[counted]], beads[counted]))
+    total = np.bincount(beads[counted], share[counted], protein.n_beads)
+    rows = tuple(part[counted][by_bead] for part in (beads, place[atoms], share / total[beads]))
+    tables = {name: module.bounds.state_dict()[name] for name in
+              ("pair_codes", "lower", "upper", "shape_codes", "shape_lower", "shape_upper")}  # fmt: skip
+    tables["contacts"] = module.bounds.state_dict()["contacts"][:2]
+    bounds = HeavyBounds(10, tables)
+    bounds.bind_protein(graph, rows, mapping.assignment[heavy])
+    placed = placement_tensors(protein.placements)
+    rotor_residue, rotor_column = _rotors(protein, mapping, ROTORS)
+    order = np.lexsort((atoms, beads))
+    return {
+        **bounds.tensors(),
+        "types": torch.as_tensor(protein.residue_types), "connected": torch.as_tensor(protein.connected),
+        "heavy": torch.as_tensor(heavy), "residue": torch.as_tensor(graph.residue), "slot": torch.as_tensor(graph.slot),
+        "placed": placed.atoms, "references": placed.references, "symmetric": placed.symmetric,
+        "local": placed.local * float(ANGSTROM_PER_NM), "rotor": placed.rotor, "wells": placed.wells,
+        "sizes": torch.tensor(placed.sizes, dtype=torch.int64),
+        "rotor_residue": torch.as_tensor(rotor_residue), "rotor_column": torch.as_tensor(rotor_column),
+        "main": torch.as_tensor(main_beads(protein)),
+        "kept": torch.as_tensor(protein.kept[:, 0]), "kept_beads": torch.as_tensor(protein.kept[:, 1]),
+        "n_atoms": torch.tensor(protein.n_atoms), "n_beads": torch.tensor(protein.n_beads),
+        "atoms": torch.as_tensor(atoms[order]), "weights": torch.as_tensor(share[order]).float(),
+        "offsets": segment_offsets(torch.as_tensor(beads[order]), protein.n_beads),
+        "assignment": torch.as_tensor(mapping.assignment),
+    }  # fmt: skip
+
+
+def _rotors(protein, mapping, most):
+    """Residue and column of the noise of every rotor, (r,) each."""
+    placements = protein.placements
+    first = np.full(placements.n_rotors, -1)
+    turned = placements.rotor >= 0
+    first[placements.rotor[turned]] = placements.atoms[turned]
+    residue = protein.bead_residues[mapping.assignment[first]] if len(first) else np.zeros(0, dtype=np.int64)
+    order = np.argsort(residue, kind="stable")
+    column = np.zeros(len(residue), dtype=np.int64)
+    ordered = residue[order]
+    column[order] = np.arange(len(residue)) - np.searchsorted(ordered, ordered)
+    return residue, column % most

@@ -1,0 +1,76 @@
+"""Evaluation on many proteins at once: each built from its beads, compared with the structure they were taken from."""
+
+import time
+
+from openmm_cgvae.metrics.deviations import diversity, protein_rmsd
+from openmm_cgvae.metrics.proteins import protein_figures, protein_summary
+from openmm_cgvae.preparation.structures import beads_of, heavy_atoms
+
+__all__ = ["evaluate_proteins", "model_builder"]
+
+
+def evaluate_proteins(chains, build):
+    """Summarise how well chains are built.
+
+    Parameters
+    ----------
+    chains : iterable of Chain
+        What to compare with.
+    build : callable
+        Takes a `Chain`, returns samples (s, N, 14, 3) in Angstrom, which atoms they have (N, 14), and CPU seconds a
+        sample or None; or None for a chain that is left out. `model_builder` makes one of a model.
+
+    Returns
+    -------
+    dict or None
+        What `protein_summary` returns of the first sample of each chain; of several also ``rmsd_best``, the least RMSD
+        of all heavy atoms, and ``diversity``. None if every chain is left out.
+    """
+    figures, lengths = [], []
+    for chain in chains:
+        built = build(chain)
+        if built is not None:
+            figures.append(_figures(chain, *built))
+            lengths.append(len(chain.residue_types))
+    return protein_summary(figures, lengths) if figures else None
+
+
+def model_builder(bind, mapping="ca", samples=1, seed=0, **options):
+    """Return a function that builds chains from their beads, for `evaluate_proteins`.
+
+    Parameters
+    ----------
+    bind : callable
+        Takes the topology of the beads and, as ``positions``, one frame in nm; returns a `Sampler` for them. The
+        ``bind`` of a `Model` of any protein.
+    mapping : str
+        As in `beads_of`.
+    samples : int
+        For each chain.
+    seed : int
+    **options
+        Of `bind`, such as ``representative``.
+    """
+
+    def build(chain):
+        topology, beads = beads_of(chain, mapping)
+        sampler = bind(topology, positions=beads, **options)
+        started = time.process_time()
+        positions = sampler.sample(beads[None], n_samples=samples, seed=seed)[0]
+        seconds = (time.process_time() - started) / samples
+        return *heavy_atoms(positions, sampler.topology), seconds
+
+    return build
+
+
+def _figures(chain, samples, mask, seconds):
+    """Figures of one chain."""
+    types, atoms = chain.residue_types, chain.atoms
+    figures = protein_figures(types, samples[0], atoms, chain.mask, chain.connected, mask)
+    if seconds:
+        figures["residues_per_second"] = (len(types), seconds)
+    if len(samples) > 1:
+        both = chain.mask & mask
+        figures["rmsd_best"] = (float(protein_rmsd(types, samples, atoms, both)["all"].min()), 1)
+        figures["diversity"] = (diversity(types, samples, atoms, both), 1)
+    return figures
