@@ -4,9 +4,9 @@ import logging
 
 import numpy as np
 import pytest
+from openmm_cgvae.core.errors import DataError, MappingError, PositionsError, TopologyMismatchError
 from proteinbeads import CRYSTAL, beads, helix, pdb_lines, rows_of
 
-from openmm_cgvae.core.errors import DataError, MappingError, PositionsError, TopologyMismatchError
 from openmm_cgvae.molecule.protein import bind_protein
 
 

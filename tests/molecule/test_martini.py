@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from openmm_cgvae.core.errors import MappingError, TopologyMismatchError
 from proteinbeads import CRYSTAL, REAL, beads, heavy_positions, helix, needs_real, rows_of
 
-from openmm_cgvae.core.errors import MappingError, TopologyMismatchError
 from openmm_cgvae.molecule.beadfiles import read_pdb
 from openmm_cgvae.molecule.martini import martini_beads, same_in_both_versions
 from openmm_cgvae.molecule.martinidata import measure

@@ -6,9 +6,9 @@ import time
 
 import numpy as np
 import pytest
+from openmm_cgvae.core.errors import SettingsError
 from proteinbeads import CRYSTAL, beads, heavy_positions, helix, rows_of
 
-from openmm_cgvae.core.errors import SettingsError
 from openmm_cgvae.molecule.beadfiles import read_pdb
 from openmm_cgvae.molecule.protein import bind_protein
 from openmm_cgvae.molecule.residues import HEAVY_ATOMS, RESIDUE_NAMES, VARIANT_TYPES
