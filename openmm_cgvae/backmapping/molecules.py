@@ -10,6 +10,10 @@ from openmm_cgvae.core.errors import SettingsError, TopologyMismatchError
 __all__ = ["FoundMolecule", "find_molecules"]
 
 
+# Characters that every file has for the names of a residue and of an atom: PDB, and GRO has 5 for both.
+CUT_NAMES = (3, 4)
+
+
 @dataclass(frozen=True)
 class FoundMolecule:
     """Consecutive beads of a CG topology.
@@ -31,8 +35,9 @@ def find_molecules(topology, kinds, others=(), counts=None):
     """Divide the particles of a CG topology into molecules.
 
     Molecules are consecutive particles that have the residue and bead names of a kind, and together they are all
-    particles. Neither chains nor bonds are needed, but no bond may join two molecules. Where names alone allow several
-    divisions, a longer molecule goes before a shorter one that ends at the same bead.
+    particles. Neither chains nor bonds are needed, but no bond may join two molecules. Names that a file has cut are
+    compared as far as they go. Where names alone allow several divisions, a longer molecule goes before a shorter one
+    that ends at the same bead.
 
     Parameters
     ----------
@@ -89,7 +94,7 @@ def _recognised(beads, kinds, others, free):
     for first, (residue, _) in enumerate(beads):
         if first not in ending:
             continue
-        fitting = [(len(own), name) for name, own in kinds.items() if beads[first : first + len(own)] == own]
+        fitting = [(len(own), name) for name, own in kinds.items() if _fits(beads[first : first + len(own)], own)]
         for size, name in [*fitting, (1, residue)] if residue in others else fitting:
             end = first + size
             if free[end] and (end not in ending or size > ending[end].n_beads):
@@ -101,6 +106,18 @@ def _recognised(beads, kinds, others, free):
         found.append(ending[end])
         end = found[-1].first
     return found[::-1]
+
+
+def _fits(beads, own):
+    return len(beads) == len(own) and all(map(_is_called, beads, own))
+
+
+def _is_called(bead, own):
+    """Whether (residue, bead) names are those of a kind, or as much of them as a file has columns for."""
+    return all(
+        given == name or (len(given) >= shortest and name.startswith(given))
+        for given, name, shortest in zip(bead, own, CUT_NAMES, strict=True)
+    )
 
 
 def _check_distinct(kinds):
@@ -119,7 +136,7 @@ def _why_unknown(beads, first, kinds):
 
     def matching(name):
         pairs = list(zip(beads[first:], kinds[name], strict=False))
-        return next((k for k, (own, other) in enumerate(pairs) if own != other), len(pairs))
+        return next((k for k, (own, other) in enumerate(pairs) if not _is_called(own, other)), len(pairs))
 
     nearest = max(kinds, key=matching, default=None)
     same = matching(nearest) if nearest is not None else 0

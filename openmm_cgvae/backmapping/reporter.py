@@ -64,6 +64,16 @@ class BackmapReporter:
         ps over which the latent noise of a sample stays alike, so that a movie does not flicker; the distribution of
         each frame is the same with and without. The noise depends on the frame number alone, so that runs that are
         resumed or appended to fit together.
+    onBadFrame : {"raise", "skip"}
+        What becomes of frames that cannot be backmapped, of a run that has become unstable: an error at the next
+        report, with all frames before in the file, or left out and listed in `skipped`.
+
+    Attributes
+    ----------
+    n_frames, n_failed : int
+        Frames written, and structures left unminimised.
+    skipped : dict of int to str
+        Frames left out, by number, and why.
 
     Raises
     ------
@@ -86,6 +96,7 @@ class BackmapReporter:
         minimizer: Minimizer | None = None,
         overwrite: bool = False,
         correlationTime: Number | None = None,
+        onBadFrame: str = "raise",
     ) -> None:
         self._reportInterval = checked_count("reportInterval", reportInterval)
         self._nSamples = checked_count("nSamples", nSamples)
@@ -94,7 +105,8 @@ class BackmapReporter:
         self._append = append
         self._enforcePeriodicBox = enforcePeriodicBox
         self._seed = checked_seed(seed)
-        self._backmapped = FrameBackmapper(backmapper, self._nSamples, self._seed, minimizer)
+        self._backmapped = FrameBackmapper(backmapper, self._nSamples, self._seed, minimizer, onBadFrame)
+        self._skips = onBadFrame == "skip"
         self._correlationTime = checked_correlation_time(correlationTime)
         self._correlation = self._spacing = 0.0
         self._writer: TrajectoryWriter | None = None
@@ -104,6 +116,7 @@ class BackmapReporter:
         self._closed = False
         self.n_frames = 0
         self.n_failed = 0
+        self.skipped: dict[int, str] = {}
 
     @property
     def seed(self) -> int:
@@ -135,10 +148,18 @@ class BackmapReporter:
         """Backmap and write consecutive frames, in the worker's thread."""
         frames, beads, vectors = (np.array(column) for column in zip(*items, strict=True))
         made = self._backmapped(beads, frames, self._correlation, vectors if self._periodic else None, self._wrap)
-        box = (None, None) if made.vectors is None else box_lengths_and_angles(made.vectors)
-        self._writer.write(made.positions, sample_times(frames * self._spacing, self._nSamples, self._spacing), *box)
-        self.n_frames += len(frames)
+        if len(made.rows):
+            box = (None, None) if made.vectors is None else box_lengths_and_angles(made.vectors)
+            times = sample_times(frames[made.rows] * self._spacing, self._nSamples, self._spacing)
+            self._writer.write(made.positions, times, *box)
+        self.n_frames += len(made.rows)
         self.n_failed += 0 if made.minimized is None else int(made.minimized.failed.sum())
+        self.skipped.update(made.skipped)
+        for number, reason in made.skipped.items():
+            logger.warning("frame %d is left out of %s: %s", number, self._path, reason)
+        if made.error is not None:
+            # Now that the frames before it are written.
+            raise made.error
 
     def _open(self, simulation):
         n_particles = simulation.topology.getNumAtoms()
@@ -155,10 +176,10 @@ class BackmapReporter:
         self._writer = TrajectoryWriter(self._path, self._backmapper.topology, self._append)
         # Refused here, before the run goes on, and not where frames are written.
         coming = (simulation.currentStep // self._reportInterval + np.arange(2)) * self._spacing
-        self._writer.join(sample_times(coming, self._nSamples, self._spacing), self._periodic)
+        self._writer.join(sample_times(coming, self._nSamples, self._spacing), self._periodic, self._skips)
         self._worker = BatchWorker(self._process, prepare=use_one_torch_thread)
         # Runs once: in `close`, or at the end of the program for those who never close a reporter.
-        self._finish = weakref.finalize(self, _finish, self._worker, self._writer)
+        self._finish = weakref.finalize(self, _finish, self._worker, self._writer, self._append)
         return self._worker
 
     def close(self) -> None:
@@ -186,8 +207,11 @@ class BackmapReporter:
             logger.warning("while closing %s: %s", self._path, own)
 
 
-def _finish(worker, writer):
+def _finish(worker, writer, appended):
     try:
         worker.close()
     finally:
         writer.close()
+        # No frame was reached, or none was good: no file that is none.
+        if not appended and writer.path.exists() and not writer.path.stat().st_size:
+            writer.path.unlink()

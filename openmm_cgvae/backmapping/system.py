@@ -231,7 +231,7 @@ class SystemBackmapper:
         SettingsError
             If a number is out of its range.
         """
-        beads = as_positions_nm(cg_positions, self.n_beads, "beads")
+        beads = as_positions_nm(cg_positions, self.n_beads, "beads", frames)
         n_samples, seed = checked_count("n_samples", n_samples), checked_seed(seed)
         vectors = None if box is None else as_box_vectors(box, len(beads))
         frames = checked_frames(frames, len(beads), FRAME_BITS)
@@ -259,7 +259,9 @@ def _sample_kind(kind, beads, n_samples, seed, frames, correlation, vectors):
     try:
         atoms = kind.backmapper.sample(batch, n_samples, seed ^ kind.key, keys, correlation, box)
     except PositionsError as error:
-        raise PositionsError(f"a molecule of kind {kind.name!r}: {error}") from error
+        # What keys the noise of a copy is more than the number of the frame.
+        number = None if error.frame is None else error.frame & ((1 << FRAME_BITS) - 1)
+        raise PositionsError(f"a molecule of kind {kind.name!r}: {error.text}", number) from error
     return atoms.reshape(n_copies, n_frames, *atoms.shape[1:]).transpose(1, 2, 0, 3, 4)
 
 

@@ -40,6 +40,8 @@ class BackmapSummary:
         That gives the same structures again.
     n_failed : int
         Structures that the minimiser had to leave as sampled.
+    skipped : dict of int to str
+        Frames of the file that could not be backmapped and were left out, and why.
     energies_before, energies_after : list of numpy.ndarray
         Potential energies in kJ/mol around the minimisation, a chunk each; empty without it.
     """
@@ -48,6 +50,7 @@ class BackmapSummary:
     n_samples: int = 1
     seed: int = 0
     n_failed: int = 0
+    skipped: dict[int, str] = field(default_factory=dict)
     energies_before: list = field(default_factory=list)
     energies_after: list = field(default_factory=list)
 
@@ -79,6 +82,7 @@ def backmap_trajectory(
     wrap: bool = False,
     salvage: bool = False,
     frame_interval: Number | None = None,
+    on_bad_frame: str = "raise",
 ) -> BackmapSummary:
     """Turn a saved CG trajectory into an all-atom one, in constant memory.
 
@@ -115,6 +119,9 @@ def backmap_trajectory(
         Use the complete frames of a DCD or XTC file that is cut off, as a run that was killed leaves it.
     frame_interval : float or Quantity, optional
         ps between the frames of the CG trajectory, where it does not tell their times, or tells wrong ones.
+    on_bad_frame : {"raise", "skip"}
+        What becomes of frames that cannot be backmapped, of a run that became unstable: an error, or left out and
+        listed in the summary.
 
     Returns
     -------
@@ -131,7 +138,7 @@ def backmap_trajectory(
     correlation_time = checked_correlation_time(correlation_time)
     output = check_format(check_output(output, overwrite, [trajectory]))
     summary = BackmapSummary(n_samples=n_samples, seed=checked_seed(seed))
-    backmapped = FrameBackmapper(backmapper, n_samples, summary.seed, minimizer)
+    backmapped = FrameBackmapper(backmapper, n_samples, summary.seed, minimizer, on_bad_frame)
     # At least two frames, which tell the spacing of the times.
     size = max(2, chunk_size // n_samples)
     reader = TrajectoryReader(trajectory, backmapper.cg_topology(), size, stride, salvage, frame_interval)
@@ -145,9 +152,12 @@ def backmap_trajectory(
     def compute(item):
         chunk, spacing, correlation = item
         made = backmapped(chunk.positions, chunk.frames, correlation, chunk.vectors, into_box=wrap)
-        summary.add(len(chunk.frames), made.minimized)
+        if made.error is not None:
+            raise made.error
+        summary.add(len(made.rows), made.minimized)
+        summary.skipped.update(made.skipped)
         box = (None, None) if made.vectors is None else box_lengths_and_angles(made.vectors)
-        times = None if chunk.times is None else sample_times(chunk.times, n_samples, spacing)
+        times = None if chunk.times is None else sample_times(chunk.times[made.rows], n_samples, spacing)
         return made.positions, times, *box
 
     with (
@@ -155,8 +165,17 @@ def backmap_trajectory(
         TrajectoryWriter(temporary, backmapper.topology, name=output) as writer,
         tqdm(total=reader.n_frames, disable=not progress, unit="frame", delay=2, leave=False) as bar,
     ):
+
+        def write_all(made):
+            if len(made[0]):
+                writer.write(*made)
+
         items = _with_timing(reader, correlation_time)
-        run_pipeline(items, compute, lambda result: writer.write(*result), lambda item: bar.update(len(item[0].frames)))
+        run_pipeline(items, compute, write_all, lambda item: bar.update(len(item[0].frames)))
+        if not summary.n_frames:
+            raise DataError(f"no frame of {trajectory} could be backmapped; {next(iter(summary.skipped.values()))}")
+    if summary.skipped:
+        logger.warning("%d frames of %s could not be backmapped and are left out", len(summary.skipped), trajectory)
     return summary
 
 

@@ -9,6 +9,7 @@ from openmm_cgvae.cli.common import (
     check_with_topology,
     make_minimizer,
     print_table,
+    skipped_rows,
 )
 from openmm_cgvae.cli.system import add_system, load_backmapper
 
@@ -51,11 +52,13 @@ def run(options):
         wrap=options.wrap,
         salvage=options.salvage,
         frame_interval=options.frame_interval,
+        on_bad_frame=options.on_bad_frame,
     )
     seconds = time.perf_counter() - started
     write_topology_beside(options.output, backmapper.topology)
     structures = summary.n_frames * summary.n_samples
     rows = [("structures", f"{structures} in {options.output}"), ("seed", summary.seed)]
+    rows += skipped_rows(summary.skipped)
     rows.append(("structures/s", f"{structures / seconds:.0f}"))
     if minimizer is not None:
         before, after = summary.median_energies()

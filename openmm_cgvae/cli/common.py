@@ -18,6 +18,7 @@ __all__ = [
     "make_minimizer",
     "print_run",
     "print_table",
+    "skipped_rows",
 ]
 
 
@@ -64,6 +65,10 @@ def add_sampling(parser):
     parser.add_argument("--implicit-solvent", metavar="NAME", help="minimise in GBn2, OBC2, ... instead of vacuum")
     parser.add_argument("--iterations", type=int, metavar="n", help="of the minimisation (50; fewer are faster)")
     parser.add_argument("--workers", type=int, metavar="n", help="frames minimised at a time (see Minimizer)")
+    parser.add_argument(
+        "--on-bad-frame", choices=["raise", "skip"], default="raise",
+        help="what becomes of frames that cannot be backmapped: an error (default), or left out and listed",
+    )  # fmt: skip
 
 
 def make_minimizer(options, backmapper):
@@ -150,6 +155,12 @@ def check_with_topology(output, overwrite, inputs=()):
 def print_run(frames, steps, seconds, seed, *more):
     """Print what a run did: its frames, speed and seed, and more (name, value) rows."""
     print_table([("frames", frames), ("steps/s", f"{steps / seconds:.0f}"), ("seed", seed), *more])
+
+
+def skipped_rows(skipped):
+    """Rows of `print_table` for frames left out, a dict of number to reason."""
+    numbers = ", ".join(map(str, list(skipped)[:10])) + (", ..." if len(skipped) > 10 else "")
+    return [("frames left out", f"{len(skipped)}: {numbers}")] if skipped else []
 
 
 def print_table(rows):

@@ -11,7 +11,7 @@ OpenMM takes, and in single precision, which makes half a vector a little more t
 import numpy as np
 
 from openmm_cgvae.core.errors import DataError, PositionsError
-from openmm_cgvae.core.units import value_in_md_units
+from openmm_cgvae.core.units import frame_number, value_in_md_units
 
 __all__ = [
     "as_box_vectors",
@@ -201,7 +201,7 @@ def make_whole(positions, vectors, tree):
     return whole
 
 
-def check_fits(positions, vectors, what, size_nm=0.0):
+def check_fits(positions, vectors, what, size_nm=0.0, frames=None):
     """Refuse a box smaller than the molecule in it.
 
     Parameters
@@ -213,6 +213,8 @@ def check_fits(positions, vectors, what, size_nm=0.0):
         The molecule's name, for the message.
     size_nm : float
         What it is known to measure at least: in a box that small, bonds no longer tell the images apart.
+    frames : int array, shape (f,), optional
+        Numbers of the frames, for messages.
 
     Raises
     ------
@@ -228,7 +230,9 @@ def check_fits(positions, vectors, what, size_nm=0.0):
     if spans[frame, axis] >= widths[frame, axis]:
         raise PositionsError(
             f"box smaller than the molecule: {what} measures {spans[frame, axis]:.3g} nm along box vector "
-            f"{'abc'[axis]}, between whose faces lie {widths[frame, axis]:.3g} nm: check that both are in nm"
+            f"{'abc'[axis]}, between whose faces lie {widths[frame, axis]:.3g} nm, in frame {{frame}}: check that both "
+            "are in nm",
+            frame_number(int(frame), len(positions), frames),
         )
 
 

@@ -67,7 +67,7 @@ class DCDWriter:
             raise OutputError(f"cannot append to {self.path}, a DCD file of another dialect: give a new file")
         return header
 
-    def join(self, times, boxed):
+    def join(self, times, boxed, gaps=False):
         """Cut an existing file back to where frames of these times go on; done by the first `write` otherwise.
 
         Parameters
@@ -76,6 +76,8 @@ class DCDWriter:
             Of the first frames to come, in ps.
         boxed : bool
             Whether they have a periodic box.
+        gaps : bool
+            Whether frames may be missing in between.
 
         Raises
         ------
@@ -86,7 +88,7 @@ class DCDWriter:
             return
         header, self._existing = self._existing, None
         old = header.times(np.arange(header.n_frames)) if header.has_times else None
-        keep = frames_to_keep(self.path, old, times, header.has_box, boxed)
+        keep = frames_to_keep(self.path, old, times, header.has_box, boxed, gaps)
         self._count = header.n_frames if keep < 0 else keep
         warn_of_cut(self._name, header.n_frames - self._count, header.n_left)
         self._file.truncate(header.position(self._count))

@@ -24,7 +24,7 @@ def spacing_of(times):
     return spacing if spacing > 0 else None
 
 
-def frames_to_keep(path, old, new, boxed_old, boxed_new):
+def frames_to_keep(path, old, new, boxed_old, boxed_new, gaps=False):
     """Say how many frames of a file stay when a run goes on with it.
 
     Parameters
@@ -36,6 +36,8 @@ def frames_to_keep(path, old, new, boxed_old, boxed_new):
         Times of the frames that come, as many as are known.
     boxed_old, boxed_new : bool
         Whether frames have a periodic box.
+    gaps : bool
+        Whether frames may be missing in between, such as bad ones that were left out.
 
     Returns
     -------
@@ -71,7 +73,7 @@ def frames_to_keep(path, old, new, boxed_old, boxed_new):
             "checkpoint with its step count, or give a new file"
         )
     gap = start - float(old[keep - 1])
-    if abs(gap - size) > slack:
+    if abs(gap - size) > slack and not gaps:
         raise OutputError(
             f"cannot append to {path}: its frames end at {old[keep - 1]:g} ps, the next is at {start:g} ps where "
             f"{old[keep - 1] + size:g} ps is expected: go on from a checkpoint that is not ahead of it"

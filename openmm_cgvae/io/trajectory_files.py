@@ -321,13 +321,13 @@ class TrajectoryWriter:
         else:
             self._file.write(positions, box)
 
-    def join(self, times, boxed):
-        """Cut a file that is appended to back to where frames of these times (k,) in ps go on.
+    def join(self, times, boxed, gaps=False):
+        """Cut a file that is appended to back to where frames of these times (k,) in ps go on; see ``DCDWriter.join``.
 
         `write` does it too; here it can be refused (`OutputError`) before a frame is made.
         """
         if isinstance(self._file, (DCDWriter, XTCWriter)):
-            self._file.join(times, boxed)
+            self._file.join(times, boxed, gaps)
 
     def close(self):
         """Finish the file."""

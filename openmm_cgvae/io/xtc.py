@@ -198,14 +198,14 @@ class XTCWriter:
             raise OutputError(f"cannot append frames of {n_atoms} particles to {self.path}, which has {found.n_atoms}")
         return found
 
-    def join(self, times, boxed):
+    def join(self, times, boxed, gaps=False):
         """Cut an existing file back to where frames of these times go on; as ``DCDWriter.join``."""
         if self._existing is None:
             return
         found, self._existing = self._existing, None
         old = None if times is None else found.all_times
         boxed_old = bool(found.frames([0])[1].any())
-        keep = frames_to_keep(self.path, old, times, boxed_old, boxed)
+        keep = frames_to_keep(self.path, old, times, boxed_old, boxed, gaps)
         self._count = found.n_frames if keep < 0 else keep
         warn_of_cut(self._name, found.n_frames - self._count, found.n_left)
         self._file.truncate(found.offsets[self._count])

@@ -4,7 +4,7 @@ import hashlib
 import json
 import secrets
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from openmm_cgvae.backmapping.reporter import BackmapReporter
@@ -30,6 +30,8 @@ class RunSummary:
     seed : int
     seconds : float
         Wall time.
+    skipped : dict of int to str
+        Frames left out of the all-atom trajectory by this call, and why.
     """
 
     steps: int
@@ -37,6 +39,7 @@ class RunSummary:
     n_failed: int
     seed: int
     seconds: float
+    skipped: dict[int, str] = field(default_factory=dict)
 
 
 def run_and_backmap(
@@ -54,6 +57,7 @@ def run_and_backmap(
     correlationTime=None,
     checkpoint=None,
     resume=False,
+    onBadFrame="raise",
     **dynamics,
 ):
     """Run a model's own CG system and write all-atom frames as it goes.
@@ -68,7 +72,7 @@ def run_and_backmap(
         All-atom trajectory (.dcd, .xtc, .pdb; .dcd with a checkpoint).
     cgFile : path, optional
         Trajectory of the beads (.dcd).
-    nSamples, seed, minimizer, overwrite, correlationTime
+    nSamples, seed, minimizer, overwrite, correlationTime, onBadFrame
         As in `BackmapReporter`; the seed also sets velocities and thermostat, and the minimizer is of `whole_system`.
     progress : bool
     potential : CGPotential, optional
@@ -118,8 +122,9 @@ def run_and_backmap(
     @contextmanager
     def reporters(append):
         atoms = BackmapReporter(
-            file, reportInterval, whole, append, minimizer=minimizer, overwrite=overwrite, **options
-        )
+            file, reportInterval, whole, append, minimizer=minimizer, overwrite=overwrite, onBadFrame=onBadFrame,
+            **options,
+        )  # fmt: skip
         written.append(atoms)
         with atoms, ExitStack() as stack:
             beads = [] if cgFile is None else [stack.enter_context(TrajectoryReporter(cgFile, reportInterval, append))]
@@ -127,7 +132,8 @@ def run_and_backmap(
 
     done, seconds = run_to(simulation, steps, reportInterval, reporters, paths, checkpoint, settings, progress)
     frames, failed = (sum(getattr(atoms, name) for atoms in written) for name in ("n_frames", "n_failed"))
-    return RunSummary(done, frames, failed, seed, seconds)
+    skipped = {number: reason for atoms in written for number, reason in atoms.skipped.items()}
+    return RunSummary(done, frames, failed, seed, seconds, skipped)
 
 
 def whole_system(backmapper, copies=1, box=None):

@@ -3,6 +3,7 @@
 import mdtraj
 import numpy as np
 import pytest
+from conftest import untrained_file
 from openmm import app
 
 from openmm_cgvae.cli.main import main
@@ -25,6 +26,15 @@ def run(model_path, tmp_path, monkeypatch):
         return main([*map(str, arguments), "--model", str(model_path), "--overwrite"])
 
     return run
+
+
+@pytest.fixture
+def long_names(five_bead_dataset, tmp_path):
+    """A model file of five beads whose names no PDB column holds."""
+    file = untrained_file(five_bead_dataset)
+    file.mapping = file.mapping | {"names": ["CONH1", "CONH2", "METHYL", "CARBOXYL", "CARBOXYLATE"]}
+    file.save(tmp_path / "long.pt")
+    return tmp_path / "long.pt"
 
 
 def write(path, mapping, beads):
@@ -104,3 +114,24 @@ def test_a_run_in_a_hexagonal_box_goes_in_and_out_of_files(run, backmapper):
         np.testing.assert_allclose(found.angles[0], [90, 90, 120], atol=1e-4)
     assert run("backmap", "cg.dcd", "--top", "cg.pdb", "-o", "again.xtc", "--seed", 1) == 0
     assert run("backmap", "cg.pdb", "--top", "cg.pdb", "-o", "again.pdb", "--seed", 1) == 0
+
+
+@pytest.mark.parametrize("suffix", [".pdb", ".cif", ".dcd", ".xtc"])
+def test_names_of_beads_survive_every_format(run, long_names, topology, reference, suffix):
+    with TrajectoryWriter("aa.pdb", topology) as writer:
+        writer.write(reference[0][:3], None)
+    model = ("--model", str(long_names), "--overwrite")
+    assert main(["project", "aa.pdb", "--top", "aa.pdb", "-o", f"cg{suffix}", *model]) == 0
+    assert main(["backmap", f"cg{suffix}", "-o", "again.pdb", *model]) == 0
+    assert main(["backmap", f"cg{suffix}", "--top", "cg.pdb" if suffix in (".dcd", ".xtc") else f"cg{suffix}",
+                 "-o", "again.dcd", *model]) == 0  # fmt: skip
+    assert main(["simulate", "--steps", "20", "--report-interval", "10", "--copies", "3", "--box", "3", "-o", "box.dcd",
+                 "--cg-output", "boxcg.dcd", *model]) == 0  # fmt: skip
+    assert main(["backmap", "boxcg.dcd", "--top", "boxcg.pdb", "-o", "boxagain.dcd", *model]) == 0
+
+
+def test_other_names_are_still_refused_with_those_of_the_file(run, long_names, five_beads, reference, capsys):
+    with TrajectoryWriter("cg.pdb", five_beads.cg_topology()) as writer:
+        writer.write(five_beads.project(reference[0][:2]), None)
+    assert main(["backmap", "cg.pdb", "-o", "aa.pdb", "--model", str(long_names)]) == 2
+    assert f"is called {five_beads.names[0]}, CONH1 is expected" in capsys.readouterr().err
