@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from openmm_cgvae.core.checks import check_memory
 from openmm_cgvae.core.errors import PositionsError, SettingsError, TopologyMismatchError
 from openmm_cgvae.core.periodic import molecule_labels, wrap
 
@@ -62,6 +63,8 @@ class FrameBackmapper:
     def __init__(self, backmapper, n_samples, seed, minimizer=None, on_bad_frame="raise"):
         if on_bad_frame not in ("raise", "skip"):
             raise SettingsError(f"on_bad_frame={on_bad_frame!r} given: 'raise' or 'skip' is expected")
+        # Noise, and two copies of the structures: at least.
+        check_memory(3 * 12 * n_samples * backmapper.n_atoms, f"{n_samples} samples a frame")
         self._skip = on_bad_frame == "skip"
         if minimizer is not None and minimizer.mapping != backmapper.mapping:
             raise TopologyMismatchError("the minimizer is of another mapping than the backmapper: make it of the same")

@@ -48,7 +48,7 @@ def check_beads(options):
         raise SettingsError("--weights is not for --method alpha-carbon: only the alpha carbons have weight, omit it")
 
 
-def _read_evenly(path, topology, salvage):
+def _read_evenly(path, topology, salvage=False):
     """At most 1000 frames at an even stride, shape (frames, n, 3), nm."""
     from openmm_cgvae.io.trajectory_files import TrajectoryReader, read_frames
 

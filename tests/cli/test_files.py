@@ -1,5 +1,9 @@
 """Files as people have them, by the command line: what is needed is said, and what is written is right."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import mdtraj
 import numpy as np
 import pytest
@@ -135,3 +139,29 @@ def test_other_names_are_still_refused_with_those_of_the_file(run, long_names, f
         writer.write(five_beads.project(reference[0][:2]), None)
     assert main(["backmap", "cg.pdb", "-o", "aa.pdb", "--model", str(long_names)]) == 2
     assert f"is called {five_beads.names[0]}, CONH1 is expected" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (
+            ["backmap", "cg.dcd", "-o", "aa.dcd", "--samples", "1000000000"],
+            "1000000000 samples a frame given, which need",
+        ),
+        (["simulate", "--steps", "10", "--report-interval", "5", "-o", "aa.dcd", "--box", "1e9"], "9999 nm at most"),
+    ],
+)
+def test_sizes_are_estimated_before_the_run(run, mapping, beads, capsys, command, message):
+    write("cg.dcd", mapping, beads)
+    assert run(*command) == 2
+    assert message in capsys.readouterr().err
+    assert not list(Path().glob("*aa*"))
+
+
+def test_a_closed_stdout_costs_nothing(run, mapping, beads, model_path, tmp_path):
+    write("cg.dcd", mapping, beads)
+    command = f"backmap cg.dcd --model {model_path} -o aa.dcd >&-"
+    done = subprocess.run(f"{sys.executable} -m openmm_cgvae {command}", shell=True, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert not done.stderr
+    assert DCDHeader.read("aa.dcd").n_frames == 30
