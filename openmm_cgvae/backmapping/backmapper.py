@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import time
+from os import PathLike
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,10 +28,10 @@ if TYPE_CHECKING:
     from openmm.app import Topology
 
     from openmm_cgvae.cg.potential import CGPotential
-    from openmm_cgvae.core.types import PathLike, Positions, SomeTopology
+    from openmm_cgvae.core.types import Positions, SomeTopology
     from openmm_cgvae.io.modelfile import ModelFile
 
-__all__ = ["Backmapper", "bead_spread"]
+__all__ = ["Backmapper", "as_sampler", "bead_spread"]
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +45,25 @@ PRECISIONS = {"single": np.float32, "double": np.float64}
 CHUNK_SIZES = {"cpu": 256, "cuda": 8192}
 # Seconds of sampling after which TorchScript may optimise the model, which takes 2 to 3 s and gains 5 to 8 % on a CPU.
 OPTIMIZED_AFTER = 20.0
+
+
+def as_sampler(given: Any) -> Any:
+    """Return a sampler of what a user gives for one: a sampler, or what ``Backmapper.load`` takes.
+
+    Raises
+    ------
+    SettingsError
+        If it is neither.
+    ModelFileError
+        If there is no such model.
+    """
+    if isinstance(given, str | PathLike):
+        return Backmapper.load(given)
+    if not hasattr(given, "sample") or not hasattr(given, "cg_topology"):
+        raise SettingsError(
+            f"a {type(given).__name__} given as backmapper: a Backmapper, or the name or file of a model, is expected"
+        )
+    return given
 
 
 def bead_spread(beads: np.ndarray) -> np.ndarray:
@@ -106,7 +126,7 @@ class Backmapper:
 
     @staticmethod
     def load(
-        name_or_path: PathLike,
+        name_or_path: str | PathLike,
         topology: SomeTopology | None = None,
         device: Any = "cpu",
         precision: str = "single",

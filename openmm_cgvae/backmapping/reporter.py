@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from openmm_cgvae.backmapping.backmapper import as_sampler
 from openmm_cgvae.backmapping.frames import FrameBackmapper, sample_times
 from openmm_cgvae.core.checks import checked_count, checked_seed
 from openmm_cgvae.core.errors import OutputError, TopologyMismatchError
@@ -46,7 +47,8 @@ class BackmapReporter:
         All-atom trajectory ending in .dcd, .xtc, .pdb or .cif; created at the first report.
     reportInterval : int
         Steps between frames.
-    backmapper : Backmapper
+    backmapper : Sampler, or str or path
+        A `Backmapper`, or what ``Backmapper.load`` takes.
     append : bool
         Go on with an existing file (.dcd and .xtc), from the step that the simulation is at: frames of later steps,
         written after the checkpoint it was set back to, are cut off, which the log says.
@@ -88,7 +90,7 @@ class BackmapReporter:
         self,
         file: PathLike,
         reportInterval: int,
-        backmapper: Sampler,
+        backmapper: Sampler | PathLike,
         append: bool = False,
         enforcePeriodicBox: bool | None = None,
         nSamples: int = 1,
@@ -101,7 +103,7 @@ class BackmapReporter:
         self._reportInterval = checked_count("reportInterval", reportInterval)
         self._nSamples = checked_count("nSamples", nSamples)
         self._path = check_format(check_output(file, overwrite or append), append)
-        self._backmapper = backmapper
+        self._backmapper = backmapper = as_sampler(backmapper)
         self._append = append
         self._enforcePeriodicBox = enforcePeriodicBox
         self._seed = checked_seed(seed)

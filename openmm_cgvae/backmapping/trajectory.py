@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from openmm_cgvae.backmapping.backmapper import as_sampler
 from openmm_cgvae.backmapping.frames import FrameBackmapper, sample_times
 from openmm_cgvae.core.checks import checked_count, checked_seed
 from openmm_cgvae.core.errors import DataError
@@ -15,9 +16,14 @@ from openmm_cgvae.core.noise import checked_correlation_time
 from openmm_cgvae.core.output import check_output, complete_output
 from openmm_cgvae.core.pipeline import run_pipeline
 from openmm_cgvae.io.joining import spacing_of
+from openmm_cgvae.io.sources import given_paths
 from openmm_cgvae.io.trajectory_files import TrajectoryReader, TrajectoryWriter, box_lengths_and_angles, check_format
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import mdtraj
+
     from openmm_cgvae.atomistic.minimizer import Minimizer
     from openmm_cgvae.backmapping.sampler import Sampler
     from openmm_cgvae.core.types import Number, PathLike, SomeTopology
@@ -68,8 +74,8 @@ class BackmapSummary:
 
 
 def backmap_trajectory(
-    trajectory: PathLike,
-    backmapper: Sampler,
+    trajectory: PathLike | Sequence[PathLike] | mdtraj.Trajectory,
+    backmapper: Sampler | PathLike,
     output: PathLike,
     n_samples: int = 1,
     seed: int | None = None,
@@ -83,14 +89,17 @@ def backmap_trajectory(
     salvage: bool = False,
     frame_interval: Number | None = None,
     on_bad_frame: str = "raise",
+    rename: dict[str, str] | str | None = None,
 ) -> BackmapSummary:
     """Turn a saved CG trajectory into an all-atom one, in constant memory.
 
     Parameters
     ----------
-    trajectory : path
-        CG trajectory with the model's beads; any format mdtraj reads, mmCIF, and DCD of every dialect.
-    backmapper : Backmapper
+    trajectory : path, list of path, or mdtraj.Trajectory
+        CG trajectory with the model's beads; any format mdtraj reads, mmCIF, and DCD of every dialect. Several files
+        are read as one.
+    backmapper : Sampler, or str or path
+        A `Backmapper`, or what ``Backmapper.load`` takes.
     output : path
         All-atom trajectory ending in .dcd, .xtc (which rounds to 0.001 nm), .pdb or .cif, with the times and box of
         the CG frames. It appears when it is complete. With several samples, those of a frame follow one another and
@@ -122,6 +131,9 @@ def backmap_trajectory(
     on_bad_frame : {"raise", "skip"}
         What becomes of frames that cannot be backmapped, of a run that became unstable: an error, or left out and
         listed in the summary.
+    rename : dict of str to str, or "order", optional
+        Names of beads in the file (``BB``, or ``ALA:BB``) by those of the model, ``{"ALA:BB": "ALA"}``; "order" to
+        take the beads for the model's, in their order, whatever they are called.
 
     Returns
     -------
@@ -134,14 +146,14 @@ def backmap_trajectory(
     """
     from tqdm.auto import tqdm
 
-    n_samples = checked_count("n_samples", n_samples)
+    n_samples, backmapper = checked_count("n_samples", n_samples), as_sampler(backmapper)
     correlation_time = checked_correlation_time(correlation_time)
-    output = check_format(check_output(output, overwrite, [trajectory]))
+    output = check_format(check_output(output, overwrite, given_paths(trajectory)))
     summary = BackmapSummary(n_samples=n_samples, seed=checked_seed(seed))
     backmapped = FrameBackmapper(backmapper, n_samples, summary.seed, minimizer, on_bad_frame)
     # At least two frames, which tell the spacing of the times.
     size = max(2, chunk_size // n_samples)
-    reader = TrajectoryReader(trajectory, backmapper.cg_topology(), size, stride, salvage, frame_interval)
+    reader = TrajectoryReader(trajectory, backmapper.cg_topology(), size, stride, salvage, frame_interval, rename)
     if correlation_time and not reader.has_times:
         raise DataError(
             f"correlation time given, but {trajectory} does not tell the times of its frames: give the ps between them "
@@ -208,7 +220,7 @@ def _warn_of_times(reader, output):
 
 
 def project_trajectory(
-    trajectory: PathLike,
+    trajectory: PathLike | Sequence[PathLike] | mdtraj.Trajectory,
     topology: SomeTopology,
     mapping: CGMapping,
     output: PathLike,
@@ -217,6 +229,7 @@ def project_trajectory(
     progress: bool = True,
     salvage: bool = False,
     frame_interval: Number | None = None,
+    rename: dict[str, str] | str | None = None,
 ) -> int:
     """Project an all-atom trajectory to beads, X = M x, in constant memory.
 
@@ -229,7 +242,7 @@ def project_trajectory(
     mapping : CGMapping
     output : path
         CG trajectory ending in .dcd, .xtc or .pdb.
-    stride, overwrite, progress, salvage, frame_interval
+    stride, overwrite, progress, salvage, frame_interval, rename
         As in `backmap_trajectory`.
 
     Returns
@@ -239,9 +252,11 @@ def project_trajectory(
     """
     from tqdm.auto import tqdm
 
-    output = check_format(check_output(output, overwrite, [trajectory]))
+    output = check_format(check_output(output, overwrite, given_paths(trajectory)))
     mapping.check_topology(topology)
-    reader = TrajectoryReader(trajectory, topology, stride=stride, salvage=salvage, frame_interval=frame_interval)
+    reader = TrajectoryReader(
+        trajectory, topology, stride=stride, salvage=salvage, frame_interval=frame_interval, rename=rename
+    )
     _warn_of_times(reader, output)
     written = 0
     with (

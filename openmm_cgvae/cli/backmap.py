@@ -17,7 +17,9 @@ __all__ = ["add_arguments", "run"]
 
 
 def add_arguments(parser):
-    parser.add_argument("trajectory", metavar="cg.dcd", help="CG trajectory with the model's beads")
+    parser.add_argument(
+        "trajectory", nargs="+", metavar="cg.dcd", help="CG trajectory with the model's beads; several are read as one"
+    )
     add_system(parser)
     parser.add_argument(
         "-o", "--output", required=True, metavar="aa.dcd", help="all-atom trajectory (.dcd, .xtc, .pdb, .cif)"
@@ -32,9 +34,10 @@ def add_arguments(parser):
 
 
 def run(options):
-    check_with_topology(options.output, options.overwrite, [options.trajectory, *filter(None, [options.top])])
+    check_with_topology(options.output, options.overwrite, [*options.trajectory, *filter(None, [options.top])])
     from openmm_cgvae.backmapping.trajectory import backmap_trajectory
     from openmm_cgvae.io.trajectory_files import write_topology_beside
+    from openmm_cgvae.molecule.renaming import parse_renaming
 
     backmapper = load_backmapper(options)
     minimizer = make_minimizer(options, backmapper)
@@ -53,6 +56,7 @@ def run(options):
         salvage=options.salvage,
         frame_interval=options.frame_interval,
         on_bad_frame=options.on_bad_frame,
+        rename=parse_renaming(options.rename),
     )
     seconds = time.perf_counter() - started
     write_topology_beside(options.output, backmapper.topology)

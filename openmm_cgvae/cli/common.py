@@ -10,6 +10,7 @@ __all__ = [
     "add_overwrite",
     "add_reading",
     "add_reference",
+    "add_rename",
     "add_salvage",
     "add_sampling",
     "add_topology",
@@ -46,6 +47,15 @@ def add_reading(parser):
         "--frame-interval", type=float, metavar="ps", help="between frames, where the file does not tell their times"
     )
     add_salvage(parser)
+
+
+def add_rename(parser):
+    parser.add_argument(
+        "--rename",
+        metavar="OLD=NEW,...",
+        help="names of particles (BB, or ALA:BB) and residues in the files, by the model's; 'order' if they are in the "
+        "model's order, whatever they are called",
+    )
 
 
 def add_salvage(parser):

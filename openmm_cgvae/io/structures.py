@@ -24,10 +24,16 @@ DENSEST = 1000.0
 NAME_WIDTHS = {".pdb": 4, ".ent": 4, ".gro": 5}
 
 
-def load_topology(path):
+def load_topology(path, own_names=False):
     """Read the mdtraj ``Topology`` of a PDB, mmCIF, GRO, prmtop or PSF file; gzip is unpacked.
 
     Elements are those the file tells, or that names tell without doubt; beads have none.
+
+    Parameters
+    ----------
+    path : path
+    own_names : bool
+        Keep names of PDB and GRO files as they are, for beads; those of atoms are made standard otherwise.
 
     Raises
     ------
@@ -39,7 +45,8 @@ def load_topology(path):
     if not Path(path).is_file():
         raise DataError(f"topology {path} does not exist")
     if file_format(path) in STRUCTURES:
-        return StructureFile.read(path, "topology").topology
+        found = StructureFile.read(path, "topology")
+        return found.named_topology if own_names else found.topology
     try:
         with plain_file(path) as plain:
             topology = mdtraj.load_topology(str(plain))
@@ -82,6 +89,8 @@ class StructureFile:
         ps; None where the file tells none.
     vectors : numpy.ndarray, shape (f, 3, 3)
         Box vectors in nm; zero where there is no box.
+    own_names : list of (str, str) or None
+        Residue and atom as the file has them, where the topology has standard names instead (HOH for SOL).
     """
 
     path: Path
@@ -89,6 +98,7 @@ class StructureFile:
     positions: np.ndarray
     all_times: np.ndarray | None
     vectors: np.ndarray
+    own_names: list | None = None
 
     @classmethod
     def read(cls, path, what="trajectory"):
@@ -122,6 +132,14 @@ class StructureFile:
         """Characters of an atom's name that the format holds."""
         return NAME_WIDTHS.get(file_format(self.path))
 
+    @cached_property
+    def named_topology(self):
+        """The topology with the file's own names."""
+        topology = self.topology.copy()
+        for atom, (residue, name) in zip(topology.atoms, self.own_names or [], strict=False):
+            atom.name, atom.residue.name = name, residue
+        return topology
+
     def times(self, frames):
         """Times in ps of frame numbers."""
         return self.all_times[frames]
@@ -135,28 +153,35 @@ def _read_with_mdtraj(path, plain, kind):
     import mdtraj
 
     found = mdtraj.load(str(plain)) if kind == ".gro" else mdtraj.load_pdb(str(plain), no_boxchk=True)
-    declared = {} if kind == ".gro" else _elements_in_pdb(plain)
+    columns = (_columns_of_gro if kind == ".gro" else _columns_of_pdb)(plain)
+    declared = {k: element for k, (_, _, element) in enumerate(columns) if element}
     forget_guessed_elements(found.topology, declared, [k for k, name in declared.items() if name in NO_ELEMENT])
+    names = [row[:2] for row in columns] if len(columns) == found.n_atoms else None
     cells = (None, None) if found.unitcell_lengths is None else (found.unitcell_lengths, found.unitcell_angles)
     times = found.time.astype(float) if kind == ".gro" and _tells_time(plain) else None
     vectors = np.zeros((len(found), 3, 3)) if cells[0] is None else vectors_of_cells(*cells)
-    return StructureFile(Path(path), found.topology, found.xyz, times, _without_dummies(vectors, found.n_atoms))
+    return StructureFile(Path(path), found.topology, found.xyz, times, _without_dummies(vectors, found.n_atoms), names)
 
 
-def _elements_in_pdb(path):
-    """What stands in the columns for the element, by atom of the first model; atoms without are left out."""
-    declared, places = {}, {}
+def _columns_of_pdb(path):
+    """Names of residue and atom, and element or "", of each atom of the first model, as the columns have them."""
+    rows = {}
     with open(path, errors="replace") as file:
         for line in file:
             if line.startswith(("ATOM", "HETATM")):
                 # Of alternate places mdtraj reads one.
-                place = (line[12:16], line[17:27], len(places) if line[16:17] in ("", " ") else None)
-                number = places.setdefault(place, len(places))
-                if name := line[76:78].strip():
-                    declared[number] = name
+                place = (line[12:16], line[17:27], len(rows) if line[16:17] in ("", " ") else None)
+                rows.setdefault(place, (line[17:21].strip(), line[12:16].strip(), line[76:78].strip()))
             elif line.startswith("ENDMDL"):
                 break
-    return declared
+    return list(rows.values())
+
+
+def _columns_of_gro(path):
+    with open(path, errors="replace") as file:
+        next(file)
+        count = int(next(file))
+        return [(line[5:10].strip(), line[10:15].strip(), "") for line, _ in zip(file, range(count), strict=False)]
 
 
 def _without_dummies(vectors, n_atoms):

@@ -1,22 +1,19 @@
 """Trajectory files in chunks: every common format read, times and box kept, incomplete files noticed."""
 
-import tempfile
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from openmm_cgvae.core.checks import checked_number
-from openmm_cgvae.core.errors import DataError, OutputError, SettingsError, TopologyMismatchError, one_line
+from openmm_cgvae.core.errors import DataError, OutputError, SettingsError, TopologyMismatchError
 from openmm_cgvae.core.output import complete_output
 from openmm_cgvae.core.periodic import boxes_of_frames, reduced_vectors, vectors_of_cells
-from openmm_cgvae.io.dcd import DCDHeader
 from openmm_cgvae.io.dcdwriter import DCDWriter
-from openmm_cgvae.io.paths import file_format, plain_file, unpack
 from openmm_cgvae.io.pdb import PDBWriter
-from openmm_cgvae.io.structures import STRUCTURES, StructureFile
-from openmm_cgvae.io.xtc import XTCFrames, XTCWriter
+from openmm_cgvae.io.sources import given_parts, open_source
+from openmm_cgvae.io.xtc import XTCWriter
+from openmm_cgvae.molecule.renaming import ORDER, renamed
 from openmm_cgvae.molecule.topology import as_mdtraj_topology
 
 __all__ = [
@@ -34,8 +31,6 @@ __all__ = [
 
 WRITABLE = (".dcd", ".xtc", ".pdb", ".cif")
 APPENDABLE = (".dcd", ".xtc")
-# What mdtraj reads with times of its own; of its other formats it counts frames.
-TIMED = (".trr", ".nc", ".ncdf", ".netcdf", ".h5", ".hdf5", ".lh5")
 
 
 @dataclass(frozen=True)
@@ -110,7 +105,8 @@ class TrajectoryReader:
 
     Parameters
     ----------
-    path : path
+    path : path, sequence of path, or mdtraj.Trajectory
+        Several files are read as one, frames numbered through.
     topology : mdtraj.Topology or openmm.app.Topology
         Of the particles in the file.
     chunk_size : int
@@ -121,6 +117,9 @@ class TrajectoryReader:
         Use the complete frames of a DCD or XTC file that is cut off, as a run that was killed leaves it.
     frame_interval : float or Quantity, optional
         ps between the frames of the file, for one that does not tell its times, or tells wrong ones.
+    rename : dict of str to str, or "order", optional
+        Names in the file by those expected, as `openmm_cgvae.molecule.renaming.renamed` takes them; "order" to take
+        the particles for the expected ones whatever they are called.
 
     Raises
     ------
@@ -130,8 +129,9 @@ class TrajectoryReader:
         If it holds another number of particles.
     """
 
-    def __init__(self, path, topology, chunk_size=1000, stride=1, salvage=False, frame_interval=None):
-        self.path = Path(path)
+    def __init__(
+        self, path, topology, chunk_size=1000, stride=1, salvage=False, frame_interval=None, rename=None
+    ):  # fmt: skip
         self.chunk_size = chunk_size
         self.stride = stride
         self._topology = as_mdtraj_topology(topology)
@@ -139,68 +139,53 @@ class TrajectoryReader:
         self._boxed = None
         if stride < 1 or chunk_size < 1:
             raise SettingsError(f"stride={stride}, chunk_size={chunk_size} given: 1 or more is expected of both")
-        if not self.path.is_file():
-            raise DataError(f"trajectory {path} {'is a folder' if self.path.is_dir() else 'does not exist'}")
-        if self.path.stat().st_size == 0:
-            raise DataError(f"trajectory {path} is empty: no byte in it")
-        place = self.path
-        if self.path.suffix.lower() == ".gz" and file_format(path) in APPENDABLE:
-            # Their frames are read where they lie, as long as this reader lives.
-            self._folder = tempfile.TemporaryDirectory()
-            place = unpack(self.path, Path(self._folder.name) / self.path.stem)
-        self._source = _open(place, self._topology, salvage)
-        if self._source.n_atoms is not None:
-            self._check_particles(self._source.n_atoms)
-        if (names := getattr(self._source, "topology", None)) is not None:
-            self._check_names(names)
+        self._sources = [open_source(part, self._topology, salvage) for part in given_parts(path)]
+        for source in self._sources:
+            if source.n_atoms is not None:
+                self._check_particles(source.n_atoms, source.path)
+            if source.topology is not None and rename != ORDER:
+                names = renamed(source.topology, rename, strict=False) if rename else source.topology
+                self._check_names(names, source)
+        self.path = self._sources[0].path
 
     @property
     def n_frames(self):
         """Number of frames that will be read, or None where only reading tells."""
-        return None if self._source.n_frames is None else -(-self._source.n_frames // self.stride)
+        counts = [source.n_frames for source in self._sources]
+        return None if None in counts else -(-sum(counts) // self.stride)
 
     @property
     def has_times(self):
         """Whether the times of frames are known: told by the file, or by `frame_interval`."""
-        return self._interval is not None or self._source.has_times
+        return self._interval is not None or all(source.has_times for source in self._sources)
 
-    def _check_particles(self, found):
+    def _check_particles(self, found, path):
         if found != self._topology.n_atoms:
             raise TopologyMismatchError(
-                f"trajectory {self.path} has {found} particles a frame, {self._topology.n_atoms} are expected: "
+                f"trajectory {path} has {found} particles a frame, {self._topology.n_atoms} are expected: "
                 "it is of another molecule or mapping, or holds solvent; leave that out"
             )
 
-    def _check_names(self, found):
-        width = self._source.name_width
-        for i, (own, other) in enumerate(zip(self._topology.atoms, found.atoms, strict=True)):
-            # A name is compared as far as the format has room for it.
-            if own.name[:width] != other.name[:width]:
+    def _check_names(self, found, source):
+        # A name is compared as far as the format has room for it; of atoms, standard names count too.
+        width, standard = source.name_width, source.standard_topology.atoms
+        for i, (own, other, also) in enumerate(zip(self._topology.atoms, found.atoms, standard, strict=True)):
+            if own.name[:width] not in (other.name[:width], also.name[:width]):
+                residue = other.residue.name
                 raise TopologyMismatchError(
-                    f"particle {i} of {self.path} is called {other.name}, {own.name} is expected: "
-                    "it is of another molecule, or its particles are in another order"
+                    f"particle {i} of {source.path} is called {other.name}, {own.name} is expected: it is of another "
+                    "molecule, or its particles are in another order; if only its name is another, rename "
+                    f"{residue}:{other.name}={own.name} (--rename), or take all of them in their {ORDER}"
                 )
 
     def __iter__(self):
-        for frames, positions, times, vectors in self._parts():
-            self._check_particles(positions.shape[1])
-            yield self._chunk(frames, positions, times, vectors)
-
-    def _parts(self):
-        """Frame numbers, positions, times or None, and box vectors as they are in the file, a chunk at a time."""
-        if not isinstance(self._source, _OtherFile):
-            numbers = np.arange(0, self._source.n_frames, self.stride)
-            for first in range(0, len(numbers), self.chunk_size):
-                part = numbers[first : first + self.chunk_size]
-                times = self._source.times(part) if self._source.has_times else None
-                yield part, *_with_vectors(self._source.frames(part), times)
-            return
-        first = 0
-        for positions, times, vectors in self._source.chunks(self.chunk_size, self.stride):
-            yield (first + np.arange(len(positions))) * self.stride, positions, times, vectors
-            first += len(positions)
-        if first == 0:
-            raise DataError(f"trajectory {self.path} is empty: it holds no frame")
+        first, alone, known = 0, len(self._sources) == 1, self.has_times
+        for source in self._sources:
+            self.path = source.path
+            for frames, positions, times, vectors in source.chunks(self.chunk_size, self.stride, first, alone):
+                self._check_particles(positions.shape[1], source.path)
+                yield self._chunk(first + frames, positions, times if known else None, vectors)
+            first += source.n_frames or 0
 
     def _chunk(self, frames, positions, times, vectors):
         vectors = boxes_of_frames(vectors, f"trajectory {self.path}")
@@ -215,62 +200,12 @@ class TrajectoryReader:
         return Chunk(frames, positions, None if times is None else np.asarray(times, dtype=float), vectors)
 
 
-def _open(path, topology, salvage):
-    kind = file_format(path)
-    if kind in STRUCTURES:
-        return StructureFile.read(path)
-    if kind not in APPENDABLE:
-        return _OtherFile(path, topology)
-    return (DCDHeader if kind == ".dcd" else XTCFrames).read(path, salvage)
-
-
-def _with_vectors(found, times):
-    """What `DCDHeader.frames`, or the others', return, as (positions, times, vectors)."""
-    positions, *box = found
-    if len(box) == 1:
-        return positions, times, box[0]
-    return positions, times, np.zeros((len(positions), 3, 3)) if box[0] is None else vectors_of_cells(*box)
-
-
 def _made_whole(positions, vectors, topology):
     import mdtraj
 
     part = mdtraj.Trajectory(np.array(positions, dtype=np.float32), topology)
     part.unitcell_vectors = vectors.astype(np.float32)
     return part.make_molecules_whole(inplace=True).xyz
-
-
-class _OtherFile:
-    """A file that mdtraj reads from its beginning on."""
-
-    n_atoms = n_frames = None
-
-    def __init__(self, path, topology):
-        self._path, self._topology = path, topology
-        self.has_times = file_format(path) in TIMED
-
-    def chunks(self, size, stride):
-        """Yield positions (f, n, 3), times (f,) or None, and box vectors (f, 3, 3), zero without a box."""
-        import mdtraj
-
-        with plain_file(self._path) as plain:
-            iterator = mdtraj.iterload(str(plain), chunk=size, stride=stride, top=self._topology)
-            while (part := self._next(iterator)) is not None:
-                cells = part.unitcell_lengths, part.unitcell_angles
-                vectors = np.zeros((len(part), 3, 3)) if cells[0] is None else vectors_of_cells(*cells)
-                yield part.xyz, part.time if self.has_times else None, vectors
-
-    def _next(self, iterator):
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                return next(iterator, None)
-        except Exception as error:
-            if "atoms" in str(error):
-                raise TopologyMismatchError(
-                    f"trajectory {self._path} does not fit {self._topology.n_atoms} particles: {one_line(error)}"
-                ) from error
-            raise DataError(f"trajectory {self._path} cannot be read: {one_line(error)}") from error
 
 
 class TrajectoryWriter:

@@ -165,3 +165,60 @@ def test_a_closed_stdout_costs_nothing(run, mapping, beads, model_path, tmp_path
     assert done.returncode == 0, done.stderr
     assert not done.stderr
     assert DCDHeader.read("aa.dcd").n_frames == 30
+
+
+FOREIGN = {"ACE": "BB", "ALA": "BB", "NME": "CAP"}
+
+
+def foreign(path, mapping, beads, copies=1, water=0):
+    """A GRO file of molecules whose beads have other names, and of water of another name."""
+    rows = [(name, FOREIGN[name]) for name in mapping.names] * copies + [("SOL", "W")] * water
+    positions = np.concatenate([beads[k] + k for k in range(copies)] + [5 + np.zeros((water, 3))])
+    lines = [
+        f"{k:5d}{residue:<5}{atom:>5}{k:5d}" + "".join(f"{value:8.3f}" for value in x)
+        for k, ((residue, atom), x) in enumerate(zip(rows, positions, strict=True), 1)
+    ]
+    Path(path).write_text("\n".join(["beads", f"{len(rows)}", *lines, "   9.0   9.0   9.0"]) + "\n")
+
+
+def test_beads_of_other_names_are_used_once_they_are_said_to_be_the_models(run, mapping, backmapper, beads, capsys):
+    foreign("cg.gro", mapping, beads)
+    assert run("backmap", "cg.gro", "-o", "aa.dcd") == 2
+    assert "is called BB, ACE is expected" in (message := capsys.readouterr().err)
+    assert "--rename" in message
+    for rule in ("order", "ACE:BB=ACE,ALA:BB=ALA,CAP=NME"):
+        assert run("backmap", "cg.gro", "-o", "aa.dcd", "--rename", rule, "--seed", 1) == 0
+        found = next(iter(TrajectoryReader("aa.dcd", backmapper.topology))).positions
+        np.testing.assert_allclose(mapping.project(found)[0], beads[0], atol=2e-3)
+    assert run("backmap", "cg.gro", "-o", "aa.dcd", "--rename", "BB") == 2
+    assert "OLD=NEW" in capsys.readouterr().err
+
+
+def test_a_system_of_other_names_is_renamed_too(run, mapping, beads, capsys):
+    foreign("cg.gro", mapping, beads, copies=3, water=2)
+    system = ("backmap", "cg.gro", "--top", "cg.gro", "-o", "aa.pdb", "--drop")
+    assert run(*system, "SOL") == 2
+    assert "ACE BB" in capsys.readouterr().err
+    rules = "ACE:BB=ACE,ALA:BB=ALA,CAP=NME"
+    for dropped, more in (("SOL", ""), ("HOH", ",SOL=HOH")):
+        assert run(*system, dropped, "--rename", rules + more) == 0
+        assert app.PDBFile("aa.pdb").topology.getNumAtoms() == 66
+    system = (*system, "SOL")
+    assert run(*system, "--rename", "XX=ACE") == 2
+    assert "rename of XX given, but particles are called ACE:BB, ALA:BB, NME:CAP, SOL:W" in capsys.readouterr().err
+
+
+def test_several_files_are_read_as_one(run, mapping, backmapper, beads):
+    write("whole.dcd", mapping, beads)
+    topology = mdtraj.Topology.from_openmm(mapping.cg_topology())
+    times = 2.0 * np.arange(1, 31)
+    write("1.dcd", mapping, beads[:7])
+    for name, part in (("2.xtc", slice(7, 18)), ("3.trr", slice(18, 30))):
+        mdtraj.Trajectory(beads[part], topology, times[part]).save(name)
+    for stride in (1, 4):
+        for output, inputs in (("a.dcd", ["whole.dcd"]), ("b.dcd", ["1.dcd", "2.xtc", "3.trr"])):
+            assert run("backmap", *inputs, "-o", output, "--seed", 1, "--stride", stride, "--correlation-time", 4) == 0
+        a, b = (next(iter(TrajectoryReader(name, backmapper.topology))) for name in ("a.dcd", "b.dcd"))
+        np.testing.assert_allclose(b.times, a.times, rtol=1e-6)
+        # The middle one is rounded.
+        np.testing.assert_allclose(b.positions, a.positions, atol=0.02)
