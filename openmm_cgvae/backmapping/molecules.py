@@ -7,7 +7,7 @@ import numpy as np
 
 from openmm_cgvae.core.errors import SettingsError, TopologyMismatchError
 
-__all__ = ["FoundMolecule", "find_molecules"]
+__all__ = ["FoundMolecule", "check_order", "find_molecules"]
 
 
 # Characters that every file has for the names of a residue and of an atom: PDB, and GRO has 5 for both.
@@ -47,8 +47,8 @@ def find_molecules(topology, kinds, others=(), counts=None):
     others : collection of str
         Residue names of particles that are no molecule of a kind.
     counts : sequence of (str, int), optional
-        Kinds, or names of `others`, with their number of molecules, in order, as in a GROMACS topology. Names of beads
-        are then not looked at.
+        Kinds, or names of `others`, with their number of molecules, in order, as in a GROMACS topology. Beads may then
+        have other names, but not those of the kinds in another order.
 
     Returns
     -------
@@ -65,11 +65,44 @@ def find_molecules(topology, kinds, others=(), counts=None):
     sizes = {name: kind.getNumAtoms() for name, kind in kinds.items()}
     if counts is not None:
         found = _counted(counts, sizes, others, len(beads))
+        covered = [molecule for molecule in found if molecule.kind in kinds]
+        check_order(
+            [bead for m in covered for bead in beads[m.first : m.first + m.n_beads]],
+            [bead for m in covered for bead in _bead_names(kinds[m.kind])],
+            "the CG topology",
+        )
     else:
         free = _unbonded_boundaries(topology, others)
         found = _recognised(beads, {name: _bead_names(kind) for name, kind in kinds.items()}, others, free)
     _check_bonds(topology, [molecule for molecule in found if molecule.kind in kinds])
     return found
+
+
+def check_order(given, expected, what):
+    """Refuse particles that have the expected names, in another order.
+
+    Parameters
+    ----------
+    given, expected : sequence of (str, str)
+        Names of residue and bead. Other names than those expected say nothing of the order.
+    what : str
+        What has the names given, for the message.
+
+    Raises
+    ------
+    TopologyMismatchError
+        Naming the first that is out of place.
+    """
+    for parts in (slice(None), slice(1, None)):
+        own, other = [bead[parts] for bead in given], [bead[parts] for bead in expected]
+        if own != other and sorted(own) == sorted(other):
+            k = next(k for k, pair in enumerate(zip(own, other, strict=True)) if pair[0] != pair[1])
+            raise TopologyMismatchError(
+                f"bead {k} of {what} is {_named(given[k])}, {_named(expected[k])} expected: the beads are those of the "
+                "model in another order (sorted by type?); put them molecule by molecule, in the model's order"
+            )
+        if own == other:
+            return
 
 
 def _bead_names(topology):
@@ -160,7 +193,7 @@ def _why_unknown(beads, first, kinds):
 
 
 def _named(bead):
-    return f"{bead[0]} {bead[1]}"
+    return " ".join(bead)
 
 
 def _counted(counts, sizes, others, n_beads):

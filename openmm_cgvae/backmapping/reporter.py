@@ -10,6 +10,7 @@ import numpy as np
 
 from openmm_cgvae.backmapping.backmapper import as_sampler
 from openmm_cgvae.backmapping.frames import FrameBackmapper, sample_times
+from openmm_cgvae.backmapping.molecules import check_order
 from openmm_cgvae.core.checks import checked_count, checked_seed
 from openmm_cgvae.core.errors import OutputError, TopologyMismatchError
 from openmm_cgvae.core.noise import checked_correlation_time
@@ -170,6 +171,11 @@ class BackmapReporter:
                 f"the simulation has {n_particles} particles, the model backmaps {self._backmapper.n_beads} beads: "
                 "use the model of this CG system"
             )
+        given, expected = (
+            [(atom.residue.name, atom.name) for atom in topology.atoms()]
+            for topology in (simulation.topology, self._backmapper.cg_topology())
+        )
+        check_order(given, expected, "the simulation")
         self._periodic = simulation.system.usesPeriodicBoundaryConditions()
         self._wrap = self._periodic if self._enforcePeriodicBox is None else self._enforcePeriodicBox
         # ps between frames.
