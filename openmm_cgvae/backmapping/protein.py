@@ -10,6 +10,7 @@ from openmm_cgvae.backmapping.backmapper import Backmapper
 from openmm_cgvae.core.errors import PositionsError, SettingsError, TopologyMismatchError
 from openmm_cgvae.core.units import ANGSTROM_PER_NM, as_positions_nm
 from openmm_cgvae.molecule.mapping import CGMapping
+from openmm_cgvae.molecule.martini import MARTINI_ROLES
 from openmm_cgvae.molecule.protein import Protein, bind_protein
 
 __all__ = ["AnyProtein", "ProteinBackmapper", "molecule_tensors", "protein_mapping"]
@@ -198,6 +199,17 @@ def main_beads(protein):
     return main
 
 
+def extra_beads(protein):
+    """The side-chain beads of every residue, (n, 5), -1 where there is none; (n, 0) of mappings without."""
+    if protein.mapping in ("ca", "com"):
+        return np.zeros((protein.n_residues, 0), dtype=np.int64)
+    extra = np.full((protein.n_residues, len(MARTINI_ROLES) - 1), -1)
+    for bead, role in enumerate(protein.bead_roles):
+        if role in MARTINI_ROLES[1:]:
+            extra[protein.bead_residues[bead], MARTINI_ROLES.index(role) - 1] = bead
+    return extra
+
+
 def molecule_tensors(protein: Protein, module, file) -> dict:
     """Index tensors of a protein, as ``ProteinModel.take`` takes them."""
     import torch
@@ -227,6 +239,7 @@ def molecule_tensors(protein: Protein, module, file) -> dict:
     placed = placement_tensors(protein.placements)
     rotor_residue, rotor_column = _rotors(protein, mapping, ROTORS)
     order = np.lexsort((atoms, beads))
+    extra = torch.as_tensor(extra_beads(protein))
     return {
         **bounds.tensors(),
         "types": torch.as_tensor(protein.residue_types), "connected": torch.as_tensor(protein.connected),
@@ -235,7 +248,7 @@ def molecule_tensors(protein: Protein, module, file) -> dict:
         "local": placed.local * float(ANGSTROM_PER_NM), "rotor": placed.rotor, "wells": placed.wells,
         "sizes": torch.tensor(placed.sizes, dtype=torch.int64),
         "rotor_residue": torch.as_tensor(rotor_residue), "rotor_column": torch.as_tensor(rotor_column),
-        "main": torch.as_tensor(main_beads(protein)),
+        "main": torch.as_tensor(main_beads(protein)), "extra": extra.clamp_min(0), "extra_there": extra >= 0,
         "kept": torch.as_tensor(protein.kept[:, 0]), "kept_beads": torch.as_tensor(protein.kept[:, 1]),
         "n_atoms": torch.tensor(protein.n_atoms), "n_beads": torch.tensor(protein.n_beads),
         "atoms": torch.as_tensor(atoms[order]), "weights": torch.as_tensor(share[order]).float(),

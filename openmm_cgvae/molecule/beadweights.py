@@ -5,7 +5,7 @@ import numpy as np
 from openmm_cgvae.molecule.martini import martini_beads, martini_shares
 from openmm_cgvae.molecule.residues import HEAVY_ATOMS
 
-__all__ = ["mapping_weights", "used_beads"]
+__all__ = ["bead_weights", "mapping_weights", "used_beads"]
 
 _MASSES = {"C": 12.011, "N": 14.007, "O": 15.999, "S": 32.06}
 
@@ -53,7 +53,7 @@ def mapping_weights(kinds, bead_residues, roles, version, starts):
         by_type.setdefault((kinds[residue], role), []).append(bead)
     atoms, beads, weights = [], [], []
     for (kind, role), members in by_type.items():
-        slots, values = _bead_weights(kind, role, version)
+        slots, values = bead_weights(kind, role, version)
         origin = starts[bead_residues[members]]
         atoms.append((origin[:, None] + np.array(slots)).ravel())
         beads.append(np.repeat(members, len(slots)))
@@ -61,7 +61,8 @@ def mapping_weights(kinds, bead_residues, roles, version, starts):
     return np.concatenate(atoms), np.concatenate(beads), np.concatenate(weights)
 
 
-def _bead_weights(kind, role, version):
+def bead_weights(kind, role, version):
+    """Return the slots of the atoms of a bead, and their weights, which sum to 1."""
     names = HEAVY_ATOMS[kind]
     if role == "CA":
         return (names.index("CA"),), np.ones(1)

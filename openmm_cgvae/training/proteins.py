@@ -50,6 +50,10 @@ class ProteinConfig:
         Standard deviation of the noise on known torsions, of half of the chains: in sampling they are not exact.
     bead_noise_angstrom, noisy_fraction : float
         Largest standard deviation of the noise on beads, of a part of the chains.
+    ca_noise_angstrom : float
+        Standard deviation of the noise on C-alphas where beads are not C-alphas.
+    mapping : {"ca", "com", "martini"}
+        Of the beads.
     calibration_chains : int
         Chains that the tables of local coordinates are taken from.
     seed : int
@@ -69,7 +73,9 @@ class ProteinConfig:
     torsion_noise_degree: float = 8.0
     bead_noise_angstrom: float = 0.15
     noisy_fraction: float = 0.15
+    ca_noise_angstrom: float = 0.2
     calibration_chains: int = 1000
+    mapping: str = "ca"
     seed: int = 0
 
 
@@ -177,7 +183,7 @@ class ProteinTrainer:
         builder = Builder()
         good = chains.subset("train", representative=True, resolution=1.8)
         builder.calibrate(*self._fields(joined([good[k] for k in range(min(len(good), c.calibration_chains))])))
-        self.network = TorsionNetwork(builder, c.width, c.layers, c.known_layers, c.neighbours, c.bins)
+        self.network = TorsionNetwork(builder, c.width, c.layers, c.known_layers, c.neighbours, c.bins, c.mapping)
         if start is not None:
             self.network.load_state_dict(start)
         self.average = AveragedModel(self.network, multi_avg_fn=get_ema_multi_avg_fn(c.ema_decay))
@@ -271,23 +277,39 @@ class ProteinTrainer:
         noisy = torch.as_tensor(rng.random(n_chains) < 0.5)[batch.molecule].unsqueeze(1)
         noise = torch.as_tensor(rng.standard_normal(torsions.shape), dtype=torsions.dtype)
         given = torsions + noise * noisy * math.radians(c.torsion_noise_degree)
-        beads = batch.atoms[:, 1]
+        beads, extra = self._beads(self.network, batch)
         strength = rng.random(n_chains) * c.bead_noise_angstrom * (rng.random(n_chains) < c.noisy_fraction)
         moved = torch.as_tensor(rng.standard_normal(beads.shape), dtype=beads.dtype)
-        beads = beads + moved * torch.as_tensor(strength, dtype=beads.dtype)[batch.molecule].unsqueeze(1)
-        features = self._features(self.network, batch, beads, given, known)
-        return torsion_loss(self.network, features, torsions, wanted, batch.types)[0]
+        strength = torch.as_tensor(strength, dtype=beads.dtype)[batch.molecule].unsqueeze(1)
+        beads = beads + moved * strength
+        ca = beads
+        if self.network.places_ca:
+            # In sampling C-alphas are as the network places them.
+            noise = torch.as_tensor(rng.standard_normal(beads.shape), dtype=beads.dtype)
+            ca = batch.atoms[:, 1] + noise * noisy * c.ca_noise_angstrom
+        features, placed = self._features(self.network, batch, beads, extra, ca, given, known)
+        loss = torsion_loss(self.network, features, torsions, wanted, batch.types)[0]
+        if self.network.places_ca:
+            loss = loss + (placed - batch.atoms[:, 1]).square().sum(1).add(1e-4).sqrt().mean()
+        return loss
 
     @staticmethod
-    def _features(network, batch, beads, torsions, known):
+    def _beads(network, batch):
+        """Beads (R, 3) and side-chain beads (R, X, 3); an atom that is missing is taken to be at C-alpha."""
+        filled = torch.where(batch.mask.unsqueeze(-1), batch.atoms, batch.atoms[:, 1:2])
+        return network.own_beads(filled, batch.types), network.side_beads(filled, batch.types)
+
+    @staticmethod
+    def _features(network, batch, beads, extra, ca, torsions, known):
+        """Features of the heads (R, 6, F), and C-alphas as placed by the network (R, 3)."""
         with torch.no_grad():
             rows, weight = batch.graph(beads, network.neighbours)
-            atoms = network.builder(beads, batch.types, batch.connected, torsions)
+            atoms = network.builder(ca, batch.types, batch.connected, torsions)
         # Matrix products in half precision: 1.7 times as fast on a CPU that has them.
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            h, edges, frames = network.surroundings(beads, batch.types, batch.connected, rows, weight)
+            h, edges, frames = network.surroundings(beads, extra, batch.types, batch.connected, rows, weight)
             features = network.told(h, edges, frames, beads, batch.types, rows, weight, torsions, known, atoms)
-        return features.float()
+        return features.float(), network.alpha_carbons(beads, h.float(), frames)
 
     @torch.no_grad()
     def _log(self, train_loss):
@@ -299,11 +321,11 @@ class ProteinTrainer:
             batch = joined([chain])
             torsions, there = network.builder.measure(*self._fields(batch))
             half = torch.as_tensor(rng.random(len(there)) < 0.5).unsqueeze(1)
-            row = []
+            row, beads = [], self._beads(network, batch)
             for known, wanted in [
                 (there & False, there & spine), (there & spine, there & ~spine), (there & (spine | half), there & ~spine & ~half),
             ]:  # fmt: skip
-                features = self._features(network, batch, batch.atoms[:, 1], torsions, known)
+                features, _ = self._features(network, batch, *beads, batch.atoms[:, 1], torsions, known)
                 row.append(torsion_loss(network, features, torsions, wanted, batch.types)[1])
             rows.append(torch.stack([row[0][0], row[1][2], row[1][3], row[2][2]]))
         figures = torch.nanmean(torch.stack(rows), 0).tolist()

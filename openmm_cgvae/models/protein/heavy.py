@@ -7,12 +7,14 @@ import numpy as np
 
 from openmm_cgvae.molecule.residues import AMINO_ACIDS, HEAVY_ATOMS, N_SLOTS, VARIANT_TYPES, template
 
-__all__ = ["HeavyGraph", "heavy_graph"]
+__all__ = ["FARTHEST", "HeavyGraph", "heavy_graph", "linked_codes"]
 
 # Atoms beyond the residue before its own: where the slots of the residue before, and of a disulfide's other, begin.
 BEFORE = N_SLOTS
 CA, C, N, O, CD, SG = 1, 2, 0, 3, 6, 5  # noqa: E741
 _WIDTH = 64
+# Bonds between the atoms of a pair, at most: over 4 bonds, atoms come closer than others do.
+FARTHEST = 4
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class HeavyGraph:
     residue, slot : int array, shape (h,)
         Of every atom; atoms are in the order of residues and slots.
     pairs : int array, shape (p, 2)
-        Up to 3 bonds apart, first atom before the second.
+        Up to 4 bonds apart over a residue and the one before, first atom before the second.
     hops : int array, shape (p,)
         Bonds between them.
     pair_codes : int array, shape (p,)
@@ -69,7 +71,7 @@ def _templates(kind: int, before: int):
     pairs, hops = [], []
     for start in sorted(neighbours):
         reached, edge = {start: 0}, [start]
-        for hop in (1, 2, 3):
+        for hop in range(1, FARTHEST + 1):
             edge = sorted({j for i in edge for j in neighbours[i]} - set(reached))
             reached |= dict.fromkeys(edge, hop)
         for stop, hop in reached.items():
@@ -151,6 +153,12 @@ def _code(slots, kind, before):
     for column in slots.T:
         code = code * _WIDTH + column
     return code * 8 + slots.shape[1]
+
+
+def linked_codes(codes):
+    """Those of pair codes whose atoms are of two residues."""
+    kind = codes // 8 // _WIDTH**2
+    return codes[(codes > 0) & (kind >= len(AMINO_ACIDS))]
 
 
 def _bridges(residues, first):

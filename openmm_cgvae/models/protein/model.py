@@ -57,6 +57,8 @@ class ProteinModel(nn.Module):
         for name in ("symmetric", "local", "wells"):
             self.register_buffer(name, none.clone(), persistent=False)
         self.register_buffer("connected", torch.zeros(0, dtype=torch.bool), persistent=False)
+        self.register_buffer("extra", torch.zeros(0, 0, dtype=torch.int64), persistent=False)
+        self.register_buffer("extra_there", torch.zeros(0, 0, dtype=torch.bool), persistent=False)
         self.recentred.bind_weights(empty, empty, none, empty, 0)
 
     @torch.jit.export
@@ -67,6 +69,7 @@ class ProteinModel(nn.Module):
         self.placed, self.references, self.symmetric = molecule["placed"], molecule["references"], molecule["symmetric"]
         self.local, self.rotor, self.wells = molecule["local"], molecule["rotor"], molecule["wells"]
         self.rotor_residue, self.rotor_column = molecule["rotor_residue"], molecule["rotor_column"]
+        self.extra, self.extra_there = molecule["extra"], molecule["extra_there"].to(torch.bool)
         self.main, self.kept, self.kept_beads = molecule["main"], molecule["kept"], molecule["kept_beads"]
         sizes: list[int] = molecule["sizes"].tolist()
         self.sizes = sizes
@@ -100,7 +103,8 @@ class ProteinModel(nn.Module):
     def sampled(self, X: Tensor, noise: Tensor) -> Tensor:
         """Atoms (B, n, 3) in Angstrom of beads (B, N, 3)."""
         points, own = X.index_select(1, self.main), noise.index_select(1, self.main)
-        _, atoms = self.sampler(points, self.types, self.connected, own[:, :, : self.n_torsions], self.temperature)
+        extra = torch.where(self.extra_there.unsqueeze(-1), X[:, self.extra], torch.nan)
+        _, atoms = self.sampler(points, extra, self.types, self.connected, own[:, :, : self.n_torsions], self.temperature)
         heavy = atoms.unflatten(0, (X.shape[0], -1))[:, self.residue, self.slot]
         if self.bounded:
             self.bounds.held = 1.0 if self.exact else self.resistance
@@ -139,7 +143,7 @@ class ProteinModel(nn.Module):
         slots[:, self.residue, self.slot] = centred.index_select(1, self.heavy)
         batch = atoms.shape[0]
         types, connected = self.types.repeat(batch), self.connected.repeat(batch)
-        points = X.index_select(1, self.main).flatten(0, 1)
+        points = slots[:, :, 1].flatten(0, 1)
         torsions = self.sampler.network.builder.torsions(slots.flatten(0, 1), types, connected)
         built = self.sampler.network.builder(points, types, connected, torsions).unflatten(0, (batch, -1))
         heavy = built[:, self.residue, self.slot]

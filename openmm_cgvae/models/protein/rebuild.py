@@ -9,7 +9,7 @@ from openmm_cgvae.models.protein.torsionnet import TorsionNetwork
 __all__ = ["SETTINGS", "TABLES", "rebuild_protein"]
 
 # Settings of `TorsionNetwork` that a model file keeps.
-SETTINGS = ("width", "layers", "known_layers", "neighbours", "bins")
+SETTINGS = ("width", "layers", "known_layers", "neighbours", "bins", "mapping")
 TABLES = ("pair_codes", "lower", "upper", "shape_codes", "shape_lower", "shape_upper")
 
 

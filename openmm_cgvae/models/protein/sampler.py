@@ -5,7 +5,7 @@ import math
 import torch
 from torch import nn
 
-from openmm_cgvae.models.protein.builder import N_TORSIONS, next_row
+from openmm_cgvae.models.protein.builder import CIS_BELOW, N_TORSIONS, next_row
 from openmm_cgvae.models.protein.contacts import Crowding
 from openmm_cgvae.models.protein.graph import nearest
 from openmm_cgvae.models.protein.sidechains import N_CHI
@@ -32,23 +32,27 @@ class TorsionSampler(nn.Module):
     """
 
     def __init__(self, network: TorsionNetwork, backbone_rounds: int = 3, side_rounds: int = 4, repair_rounds: int = 2,
-                 candidates: int = 4):  # fmt: skip
+                 candidates: int = 8):  # fmt: skip
         super().__init__()
         self.network = network
         self.crowding = Crowding()
         self.backbone_rounds, self.side_rounds, self.repair_rounds = backbone_rounds, side_rounds, repair_rounds
         self.candidates = candidates
         self.crowding_weight = 2.0
+        # Of C-alphas that the network places: towards the beads, and towards distances of peptides.
+        self.fitting_rounds, self.easing_rounds, self.cis_below = 4, 10, CIS_BELOW
         self.n_torsions, self.n_chi, self.golden = N_TORSIONS, N_CHI, GOLDEN
 
-    def forward(self, points, types, connected, noise, temperature):
-        # type: (Tensor, Tensor, Tensor, Tensor, float) -> tuple[Tensor, Tensor]
+    def forward(self, points, extra, types, connected, noise, temperature):
+        # type: (Tensor, Tensor, Tensor, Tensor, Tensor, float) -> tuple[Tensor, Tensor]
         """Draw torsions.
 
         Parameters
         ----------
         points : Tensor, shape (B, n, 3)
-            C-alphas in Angstrom.
+            The residues' beads in Angstrom.
+        extra : Tensor, shape (B, n, X, 3)
+            Their side-chain beads, NaN where there is none.
         types : int Tensor, shape (n,)
         connected : bool Tensor, shape (n,)
         noise : Tensor, shape (B, n, 6)
@@ -65,14 +69,15 @@ class TorsionSampler(nn.Module):
         """
         batch = points.shape[0]
         rows, weight = nearest(points, self.network.neighbours)
-        points, types, connected = points.flatten(0, 1), types.repeat(batch), connected.repeat(batch)
+        points, extra = points.flatten(0, 1), extra.flatten(0, 1)
+        types, connected = types.repeat(batch), connected.repeat(batch)
         even = 0.5 * (1.0 + torch.erf(noise.flatten(0, 1) / math.sqrt(2.0)))
-        h, edges, frames = self.network.surroundings(points, types, connected, rows, weight)
+        h, edges, frames = self.network.surroundings(points, extra, types, connected, rows, weight)
+        ca = self.eased(self.network.alpha_carbons(points, h, frames), connected)
         torsions = torch.zeros(types.shape[0], self.n_torsions, dtype=points.dtype, device=points.device)
         known = torch.zeros(types.shape[0], self.n_torsions, dtype=torch.bool, device=points.device)
-        atoms = self.network.builder(points, types, connected, torsions)
+        atoms = self.network.builder(ca, types, connected, torsions)
         ends = ~(connected & next_row(connected))
-        spine = torch.arange(self.n_torsions, device=points.device) < 2
         for number in range(self.backbone_rounds):
             told = self.network.told(h, edges, frames, points, types, rows, weight, torsions, known, atoms)
             scores = self.network.heads.scores(0, told[:, 0])
@@ -84,7 +89,7 @@ class TorsionSampler(nn.Module):
             torsions[chosen, 1] = self.network.angles(angle, 1, types[chosen])
             known[chosen, 0] = True
             known[chosen, 1] = ends[chosen]
-            atoms = self.network.builder(points, types, connected, torsions)
+            atoms = self.network.builder(ca, types, connected, torsions)
         has = self.network.builder.has_chi[types]
         for number in range(self.side_rounds):
             told = self.network.told(h, edges, frames, points, types, rows, weight, torsions, known, atoms)
@@ -101,7 +106,25 @@ class TorsionSampler(nn.Module):
             told = self.network.told(h, edges, frames, points, types, rows, weight, torsions, known, atoms)
             known[chosen, 2:] = has[chosen]
             torsions, atoms = self.packed(chosen, told, torsions, atoms, types, rows, known, even, temperature)
+        if self.network.places_ca:
+            for _ in range(self.fitting_rounds):
+                ca = self.eased(ca + points - self.network.own_beads(atoms, types), connected)
+                atoms = self.network.builder(ca, types, connected, torsions)
         return torsions, atoms
+
+    def eased(self, ca, connected):
+        # type: (Tensor, Tensor) -> Tensor
+        """C-alphas (R, 3) that the network has placed, with distances along the chain that peptides have."""
+        if not self.network.places_ca:
+            return ca
+        bonded = connected.unsqueeze(1).to(ca.dtype)
+        for _ in range(self.easing_rounds):
+            vector = ca - next_row(ca, -1)
+            length = vector.square().sum(1, keepdim=True).add(1e-12).sqrt()
+            fitting = torch.where(length < self.cis_below, length.clamp(2.9, 3.0), length.clamp(3.76, 3.84))
+            push = 0.5 * bonded * (fitting - length) / length * vector
+            ca = ca + push - next_row(push)
+        return ca
 
     def surest(self, scores, known, rounds):
         # type: (Tensor, Tensor, int) -> Tensor

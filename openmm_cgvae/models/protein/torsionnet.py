@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from openmm_cgvae.geometry.vectors import dot
+from openmm_cgvae.models.protein.beadweights import weights_of
 from openmm_cgvae.models.protein.builder import N_TORSIONS, Builder, next_row
 from openmm_cgvae.models.protein.geometry import in_frame, out_of_frame
 from openmm_cgvae.models.protein.graph import (
@@ -46,10 +47,12 @@ class TorsionNetwork(nn.Module):
         Nearest residues that exchange messages.
     bins : int
         Of a full turn, for every torsion.
+    mapping : {"ca", "com", "martini"}
+        Of the beads: where they are not C-alpha, its place is told too.
     """
 
     def __init__(self, builder: Builder, width: int = 128, layers: int = 4, known_layers: int = 3, neighbours: int = 20,
-                 bins: int = 48):  # fmt: skip
+                 bins: int = 48, mapping: str = "ca"):  # fmt: skip
         super().__init__()
         self.builder = builder
         self.neighbours, self.bins = neighbours, bins
@@ -57,7 +60,11 @@ class TorsionNetwork(nn.Module):
         self.absent = len(AMINO_ACIDS)
         self.types = nn.Embedding(len(AMINO_ACIDS) + 1, TYPE_FEATURES)
         self.sequence = SEQUENCE
-        n_first = NODE_FEATURES + (2 * SEQUENCE + 1) * TYPE_FEATURES
+        main, extra = weights_of(mapping)
+        self.register_buffer("main_weights", torch.as_tensor(main).float(), persistent=False)
+        self.register_buffer("extra_weights", torch.as_tensor(extra).float(), persistent=False)
+        self.n_extra, self.places_ca = extra.shape[1], mapping != "ca"
+        n_first = NODE_FEATURES + (2 * SEQUENCE + 1) * TYPE_FEATURES + 4 * self.n_extra
         self.first = nn.Sequential(nn.Linear(n_first, 2 * width), nn.SiLU(), nn.Linear(2 * width, width))
         self.layers = nn.ModuleList([ResidueLayer(width, EDGE_FEATURES) for _ in range(layers)])
         self.state = nn.Linear(3 * N_TORSIONS, width)
@@ -65,6 +72,7 @@ class TorsionNetwork(nn.Module):
             [ResidueLayer(width, EDGE_FEATURES + POINT_FEATURES) for _ in range(known_layers)]
         )
         self.heads = TorsionHeads(width, bins)
+        self.ca = nn.Linear(width, 3)
         # Beyond C-beta; residues without such atoms count C-beta, glycine C-alpha.
         side = torch.zeros(len(AMINO_ACIDS), N_SLOTS)
         ends = []
@@ -78,9 +86,12 @@ class TorsionNetwork(nn.Module):
         # Where C-beta is on average in the frame of a residue's C-alphas.
         self.register_buffer("beta", torch.tensor([0.0, -1.2, 0.9]))
 
-    def surroundings(self, points, types, connected, rows, weight):
-        # type: (Tensor, Tensor, Tensor, Tensor, Tensor) -> tuple[Tensor, Tensor, Tensor]
-        """Features (R, F) of residues from beads alone, edges (R, K, E), and frames (R, 3, 3)."""
+    def surroundings(self, points, extra, types, connected, rows, weight):
+        # type: (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor) -> tuple[Tensor, Tensor, Tensor]
+        """Features (R, F) of residues from their beads (R, 3) and side-chain beads (R, X, 3), edges, and frames.
+
+        A side-chain bead that is not there is NaN.
+        """
         frames = residue_frames(points, connected)
         chain = torch.cumsum((~connected).to(torch.int64), 0)
         edges = edge_features(points, frames, rows, chain)
@@ -89,10 +100,32 @@ class TorsionNetwork(nn.Module):
         for k in range(-self.sequence, self.sequence + 1):
             there = next_row(chain, k) == chain
             known.append(self.types(torch.where(there, next_row(types, k), absent)))
+        if self.n_extra > 0:
+            there = torch.isfinite(extra[:, :, 0])
+            vector = in_frame(frames.unsqueeze(1), torch.nan_to_num(extra) - points.unsqueeze(1)) / 3.0
+            flags = there.to(vector.dtype).unsqueeze(-1)
+            known.append(torch.cat([vector * flags, flags], dim=-1).flatten(1))
         h = self.first(torch.cat(known, dim=1))
         for layer in self.layers:
             h = layer(h, edges, rows, weight)
         return h, edges, frames
+
+    def alpha_carbons(self, points, h, frames):
+        # type: (Tensor, Tensor, Tensor) -> Tensor
+        """C-alphas (R, 3): the beads themselves, or as told by the features of `surroundings`."""
+        return points + out_of_frame(frames, self.ca(h)) if self.places_ca else points
+
+    def own_beads(self, atoms, types):
+        # type: (Tensor, Tensor) -> Tensor
+        """Beads (R, 3) of residues' atoms (R, 14, 3)."""
+        return (atoms * self.main_weights.to(atoms.dtype)[types].unsqueeze(-1)).sum(1)
+
+    def side_beads(self, atoms, types):
+        # type: (Tensor, Tensor) -> Tensor
+        """Side-chain beads (R, X, 3) of residues' atoms (R, 14, 3), NaN where there is none."""
+        weights = self.extra_weights.to(atoms.dtype)[types]
+        beads = torch.matmul(weights, atoms)
+        return torch.where(weights.sum(2, keepdim=True) > 0, beads, torch.nan)
 
     def known_edges(self, atoms, types, known, points, frames, rows):
         # type: (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor) -> Tensor
