@@ -21,7 +21,7 @@ PACKAGE = ROOT / "openmm_cgvae"
 CONDA_NAMES = {"pytorch": "torch", "matplotlib-base": "matplotlib", "openmm-torch": "openmmtorch"}
 # From the bottom up: a room imports from rooms above it in this list, and from no other.
 ROOMS = [
-    "core", "pretrained", "molecule", "io", "geometry", "models", "training", "metrics", "cg", "atomistic",
+    "core", "pretrained", "molecule", "binding", "io", "geometry", "models", "training", "metrics", "cg", "atomistic",
     "backmapping", "simulation", "preparation", "evaluation", "report", "cli",
 ]  # fmt: skip
 
@@ -59,6 +59,16 @@ def test_constraints_pin_every_dependency_within_its_range():
 
     for name, version in pins:
         assert numbers(version) >= numbers(ranges[name]), name
+
+
+def test_oldest_constraints_are_the_lower_bounds():
+    pins = dict(re.findall(r"^([\w-]+)==(.+)$", (ROOT / "constraints-oldest.txt").read_text(), re.MULTILINE))
+    ranges = requirements()
+    del ranges["openmmtorch"]
+    # A bound may leave out zeros at the end.
+    assert {name: version.rstrip(".0") for name, version in pins.items()} == {
+        name: bound.removeprefix(">=").rstrip(".0") for name, bound in ranges.items()
+    }
 
 
 def test_torchforce_constraints_differ_in_torch_alone():
@@ -140,13 +150,16 @@ def test_the_tests_mirror_the_package():
 @pytest.mark.parametrize(
     ("package", "allowed"),
     [
-        ("openmm", {"core", "molecule", "io", "cg", "atomistic", "backmapping", "simulation", "preparation"}),
-        ("mdtraj", {"molecule", "io", "metrics"}),
+        (
+            "openmm",
+            {"core", "molecule", "binding", "io", "cg", "atomistic", "backmapping", "simulation", "preparation"},
+        ),
+        ("mdtraj", {"molecule", "binding", "io", "metrics"}),
         ("rdkit", {"molecule"}),
-        ("parmed", {"atomistic", "molecule"}),
+        ("parmed", {"atomistic", "binding"}),
         ("deeptime", {"metrics"}),
     ],
-)
+)  # fmt: skip
 def test_heavy_packages_are_imported_where_they_belong(package, allowed):
     for path in sources():
         own = path.relative_to(PACKAGE).parts[0]

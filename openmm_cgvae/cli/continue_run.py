@@ -85,7 +85,8 @@ def _simulation(options):
     from openmm_cgvae.atomistic.solvation import Solvation
     from openmm_cgvae.backmapping.backmapper import Backmapper
     from openmm_cgvae.backmapping.trajectory import read_frame
-    from openmm_cgvae.io.trajectory_files import check_format, load_topology
+    from openmm_cgvae.io.structures import load_topology
+    from openmm_cgvae.io.trajectory_files import check_format
     from openmm_cgvae.simulation.atomistic import to_atomistic_simulation
 
     check_format(options.output)

@@ -7,7 +7,7 @@ from openmm_cgvae.models.protein.sidechains import AMINO_ACIDS, ATOM_NAMES, N_SL
 
 __all__ = ["Crowding"]
 
-# Closest distances in Angstrom of heavy atoms that are not bonded, by the pair of elements; polar ones may share a hydrogen.
+# Closest distances in Angstrom of heavy atoms that are not bonded, by elements; polar ones may share a hydrogen.
 CLOSEST = {
     "CC": 3.3,
     "CN": 3.1,
@@ -82,7 +82,7 @@ class Crowding(nn.Module):
 
     def crowded(self, atoms, types, rows):
         # type: (Tensor, Tensor, Tensor) -> Tensor
-        """Rows of the residues whose side chains overlap others by more than the limit; of two the one further along."""
+        """Rows of the residues whose side chains overlap others by more than the limit."""
         everyone = torch.arange(types.shape[0], device=types.device)
         found: list[torch.Tensor] = []
         for part in everyone.split(512):

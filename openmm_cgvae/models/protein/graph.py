@@ -45,8 +45,8 @@ def residue_frames(points: Tensor, connected: Tensor) -> Tensor:
 def nearest(points: Tensor, count: int, reach: float = REACH) -> tuple[Tensor, Tensor]:
     """Rows of the nearest residues of every residue, and how much each counts.
 
-    A neighbour's weight falls to zero at the distance of the first that is left out, so that features change continuously
-    where two neighbours change places.
+    A neighbour's weight falls to zero at the distance of the first that is left out, so that features change
+    continuously where two neighbours change places.
 
     Parameters
     ----------

@@ -7,12 +7,14 @@ import numpy as np
 
 from openmm_cgvae.molecule.residues import AMINO_ACIDS, HEAVY_ATOMS, N_SLOTS, VARIANT_TYPES, template
 
-__all__ = ["HeavyGraph", "heavy_graph"]
+__all__ = ["FARTHEST", "HeavyGraph", "heavy_graph", "linked_codes"]
 
 # Atoms beyond the residue before its own: where the slots of the residue before, and of a disulfide's other, begin.
 BEFORE = N_SLOTS
 CA, C, N, O, CD, SG = 1, 2, 0, 3, 6, 5  # noqa: E741
 _WIDTH = 64
+# Bonds between the atoms of a pair, at most: over 4 bonds, atoms come closer than others do.
+FARTHEST = 4
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class HeavyGraph:
     residue, slot : int array, shape (h,)
         Of every atom; atoms are in the order of residues and slots.
     pairs : int array, shape (p, 2)
-        Up to 3 bonds apart, first atom before the second.
+        Up to 4 bonds apart over a residue and the one before, first atom before the second.
     hops : int array, shape (p,)
         Bonds between them.
     pair_codes : int array, shape (p,)
@@ -47,7 +49,7 @@ class HeavyGraph:
 
 @cache
 def _bonded(kind: int, before: int) -> tuple:
-    """Bonds of a residue, in slots, with the link to the residue before (a type, or -1 for none), whose slots follow."""
+    """Bonds of a residue, in slots, and the link to the residue before (a type, -1 for none), whose slots follow."""
     # Variants differ in hydrogens only.
     residue = template(next(name for name, number in VARIANT_TYPES.items() if number == kind))
     bonds = [sorted(residue.slots[list(pair)].tolist()) for pair in residue.bonds.tolist()]
@@ -69,7 +71,7 @@ def _templates(kind: int, before: int):
     pairs, hops = [], []
     for start in sorted(neighbours):
         reached, edge = {start: 0}, [start]
-        for hop in (1, 2, 3):
+        for hop in range(1, FARTHEST + 1):
             edge = sorted({j for i in edge for j in neighbours[i]} - set(reached))
             reached |= dict.fromkeys(edge, hop)
         for stop, hop in reached.items():
@@ -153,10 +155,17 @@ def _code(slots, kind, before):
     return code * 8 + slots.shape[1]
 
 
+def linked_codes(codes):
+    """Those of pair codes whose atoms are of two residues."""
+    kind = codes // 8 // _WIDTH**2
+    return codes[(codes > 0) & (kind >= len(AMINO_ACIDS))]
+
+
 def _bridges(residues, first):
-    """Pairs up to two bonds apart, and three, of disulfide bonds."""
+    """Pairs across disulfide bonds, up to three bonds apart."""
     a, b = first[residues[:, 0]], first[residues[:, 1]]
     cb, sg = SG - 1, SG
-    pairs = np.stack([np.stack([a + i, b + j], 1) for i, j in ((sg, sg), (cb, sg), (sg, cb), (cb, cb))], 1)
-    hops, codes = np.array([1, 2, 2, 3]), np.array([-1, -2, -2, -3])
+    slots = ((sg, sg), (cb, sg), (sg, cb), (cb, cb), (CA, sg), (sg, CA))
+    pairs = np.stack([np.stack([a + i, b + j], 1) for i, j in slots], 1)
+    hops, codes = np.array([1, 2, 2, 3, 3, 3]), np.array([-1, -2, -2, -3, -4, -4])
     return pairs.reshape(-1, 2), np.tile(hops, len(residues)), np.tile(codes, len(residues))

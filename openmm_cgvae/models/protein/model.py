@@ -16,6 +16,8 @@ __all__ = ["LATENT", "ROTORS", "ProteinModel"]
 # Rotors of a residue that have noise of their own; each takes two numbers.
 ROTORS = 4
 LATENT = N_TORSIONS + 2 * ROTORS
+# Bounds that are missed by more than this, in Angstrom, ask for beads to move.
+ROOM = 0.05
 # Residues that are sampled at once.
 RESIDUES = 2048
 
@@ -35,7 +37,7 @@ class ProteinModel(nn.Module):
     # TorchScript cannot tell the type of an empty list.
     sizes: list[int]
 
-    def __init__(self, network: TorsionNetwork, tables: dict[str, Tensor], sweeps: int = 60):
+    def __init__(self, network: TorsionNetwork, tables: dict[str, Tensor], sweeps: int = 100):
         super().__init__()
         self.sampler = TorsionSampler(network)
         self.bounds = HeavyBounds(sweeps, tables)
@@ -43,7 +45,7 @@ class ProteinModel(nn.Module):
         self.latent, self.rotors, self.n_torsions = LATENT, ROTORS, N_TORSIONS
         self.angstrom_per_nm = float(ANGSTROM_PER_NM)
         self.residues = RESIDUES
-        self.resistance = RESISTANCE
+        self.resistance, self.room = RESISTANCE, ROOM
         # These may be set on a loaded module.
         self.bounded = True
         self.exact = True
@@ -103,14 +105,28 @@ class ProteinModel(nn.Module):
     def sampled(self, X: Tensor, noise: Tensor) -> Tensor:
         """Atoms (B, n, 3) in Angstrom of beads (B, N, 3)."""
         points, own = X.index_select(1, self.main), noise.index_select(1, self.main)
+        if self.temperature <= 0.0:
+            # One structure, whatever the noise.
+            own = torch.zeros_like(own)
         extra = torch.where(self.extra_there.unsqueeze(-1), X[:, self.extra], torch.nan)
-        _, atoms = self.sampler(points, extra, self.types, self.connected, own[:, :, : self.n_torsions], self.temperature)
+        torsions = own[:, :, : self.n_torsions]
+        _, atoms = self.sampler(points, extra, self.types, self.connected, torsions, self.temperature)
         heavy = atoms.unflatten(0, (X.shape[0], -1))[:, self.residue, self.slot]
         if self.bounded:
-            self.bounds.held = 1.0 if self.exact else self.resistance
-            heavy = self.bounds(heavy)
+            heavy = self.bound(heavy)
         return self.completed(heavy, X, own[:, self.rotor_residue, self.n_torsions + 2 * self.rotor_column],
                               own[:, self.rotor_residue, self.n_torsions + 2 * self.rotor_column + 1])  # fmt: skip
+
+    def bound(self, heavy: Tensor) -> Tensor:
+        """Bring the geometry of heavy atoms (B, h, 3) inside the bounds; beads move where they leave bonds no room."""
+        self.bounds.held = 1.0
+        bounded = self.bounds(heavy)
+        if not self.exact:
+            stretched = self.bounds.length_errors(self.bounds.lengths(bounded)).abs().amax(1) > self.room
+            if bool(stretched.any()):
+                self.bounds.held = self.resistance
+                bounded[stretched] = self.bounds(heavy[stretched])
+        return bounded
 
     def completed(self, heavy: Tensor, X: Tensor, well: Tensor, deviate: Tensor) -> Tensor:
         """All atoms (B, n, 3) from the heavy ones (B, h, 3), with rotors by unit Gaussian noise (B, r)."""
@@ -148,6 +164,6 @@ class ProteinModel(nn.Module):
         built = self.sampler.network.builder(points, types, connected, torsions).unflatten(0, (batch, -1))
         heavy = built[:, self.residue, self.slot]
         if self.bounded:
-            heavy = self.bounds(heavy)
+            heavy = self.bound(heavy)
         middle = torch.zeros(batch, self.wells.shape[0], dtype=X.dtype, device=X.device)
         return self.at_beads(beads + first, X, self.completed(heavy, X, middle, middle))

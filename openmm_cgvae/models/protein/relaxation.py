@@ -6,20 +6,28 @@ import torch
 from openmm_cgvae.geometry.bounds import BoundsProjection
 from openmm_cgvae.geometry.neighbours import listed_pairs
 from openmm_cgvae.geometry.vectors import Recentring
-from openmm_cgvae.models.protein.heavy import HeavyGraph
+from openmm_cgvae.models.protein.heavy import FARTHEST, HeavyGraph, linked_codes
 
 __all__ = ["HeavyBounds", "measured_bounds"]
 
 # Part of the crystals' pairs outside of a bound, on either side, and least width of a bound in Angstrom.
 TAIL, LEAST = 0.002, 0.04
+# Bonds of crystals that are off by more than this part are errors, such as selenium taken for sulphur.
+STRETCH = 0.06
 # Pairs 3 bonds apart that spread less than this, in Angstrom, lie about a bond that does not turn.
 RIGID = 0.08
-# Contacts per 1,000 atoms of crystals that are closer than the closest approach of their kind.
-CLOSER = 0.5
+# Contacts per 1,000 atoms of crystals that are closer than the closest approach of their kind: of pairs farther than 4
+# bonds apart, and of nearer ones, whose contacts bonds bring about.
+CLOSER = (0.3, 0.2)
+# Least closest approach of pairs farther apart, in Angstrom: crystals hold few atoms closer than a hydrogen bond.
+HYDROGEN_BOND = 2.6
 N_KINDS = 4
+FAR = FARTHEST + 1
 # Buffers that are of the protein, not of the tables.
 OF_PROTEIN = ("near_codes", "near_contact", "pairs", "shapes", "kinds", "corner_atoms", "rows", "weight_rows", "signs",
               "offsets", "bound_types", "shape_types")  # fmt: skip
+# Contacts that cannot be resolved are not to break bonds.
+CONTACT_SHARE = 0.3
 # Of what beads would be moved, the part that is held back where beads may move: they give in to what stays wrong.
 RESISTANCE = 0.7
 
@@ -44,6 +52,7 @@ class HeavyBounds(BoundsProjection):
         self.contacts[:2].copy_(tables["contacts"])
         self.register_buffer("pair_codes", tables["pair_codes"])
         self.register_buffer("shape_codes", tables["shape_codes"])
+        self.contact_share = CONTACT_SHARE
         # 1 keeps every bead where it is.
         self.held = 1.0
         empty, none = torch.zeros(0, dtype=torch.int64), torch.zeros(0)
@@ -98,12 +107,13 @@ class HeavyBounds(BoundsProjection):
         near, hops = torch.as_tensor(graph.pairs), torch.as_tensor(graph.hops)
         place, known = _rows(self.pair_codes, graph.pair_codes)
         bounded = known & ((hops < 3) | torch.isfinite(self.upper[place]))
-        self.n_volumes = len(graph.shapes)
+        # A shape that crystals did not show is bounded by nothing.
         shape_place, shape_known = _rows(self.shape_codes, graph.shape_codes)
-        self.bind_graph(near, hops, near[bounded], graph.shapes, graph.elements)
+        shapes = graph.shapes[shape_known.numpy()]
+        self.n_volumes = len(shapes)
+        self.bind_graph(near, hops, near[bounded], shapes, graph.elements)
         self.register_buffer("bound_types", place[bounded], persistent=False)
-        # A shape that crystals did not show is bounded by nothing: the last row.
-        self.register_buffer("shape_types", shape_place, persistent=False)
+        self.register_buffer("shape_types", shape_place[shape_known], persistent=False)
         beads, atoms, share = (torch.as_tensor(part) for part in weights)
         self.recentred.bind_weights(beads, atoms, share, torch.as_tensor(assignment), int(beads.max()) + 1)
 
@@ -128,7 +138,7 @@ def measured_bounds(structures, tail: float = TAIL) -> dict[str, torch.Tensor]:
     dict of str to Tensor
         ``pair_codes``, ``lower``, ``upper`` in Angstrom, infinite for pairs that only keep a distance;
         ``shape_codes``, ``shape_lower``, ``shape_upper`` in Angstrom^3; ``contacts`` (2, 4, 4) in Angstrom, the closest
-        approach of C, N, O and S farther than 3 bonds apart and at 3.
+        approach of C, N, O and S farther than 4 bonds apart, and at 3 and 4.
     """
     pairs, shapes, contacts = [], [], []
     n_atoms = 0
@@ -145,8 +155,16 @@ def measured_bounds(structures, tail: float = TAIL) -> dict[str, torch.Tensor]:
     code, length, hops = (np.concatenate(column) for column in zip(*pairs, strict=True))
     codes, lower, upper = _quantiles(code, length, tail)
     rigid = np.ones(len(codes), dtype=bool)
-    rigid[np.searchsorted(codes, code[hops == 3])] = False
-    rigid |= upper - lower < 6 * RIGID
+    rigid[np.searchsorted(codes, code[hops > 2])] = False
+    three = np.zeros(len(codes), dtype=bool)
+    three[np.searchsorted(codes, code[hops == 3])] = True
+    # Across a peptide bond the distance of C-alphas and two angles say whether it is cis.
+    rigid |= three & (upper - lower < 6 * RIGID) & ~np.isin(codes, linked_codes(codes))
+    single = np.zeros(len(codes), dtype=bool)
+    single[np.searchsorted(codes, code[hops == 1])] = True
+    median = _quantiles(code, length, 0.5)[1]
+    lower = np.where(single, np.maximum(lower, (1 - STRETCH) * median), lower)
+    upper = np.where(single, np.minimum(upper, (1 + STRETCH) * median), upper)
     wide = LEAST / 2
     middle = 0.5 * (lower + upper)
     lower, upper = np.minimum(lower, middle - wide), np.maximum(upper, middle + wide)
@@ -169,7 +187,7 @@ def _quantiles(code, value, tail):
 
 
 def _contacts(graph, x, there, reach=4.0):
-    """Kinds, whether 3 bonds apart, and distance of the pairs within reach that are not bounded, (m, 4)."""
+    """Kinds, whether few bonds apart, and distance of the pairs within reach 3 or more bonds apart, (m, 4)."""
     rows = np.flatnonzero(there)
     found = listed_pairs(torch.as_tensor(x[rows]).unsqueeze(0), reach)[:, 1:].numpy()
     close = rows[found[found[:, 0] < found[:, 1]]]
@@ -178,15 +196,15 @@ def _contacts(graph, x, there, reach=4.0):
     order = np.argsort(codes)
     own = close.min(1) * n + close.max(1)
     place = np.searchsorted(codes[order], own).clip(max=len(codes) - 1)
-    hops = np.where(codes[order][place] == own, graph.hops[order][place], 4)
+    hops = np.where(codes[order][place] == own, graph.hops[order][place], FAR)
     kinds = np.sort(graph.elements[close], axis=1)
     length = np.linalg.norm(x[close[:, 0]] - x[close[:, 1]], axis=1)
-    found = np.stack([kinds[:, 0], kinds[:, 1], hops == 3, length], axis=1)
+    found = np.stack([kinds[:, 0], kinds[:, 1], hops < FAR, length], axis=1)
     return found[hops >= 3]
 
 
 def _closest(contacts, n_atoms):
-    """Closest approach (2, 4, 4): farther than 3 bonds apart, and at 3."""
+    """Closest approach (2, 4, 4): farther than 4 bonds apart, and at 3 and 4."""
     table = np.zeros((2, N_KINDS, N_KINDS))
     for near in (0, 1):
         for a in range(N_KINDS):
@@ -194,7 +212,8 @@ def _closest(contacts, n_atoms):
                 chosen = (contacts[:, 0] == a) & (contacts[:, 1] == b) & (contacts[:, 2] == near)
                 length = np.sort(contacts[chosen, 3])
                 if len(length):
-                    allowed = int(CLOSER * 1e-3 * n_atoms / N_KINDS)
+                    allowed = int(CLOSER[near] * 1e-3 * n_atoms / N_KINDS)
                     # The rarer a kind, the fewer of its contacts are errors of the crystals.
-                    table[near, a, b] = table[near, b, a] = length[min(allowed, len(length) // 200)]
+                    closest = length[min(allowed, len(length) // 200)]
+                    table[near, a, b] = table[near, b, a] = closest if near else max(closest, HYDROGEN_BOND)
     return table

@@ -32,7 +32,7 @@ class TorsionSampler(nn.Module):
     """
 
     def __init__(self, network: TorsionNetwork, backbone_rounds: int = 3, side_rounds: int = 4, repair_rounds: int = 2,
-                 candidates: int = 4):  # fmt: skip
+                 candidates: int = 8):  # fmt: skip
         super().__init__()
         self.network = network
         self.crowding = Crowding()
@@ -81,7 +81,7 @@ class TorsionSampler(nn.Module):
         for number in range(self.backbone_rounds):
             told = self.network.told(h, edges, frames, points, types, rows, weight, torsions, known, atoms)
             scores = self.network.heads.scores(0, told[:, 0])
-            chosen = self.surest(scores, known[:, 0], self.backbone_rounds - number)
+            chosen = self.surest(scores, known[:, 0], self.backbone_rounds - number, batch)
             angle = self.drawn(scores[chosen], even[chosen, 0], temperature)[0]
             torsions[chosen, 0] = self.network.angles(angle, 0, types[chosen])
             scores = self.network.heads.scores(1, told[chosen, 1])
@@ -95,7 +95,7 @@ class TorsionSampler(nn.Module):
             told = self.network.told(h, edges, frames, points, types, rows, weight, torsions, known, atoms)
             scores = self.network.heads.scores(2, told[:, 2])
             done = known[:, 2] | ~has[:, 0]
-            chosen = self.surest(scores, done, self.side_rounds - number)
+            chosen = self.surest(scores, done, self.side_rounds - number, batch)
             torsions, atoms = self.packed(chosen, told, torsions, atoms, types, rows, known, even, temperature)
             known[chosen, 2:] = has[chosen]
         for _ in range(self.repair_rounds):
@@ -126,15 +126,15 @@ class TorsionSampler(nn.Module):
             ca = ca + push - next_row(push)
         return ca
 
-    def surest(self, scores, known, rounds):
-        # type: (Tensor, Tensor, int) -> Tensor
-        """Rows of the residues to draw with so many rounds left: the likeliest part of those not known."""
-        left = torch.nonzero(~known)[:, 0]
-        if rounds <= 1 or left.shape[0] == 0:
-            return left
-        sure = torch.softmax(scores[left], -1).square().sum(-1)
-        count = -(-left.shape[0] // rounds)
-        return left[torch.topk(sure, count).indices]
+    def surest(self, scores, known, rounds, batch):
+        # type: (Tensor, Tensor, int, int) -> Tensor
+        """Rows to draw with so many rounds left: of the residues of every frame not known, the surest part."""
+        if rounds <= 1:
+            return torch.nonzero(~known)[:, 0]
+        sure = torch.softmax(scores, -1).square().sum(-1).masked_fill(known, -1.0).unflatten(0, (batch, -1))
+        count = torch.ceil((~known).unflatten(0, (batch, -1)).sum(1, keepdim=True) / rounds)
+        place = sure.argsort(1, descending=True).argsort(1)
+        return torch.nonzero((place < count).flatten() & ~known)[:, 0]
 
     def drawn(self, scores, even, temperature):
         # type: (Tensor, Tensor, float) -> tuple[Tensor, Tensor]
@@ -163,7 +163,7 @@ class TorsionSampler(nn.Module):
 
     def packed(self, chosen, told, torsions, atoms, types, rows, known, even, temperature):
         # type: (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, float) -> tuple[Tensor, Tensor]
-        """Torsions and atoms with the side chains of the chosen rows drawn, the least crowded of the candidates each."""
+        """Torsions and atoms with the side chains of the chosen rows drawn, of each the least crowded candidate."""
         if chosen.shape[0] == 0:
             return torsions, atoms
         n, m = self.candidates, chosen.shape[0]

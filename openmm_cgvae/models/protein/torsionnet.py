@@ -97,8 +97,10 @@ class TorsionNetwork(nn.Module):
         edges = edge_features(points, frames, rows, chain)
         known: list[torch.Tensor] = [node_features(points, frames, connected)]
         absent = torch.full_like(types, self.absent)
+        row = torch.arange(types.shape[0], device=types.device)
         for k in range(-self.sequence, self.sequence + 1):
-            there = next_row(chain, k) == chain
+            # Rows are rolled: the last chain does not go on in the first, which may be the same.
+            there = (next_row(chain, k) == chain) & (row + k >= 0) & (row + k < types.shape[0])
             known.append(self.types(torch.where(there, next_row(types, k), absent)))
         if self.n_extra > 0:
             there = torch.isfinite(extra[:, :, 0])
@@ -144,7 +146,7 @@ class TorsionNetwork(nn.Module):
 
     def told(self, h, edges, frames, points, types, rows, weight, torsions, known, atoms):
         # type: (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor) -> Tensor
-        """Features (R, torsions, F) of the heads, from `surroundings` and the known torsions (R, 6) with their atoms."""
+        """Features (R, torsions, F) of the heads, from `surroundings` and known torsions (R, 6) with their atoms."""
         flags = known.to(h.dtype)
         state = torch.cat([torch.cos(torsions) * flags, torch.sin(torsions) * flags, flags], dim=1)
         h = h + self.state(state)

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from openmm_cgvae.binding.beadrecord import BeadRecord, box_from_lengths
 from openmm_cgvae.core.errors import DataError
-from openmm_cgvae.molecule.beads import BeadRecord, box_from_lengths
 
 __all__ = ["decode_number", "read_gro", "read_pdb"]
 

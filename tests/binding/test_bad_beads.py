@@ -4,10 +4,10 @@ import logging
 
 import numpy as np
 import pytest
-from openmm_cgvae.core.errors import DataError, MappingError, PositionsError, TopologyMismatchError
 from proteinbeads import CRYSTAL, beads, helix, pdb_lines, rows_of
 
-from openmm_cgvae.molecule.protein import bind_protein
+from openmm_cgvae.binding.protein import bind_protein
+from openmm_cgvae.core.errors import DataError, MappingError, PositionsError, TopologyMismatchError
 
 
 def written(tmp_path, record):
@@ -89,9 +89,10 @@ def test_chains_of_one_and_two_residues_are_molecules(n):
 
     protein = bind_protein(beads(["TRP"] * n))
     assert protein.n_residues == n
-    # amber14 has no amino acid with both ends charged.
-    termini = "capped" if n == 1 else "charged"
-    app.ForceField("amber14-all.xml").createSystem(bind_protein(beads(["TRP"] * n), termini=termini).topology)
+    # amber14 has no amino acid with both ends charged: one alone gets caps.
+    assert protein.topology.getNumResidues() == (3 if n == 1 else 2)
+    app.ForceField("amber14-all.xml").createSystem(protein.topology)
+    assert bind_protein(beads(["TRP"] * n), caps="merged").topology.getNumResidues() == n
 
 
 def test_missing_alpha_carbon_is_told_or_a_break():

@@ -1,4 +1,4 @@
-"""Write martini.json: ``python -m openmm_cgvae.molecule.martinidata FOLDER``.
+"""Write martini.json: ``python -m openmm_cgvae.binding.martinidata FOLDER``.
 
 Which atoms a Martini bead stands for is measured, not copied: pairs of files ``NAME_cg.pdb`` and ``NAME_aa.pdb`` are
 read, and every bead's position is fitted by non-negative weights of its residue's heavy atoms. A weight is the atom's
@@ -11,14 +11,15 @@ from pathlib import Path
 
 import numpy as np
 
+from openmm_cgvae.binding.beadfiles import read_pdb
 from openmm_cgvae.core.errors import DataError
-from openmm_cgvae.molecule.beadfiles import read_pdb
+from openmm_cgvae.molecule import residues
 from openmm_cgvae.molecule.names import variant_of
 from openmm_cgvae.molecule.residues import AMINO_ACIDS, HEAVY_ATOMS, RESIDUE_NAMES, VARIANT_TYPES
 
 __all__ = ["MASSES", "measure", "write_martini"]
 
-PATH = Path(__file__).with_name("martini.json")
+PATH = Path(residues.__file__).with_name("martini.json")
 MASSES = {"C": 12.011, "N": 14.007, "O": 15.999, "S": 32.06}
 # Files by version: elnedyn and Martini 2.1 have the side chains of 2.2.
 _VERSIONS = {"martini3": ("martini3001",), "martini2": ("martini22", "elnedyn21", "elnedyn22")}

@@ -8,17 +8,18 @@ from typing import Any
 
 import numpy as np
 
+from openmm_cgvae.binding.assembly import Placements, assemble
+from openmm_cgvae.binding.atomtopology import atom_topology
+from openmm_cgvae.binding.beads import read_beads
+from openmm_cgvae.binding.beadtable import beads_by_residue, speaks_one_letter
+from openmm_cgvae.binding.chains import connections, nearest_image, residue_index, whole_chains
+from openmm_cgvae.binding.disulfides import disulfide_pairs
+from openmm_cgvae.binding.ends import residue_keys, without_caps
+from openmm_cgvae.binding.recognition import recognise
 from openmm_cgvae.core.errors import SettingsError
-from openmm_cgvae.molecule.assembly import Placements, assemble
-from openmm_cgvae.molecule.atomtopology import atom_topology
-from openmm_cgvae.molecule.beads import read_beads
-from openmm_cgvae.molecule.beadtable import beads_by_residue, speaks_one_letter
 from openmm_cgvae.molecule.beadweights import mapping_weights, used_beads
-from openmm_cgvae.molecule.chains import connections, nearest_image, residue_index, whole_chains
-from openmm_cgvae.molecule.disulfides import disulfide_pairs
 from openmm_cgvae.molecule.martini import martini_version
-from openmm_cgvae.molecule.names import CAP_NAMES, variant_of
-from openmm_cgvae.molecule.recognition import recognise
+from openmm_cgvae.molecule.names import variant_of
 from openmm_cgvae.molecule.residues import VARIANT_TYPES
 
 __all__ = ["Protein", "bind_protein"]
@@ -26,7 +27,6 @@ __all__ = ["Protein", "bind_protein"]
 logger = logging.getLogger(__name__)
 
 _HISTIDINES = ("HID", "HIE", "HIP")
-_TERMINI = ("charged", "neutral", "capped")
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,10 +109,13 @@ class Protein:
 
     def project(self, positions: np.ndarray) -> np.ndarray:
         """Bead positions (..., b, 3) of atom positions (..., a, 3)."""
+        from scipy.sparse import csr_array
+
         atoms, beads, weights = self.mapping_weights
-        found = np.zeros((*positions.shape[:-2], self.n_beads, 3))
-        np.add.at(found, (..., beads, slice(None)), positions[..., atoms, :] * weights[:, None])
-        return found
+        matrix = csr_array((weights, (beads, atoms)), shape=(self.n_beads, self.n_atoms))
+        flat = np.moveaxis(np.asarray(positions, dtype=float), -2, 0).reshape(self.n_atoms, -1)
+        shape = (self.n_beads, *positions.shape[:-2], 3)
+        return np.moveaxis((matrix @ flat).reshape(shape), 0, -2)
 
 
 def bind_protein(
@@ -146,7 +149,8 @@ def bind_protein(
         By the topology's bonds and by distance, none, or the residues listed.
     termini : {"charged", "neutral", "capped"} or a pair of them for start and end
         Of every part of a chain, at breaks too. Caps that the beads have come first. amber14 has no
-        templates of neutral ends, nor of ASH, GLH, LYN and CYM at an end.
+        templates of neutral ends, nor of ASH, GLH, LYN and CYM at an end. A residue alone with both ends charged, which
+        it does not have either, gets caps, unless these are merged.
     caps : {"residues", "merged"}
         Residues of their own, as in PDB files and for amber14, or atoms of the residue they cap, as charmm36 has them.
     unknown : {"error", "drop", "keep"}
@@ -167,24 +171,24 @@ def bind_protein(
     SettingsError
         If an option names no state or no residue.
     """
-    if caps not in ("residues", "merged"):
-        raise SettingsError(f'caps={caps!r} given: "residues" or "merged" is expected')
     record = read_beads(beads, positions)
     found = recognise(record, mapping, unknown)
     everything = beads_by_residue(record, found.rows, found.main)
-    residues, known_caps, cap_rows = _without_caps(everything)
+    residues, known_caps, cap_rows = without_caps(everything)
     one_letter = speaks_one_letter(record)
     named = [variant_of(r.name, one_letter) for r in residues]
     main = _main_rows(residues, found.main)
     where = None if record.positions is None else whole_chains(record.positions[main], residues, record.box)
     connected = connections(residues, where, found.family, breaks)
+    for i, side in known_caps:
+        connected[i + (side == "c") : i + (side == "c") + 1] = False
     kinds = [VARIANT_TYPES[_type_name(v)] for v in named]
     version = found.family
     if version == "martini":
-        version = martini_version(kinds, [set(r.rows) for r in residues], where, mapping)
+        version = martini_version(residues, kinds, where, mapping)
     pairs = _disulfides(record, residues, named, connected, where, found.family, disulfides)
     variants = _protonate(residues, named, histidine, protonation, pairs)
-    keys, bonded, labels, index = _residue_keys(residues, variants, connected, known_caps, termini)
+    keys, bonded, labels, index = residue_keys(residues, variants, connected, known_caps, termini, caps)
     assembly = assemble(keys, bonded, [(index[i], "SG", index[j], "SG") for i, j in pairs])
     rows, bead_residues, roles = used_beads(residues, kinds, version)
     ignored = {**found.ignored, **({"caps, placed by geometry": cap_rows} if cap_rows else {})}
@@ -220,25 +224,6 @@ def bind_protein(
 
 def _type_name(variant):
     return "HIE" if variant == "HIS" else variant
-
-
-def _without_caps(everything):
-    """Amino acids, caps by (residue, side) as their name and number, and rows of the beads of caps."""
-    residues, caps, rows, waiting = [], {}, [], None
-    for entry in everything:
-        if entry.kind != "cap":
-            if waiting is not None and (waiting.chain, waiting.molecule) == (entry.chain, entry.molecule):
-                caps[len(residues), "n"] = ("ACE", waiting.number)
-            waiting = None
-            residues.append(entry)
-            continue
-        rows += entry.rows.values()
-        name = CAP_NAMES[entry.name.upper()]
-        if name == "ACE":
-            waiting = entry
-        elif residues:
-            caps[len(residues) - 1, "c"] = (name, entry.number)
-    return residues, caps, rows
 
 
 def _main_rows(residues, main):
@@ -280,41 +265,3 @@ def _protonate(residues, named, histidine, protonation, pairs):
             )
         variants[i] = state
     return variants
-
-
-def _residue_keys(residues, variants, connected, caps, termini):
-    """Templates of all residues with caps, whether each is bonded to the one before, and ids.
-
-    Returns
-    -------
-    keys : list of tuple
-    bonded : numpy.ndarray of bool
-    labels : list of (number, insertion code, chain id, molecule)
-    index : list of int
-        Place of every amino acid among them.
-    """
-    start, end = (termini, termini) if isinstance(termini, str) else termini
-    for side in (start, end):
-        if side not in _TERMINI:
-            raise SettingsError(f"termini {side!r} given: one of {', '.join(_TERMINI)} is expected")
-    keys, bonded, labels, index = [], [], [], []
-    for i, (residue, variant) in enumerate(zip(residues, variants, strict=True)):
-        first = not connected[i]
-        last = i + 1 == len(residues) or not connected[i + 1]
-        before = caps.get((i, "n")) or (("ACE", residue.number - 1) if first and start == "capped" else None)
-        behind = caps.get((i, "c")) or (("NME", residue.number + 1) if last and end == "capped" else None)
-        if before and first:
-            keys.append(("ACE:PRO" if variant == "PRO" else "ACE",))
-            bonded.append(False)
-            labels.append((before[1], "", residue.chain, residue.molecule))
-        index.append(len(keys))
-        n = start if first and not before else "chain"
-        c = end if last and not behind else "chain"
-        keys.append((variant, n, c))
-        bonded.append(not first or before is not None)
-        labels.append((residue.number, residue.insertion, residue.chain, residue.molecule))
-        if behind and last:
-            keys.append((behind[0],))
-            bonded.append(True)
-            labels.append((behind[1], "", residue.chain, residue.molecule))
-    return keys, np.array(bonded), labels, index

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from proteinbeads import beads, helix, pdb_lines
 
-from openmm_cgvae.molecule.beadfiles import decode_number
-from openmm_cgvae.molecule.beads import box_from_lengths, read_beads
-from openmm_cgvae.molecule.protein import bind_protein
+from openmm_cgvae.binding.beadfiles import decode_number
+from openmm_cgvae.binding.beadrecord import box_from_lengths
+from openmm_cgvae.binding.beads import read_beads
+from openmm_cgvae.binding.protein import bind_protein
 
 RESIDUES = ["MET", "HIS", "GLY", "ALA", "TRP", "SER"]
 

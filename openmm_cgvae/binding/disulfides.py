@@ -4,8 +4,8 @@ import logging
 
 import numpy as np
 
+from openmm_cgvae.binding.chains import residue_index
 from openmm_cgvae.core.errors import SettingsError
-from openmm_cgvae.molecule.chains import residue_index
 
 __all__ = ["disulfide_pairs"]
 

@@ -4,8 +4,8 @@ import logging
 import re
 from dataclasses import dataclass, replace
 
+from openmm_cgvae.binding.beadtable import speaks_one_letter
 from openmm_cgvae.core.errors import MappingError, SettingsError, TopologyMismatchError
-from openmm_cgvae.molecule.beadtable import speaks_one_letter
 from openmm_cgvae.molecule.names import CAP_NAMES, D_NAMES, kind_of
 
 __all__ = ["MAPPINGS", "Recognised", "recognise"]

@@ -5,14 +5,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from openmm_cgvae.core.errors import MappingError, TopologyMismatchError
 from proteinbeads import CRYSTAL, REAL, beads, heavy_positions, helix, needs_real, rows_of
 
-from openmm_cgvae.molecule.beadfiles import read_pdb
+from openmm_cgvae.binding.beadfiles import read_pdb
+from openmm_cgvae.binding.martinidata import measure
+from openmm_cgvae.binding.protein import bind_protein
+from openmm_cgvae.core.errors import MappingError, TopologyMismatchError
 from openmm_cgvae.molecule.martini import martini_beads, same_in_both_versions
-from openmm_cgvae.molecule.martinidata import measure
 from openmm_cgvae.molecule.names import kind_of, variant_of
-from openmm_cgvae.molecule.protein import bind_protein
 from openmm_cgvae.molecule.residues import RESIDUE_NAMES, VARIANT_TYPES
 
 INSULIN = CRYSTAL.with_name("3i40_martini3.pdb")
@@ -113,7 +113,7 @@ def test_backbones_before_side_chains_are_joined():
 def test_missing_side_chain_beads_are_noted(caplog):
     record = made("martini3", ["LEU", "TRP", "TRP", "TYR"])
     protein = bind_protein(rows_of(record, [i for i in range(record.n_beads) if i != 5]))
-    assert "1 residues lack side-chain beads, the first TRP, residue 2" in caplog.text
+    assert "1 residues lack side-chain beads, the first is chain A TRP 2:" in caplog.text
     assert protein.n_beads == record.n_beads - 1
     assert protein.mapping == "martini3"
 
@@ -121,7 +121,7 @@ def test_missing_side_chain_beads_are_noted(caplog):
 def test_beads_of_no_version_are_refused():
     record = made("martini3", ["LEU", "SER", "TRP"])
     record.names[3] = "SC4"
-    with pytest.raises(TopologyMismatchError, match="residue 2 of the amino acids, SER, has beads BB, SC4"):
+    with pytest.raises(TopologyMismatchError, match="chain A SER 2 has beads BB, SC4; martini3"):
         bind_protein(record)
     record.names[3] = "D1"
     with pytest.raises(MappingError, match="D1 beside BB"):

@@ -6,11 +6,11 @@ import time
 
 import numpy as np
 import pytest
-from openmm_cgvae.core.errors import SettingsError
 from proteinbeads import CRYSTAL, beads, heavy_positions, helix, rows_of
 
-from openmm_cgvae.molecule.beadfiles import read_pdb
-from openmm_cgvae.molecule.protein import bind_protein
+from openmm_cgvae.binding.beadfiles import read_pdb
+from openmm_cgvae.binding.protein import bind_protein
+from openmm_cgvae.core.errors import SettingsError
 from openmm_cgvae.molecule.residues import HEAVY_ATOMS, RESIDUE_NAMES, VARIANT_TYPES
 
 ALL = list(RESIDUE_NAMES)
@@ -131,7 +131,10 @@ def test_caps_of_the_beads_are_kept_and_their_beads_ignored():
     assert [r.name for r in protein.topology.residues()] == ["ACE", "ALA", "GLY", "NME"]
     assert protein.bead_rows.tolist() == [1, 2]
     assert protein.ignored == {"caps, placed by geometry": [0, 3]}
-    assert [r.name for r in bind_protein(beads(["ALA", "NH2"])).topology.residues()] == ["ALA", "NH2"]
+    assert [r.name for r in bind_protein(beads(["ALA", "GLY", "NH2"])).topology.residues()] == ["ALA", "GLY", "NH2"]
+    # A cap ends its chain, whatever the numbers say.
+    record = beads(["ALA", "GLY", "NME", "ACE", "SER", "ALA"], positions=None)
+    assert bind_protein(record).connected.tolist() == [False, True, False, True]
 
 
 def test_merged_caps_are_atoms_of_the_residue_they_cap():
