@@ -39,7 +39,7 @@ class AnyProtein:
     @staticmethod
     def rebuild(file):
         """Build the module by the package's own classes."""
-        from openmm_cgvae.models.protein.rebuild import rebuild_protein
+        from openmm_cgvae.proteins.rebuild import rebuild_protein
 
         return rebuild_protein(file.metadata["model"], file.state)
 
@@ -278,9 +278,9 @@ def molecule_tensors(protein: Protein, module, file) -> dict:
 
     from openmm_cgvae.geometry.vectors import segment_offsets
     from openmm_cgvae.models.placement import placement_tensors
-    from openmm_cgvae.models.protein.heavy import heavy_graph
-    from openmm_cgvae.models.protein.model import ROTORS
-    from openmm_cgvae.models.protein.relaxation import HeavyBounds
+    from openmm_cgvae.proteins.heavy import heavy_graph
+    from openmm_cgvae.proteins.model import ROTORS
+    from openmm_cgvae.proteins.relaxation import HeavyBounds
 
     graph = heavy_graph(protein.residue_types, protein.connected, protein.disulfides)
     order = np.lexsort((protein.heavy_slot, protein.heavy_residue))

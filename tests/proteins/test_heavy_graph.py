@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from proteinchains import all_types, crambin
 
-from openmm_cgvae.models.protein.heavy import heavy_graph
-from openmm_cgvae.models.protein.relaxation import HeavyBounds
+from openmm_cgvae.proteins.heavy import heavy_graph
+from openmm_cgvae.proteins.relaxation import HeavyBounds
 from openmm_cgvae.molecule.protein import bind_protein
 from openmm_cgvae.molecule.residues import AMINO_ACIDS
 from openmm_cgvae.preparation.structures import beads_of
