@@ -27,7 +27,7 @@ def bundle(path, name, reference, description, data=None):
     path : path
     name : str
     reference : str
-        Trajectory beside it with held-out MD of its molecule.
+        Trajectory beside it with held-out MD of its molecule; empty for a model of any molecule.
     description : str
     data : path, optional
         Dataset that the model was trained on: the trajectory is written anew, from its test runs.
@@ -35,7 +35,7 @@ def bundle(path, name, reference, description, data=None):
     model = ModelFile.load(path)
     if data is not None:
         _write_reference(model, Dataset.load(data), PRETRAINED / reference)
-    add_to_index(path, name, description, reference=reference)
+    add_to_index(path, name, description, **({"reference": reference} if reference else {}))
 
 
 def add_to_index(path, name, description, **beside):

@@ -9,8 +9,8 @@ import torch
 from openmm_cgvae.core.errors import TrainingError
 from openmm_cgvae.core.output import check_output
 from openmm_cgvae.io.modelfile import ModelFile
-from openmm_cgvae.models.protein.model import ProteinModel
-from openmm_cgvae.models.protein.rebuild import SETTINGS
+from openmm_cgvae.proteins.model import ProteinModel
+from openmm_cgvae.proteins.rebuild import SETTINGS
 from openmm_cgvae.training.chains import PackedChains
 from openmm_cgvae.training.geometry import ProteinGeometry
 from openmm_cgvae.training.proteincheckpoint import load_trained_network, read_data, write_data
@@ -63,7 +63,7 @@ def export_protein(folder, path, name=None, chains=None, overwrite=False):
         "name": name or path.stem,
         "mapping": config.mapping,
         "beads": BEADS[config.mapping],
-        "consistency": "exact",
+        "consistency": "sound",
         "model": {setting: settings.pop(setting) for setting in SETTINGS},
         "training": {**settings, "updates": progress["update"], "residues_seen": progress["seen"]},
         "data": data,

@@ -37,11 +37,9 @@ def bundled_file(name, entry="file"):
     SettingsError
         If it is no bundled model, or has no such file.
     """
-    index = read_index()
+    index = {known: files for known, files in read_index().items() if entry in files}
     if name not in index:
         raise SettingsError(f"model {name} given: one of {', '.join(index)} is expected, which are bundled")
-    if entry not in index[name]:
-        raise SettingsError(f"model {name} given, which has no {entry} beside it: models of another kind have")
     return PRETRAINED / index[name][entry]
 
 

@@ -9,10 +9,10 @@ import torch
 
 from openmm_cgvae.core.errors import SettingsError, TrainingError
 from openmm_cgvae.core.output import complete_output
-from openmm_cgvae.models.protein.builder import Builder
-from openmm_cgvae.models.protein.heavy import heavy_graph
-from openmm_cgvae.models.protein.relaxation import measured_bounds
-from openmm_cgvae.models.protein.sidechains import AMINO_ACIDS
+from openmm_cgvae.proteins.builder import Builder
+from openmm_cgvae.proteins.heavy import heavy_graph
+from openmm_cgvae.proteins.relaxation import measured_bounds
+from openmm_cgvae.proteins.sidechains import AMINO_ACIDS
 from openmm_cgvae.training.chains import Chain, PackedChains
 
 __all__ = ["ProteinGeometry", "disulfides_of", "network_weights"]

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from openmm_cgvae.models.protein.graph import nearest
-from openmm_cgvae.models.protein.torsionnet import TorsionNetwork
+from openmm_cgvae.proteins.graph import nearest
+from openmm_cgvae.proteins.torsionnet import TorsionNetwork
 from openmm_cgvae.training.chains import Chain
 
 __all__ = ["ProteinBatch", "joined", "torsion_loss"]

@@ -7,8 +7,8 @@ import torch
 
 from openmm_cgvae.core.errors import TrainingError
 from openmm_cgvae.core.output import complete_output
-from openmm_cgvae.models.protein.builder import Builder
-from openmm_cgvae.models.protein.torsionnet import TorsionNetwork
+from openmm_cgvae.proteins.builder import Builder
+from openmm_cgvae.proteins.torsionnet import TorsionNetwork
 from openmm_cgvae.training.chains import PackedChains
 from openmm_cgvae.training.geometry import BUILDER, ProteinGeometry
 from openmm_cgvae.training.proteinconfig import ProteinConfig

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from openmm_cgvae.core.errors import SettingsError
 from openmm_cgvae.models.config import check_types
-from openmm_cgvae.models.protein.beadweights import MAPPINGS
+from openmm_cgvae.proteins.beadweights import MAPPINGS
 
 __all__ = ["ProteinConfig"]
 

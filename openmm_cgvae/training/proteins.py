@@ -13,8 +13,8 @@ import torch
 
 from openmm_cgvae.core.errors import SettingsError, TrainingError
 from openmm_cgvae.core.output import complete_output, existing_folder
-from openmm_cgvae.models.protein.builder import N_TORSIONS, Builder
-from openmm_cgvae.models.protein.torsionnet import TorsionNetwork
+from openmm_cgvae.proteins.builder import N_TORSIONS, Builder
+from openmm_cgvae.proteins.torsionnet import TorsionNetwork
 from openmm_cgvae.training.average import moving_average
 from openmm_cgvae.training.chains import PackedChains
 from openmm_cgvae.training.crops import cropped

@@ -6,8 +6,8 @@ import torch
 from conftest import rotation
 from proteinbeads import CRYSTAL, heavy_positions, rows_of
 
-from openmm_cgvae.models.placement import PlacementTensors, draw_rotors, place, placement_tensors
 from openmm_cgvae.binding.protein import bind_protein
+from openmm_cgvae.models.placement import PlacementTensors, draw_rotors, place, placement_tensors
 
 
 @pytest.fixture(scope="module")

@@ -5,11 +5,11 @@ import math
 import torch
 from torch import nn
 
-from openmm_cgvae.models.protein.builder import CIS_BELOW, N_TORSIONS, next_row
-from openmm_cgvae.models.protein.contacts import Crowding
-from openmm_cgvae.models.protein.graph import nearest
-from openmm_cgvae.models.protein.sidechains import N_CHI
-from openmm_cgvae.models.protein.torsionnet import TorsionNetwork
+from openmm_cgvae.proteins.builder import CIS_BELOW, N_TORSIONS, next_row
+from openmm_cgvae.proteins.contacts import Crowding
+from openmm_cgvae.proteins.graph import nearest
+from openmm_cgvae.proteins.sidechains import N_CHI
+from openmm_cgvae.proteins.torsionnet import TorsionNetwork
 
 __all__ = ["TorsionSampler"]
 

@@ -6,10 +6,10 @@ import torch
 from torch import nn
 
 from openmm_cgvae.geometry.vectors import dot
-from openmm_cgvae.models.protein.beadweights import weights_of
-from openmm_cgvae.models.protein.builder import N_TORSIONS, Builder, next_row
-from openmm_cgvae.models.protein.geometry import in_frame, out_of_frame
-from openmm_cgvae.models.protein.graph import (
+from openmm_cgvae.proteins.beadweights import weights_of
+from openmm_cgvae.proteins.builder import N_TORSIONS, Builder, next_row
+from openmm_cgvae.proteins.geometry import in_frame, out_of_frame
+from openmm_cgvae.proteins.graph import (
     EDGE_FEATURES,
     NODE_FEATURES,
     edge_features,
@@ -17,8 +17,8 @@ from openmm_cgvae.models.protein.graph import (
     node_features,
     residue_frames,
 )
-from openmm_cgvae.models.protein.network import ResidueLayer, TorsionHeads
-from openmm_cgvae.models.protein.sidechains import AMINO_ACIDS, ATOM_NAMES, N_SLOTS
+from openmm_cgvae.proteins.network import ResidueLayer, TorsionHeads
+from openmm_cgvae.proteins.sidechains import AMINO_ACIDS, ATOM_NAMES, N_SLOTS
 
 __all__ = ["TorsionNetwork"]
 

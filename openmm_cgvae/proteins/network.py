@@ -4,8 +4,8 @@ import torch
 from torch import nn
 from torch.nn.functional import silu
 
-from openmm_cgvae.models.protein.builder import N_TORSIONS
-from openmm_cgvae.models.protein.sidechains import N_CHI
+from openmm_cgvae.proteins.builder import N_TORSIONS
+from openmm_cgvae.proteins.sidechains import N_CHI
 
 __all__ = ["ResidueLayer", "TorsionHeads"]
 

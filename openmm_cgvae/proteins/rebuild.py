@@ -2,9 +2,9 @@
 
 import torch
 
-from openmm_cgvae.models.protein.builder import Builder
-from openmm_cgvae.models.protein.model import ProteinModel
-from openmm_cgvae.models.protein.torsionnet import TorsionNetwork
+from openmm_cgvae.proteins.builder import Builder
+from openmm_cgvae.proteins.model import ProteinModel
+from openmm_cgvae.proteins.torsionnet import TorsionNetwork
 
 __all__ = ["SETTINGS", "TABLES", "rebuild_protein"]
 

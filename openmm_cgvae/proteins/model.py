@@ -6,10 +6,10 @@ from torch import Tensor, nn
 from openmm_cgvae.core.units import ANGSTROM_PER_NM
 from openmm_cgvae.geometry.vectors import Recentring
 from openmm_cgvae.models.placement import PlacementTensors, draw_rotors, place
-from openmm_cgvae.models.protein.builder import N_TORSIONS
-from openmm_cgvae.models.protein.relaxation import RESISTANCE, HeavyBounds
-from openmm_cgvae.models.protein.sampler import TorsionSampler
-from openmm_cgvae.models.protein.torsionnet import TorsionNetwork
+from openmm_cgvae.proteins.builder import N_TORSIONS
+from openmm_cgvae.proteins.relaxation import RESISTANCE, HeavyBounds
+from openmm_cgvae.proteins.sampler import TorsionSampler
+from openmm_cgvae.proteins.torsionnet import TorsionNetwork
 
 __all__ = ["LATENT", "ROTORS", "ProteinModel"]
 

@@ -5,7 +5,7 @@ import torch
 from conftest import rotation
 from proteinchains import all_types
 
-from openmm_cgvae.models.protein.graph import _in_order, edge_features, nearest, node_features, residue_frames
+from openmm_cgvae.proteins.graph import _in_order, edge_features, nearest, node_features, residue_frames
 
 
 def points(batch=1, n=150, seed=0):

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from openmm_cgvae.models.protein.sidechains import AMINO_ACIDS, ATOM_NAMES, N_SLOTS
+from openmm_cgvae.proteins.sidechains import AMINO_ACIDS, ATOM_NAMES, N_SLOTS
 
 __all__ = ["Crowding"]
 

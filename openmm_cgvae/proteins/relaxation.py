@@ -6,7 +6,7 @@ import torch
 from openmm_cgvae.geometry.bounds import BoundsProjection
 from openmm_cgvae.geometry.neighbours import listed_pairs
 from openmm_cgvae.geometry.vectors import Recentring
-from openmm_cgvae.models.protein.heavy import FARTHEST, HeavyGraph, linked_codes
+from openmm_cgvae.proteins.heavy import FARTHEST, HeavyGraph, linked_codes
 
 __all__ = ["HeavyBounds", "measured_bounds"]
 
