@@ -11,7 +11,8 @@ from openmm_cgvae.preparation.atomrecords import is_structure, read_atoms
 
 PDB = FOLDER / "5k6d.pdb"
 COLUMNS = ("group_PDB", "id", "type_symbol", "label_atom_id", "label_alt_id", "auth_comp_id", "auth_asym_id",
-           "auth_seq_id", "pdbx_PDB_ins_code", "Cartn_x", "Cartn_y", "Cartn_z", "occupancy", "pdbx_PDB_model_num")  # fmt: skip
+           "auth_seq_id", "pdbx_PDB_ins_code", "Cartn_x", "Cartn_y", "Cartn_z", "occupancy",
+           "pdbx_PDB_model_num")  # fmt: skip
 
 
 def cif_text(atoms, resolution="1.14", models=1):
@@ -30,7 +31,7 @@ def cif_text(atoms, resolution="1.14", models=1):
 
 def test_both_formats_give_the_same_atoms(tmp_path):
     atoms, resolution = read_atoms(PDB)
-    assert len(atoms) == 565 + 1 and np.isnan(resolution)
+    assert len(atoms) == 565 and np.isnan(resolution)
     (tmp_path / "a.cif").write_text(cif_text(atoms, models=2))
     assert read_atoms(tmp_path / "a.cif") == (atoms, 1.14)
 

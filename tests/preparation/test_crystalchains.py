@@ -19,7 +19,9 @@ def read(lines, tmp_path, **options):
 def lines_of(residue, name=None):
     """Places of the lines of the n-th residue, counted from 0, or of one atom of it."""
     numbers = list(dict.fromkeys(line[22:27] for line in LINES))
-    return [k for k, line in enumerate(LINES) if line[22:27] == numbers[residue] and name in (None, line[12:16].strip())]
+    return [
+        k for k, line in enumerate(LINES) if line[22:27] == numbers[residue] and name in (None, line[12:16].strip())
+    ]
 
 
 def test_chain_is_the_one_that_openmm_reads(tmp_path):

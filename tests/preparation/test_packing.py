@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from conftest import DATA
+from openmm import app
 from proteinchains import FOLDER
 
 from openmm_cgvae.core.errors import DataError
@@ -50,7 +51,7 @@ def test_random_sequences_are_not_alike():
 
 def test_relatives_are_one_cluster_and_others_are_not():
     families = random_sequences(8)
-    sequences = [mutated(family, 0.35, seed) for family in families for seed in range(3)]
+    sequences = [mutated(family, 0.2, seed) for family in families for seed in range(3)]
     clusters = sequence_clusters(sequences).reshape(8, 3)
     assert (clusters == clusters[:, :1]).all() and len(np.unique(clusters)) == 8
 
@@ -70,43 +71,39 @@ def test_clusters_are_split_whole():
 # ------------------------------------------------------------------------------------------------- packing
 
 
-def write_mutants(folder, n=6):
-    """PDB files of 5K6D with the names of residues exchanged, so that sequences differ and side chains lack atoms."""
+def write_glycines(folder, n):
+    """Write PDB files of the backbone of 5K6D as glycines."""
     lines = [line for line in CRYSTAL.read_text().splitlines() if line.startswith("ATOM")]
-    # Backbones alone, as glycine and alanine in different orders.
-    numbers = list(dict.fromkeys(line[22:27] for line in lines))
+    kept = [line[:17] + "GLY" + line[20:] for line in lines if line[12:16].strip() in ("N", "CA", "C", "O")]
     for k in range(n):
-        names = dict(zip(numbers, np.random.default_rng(k).choice(["GLY", "ALA"], len(numbers)), strict=True))
-        kept = [line for line in lines if line[12:16].strip() in ("N", "CA", "C", "O")]
-        text = "\n".join(line[:17] + names[line[22:27]] + line[20:] for line in kept if names[line[22:27]] == "GLY")
-        (folder / f"m{k}.pdb").write_text(text)
+        (folder / f"m{k}.pdb").write_text("\n".join(kept[8 * k :]))
 
 
 def test_folder_of_structures_is_packed(tmp_path):
     (tmp_path / "a.pdb").write_bytes(CRYSTAL.read_bytes())
     (tmp_path / "same.pdb").write_bytes(CRYSTAL.read_bytes())
     (tmp_path / "b.pdb").write_bytes((DATA / "3i40_aa.pdb").read_bytes())
-    write_mutants(tmp_path, 1)
+    write_glycines(tmp_path, 1)
     (tmp_path / "broken.pdb").write_text("nothing")
     (tmp_path / "notes.md").write_text("no structure")
     packed = pack(read_sources(tmp_path))
-    # The same sequence once; insulin's chains are too short.
-    assert sorted(packed.names) == ["a_B", "m0_B"]
-    assert len(packed.subset("train")) == len(packed.subset("validation", representative=True)) == 1
+    # The same sequence once, and of insulin the chain of 30 residues.
+    assert sorted(packed.names) == ["a_B", "b_B", "m0_B"]
+    assert (len(packed.subset("train")), len(packed.subset("validation", representative=True))) == (2, 1)
 
 
 def test_best_resolution_of_a_sequence_is_kept(tmp_path):
     for name, resolution in (("a", 2.5), ("b", 1.5), ("c", 1.9)):
         remark = f"REMARK   2 RESOLUTION.    {resolution} ANGSTROMS.\n"
         (tmp_path / f"{name}.pdb").write_text(remark + CRYSTAL.read_text())
-    write_mutants(tmp_path, 1)
+    write_glycines(tmp_path, 1)
     packed = pack(read_sources(tmp_path))
     assert dict(zip(packed.names.tolist(), packed.resolutions.tolist(), strict=True))["b_B"] == 1.5
 
 
 def test_runs_are_held_out_whole(tmp_path):
     topology = load_topology(CRYSTAL)
-    first = next(iter(np.array(load_positions(CRYSTAL))[None]))
+    first = np.array(app.PDBFile(str(CRYSTAL)).getPositions(asNumpy=True)._value)
     rng = np.random.default_rng(0)
     paths = []
     for k in range(6):
@@ -119,12 +116,6 @@ def test_runs_are_held_out_whole(tmp_path):
     assert len(held_out) == 2 and len({name.split(":")[0] for name in held_out}) == 1
     assert packed.description["trained_on"].count("run") == 5
     assert packed[0].connected[1:].all()
-
-
-def load_positions(path):
-    import mdtraj
-
-    return mdtraj.load(str(path)).xyz[0]
 
 
 def test_list_names_structures_and_runs(tmp_path):
@@ -140,7 +131,11 @@ def test_list_names_structures_and_runs(tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "match"),
-    [("none.pdb\n", "none.pdb does not exist"), ("# nothing\n", "names no structure and no run"), (None, "a folder of")],
+    [
+        ("none.pdb\n", "none.pdb does not exist"),
+        ("# nothing\n", "names no structure and no run"),
+        (None, "a folder of"),
+    ],
 )
 def test_wrong_lists_are_refused(content, match, tmp_path):
     path = tmp_path / "list.txt"
@@ -162,4 +157,4 @@ def test_one_cluster_cannot_be_held_out():
 
 def test_no_chain_is_refused():
     with pytest.raises(DataError, match="no protein chain found"):
-        pack([Source(DATA / "3i40_aa.pdb")])
+        pack([Source(DATA / "alanine_dipeptide.pdb")])
