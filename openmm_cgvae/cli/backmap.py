@@ -9,6 +9,7 @@ from openmm_cgvae.cli.common import (
     make_minimizer,
     print_table,
 )
+from openmm_cgvae.cli.proteins import add_protein
 from openmm_cgvae.cli.system import add_system, load_backmapper
 
 __all__ = ["add_arguments", "run"]
@@ -21,6 +22,7 @@ def add_arguments(parser):
         "-o", "--output", required=True, metavar="aa.dcd", help="all-atom trajectory (.dcd, .xtc, .pdb)"
     )
     add_sampling(parser)
+    add_protein(parser)
     parser.add_argument(
         "--correlation-time", type=float, metavar="ps", help="keep frames closer than this alike (every one on its own)"
     )

@@ -1,6 +1,7 @@
 """Project an all-atom trajectory to a model's beads."""
 
 from openmm_cgvae.cli.common import add_model, add_overwrite, add_topology, check_with_topology
+from openmm_cgvae.cli.proteins import projection
 
 __all__ = ["add_arguments", "run"]
 
@@ -16,12 +17,12 @@ def add_arguments(parser):
 
 def run(options):
     check_with_topology(options.output, options.overwrite, [options.trajectory, options.top])
-    from openmm_cgvae.backmapping.backmapper import Backmapper
+    from openmm_cgvae.backmapping.model import Model
     from openmm_cgvae.backmapping.trajectory import project_trajectory
     from openmm_cgvae.io.trajectory_files import load_topology, write_topology_beside
 
-    mapping = Backmapper.load(options.model).mapping
     topology = load_topology(options.top)
+    mapping = projection(Model.load(options.model), topology)
     n = project_trajectory(
         options.trajectory, topology, mapping, options.output, options.stride, overwrite=options.overwrite
     )
