@@ -7,12 +7,12 @@ import torch
 from proteinchains import all_types, crambin
 
 from openmm_cgvae.io.modelfile import ModelFile
-from openmm_cgvae.models.protein.builder import Builder
-from openmm_cgvae.models.protein.heavy import heavy_graph
-from openmm_cgvae.models.protein.model import ProteinModel
-from openmm_cgvae.models.protein.rebuild import SETTINGS
-from openmm_cgvae.models.protein.relaxation import measured_bounds
-from openmm_cgvae.models.protein.torsionnet import TorsionNetwork
+from openmm_cgvae.proteins.builder import Builder
+from openmm_cgvae.proteins.heavy import heavy_graph
+from openmm_cgvae.proteins.model import ProteinModel
+from openmm_cgvae.proteins.rebuild import SETTINGS
+from openmm_cgvae.proteins.relaxation import measured_bounds
+from openmm_cgvae.proteins.torsionnet import TorsionNetwork
 
 SMALL = dict(zip(SETTINGS, (16, 1, 1, 8, 12, "ca"), strict=True))
 

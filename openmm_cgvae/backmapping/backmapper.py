@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import time
+from os import PathLike
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,10 +28,10 @@ if TYPE_CHECKING:
     from openmm.app import Topology
 
     from openmm_cgvae.cg.potential import CGPotential
-    from openmm_cgvae.core.types import PathLike, Positions, SomeTopology
+    from openmm_cgvae.core.types import Positions, SomeTopology
     from openmm_cgvae.io.modelfile import ModelFile
 
-__all__ = ["Backmapper", "bead_spread"]
+__all__ = ["Backmapper", "as_sampler", "bead_spread"]
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +45,25 @@ PRECISIONS = {"single": np.float32, "double": np.float64}
 CHUNK_SIZES = {"cpu": 256, "cuda": 8192}
 # Seconds of sampling after which TorchScript may optimise the model, which takes 2 to 3 s and gains 5 to 8 % on a CPU.
 OPTIMIZED_AFTER = 20.0
+
+
+def as_sampler(given: Any) -> Any:
+    """Return a sampler of what a user gives for one: a sampler, or what ``Backmapper.load`` takes.
+
+    Raises
+    ------
+    SettingsError
+        If it is neither.
+    ModelFileError
+        If there is no such model.
+    """
+    if isinstance(given, str | PathLike):
+        return Backmapper.load(given)
+    if not hasattr(given, "sample") or not hasattr(given, "cg_topology"):
+        raise SettingsError(
+            f"a {type(given).__name__} given as backmapper: a Backmapper, or the name or file of a model, is expected"
+        )
+    return given
 
 
 def bead_spread(beads: np.ndarray) -> np.ndarray:
@@ -106,7 +126,7 @@ class Backmapper:
 
     @staticmethod
     def load(
-        name_or_path: PathLike,
+        name_or_path: str | PathLike,
         topology: SomeTopology | None = None,
         device: Any = "cpu",
         precision: str = "single",
@@ -226,15 +246,15 @@ class Backmapper:
             less than in training, as by two wrong units; 5 times, as Angstrom for nm give, is warned of. If the box
             is smaller than the molecule. If the beads are so unlike those of training that no structure comes out.
         """
-        beads = as_positions_nm(cg_positions, self.mapping.n_beads, "beads")
+        beads = as_positions_nm(cg_positions, self.mapping.n_beads, "beads", frames)
         if box is not None:
             vectors = as_box_vectors(box, len(beads))
             beads = make_whole(beads, vectors, spanning_tree(self.mapping.n_beads, self.mapping.bead_bonds))
             # Twice the RMS distance from the centre is a lower limit of the size of a molecule.
-            check_fits(beads, vectors, "the molecule", 2 * self.metadata.get("bead_spread_nm", 0.0))
+            check_fits(beads, vectors, "the molecule", 2 * self.metadata.get("bead_spread_nm", 0.0), frames)
         n_samples, seed = checked_count("n_samples", n_samples), checked_seed(seed)
         frames = checked_frames(frames, len(beads))
-        self._check_spread(beads)
+        self._check_spread(beads, frames)
         atoms = np.empty((len(beads), n_samples, self.n_atoms, 3), dtype=PRECISIONS[self.precision])
 
         def fill(part):
@@ -281,8 +301,9 @@ class Backmapper:
         broken = np.flatnonzero(~(reach <= BOND_NM * max(map(len, self.mapping.beads))))
         if broken.size:
             raise PositionsError(
-                f"beads of frame {frames[broken[0]]} are too unlike those the model was trained on, no structure comes "
-                f"out ({broken.size} of {len(atoms)} here): check the order of the beads, units, and the CG force field"
+                f"beads of frame {{frame}} are too unlike those the model was trained on, no structure comes "
+                f"out ({broken.size} of {len(atoms)} here): check order of beads, units, and the CG force field",
+                int(frames[broken[0]]),
             )
 
     def reconstruct(self, positions: Positions) -> np.ndarray:
@@ -307,7 +328,7 @@ class Backmapper:
         self._in_parts(fill, len(atoms), self.chunk_size)
         return rebuilt
 
-    def _check_spread(self, beads):
+    def _check_spread(self, beads, frames):
         expected = self.metadata.get("bead_spread_nm", 0.0)
         if not expected or not len(beads):
             return
@@ -317,11 +338,11 @@ class Backmapper:
         if factor < WARN_FACTOR:
             return
         text = (
-            f"beads of frame {worst} are spread over {ratio[worst] * expected:.3g} nm, {expected:.3g} nm was seen in "
+            f"beads of frame {{frame}} are spread over {ratio[worst] * expected:.3g} nm, {expected:.3g} nm was seen in "
             "training: check that positions are in nm and molecules whole"
         )
         if factor >= REFUSE_FACTOR:
-            raise PositionsError(text)
+            raise PositionsError(text, int(frames[worst]))
         if not self._warned:
             self._warned = True
-            logger.warning("%s", text)
+            logger.warning("%s", PositionsError(text, int(frames[worst])))

@@ -4,18 +4,38 @@ from typing import NamedTuple
 
 import numpy as np
 
-from openmm_cgvae.core.errors import TopologyMismatchError
+from openmm_cgvae.core.checks import check_memory
+from openmm_cgvae.core.errors import PositionsError, SettingsError, TopologyMismatchError
 from openmm_cgvae.core.periodic import molecule_labels, wrap
 
 __all__ = ["BackmappedFrames", "FrameBackmapper", "sample_times"]
 
 
 class BackmappedFrames(NamedTuple):
-    """Structures (frames * samples, n, 3) in nm, box vectors of each or None, and what the minimiser did, or None."""
+    """Structures of the frames that could be backmapped.
+
+    Parameters
+    ----------
+    positions : numpy.ndarray, shape (frames * samples, n, 3)
+        nm.
+    vectors : numpy.ndarray, shape (frames * samples, 3, 3), or None
+        Box of each.
+    minimized : MinimizationResult or None
+        What the minimiser did.
+    rows : numpy.ndarray of int
+        Which of the frames given they are of.
+    skipped : dict of int to str
+        Numbers of frames left out, and why.
+    error : PositionsError or None
+        Of the first bad frame, if such frames are to be raised: structures are of the frames before it.
+    """
 
     positions: np.ndarray
     vectors: np.ndarray | None
     minimized: object
+    rows: np.ndarray
+    skipped: dict
+    error: PositionsError | None
 
 
 class FrameBackmapper:
@@ -29,14 +49,23 @@ class FrameBackmapper:
     seed : int
     minimizer : Minimizer, optional
         Minimises each structure briefly, beads restrained.
+    on_bad_frame : {"raise", "skip"}
+        What becomes of a frame of beads that cannot be backmapped: not finite, or unlike any of training.
 
     Raises
     ------
     TopologyMismatchError
         If the minimizer is of another mapping.
+    SettingsError
+        If `on_bad_frame` is another word.
     """
 
-    def __init__(self, backmapper, n_samples, seed, minimizer=None):
+    def __init__(self, backmapper, n_samples, seed, minimizer=None, on_bad_frame="raise"):
+        if on_bad_frame not in ("raise", "skip"):
+            raise SettingsError(f"on_bad_frame={on_bad_frame!r} given: 'raise' or 'skip' is expected")
+        # Noise, and two copies of the structures: at least.
+        check_memory(3 * 12 * n_samples * backmapper.n_atoms, f"{n_samples} samples a frame")
+        self._skip = on_bad_frame == "skip"
         if minimizer is not None and minimizer.mapping != backmapper.mapping:
             raise TopologyMismatchError("the minimizer is of another mapping than the backmapper: make it of the same")
         self._backmapper, self._n_samples, self._seed, self._minimizer = backmapper, n_samples, seed, minimizer
@@ -63,17 +92,53 @@ class FrameBackmapper:
         -------
         BackmappedFrames
         """
-        atoms = self._backmapper.sample(beads, self._n_samples, self._seed, frames, correlation, vectors)
+        frames = np.asarray(frames)
+        atoms, rows, bad = self._sampled(beads, frames, correlation, vectors)
         atoms = atoms.reshape(-1, *atoms.shape[2:])
+        vectors = None if vectors is None else vectors[rows]
         vectors = None if vectors is None else np.repeat(vectors, self._n_samples, axis=0)
         result = None
-        if self._minimizer is not None:
+        if self._minimizer is not None and len(atoms):
             boxes = vectors if self._minimizer.periodic else None
             result = self._minimizer.minimize(atoms, progress=False, boxVectors=boxes)
             atoms = result.positions
         if into_box and vectors is not None:
             atoms = wrap(atoms, vectors, self._molecules)
-        return BackmappedFrames(atoms, vectors, result)
+        skipped = {int(frames[row]): str(error) for row, error in bad.items()} if self._skip else {}
+        error = None if self._skip else next(iter(bad.values()), None)
+        return BackmappedFrames(atoms, vectors, result, rows, skipped, error)
+
+    def _sampled(self, beads, frames, correlation, vectors):
+        """Structures (frames, samples, n, 3) of the good frames, their rows, and the errors of bad ones, by row."""
+
+        def sample(rows):
+            box = None if vectors is None else vectors[rows]
+            return self._backmapper.sample(beads[rows], self._n_samples, self._seed, frames[rows], correlation, box)
+
+        rows, bad = np.arange(len(frames)), {}
+        try:
+            return sample(rows), rows, bad
+        except PositionsError:
+            bad = _bad_rows(sample, rows, frames, first_only=not self._skip)
+            rows = np.array([row for row in rows if row not in bad and (self._skip or row < min(bad))], dtype=int)
+        if len(rows):
+            return sample(rows), rows, bad
+        return np.empty((0, self._n_samples, self._backmapper.n_atoms, 3), np.float32), rows, bad
+
+
+def _bad_rows(sample, rows, frames, first_only):
+    """The frames that cannot be sampled, found by halving: a dict of row to error, in order."""
+    try:
+        sample(rows)
+        return {}
+    except PositionsError as error:
+        if len(rows) == 1:
+            number = int(frames[rows[0]])
+            text = error.text if error.frame is not None else f"frame {{frame}}: {error.text}"
+            return {int(rows[0]): PositionsError(text, number)}
+    half = len(rows) // 2
+    bad = _bad_rows(sample, rows[:half], frames, first_only)
+    return bad if bad and first_only else bad | _bad_rows(sample, rows[half:], frames, first_only)
 
 
 def sample_times(times, n_samples, spacing):

@@ -7,7 +7,11 @@ import numpy as np
 
 from openmm_cgvae.core.errors import SettingsError, TopologyMismatchError
 
-__all__ = ["FoundMolecule", "find_molecules"]
+__all__ = ["FoundMolecule", "check_order", "find_molecules"]
+
+
+# Characters that every file has for the names of a residue and of an atom: PDB, and GRO has 5 for both.
+CUT_NAMES = (3, 4)
 
 
 @dataclass(frozen=True)
@@ -31,8 +35,9 @@ def find_molecules(topology, kinds, others=(), counts=None):
     """Divide the particles of a CG topology into molecules.
 
     Molecules are consecutive particles that have the residue and bead names of a kind, and together they are all
-    particles. Neither chains nor bonds are needed, but no bond may join two molecules. Where names alone allow several
-    divisions, a longer molecule goes before a shorter one that ends at the same bead.
+    particles. Neither chains nor bonds are needed, but no bond may join two molecules. Names that a file has cut are
+    compared as far as they go. Where names alone allow several divisions, a longer molecule goes before a shorter one
+    that ends at the same bead.
 
     Parameters
     ----------
@@ -42,8 +47,8 @@ def find_molecules(topology, kinds, others=(), counts=None):
     others : collection of str
         Residue names of particles that are no molecule of a kind.
     counts : sequence of (str, int), optional
-        Kinds, or names of `others`, with their number of molecules, in order, as in a GROMACS topology. Names of beads
-        are then not looked at.
+        Kinds, or names of `others`, with their number of molecules, in order, as in a GROMACS topology. Beads may then
+        have other names, but not those of the kinds in another order.
 
     Returns
     -------
@@ -60,11 +65,44 @@ def find_molecules(topology, kinds, others=(), counts=None):
     sizes = {name: kind.getNumAtoms() for name, kind in kinds.items()}
     if counts is not None:
         found = _counted(counts, sizes, others, len(beads))
+        covered = [molecule for molecule in found if molecule.kind in kinds]
+        check_order(
+            [bead for m in covered for bead in beads[m.first : m.first + m.n_beads]],
+            [bead for m in covered for bead in _bead_names(kinds[m.kind])],
+            "the CG topology",
+        )
     else:
         free = _unbonded_boundaries(topology, others)
         found = _recognised(beads, {name: _bead_names(kind) for name, kind in kinds.items()}, others, free)
     _check_bonds(topology, [molecule for molecule in found if molecule.kind in kinds])
     return found
+
+
+def check_order(given, expected, what):
+    """Refuse particles that have the expected names, in another order.
+
+    Parameters
+    ----------
+    given, expected : sequence of (str, str)
+        Names of residue and bead. Other names than those expected say nothing of the order.
+    what : str
+        What has the names given, for the message.
+
+    Raises
+    ------
+    TopologyMismatchError
+        Naming the first that is out of place.
+    """
+    for parts in (slice(None), slice(1, None)):
+        own, other = [bead[parts] for bead in given], [bead[parts] for bead in expected]
+        if own != other and sorted(own) == sorted(other):
+            k = next(k for k, pair in enumerate(zip(own, other, strict=True)) if pair[0] != pair[1])
+            raise TopologyMismatchError(
+                f"bead {k} of {what} is {_named(given[k])}, {_named(expected[k])} expected: the beads are those of the "
+                "model in another order (sorted by type?); put them molecule by molecule, in the model's order"
+            )
+        if own == other:
+            return
 
 
 def _bead_names(topology):
@@ -89,7 +127,7 @@ def _recognised(beads, kinds, others, free):
     for first, (residue, _) in enumerate(beads):
         if first not in ending:
             continue
-        fitting = [(len(own), name) for name, own in kinds.items() if beads[first : first + len(own)] == own]
+        fitting = [(len(own), name) for name, own in kinds.items() if _fits(beads[first : first + len(own)], own)]
         for size, name in [*fitting, (1, residue)] if residue in others else fitting:
             end = first + size
             if free[end] and (end not in ending or size > ending[end].n_beads):
@@ -101,6 +139,18 @@ def _recognised(beads, kinds, others, free):
         found.append(ending[end])
         end = found[-1].first
     return found[::-1]
+
+
+def _fits(beads, own):
+    return len(beads) == len(own) and all(map(_is_called, beads, own))
+
+
+def _is_called(bead, own):
+    """Whether (residue, bead) names are those of a kind, or as much of them as a file has columns for."""
+    return all(
+        given == name or (len(given) >= shortest and name.startswith(given))
+        for given, name, shortest in zip(bead, own, CUT_NAMES, strict=True)
+    )
 
 
 def _check_distinct(kinds):
@@ -119,7 +169,7 @@ def _why_unknown(beads, first, kinds):
 
     def matching(name):
         pairs = list(zip(beads[first:], kinds[name], strict=False))
-        return next((k for k, (own, other) in enumerate(pairs) if own != other), len(pairs))
+        return next((k for k, (own, other) in enumerate(pairs) if not _is_called(own, other)), len(pairs))
 
     nearest = max(kinds, key=matching, default=None)
     same = matching(nearest) if nearest is not None else 0
@@ -143,7 +193,7 @@ def _why_unknown(beads, first, kinds):
 
 
 def _named(bead):
-    return f"{bead[0]} {bead[1]}"
+    return " ".join(bead)
 
 
 def _counted(counts, sizes, others, n_beads):

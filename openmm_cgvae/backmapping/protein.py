@@ -8,13 +8,13 @@ import numpy as np
 from openmm import app
 
 from openmm_cgvae.backmapping.backmapper import Backmapper
+from openmm_cgvae.binding.beads import read_beads
+from openmm_cgvae.binding.chains import BOND_LENGTHS
+from openmm_cgvae.binding.protein import Protein, bind_protein
 from openmm_cgvae.core.errors import PositionsError, SettingsError, TopologyMismatchError
 from openmm_cgvae.core.units import ANGSTROM_PER_NM, as_positions_nm
-from openmm_cgvae.molecule.beads import read_beads
-from openmm_cgvae.molecule.chains import BOND_LENGTHS
 from openmm_cgvae.molecule.mapping import CGMapping
 from openmm_cgvae.molecule.martini import MARTINI_ROLES
-from openmm_cgvae.molecule.protein import Protein, bind_protein
 
 __all__ = ["AnyProtein", "ProteinBackmapper", "molecule_tensors", "protein_mapping"]
 
@@ -39,7 +39,7 @@ class AnyProtein:
     @staticmethod
     def rebuild(file):
         """Build the module by the package's own classes."""
-        from openmm_cgvae.models.protein.rebuild import rebuild_protein
+        from openmm_cgvae.proteins.rebuild import rebuild_protein
 
         return rebuild_protein(file.metadata["model"], file.state)
 
@@ -80,7 +80,7 @@ class AnyProtein:
             raise TopologyMismatchError(
                 "a model of any protein given without a topology of the beads: give one (on the command line, --top)"
             )
-        consistency = consistency or file.metadata.get("consistency", "exact")
+        consistency = consistency or file.metadata.get("consistency", "sound")
         if consistency not in CONSISTENCIES:
             raise SettingsError(f"consistency={consistency!r} given: one of {', '.join(CONSISTENCIES)} is expected")
         if not temperature > 0:
@@ -278,9 +278,9 @@ def molecule_tensors(protein: Protein, module, file) -> dict:
 
     from openmm_cgvae.geometry.vectors import segment_offsets
     from openmm_cgvae.models.placement import placement_tensors
-    from openmm_cgvae.models.protein.heavy import heavy_graph
-    from openmm_cgvae.models.protein.model import ROTORS
-    from openmm_cgvae.models.protein.relaxation import HeavyBounds
+    from openmm_cgvae.proteins.heavy import heavy_graph
+    from openmm_cgvae.proteins.model import ROTORS
+    from openmm_cgvae.proteins.relaxation import HeavyBounds
 
     graph = heavy_graph(protein.residue_types, protein.connected, protein.disulfides)
     order = np.lexsort((protein.heavy_slot, protein.heavy_residue))

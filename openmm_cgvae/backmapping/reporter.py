@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from openmm_cgvae.backmapping.backmapper import as_sampler
 from openmm_cgvae.backmapping.frames import FrameBackmapper, sample_times
+from openmm_cgvae.backmapping.molecules import check_order
 from openmm_cgvae.core.checks import checked_count, checked_seed
 from openmm_cgvae.core.errors import OutputError, TopologyMismatchError
 from openmm_cgvae.core.noise import checked_correlation_time
@@ -46,9 +48,11 @@ class BackmapReporter:
         All-atom trajectory ending in .dcd, .xtc, .pdb or .cif; created at the first report.
     reportInterval : int
         Steps between frames.
-    backmapper : Backmapper
+    backmapper : Sampler, or str or path
+        A `Backmapper`, or what ``Backmapper.load`` takes.
     append : bool
-        Go on with an existing file (.dcd and .xtc).
+        Go on with an existing file (.dcd and .xtc), from the step that the simulation is at: frames of later steps,
+        written after the checkpoint it was set back to, are cut off, which the log says.
     enforcePeriodicBox : bool or None
         Translate each molecule into the periodic box; None: where the system is periodic.
     nSamples : int
@@ -63,11 +67,22 @@ class BackmapReporter:
         ps over which the latent noise of a sample stays alike, so that a movie does not flicker; the distribution of
         each frame is the same with and without. The noise depends on the frame number alone, so that runs that are
         resumed or appended to fit together.
+    onBadFrame : {"raise", "skip"}
+        What becomes of frames that cannot be backmapped, of a run that has become unstable: an error at the next
+        report, with all frames before in the file, or left out and listed in `skipped`.
+
+    Attributes
+    ----------
+    n_frames, n_failed : int
+        Frames written, and structures left unminimised.
+    skipped : dict of int to str
+        Frames left out, by number, and why.
 
     Raises
     ------
     OutputError
-        If the file exists and neither `append` nor `overwrite` is given, or it cannot be written.
+        If the file exists and neither `append` nor `overwrite` is given, or it cannot be written; at the first report,
+        if the run does not go on where the file to append to ends: a gap, another interval, a box or none.
     SettingsError
         If a number is out of its range.
     """
@@ -76,7 +91,7 @@ class BackmapReporter:
         self,
         file: PathLike,
         reportInterval: int,
-        backmapper: Sampler,
+        backmapper: Sampler | PathLike,
         append: bool = False,
         enforcePeriodicBox: bool | None = None,
         nSamples: int = 1,
@@ -84,15 +99,17 @@ class BackmapReporter:
         minimizer: Minimizer | None = None,
         overwrite: bool = False,
         correlationTime: Number | None = None,
+        onBadFrame: str = "raise",
     ) -> None:
         self._reportInterval = checked_count("reportInterval", reportInterval)
         self._nSamples = checked_count("nSamples", nSamples)
         self._path = check_format(check_output(file, overwrite or append), append)
-        self._backmapper = backmapper
+        self._backmapper = backmapper = as_sampler(backmapper)
         self._append = append
         self._enforcePeriodicBox = enforcePeriodicBox
         self._seed = checked_seed(seed)
-        self._backmapped = FrameBackmapper(backmapper, self._nSamples, self._seed, minimizer)
+        self._backmapped = FrameBackmapper(backmapper, self._nSamples, self._seed, minimizer, onBadFrame)
+        self._skips = onBadFrame == "skip"
         self._correlationTime = checked_correlation_time(correlationTime)
         self._correlation = self._spacing = 0.0
         self._writer: TrajectoryWriter | None = None
@@ -102,6 +119,7 @@ class BackmapReporter:
         self._closed = False
         self.n_frames = 0
         self.n_failed = 0
+        self.skipped: dict[int, str] = {}
 
     @property
     def seed(self) -> int:
@@ -133,10 +151,18 @@ class BackmapReporter:
         """Backmap and write consecutive frames, in the worker's thread."""
         frames, beads, vectors = (np.array(column) for column in zip(*items, strict=True))
         made = self._backmapped(beads, frames, self._correlation, vectors if self._periodic else None, self._wrap)
-        box = (None, None) if made.vectors is None else box_lengths_and_angles(made.vectors)
-        self._writer.write(made.positions, sample_times(frames * self._spacing, self._nSamples, self._spacing), *box)
-        self.n_frames += len(frames)
+        if len(made.rows):
+            box = (None, None) if made.vectors is None else box_lengths_and_angles(made.vectors)
+            times = sample_times(frames[made.rows] * self._spacing, self._nSamples, self._spacing)
+            self._writer.write(made.positions, times, *box)
+        self.n_frames += len(made.rows)
         self.n_failed += 0 if made.minimized is None else int(made.minimized.failed.sum())
+        self.skipped.update(made.skipped)
+        for number, reason in made.skipped.items():
+            logger.warning("frame %d is left out of %s: %s", number, self._path, reason)
+        if made.error is not None:
+            # Now that the frames before it are written.
+            raise made.error
 
     def _open(self, simulation):
         n_particles = simulation.topology.getNumAtoms()
@@ -145,15 +171,23 @@ class BackmapReporter:
                 f"the simulation has {n_particles} particles, the model backmaps {self._backmapper.n_beads} beads: "
                 "use the model of this CG system"
             )
+        given, expected = (
+            [(atom.residue.name, atom.name) for atom in topology.atoms()]
+            for topology in (simulation.topology, self._backmapper.cg_topology())
+        )
+        check_order(given, expected, "the simulation")
         self._periodic = simulation.system.usesPeriodicBoundaryConditions()
         self._wrap = self._periodic if self._enforcePeriodicBox is None else self._enforcePeriodicBox
         # ps between frames.
         self._spacing = self._reportInterval * value_in_md_units(simulation.integrator.getStepSize())
         self._correlation = self._correlationTime / self._spacing
         self._writer = TrajectoryWriter(self._path, self._backmapper.topology, self._append)
+        # Refused here, before the run goes on, and not where frames are written.
+        coming = (simulation.currentStep // self._reportInterval + np.arange(2)) * self._spacing
+        self._writer.join(sample_times(coming, self._nSamples, self._spacing), self._periodic, self._skips)
         self._worker = BatchWorker(self._process, prepare=use_one_torch_thread)
         # Runs once: in `close`, or at the end of the program for those who never close a reporter.
-        self._finish = weakref.finalize(self, _finish, self._worker, self._writer)
+        self._finish = weakref.finalize(self, _finish, self._worker, self._writer, self._append)
         return self._worker
 
     def close(self) -> None:
@@ -181,8 +215,11 @@ class BackmapReporter:
             logger.warning("while closing %s: %s", self._path, own)
 
 
-def _finish(worker, writer):
+def _finish(worker, writer, appended):
     try:
         worker.close()
     finally:
         writer.close()
+        # No frame was reached, or none was good: no file that is none.
+        if not appended and writer.path.exists() and not writer.path.stat().st_size:
+            writer.path.unlink()

@@ -14,8 +14,9 @@ from openmm import app
 from openmm_cgvae.backmapping.molecules import find_molecules
 from openmm_cgvae.core.checks import checked_count, checked_frames, checked_seed
 from openmm_cgvae.core.errors import PositionsError, SettingsError, TopologyMismatchError
-from openmm_cgvae.core.periodic import as_box_vectors
+from openmm_cgvae.core.periodic import as_box_vectors, make_whole, spanning_tree
 from openmm_cgvae.core.units import as_positions_nm
+from openmm_cgvae.molecule.elements import ion_element
 from openmm_cgvae.molecule.mapping import CGMapping
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ __all__ = ["SystemBackmapper"]
 # The noise key holds the frame number in its lower bits and the copy number above: 2^32 frames, 2^21 copies.
 FRAME_BITS = 32
 MAX_COPIES = 1 << 21
+# Of the longest distance of bonded beads in training: further apart they are of different molecules.
+STRETCH = 1.25
 # Copies stay independent as long as the correlation of frames does not reach from one copy's numbers to the next's.
 MAX_CORRELATION = 2.0 ** (FRAME_BITS - 7)
 
@@ -64,7 +67,8 @@ class SystemBackmapper:
         The model of each kind of molecule.
     molecules : sequence of (str, int), optional
         Number of molecules of each kind (or of particles by residue name), in order, as in a GROMACS topology:
-        ``[("ALA", 125), ("CL", 3)]``. Where it is given, names of beads do not matter.
+        ``[("ALA", 125), ("CL", 3)]``. Where it is given, beads may have other names, but not the models' in another
+        order; `sample` then refuses molecules whose beads are mostly farther apart than in training.
     keep : collection of str
         Residue names of particles, such as ions, that no model covers and that pass through as atoms.
     drop : collection of str
@@ -100,6 +104,8 @@ class SystemBackmapper:
         self._backmappers = dict(backmappers)
         self._cg_topology = cg_topology if isinstance(cg_topology, app.Topology) else cg_topology.to_openmm()
         kinds = {name: backmapper.cg_topology() for name, backmapper in self._backmappers.items()}
+        # Where names do not tell, distances have to.
+        self._by_number = molecules is not None
         self.molecules = find_molecules(self._cg_topology, kinds, {*keep, *drop}, molecules)
         self._written = [m for m in self.molecules if m.kind in self._backmappers or m.kind not in drop]
         if not self._written:
@@ -149,7 +155,7 @@ class SystemBackmapper:
             if bead.residue is not source:
                 residue = topology.addResidue(bead.residue.name, chain, bead.residue.id, bead.residue.insertionCode)
             source = bead.residue
-            topology.addAtom(bead.name, bead.element, residue)
+            topology.addAtom(bead.name, _kept_element(molecule.kind, bead), residue)
         self._add_kept_bonds(topology)
         topology.setPeriodicBoxVectors(self._cg_topology.getPeriodicBoxVectors())
         return topology
@@ -227,15 +233,20 @@ class SystemBackmapper:
         ------
         PositionsError
             As ``Backmapper.sample``; or if a box is smaller than a molecule.
+        TopologyMismatchError
+            If molecules were given by number, and their beads are too far apart to be bonded.
         SettingsError
             If a number is out of its range.
         """
-        beads = as_positions_nm(cg_positions, self.n_beads, "beads")
+        beads = as_positions_nm(cg_positions, self.n_beads, "beads", frames)
         n_samples, seed = checked_count("n_samples", n_samples), checked_seed(seed)
         vectors = None if box is None else as_box_vectors(box, len(beads))
         frames = checked_frames(frames, len(beads), FRAME_BITS)
         if correlation > MAX_CORRELATION:
             raise SettingsError(f"a correlation time of {correlation:g} frames given: {MAX_CORRELATION:g} at most")
+        if self._by_number and len(beads):
+            for kind in self._kinds:
+                _check_bonds(kind, beads[0, kind.beads], None if vectors is None else vectors[0])
         made = [
             _sample_kind(kind, beads[:, kind.beads], n_samples, seed, frames, correlation, vectors)
             for kind in self._kinds
@@ -248,6 +259,27 @@ class SystemBackmapper:
         return atoms
 
 
+def _check_bonds(kind, beads, vectors):
+    """Refuse molecules (copies, N, 3) most of whose bonded beads are farther apart than in training."""
+    potential, bonds = getattr(kind.backmapper, "potential", None), kind.backmapper.mapping.bead_bonds
+    if potential is None or not len(bonds):
+        return
+    terms = potential["distances"]
+    longest = {tuple(sorted(pair)): terms["upper"][k] for pair, k in zip(terms["beads"], terms["tables"], strict=True)}
+    limits = STRETCH * np.array([longest.get(tuple(sorted(pair)), np.inf) for pair in np.array(bonds).tolist()])
+    if vectors is not None:
+        tree = spanning_tree(kind.backmapper.mapping.n_beads, bonds)
+        beads = make_whole(beads, np.broadcast_to(vectors, (len(beads), 3, 3)), tree)
+    i, j = np.array(bonds).T
+    distances = np.linalg.norm(beads[:, i] - beads[:, j], axis=-1)
+    if (distances > limits).mean() > 0.5:
+        raise TopologyMismatchError(
+            f"bonded beads of kind {kind.name!r} are {np.median(distances):.3g} nm apart, in training "
+            f"{limits.max() / STRETCH:.3g} at most: the beads are in another order than molecules says (sorted by type?), or the molecules "
+            "are split over a box that is not given"
+        )
+
+
 def _sample_kind(kind, beads, n_samples, seed, frames, correlation, vectors):
     """All copies of a kind as one batch: beads (frames, copies, N, 3) to atoms (frames, samples, copies, n, 3)."""
     n_frames, n_copies = beads.shape[:2]
@@ -258,8 +290,17 @@ def _sample_kind(kind, beads, n_samples, seed, frames, correlation, vectors):
     try:
         atoms = kind.backmapper.sample(batch, n_samples, seed ^ kind.key, keys, correlation, box)
     except PositionsError as error:
-        raise PositionsError(f"a molecule of kind {kind.name!r}: {error}") from error
+        # What keys the noise of a copy is more than the number of the frame.
+        number = None if error.frame is None else error.frame & ((1 << FRAME_BITS) - 1)
+        raise PositionsError(f"a molecule of kind {kind.name!r}: {error.text}", number) from error
     return atoms.reshape(n_copies, n_frames, *atoms.shape[1:]).transpose(1, 2, 0, 3, 4)
+
+
+def _kept_element(kind, bead):
+    """Element of a particle that is kept: by the name of an ion, else what the topology has, which may be none."""
+    names = ((kind, bead.name), (kind, kind), (bead.residue.name, bead.name))
+    symbol = next(filter(None, (ion_element(*pair) for pair in names)), None)
+    return bead.element if symbol is None else app.Element.getBySymbol(symbol)
 
 
 def _noise_keys(backmappers):

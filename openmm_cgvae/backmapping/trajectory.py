@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from openmm_cgvae.backmapping.backmapper import as_sampler
 from openmm_cgvae.backmapping.frames import FrameBackmapper, sample_times
 from openmm_cgvae.core.checks import checked_count, checked_seed
 from openmm_cgvae.core.errors import DataError
 from openmm_cgvae.core.noise import checked_correlation_time
 from openmm_cgvae.core.output import check_output, complete_output
 from openmm_cgvae.core.pipeline import run_pipeline
-from openmm_cgvae.io.trajectory_files import TrajectoryReader, TrajectoryWriter, box_vectors, check_format
+from openmm_cgvae.io.joining import spacing_of
+from openmm_cgvae.io.sources import given_paths
+from openmm_cgvae.io.trajectory_files import TrajectoryReader, TrajectoryWriter, box_lengths_and_angles, check_format
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import mdtraj
+
     from openmm_cgvae.atomistic.minimizer import Minimizer
     from openmm_cgvae.backmapping.sampler import Sampler
     from openmm_cgvae.core.types import Number, PathLike, SomeTopology
     from openmm_cgvae.molecule.mapping import CGMapping
 
 __all__ = ["BackmapSummary", "backmap_trajectory", "project_trajectory", "read_frame"]
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -36,6 +46,8 @@ class BackmapSummary:
         That gives the same structures again.
     n_failed : int
         Structures that the minimiser had to leave as sampled.
+    skipped : dict of int to str
+        Frames of the file that could not be backmapped and were left out, and why.
     energies_before, energies_after : list of numpy.ndarray
         Potential energies in kJ/mol around the minimisation, a chunk each; empty without it.
     """
@@ -44,6 +56,7 @@ class BackmapSummary:
     n_samples: int = 1
     seed: int = 0
     n_failed: int = 0
+    skipped: dict[int, str] = field(default_factory=dict)
     energies_before: list = field(default_factory=list)
     energies_after: list = field(default_factory=list)
 
@@ -61,8 +74,8 @@ class BackmapSummary:
 
 
 def backmap_trajectory(
-    trajectory: PathLike,
-    backmapper: Sampler,
+    trajectory: PathLike | Sequence[PathLike] | mdtraj.Trajectory,
+    backmapper: Sampler | PathLike,
     output: PathLike,
     n_samples: int = 1,
     seed: int | None = None,
@@ -73,14 +86,20 @@ def backmap_trajectory(
     progress: bool = True,
     correlation_time: Number | None = None,
     wrap: bool = False,
+    salvage: bool = False,
+    frame_interval: Number | None = None,
+    on_bad_frame: str = "raise",
+    rename: dict[str, str] | str | None = None,
 ) -> BackmapSummary:
     """Turn a saved CG trajectory into an all-atom one, in constant memory.
 
     Parameters
     ----------
-    trajectory : path
-        CG trajectory with the model's beads; any format mdtraj reads.
-    backmapper : Backmapper
+    trajectory : path, list of path, or mdtraj.Trajectory
+        CG trajectory with the model's beads; any format mdtraj reads, mmCIF, and DCD of every dialect. Several files
+        are read as one.
+    backmapper : Sampler, or str or path
+        A `Backmapper`, or what ``Backmapper.load`` takes.
     output : path
         All-atom trajectory ending in .dcd, .xtc (which rounds to 0.001 nm), .pdb or .cif, with the times and box of
         the CG frames. It appears when it is complete. With several samples, those of a frame follow one another and
@@ -102,9 +121,19 @@ def backmap_trajectory(
     correlation_time : float or Quantity, optional
         ps over which the latent noise of a sample stays alike, so that a movie does not flicker; the distribution of
         each frame is the same with and without, and a frame's structure does not depend on `stride`. Frames must be
-        evenly spaced in time; those of a PDB file, which has no times, count as 1 ps apart.
+        evenly spaced in time. Files that do not tell times, such as PDB, need `frame_interval`.
     wrap : bool
         Translate molecules into the periodic box; otherwise each is where its first bead is.
+    salvage : bool
+        Use the complete frames of a DCD or XTC file that is cut off, as a run that was killed leaves it.
+    frame_interval : float or Quantity, optional
+        ps between the frames of the CG trajectory, where it does not tell their times, or tells wrong ones.
+    on_bad_frame : {"raise", "skip"}
+        What becomes of frames that cannot be backmapped, of a run that became unstable: an error, or left out and
+        listed in the summary.
+    rename : dict of str to str, or "order", optional
+        Names of beads in the file (``BB``, or ``ALA:BB``) by those of the model, ``{"ALA:BB": "ALA"}``; "order" to
+        take the beads for the model's, in their order, whatever they are called.
 
     Returns
     -------
@@ -117,31 +146,48 @@ def backmap_trajectory(
     """
     from tqdm.auto import tqdm
 
-    n_samples = checked_count("n_samples", n_samples)
+    n_samples, backmapper = checked_count("n_samples", n_samples), as_sampler(backmapper)
     correlation_time = checked_correlation_time(correlation_time)
-    output = check_format(check_output(output, overwrite, [trajectory]))
+    output = check_format(check_output(output, overwrite, given_paths(trajectory)))
     summary = BackmapSummary(n_samples=n_samples, seed=checked_seed(seed))
-    backmapped = FrameBackmapper(backmapper, n_samples, summary.seed, minimizer)
+    backmapped = FrameBackmapper(backmapper, n_samples, summary.seed, minimizer, on_bad_frame)
     # At least two frames, which tell the spacing of the times.
-    reader = TrajectoryReader(trajectory, backmapper.cg_topology(), max(2, chunk_size // n_samples), stride)
+    size = max(2, chunk_size // n_samples)
+    reader = TrajectoryReader(trajectory, backmapper.cg_topology(), size, stride, salvage, frame_interval, rename)
+    if correlation_time and not reader.has_times:
+        raise DataError(
+            f"correlation time given, but {trajectory} does not tell the times of its frames: give the ps between them "
+            "as frame_interval (--frame-interval)"
+        )
+    _warn_of_times(reader, output)
 
     def compute(item):
         chunk, spacing, correlation = item
-        vectors = None if chunk.lengths is None else box_vectors(chunk.lengths, chunk.angles)
-        made = backmapped(chunk.positions, chunk.frames, correlation, vectors, into_box=wrap)
-        summary.add(len(chunk.frames), made.minimized)
-        lengths, angles = (
-            None if values is None else np.repeat(values, n_samples, axis=0) for values in (chunk.lengths, chunk.angles)
-        )
-        return made.positions, sample_times(chunk.times, n_samples, spacing), lengths, angles
+        made = backmapped(chunk.positions, chunk.frames, correlation, chunk.vectors, into_box=wrap)
+        if made.error is not None:
+            raise made.error
+        summary.add(len(made.rows), made.minimized)
+        summary.skipped.update(made.skipped)
+        box = (None, None) if made.vectors is None else box_lengths_and_angles(made.vectors)
+        times = None if chunk.times is None else sample_times(chunk.times[made.rows], n_samples, spacing)
+        return made.positions, times, *box
 
     with (
         complete_output(output) as temporary,
-        TrajectoryWriter(temporary, backmapper.topology) as writer,
+        TrajectoryWriter(temporary, backmapper.topology, name=output) as writer,
         tqdm(total=reader.n_frames, disable=not progress, unit="frame", delay=2, leave=False) as bar,
     ):
+
+        def write_all(made):
+            if len(made[0]):
+                writer.write(*made)
+
         items = _with_timing(reader, correlation_time)
-        run_pipeline(items, compute, lambda result: writer.write(*result), lambda item: bar.update(len(item[0].frames)))
+        run_pipeline(items, compute, write_all, lambda item: bar.update(len(item[0].frames)))
+        if not summary.n_frames:
+            raise DataError(f"no frame of {trajectory} could be backmapped; {next(iter(summary.skipped.values()))}")
+    if summary.skipped:
+        logger.warning("%d frames of %s could not be backmapped and are left out", len(summary.skipped), trajectory)
     return summary
 
 
@@ -149,7 +195,7 @@ def _with_timing(reader, time):
     """Every chunk of a reader, its frames' spacing in ps, and a correlation time in ps as one in frames of the file."""
     interval, last, spacing = None, np.zeros(0), 0.0
     for chunk in reader:
-        spacing = chunk.times[1] - chunk.times[0] if len(chunk.times) > 1 else spacing
+        spacing = spacing_of(chunk.times) or spacing
         if time:
             times = np.append(last, chunk.times)
             steps, last = np.diff(times) / reader.stride, times[-1:]
@@ -165,14 +211,25 @@ def _with_timing(reader, time):
         yield chunk, spacing, time / interval if interval else 0.0
 
 
+def _warn_of_times(reader, output):
+    if not reader.has_times and output.suffix.lower() == ".dcd":
+        logger.warning(
+            "%s does not tell the times of its frames, and %s will not either: give the ps between them as "
+            "frame_interval (--frame-interval) where they matter", reader.path, output,
+        )  # fmt: skip
+
+
 def project_trajectory(
-    trajectory: PathLike,
+    trajectory: PathLike | Sequence[PathLike] | mdtraj.Trajectory,
     topology: SomeTopology,
     mapping: CGMapping,
     output: PathLike,
     stride: int = 1,
     overwrite: bool = False,
     progress: bool = True,
+    salvage: bool = False,
+    frame_interval: Number | None = None,
+    rename: dict[str, str] | str | None = None,
 ) -> int:
     """Project an all-atom trajectory to beads, X = M x, in constant memory.
 
@@ -185,7 +242,7 @@ def project_trajectory(
     mapping : CGMapping
     output : path
         CG trajectory ending in .dcd, .xtc or .pdb.
-    stride, overwrite, progress
+    stride, overwrite, progress, salvage, frame_interval, rename
         As in `backmap_trajectory`.
 
     Returns
@@ -195,11 +252,17 @@ def project_trajectory(
     """
     from tqdm.auto import tqdm
 
-    output = check_format(check_output(output, overwrite, [trajectory]))
+    output = check_format(check_output(output, overwrite, given_paths(trajectory)))
     mapping.check_topology(topology)
-    reader = TrajectoryReader(trajectory, topology, stride=stride)
+    reader = TrajectoryReader(
+        trajectory, topology, stride=stride, salvage=salvage, frame_interval=frame_interval, rename=rename
+    )
+    _warn_of_times(reader, output)
     written = 0
-    with complete_output(output) as temporary, TrajectoryWriter(temporary, mapping.cg_topology()) as writer:
+    with (
+        complete_output(output) as temporary,
+        TrajectoryWriter(temporary, mapping.cg_topology(), name=output) as writer,
+    ):
         bar = tqdm(total=reader.n_frames, disable=not progress, unit="frame", delay=2, leave=False)
         for chunk in reader:
             writer.write(mapping.project(chunk.positions), chunk.times, chunk.lengths, chunk.angles)
@@ -215,7 +278,7 @@ def read_frame(trajectory: PathLike, topology: SomeTopology, frame: int) -> np.n
     Parameters
     ----------
     trajectory : path
-        Any format mdtraj reads.
+        Any format mdtraj reads, or mmCIF; the complete frames of a file that is cut off.
     topology : mdtraj.Topology or openmm.app.Topology
     frame : int
         Its number in the file, from 0.
@@ -231,7 +294,7 @@ def read_frame(trajectory: PathLike, topology: SomeTopology, frame: int) -> np.n
         If the file has no such frame, or as `TrajectoryReader` says.
     """
     n_frames = 0
-    for chunk in TrajectoryReader(trajectory, topology):
+    for chunk in TrajectoryReader(trajectory, topology, salvage=True):
         n_frames += len(chunk.frames)
         if 0 <= frame < n_frames:
             return chunk.positions[frame - n_frames]

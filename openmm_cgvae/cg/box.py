@@ -4,12 +4,15 @@ import numpy as np
 import openmm
 from openmm import app, unit
 
-from openmm_cgvae.core.errors import SettingsError
+from openmm_cgvae.core.errors import PositionsError, SettingsError
+from openmm_cgvae.core.periodic import as_box_vectors
 from openmm_cgvae.core.units import value_in_md_units
 from openmm_cgvae.molecule.topology import as_mdtraj_topology
 
 __all__ = ["bead_radii", "box_vectors", "excluded_volume_force", "pack", "tiled_topology"]
 
+# nm, that the columns of a PDB file hold.
+LARGEST = 9999
 # kJ/mol of two beads at one place, 20 kT at 300 K: beads of one temperature touch at about 0.9 of their contact.
 REPULSION = 50.0
 # Volume that two van der Waals spheres share at a bond (Zhao et al., J. Org. Chem. 2003, 68, 7368), nm^3.
@@ -40,7 +43,12 @@ def box_vectors(box, copies=1):
         given = np.diag(np.broadcast_to(given.ravel(), 3))
     if given.shape != (3, 3) or not np.isfinite(given).all() or not (np.diag(given) > 0).all():
         raise SettingsError(f"box {box} given: one or three positive edge lengths or three box vectors in nm expected")
-    return np.array(app.internal.unitcell.reducePeriodicBoxVectors(given)._value)
+    if abs(given).max() > LARGEST:
+        raise SettingsError(f"box {box} given: edges of {LARGEST} nm at most, for which files have room, are expected")
+    try:
+        return as_box_vectors(given, 1)[0].copy()
+    except PositionsError as error:
+        raise SettingsError(f"box {box} given: {error}") from error
 
 
 def bead_radii(mapping):

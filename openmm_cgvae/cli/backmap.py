@@ -2,24 +2,28 @@
 
 import time
 
+from openmm_cgvae.cli.anyprotein import add_protein
 from openmm_cgvae.cli.common import (
     add_overwrite,
+    add_reading,
     add_sampling,
     check_with_topology,
     make_minimizer,
     print_table,
+    skipped_rows,
 )
-from openmm_cgvae.cli.proteins import add_protein
 from openmm_cgvae.cli.system import add_system, load_backmapper
 
 __all__ = ["add_arguments", "run"]
 
 
 def add_arguments(parser):
-    parser.add_argument("trajectory", metavar="cg.dcd", help="CG trajectory with the model's beads")
+    parser.add_argument(
+        "trajectory", nargs="+", metavar="cg.dcd", help="CG trajectory with the model's beads; several are read as one"
+    )
     add_system(parser)
     parser.add_argument(
-        "-o", "--output", required=True, metavar="aa.dcd", help="all-atom trajectory (.dcd, .xtc, .pdb)"
+        "-o", "--output", required=True, metavar="aa.dcd", help="all-atom trajectory (.dcd, .xtc, .pdb, .cif)"
     )
     add_sampling(parser)
     add_protein(parser)
@@ -27,14 +31,15 @@ def add_arguments(parser):
         "--correlation-time", type=float, metavar="ps", help="keep frames closer than this alike (every one on its own)"
     )
     parser.add_argument("--wrap", action="store_true", help="translate molecules into the periodic box")
-    parser.add_argument("--stride", type=int, default=1, metavar="n", help="use every n-th frame (1)")
+    add_reading(parser)
     add_overwrite(parser)
 
 
 def run(options):
-    check_with_topology(options.output, options.overwrite, [options.trajectory, *filter(None, [options.top])])
+    check_with_topology(options.output, options.overwrite, [*options.trajectory, *filter(None, [options.top])])
     from openmm_cgvae.backmapping.trajectory import backmap_trajectory
     from openmm_cgvae.io.trajectory_files import write_topology_beside
+    from openmm_cgvae.molecule.renaming import parse_renaming
 
     backmapper = load_backmapper(options)
     minimizer = make_minimizer(options, backmapper)
@@ -50,11 +55,16 @@ def run(options):
         options.overwrite,
         correlation_time=options.correlation_time,
         wrap=options.wrap,
+        salvage=options.salvage,
+        frame_interval=options.frame_interval,
+        on_bad_frame=options.on_bad_frame,
+        rename=parse_renaming(options.rename),
     )
     seconds = time.perf_counter() - started
     write_topology_beside(options.output, backmapper.topology)
     structures = summary.n_frames * summary.n_samples
     rows = [("structures", f"{structures} in {options.output}"), ("seed", summary.seed)]
+    rows += skipped_rows(summary.skipped)
     rows.append(("structures/s", f"{structures / seconds:.0f}"))
     if minimizer is not None:
         before, after = summary.median_energies()

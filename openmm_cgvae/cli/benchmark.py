@@ -8,7 +8,7 @@ from pathlib import Path
 
 from openmm_cgvae.cli import map as map_command
 from openmm_cgvae.cli import train
-from openmm_cgvae.cli.common import add_topology
+from openmm_cgvae.cli.common import add_salvage, add_topology
 from openmm_cgvae.core.errors import SettingsError
 from openmm_cgvae.core.output import complete_output, existing_folder
 
@@ -43,6 +43,7 @@ def add_arguments(parser):
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="change any setting of cgvae")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="of mappings, folds, training, samples (0)")
     parser.add_argument("--stride", type=int, default=1, metavar="n", help="use every n-th frame (1)")
+    add_salvage(parser)
     parser.add_argument(
         "--run-frames", type=int, metavar="n", help="frames a run (before the stride), where a file holds several"
     )
@@ -50,13 +51,15 @@ def add_arguments(parser):
 
 def run(options):
     from openmm_cgvae.evaluation.benchmark import run_benchmark
-    from openmm_cgvae.io.trajectory_files import load_topology
+    from openmm_cgvae.io.structures import load_topology
     from openmm_cgvae.preparation.dataset import read_reference
     from openmm_cgvae.report.benchmark import benchmark_markdown
 
     settings = _settings(options)
     topology = load_topology(options.top)
-    positions, runs = read_reference(options.trajectories, topology, options.stride, options.run_frames)
+    positions, runs = read_reference(
+        options.trajectories, topology, options.stride, options.run_frames, options.salvage
+    )
     folder = existing_folder(options.output)
     mappings = dict(_mapping(text, topology, positions, folder, options.seed) for text in options.mapping)
     results = run_benchmark(positions, runs, mappings, folder, settings, options.command_line)

@@ -8,7 +8,10 @@ from openmm_cgvae.core.output import check_output
 __all__ = [
     "add_model",
     "add_overwrite",
+    "add_reading",
     "add_reference",
+    "add_rename",
+    "add_salvage",
     "add_sampling",
     "add_topology",
     "check_with_topology",
@@ -16,6 +19,7 @@ __all__ = [
     "make_minimizer",
     "print_run",
     "print_table",
+    "skipped_rows",
 ]
 
 
@@ -36,6 +40,30 @@ def add_overwrite(parser):
     parser.add_argument("--overwrite", action="store_true", help="replace existing outputs")
 
 
+def add_reading(parser):
+    """How a trajectory is read that is written again, with its times."""
+    parser.add_argument("--stride", type=int, default=1, metavar="n", help="use every n-th frame (1)")
+    parser.add_argument(
+        "--frame-interval", type=float, metavar="ps", help="between frames, where the file does not tell their times"
+    )
+    add_salvage(parser)
+
+
+def add_rename(parser):
+    parser.add_argument(
+        "--rename",
+        metavar="OLD=NEW,...",
+        help="names of particles (BB, or ALA:BB) and residues in the files, by the model's; 'order' if they are in the "
+        "model's order, whatever they are called",
+    )
+
+
+def add_salvage(parser):
+    parser.add_argument(
+        "--salvage", action="store_true", help="use the complete frames of a DCD or XTC file that is cut off"
+    )
+
+
 def add_sampling(parser):
     """What every command that backmaps takes."""
     parser.add_argument("--samples", type=int, default=1, metavar="K", help="all-atom structures a frame (1)")
@@ -47,6 +75,10 @@ def add_sampling(parser):
     parser.add_argument("--implicit-solvent", metavar="NAME", help="minimise in GBn2, OBC2, ... instead of vacuum")
     parser.add_argument("--iterations", type=int, metavar="n", help="of the minimisation (50; fewer are faster)")
     parser.add_argument("--workers", type=int, metavar="n", help="frames minimised at a time (see Minimizer)")
+    parser.add_argument(
+        "--on-bad-frame", choices=["raise", "skip"], default="raise",
+        help="what becomes of frames that cannot be backmapped: an error (default), or left out and listed",
+    )  # fmt: skip
 
 
 def make_minimizer(options, backmapper):
@@ -72,16 +104,25 @@ def make_minimizer(options, backmapper):
 
 def add_reference(parser):
     """Reference trajectories and their mapping, or a prepared dataset."""
-    parser.add_argument("trajectories", nargs="+", metavar="AA.dcd", help="reference MD, a run each; or one .npz")
+    parser.add_argument(
+        "trajectories",
+        nargs="+",
+        metavar="DATA",
+        help="reference MD, a run each, or one .npz; of many proteins PDB or mmCIF files, a folder or a .txt list",
+    )
     add_topology(parser, "all atoms", required=False)
     parser.add_argument(
-        "--mapping", default="residue", metavar="KIND", help="residue (default), alpha-carbon, or a mapping's JSON file"
+        "--mapping",
+        default="residue",
+        metavar="KIND",
+        help="residue (default), alpha-carbon, or a mapping's JSON file; of any protein ca (default), com, martini",
     )
     parser.add_argument("--weights", default="geometric", choices=["geometric", "mass"], help="bead weights (residue)")
     parser.add_argument(
         "--run-frames", type=int, metavar="n", help="frames a run (before the stride), where a file holds several"
     )
     parser.add_argument("--stride", type=int, default=1, metavar="n", help="use every n-th frame (1)")
+    add_salvage(parser)
     parser.add_argument("--temperature", type=float, default=300.0, metavar="K", help="of the reference MD (300)")
     parser.add_argument("--hops", type=int, default=2, help="bonds between the pairs of the graph loss, at most (2)")
     parser.add_argument(
@@ -97,12 +138,14 @@ def load_dataset(options):
         return Dataset.load(options.trajectories[0])
     if options.top is None:
         raise SettingsError("--top is missing: give the all-atom topology (PDB) of the trajectories")
-    from openmm_cgvae.io.trajectory_files import load_topology
+    from openmm_cgvae.io.structures import load_topology
     from openmm_cgvae.preparation.dataset import prepare_dataset, read_reference
 
     topology = load_topology(options.top)
     mapping = make_mapping(options, topology)
-    positions, runs = read_reference(options.trajectories, topology, options.stride, options.run_frames)
+    positions, runs = read_reference(
+        options.trajectories, topology, options.stride, options.run_frames, options.salvage
+    )
     return prepare_dataset(positions, runs, mapping, options.temperature, options.hops, options.atom_types)
 
 
@@ -122,12 +165,20 @@ def make_mapping(options, topology):
 def check_with_topology(output, overwrite, inputs=()):
     """Refuse a trajectory, or the PDB file to be written beside it, that may not be written."""
     check_output(output, overwrite, inputs)
-    check_output(Path(output).with_suffix(".pdb"), overwrite, inputs)
+    # As `topology_beside` of io, which is not imported before it is needed.
+    if Path(output).suffix.lower() != ".pdb":
+        check_output(Path(output).with_suffix(".pdb"), overwrite, inputs)
 
 
 def print_run(frames, steps, seconds, seed, *more):
     """Print what a run did: its frames, speed and seed, and more (name, value) rows."""
     print_table([("frames", frames), ("steps/s", f"{steps / seconds:.0f}"), ("seed", seed), *more])
+
+
+def skipped_rows(skipped):
+    """Rows of `print_table` for frames left out, a dict of number to reason."""
+    numbers = ", ".join(map(str, list(skipped)[:10])) + (", ..." if len(skipped) > 10 else "")
+    return [("frames left out", f"{len(skipped)}: {numbers}")] if skipped else []
 
 
 def print_table(rows):

@@ -2,8 +2,8 @@
 
 import secrets
 
+from openmm_cgvae.cli.anyprotein import NAMES, add_protein, bound
 from openmm_cgvae.cli.common import add_model, add_overwrite, add_topology, check_with_topology, print_run
-from openmm_cgvae.cli.proteins import NAMES, add_protein, bound
 from openmm_cgvae.core.errors import SettingsError
 
 __all__ = ["add_arguments", "run"]

@@ -2,7 +2,7 @@
 
 import json
 
-from openmm_cgvae.cli.common import add_model, add_overwrite, add_topology, print_table
+from openmm_cgvae.cli.common import add_model, add_overwrite, add_salvage, add_topology, print_table
 from openmm_cgvae.core.output import check_output, complete_output
 
 __all__ = ["add_arguments", "run"]
@@ -18,6 +18,7 @@ def add_arguments(parser):
     parser.add_argument(
         "--run-frames", type=int, metavar="n", help="frames a run (before the stride), where a file holds several"
     )
+    add_salvage(parser)
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="same seed, same figures (0)")
     parser.add_argument("--no-minimize", action="store_true", help="leave out the energies")
     add_overwrite(parser)
@@ -29,13 +30,15 @@ def run(options):
 
     from openmm_cgvae.backmapping.backmapper import Backmapper
     from openmm_cgvae.evaluation.evaluate import evaluate
-    from openmm_cgvae.io.trajectory_files import load_topology
+    from openmm_cgvae.io.structures import load_topology
     from openmm_cgvae.preparation.dataset import read_reference
 
     topology = load_topology(options.top)
     backmapper = Backmapper.load(options.model)
     backmapper.mapping.check_topology(topology)
-    reference, runs = read_reference(options.trajectories, topology, options.stride, options.run_frames)
+    reference, runs = read_reference(
+        options.trajectories, topology, options.stride, options.run_frames, options.salvage
+    )
     figures = evaluate(
         backmapper,
         reference,

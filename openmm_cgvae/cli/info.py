@@ -42,8 +42,8 @@ def _rows(path, file):
     if "frames" in data:
         parts = "/".join(str(n) for n in data["frames_train_validation_test"])
         rows.append(("trained on", f"{data['frames']} frames of {data['runs']} runs ({parts} train/validation/test)"))
-    elif isinstance(data, str):
-        rows.append(("trained on", data))
+    elif "chains" in data:
+        rows.append(("trained on", f"{data['chains']} chains"))
     if "prior" in known.get("model", {}) and "training" in known:
         rows.append(("prior, epochs", f"{known['model']['prior']}, {known['training']['epochs_done']}"))
     for name, value in known.get("held_out", {}).items():

@@ -1,6 +1,6 @@
 """Choose the beads of a molecule: learned from its motion, along its backbone, or from its bonds."""
 
-from openmm_cgvae.cli.common import add_overwrite, add_topology, print_table
+from openmm_cgvae.cli.common import add_overwrite, add_salvage, add_topology, print_table
 from openmm_cgvae.core.errors import SettingsError
 from openmm_cgvae.core.output import check_output, complete_output
 
@@ -18,6 +18,7 @@ def add_arguments(parser):
     parser.add_argument("--weights", default="geometric", choices=["geometric", "mass"], help="bead weights")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="of autograin and backbone (0)")
     parser.add_argument("--epochs", type=int, default=1500, metavar="n", help="of autograin (1500)")
+    add_salvage(parser)
     parser.add_argument("-o", "--output", required=True, metavar="mapping.json", help="for --mapping of prepare, train")
     add_overwrite(parser)
 
@@ -25,10 +26,10 @@ def add_arguments(parser):
 def run(options):
     check_output(options.output, options.overwrite)
     check_beads(options)
-    from openmm_cgvae.io.trajectory_files import load_topology
+    from openmm_cgvae.io.structures import load_topology
 
     topology = load_topology(options.top)
-    positions = _read_evenly(options.trajectory, topology)
+    positions = _read_evenly(options.trajectory, topology, options.salvage)
     mapping = make_mapping(options, topology, positions)
     with complete_output(options.output) as temporary:
         mapping.save(temporary)
@@ -47,14 +48,13 @@ def check_beads(options):
         raise SettingsError("--weights is not for --method alpha-carbon: only the alpha carbons have weight, omit it")
 
 
-def _read_evenly(path, topology):
+def _read_evenly(path, topology, salvage=False):
     """At most 1000 frames at an even stride, shape (frames, n, 3), nm."""
-
     from openmm_cgvae.io.trajectory_files import TrajectoryReader, read_frames
 
-    stride = -(-(TrajectoryReader(path, topology).n_frames or 1) // MAX_FRAMES)
-    positions = read_frames(path, topology, stride)
-    # A PDB file tells its number of frames only now.
+    stride = -(-(TrajectoryReader(path, topology, salvage=salvage).n_frames or 1) // MAX_FRAMES)
+    positions = read_frames(path, topology, stride, salvage)
+    # A NetCDF file tells its number of frames only now.
     return positions[:: -(-len(positions) // MAX_FRAMES)]
 
 

@@ -1,125 +1,61 @@
-"""Arguments that say what beads of any protein stand for, and how they are sampled."""
+"""Arguments and steps of subcommands that train models of any protein."""
 
-import re
+import zipfile
 from pathlib import Path
 
 from openmm_cgvae.core.errors import SettingsError
 
-__all__ = ["add_protein", "bound", "given_options", "projection"]
+__all__ = ["MAPPINGS", "load_chains", "mapping_of", "of_proteins"]
 
-# Arguments, and what `openmm_cgvae.backmapping.protein.AnyProtein.bind` calls them.
-NAMES = {
-    "representative": "representative", "noise_temperature": "temperature", "consistency": "consistency",
-    "histidine": "histidine", "protonation": "protonation", "disulfides": "disulfides", "termini": "termini",
-    "caps": "caps", "unknown": "unknown", "breaks": "breaks",
-}  # fmt: skip
-# Files that hold a topology beside positions.
-WITH_TOPOLOGY = (".pdb", ".ent", ".cif", ".mmcif", ".pdbx", ".gro")
+MAPPINGS = ("ca", "com", "martini")
+# The default of --mapping, which is of models of one molecule.
+DEFAULT = "residue"
 
 
-def add_protein(parser, temperature="--temperature"):
-    """Options of a model of any protein."""
-    group = parser.add_argument_group("with a model of any protein")
-    group.add_argument(
-        "--representative",
-        action="store_true",
-        default=None,
-        help="the likeliest structure of a frame, not samples",
-    )
-    group.add_argument(
-        temperature,
-        dest="noise_temperature",
-        type=float,
-        metavar="T",
-        help="of torsions: 1 samples, less is likely (1)",
-    )
-    group.add_argument(
-        "--consistency",
-        metavar="KIND",
-        help="exact: beads stay where they are; sound: they move as little as sound bonds ask (the model's if omitted)",
-    )
-    group.add_argument("--histidine", metavar="STATE", help="HID, HIE or HIP where names do not tell (HIE)")
-    group.add_argument("--protonation", metavar="A:57=HIP,...", help="states of single residues")
-    group.add_argument("--disulfides", metavar="A:3-A:40,...", help="pairs of residues, none or auto (auto)")
-    group.add_argument("--termini", metavar="KIND", help="charged, neutral or capped, or two of start,end (charged)")
-    group.add_argument("--caps", metavar="KIND", help="residues, or merged with what they cap, for charmm36 (residues)")
-    group.add_argument("--unknown", metavar="WHAT", help="error, drop or keep residues that are no amino acids (error)")
-    group.add_argument("--breaks", metavar="A:57,...", help="residues that begin a new part, none or auto (auto)")
+def of_proteins(options):
+    """Whether the data of `add_reference` are protein chains: packed, a folder, a list, structures, or by --mapping."""
+    from openmm_cgvae.preparation.atomrecords import is_structure
+
+    paths = [Path(path) for path in options.trajectories]
+    if options.mapping in MAPPINGS:
+        return True
+    if len(paths) == 1 and (paths[0].is_dir() or paths[0].suffix == ".txt" or _is_packed(paths[0])):
+        return True
+    return options.top is None and all(is_structure(path) for path in paths)
 
 
-def given_options(options):
-    """The arguments that were given, as `bind` takes them."""
-    given = {name: getattr(options, name, None) for name in NAMES}
-    given = {name: value for name, value in given.items() if value is not None}
-    for name, read in (("protonation", _states), ("disulfides", _pairs), ("termini", _ends), ("breaks", _residues)):
-        if name in given:
-            given[name] = read(given[name])
-    return {NAMES[name]: value for name, value in given.items()}
-
-
-def bound(model, options):
-    """The sampler of one `Model`, for the topology of beads of ``--top``, or of the trajectory if it has one."""
-    given = given_options(options)
-    if not model.of_any_molecule:
-        if given:
-            raise SettingsError(
-                f"{', '.join(given)} given, of models of any protein: {options.model} is of one molecule"
-            )
-        from openmm_cgvae.io.trajectory_files import load_topology
-
-        return model.bind(options.top and load_topology(options.top))
-    # The file itself, whose positions tell breaks and disulfides.
-    topology = options.top
-    if topology is None and Path(options.trajectory).suffix.lower() in WITH_TOPOLOGY:
-        topology = options.trajectory
-    if topology is None:
+def mapping_of(options):
+    """The mapping that was asked for, None if none was."""
+    if options.mapping not in (*MAPPINGS, DEFAULT):
         raise SettingsError(
-            "--top is missing: a model of any protein asks for the topology of the beads, one of "
-            f"{', '.join(WITH_TOPOLOGY)}, .psf or .prmtop"
+            f"--mapping {options.mapping} given: for models of any protein, one of {', '.join(MAPPINGS)} is expected"
         )
-    return model.bind(topology, **given)
+    return None if options.mapping == DEFAULT else options.mapping
 
 
-def projection(model, topology):
-    """The `CGMapping` of an all-atom topology on the beads that a `Model` is of."""
-    if not model.of_any_molecule:
-        return model.bind().mapping
-    from openmm_cgvae.molecule.mapping import alpha_carbon_mapping, residue_mapping
+def load_chains(options):
+    """The chains that were given; see `of_proteins`."""
+    from openmm_cgvae.training.chains import PackedChains
 
-    if model.metadata["mapping"] == "ca":
-        return alpha_carbon_mapping(topology)
-    if model.metadata["mapping"] == "com":
-        return residue_mapping(topology, "mass")
-    raise SettingsError(f"beads of {model.metadata['beads']} are not made here: make them with martinize2")
+    paths = [Path(path) for path in options.trajectories]
+    if len(paths) == 1 and paths[0].suffix == ".npz":
+        return PackedChains.load(paths[0])
+    from openmm_cgvae.preparation.atomrecords import is_structure
+    from openmm_cgvae.preparation.packing import Source, pack, read_sources
 
-
-def _listed(text):
-    return [part.strip() for part in text.split(",") if part.strip()]
-
-
-def _states(text):
-    pairs = [part.split("=") for part in _listed(text)]
-    if not all(len(pair) == 2 for pair in pairs):
-        raise SettingsError(f"--protonation {text} given: residue=state,... is expected, as in A:57=HIP")
-    return dict(pairs)
+    if options.top is not None:
+        sources = [Source(Path(options.top), tuple(paths))]
+    elif all(is_structure(path) for path in paths):
+        sources = [Source(path) for path in paths]
+    elif len(paths) == 1 and (paths[0].is_dir() or paths[0].suffix == ".txt"):
+        sources = read_sources(paths[0])
+    else:
+        raise SettingsError("--top is missing: give the all-atom topology (PDB) of the trajectories")
+    return pack(sources, options.stride)
 
 
-def _pairs(text):
-    if text in ("auto", "none"):
-        return None if text == "none" else text
-    # Residue numbers may be negative.
-    pairs = [re.fullmatch(r"(.*?\d[A-Za-z]?)-(.+)", part) for part in _listed(text)]
-    if not all(pairs):
-        raise SettingsError(f"--disulfides {text} given: auto, none or pairs are expected, as in A:3-A:40")
-    return [pair.groups() for pair in pairs]
-
-
-def _ends(text):
-    ends = _listed(text)
-    if len(ends) not in (1, 2):
-        raise SettingsError(f"--termini {text} given: charged, neutral or capped, or two of them, are expected")
-    return ends[0] if len(ends) == 1 else tuple(ends)
-
-
-def _residues(text):
-    return text if text in ("auto", "none") else _listed(text)
+def _is_packed(path):
+    try:
+        return path.suffix == ".npz" and "chain_break.npy" in zipfile.ZipFile(path).namelist()
+    except (OSError, zipfile.BadZipFile):
+        return False

@@ -7,6 +7,7 @@ from openmm_cgvae.cli.common import (
     check_with_topology,
     make_minimizer,
     print_run,
+    skipped_rows,
 )
 from openmm_cgvae.core.errors import SettingsError
 
@@ -75,10 +76,11 @@ def run(options):
         correlationTime=options.correlation_time,
         checkpoint=options.checkpoint,
         resume=options.resume,
+        onBadFrame=options.on_bad_frame,
     )
     write_topology_beside(options.output, whole.topology)
     if options.cg_output is not None:
         write_topology_beside(options.cg_output, whole.cg_topology())
     frames = f"{summary.n_frames} of {options.samples} structures each, in {options.output}"
     unminimised = [("left unminimised", summary.n_failed)] if options.minimize else []
-    print_run(frames, summary.steps, summary.seconds, summary.seed, *unminimised)
+    print_run(frames, summary.steps, summary.seconds, summary.seed, *unminimised, *skipped_rows(summary.skipped))

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from openmm_cgvae.cli.common import add_topology
-from openmm_cgvae.cli.proteins import bound, given_options
+from openmm_cgvae.cli.anyprotein import bound, given_options
+from openmm_cgvae.cli.common import add_rename, add_topology
 from openmm_cgvae.core.errors import SettingsError
 
 __all__ = ["add_system", "load_backmapper"]
@@ -25,6 +25,7 @@ def add_system(parser):
         help="with --top: how many of each, in order, by the model's name or that of its file without .pt, or by the "
         "residue name of what is kept or dropped; by the names of residues and beads if omitted",
     )
+    add_rename(parser)
     parser.add_argument("--keep", metavar="CL,NA", help="with --top: residues that no model covers, kept as atoms")
     parser.add_argument("--drop", metavar="W", help="with --top: residues that no model covers, left out")
 
@@ -50,10 +51,15 @@ def load_backmapper(options):
     if options.top is None:
         raise SettingsError("several models, --molecules, --keep or --drop given without --top: add the CG topology")
     from openmm_cgvae.backmapping.system import SystemBackmapper
-    from openmm_cgvae.io.trajectory_files import load_box, load_topology
+    from openmm_cgvae.io.structures import load_box, load_topology
+    from openmm_cgvae.molecule.renaming import ORDER, parse_renaming, renamed
 
-    loaded = load_topology(options.top)
-    topology, box = loaded.to_openmm(), load_box(options.top, loaded)
+    loaded, rules = load_topology(options.top, own_names=True), parse_renaming(options.rename)
+    if rules == ORDER and options.molecules is None:
+        raise SettingsError(f"--rename {ORDER} given with --top: give --molecules, whose order it is")
+    if rules and rules != ORDER:
+        loaded = renamed(loaded, rules)
+    topology, box = loaded.to_openmm(), load_box(options.top)
     if box is not None:
         topology.setPeriodicBoxVectors(box)
     backmappers = {name: model.bind() for name, model in zip(names, models, strict=True)}

@@ -1,6 +1,7 @@
 """Numbers that users give, checked once and in one wording."""
 
 import math
+import os
 import secrets
 
 import numpy as np
@@ -8,7 +9,20 @@ import numpy as np
 from openmm_cgvae.core.errors import SettingsError
 from openmm_cgvae.core.units import value_in_md_units
 
-__all__ = ["checked_count", "checked_frames", "checked_number", "checked_seed"]
+__all__ = ["check_memory", "checked_count", "checked_frames", "checked_number", "checked_seed"]
+
+
+def check_memory(n_bytes, what):
+    """Refuse what needs more memory than the machine has (`SettingsError`); `what` says of what, for the message."""
+    try:
+        available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        # Not told on this system.
+        return
+    if n_bytes > available:
+        raise SettingsError(
+            f"{what} given, which need {n_bytes / 2**30:.3g} GiB of memory: this machine has {available / 2**30:.3g}"
+        )
 
 
 def checked_number(name, value, unit="", zero=False):

@@ -33,7 +33,19 @@ class TopologyMismatchError(CGVAEError, ValueError):
 
 
 class PositionsError(CGVAEError, ValueError):
-    """Positions of the wrong shape or unit, or not finite."""
+    """Positions of the wrong shape or unit, or not finite.
+
+    Parameters
+    ----------
+    text : str
+        With ``{frame}`` where the frame's number belongs.
+    frame : int, optional
+        Number of the first frame that is wrong.
+    """
+
+    def __init__(self, text, frame=None):
+        super().__init__(text if frame is None else text.replace("{frame}", str(frame)))
+        self.text, self.frame = text, frame
 
 
 class SettingsError(CGVAEError, ValueError):

@@ -1,5 +1,6 @@
 """Outputs that appear complete or not at all, and replace nothing unless told to."""
 
+import hashlib
 import os
 from contextlib import contextmanager
 from pathlib import Path
@@ -7,6 +8,9 @@ from pathlib import Path
 from openmm_cgvae.core.errors import OutputError
 
 __all__ = ["check_output", "complete_output", "existing_folder"]
+
+# Bytes of a name from which a temporary one is made of its digest.
+LONGEST = 200
 
 
 def check_output(path, overwrite=False, inputs=()):
@@ -50,12 +54,19 @@ def complete_output(path):
     """
     path = Path(path)
     # The suffix stays last, since writers choose the format by it.
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
+    temporary = path.with_name(f".{_short(path.stem)}.{os.getpid()}.tmp{path.suffix}")
     try:
         yield temporary
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _short(stem):
+    """A name that has room for more beside it in the 255 bytes that file systems give."""
+    if len(os.fsencode(stem)) < LONGEST:
+        return stem
+    return f"{stem[:20]}-{hashlib.sha256(os.fsencode(stem)).hexdigest()[:16]}"
 
 
 def existing_folder(folder):

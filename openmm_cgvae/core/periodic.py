@@ -3,23 +3,33 @@
 Box vectors are rows in nm, as OpenMM and GROMACS write them: a along x, b in the xy plane (lower triangular). A
 difference whose components are below half of the diagonal then is the image that rounding finds, axis by axis, last
 vector first; nothing here needs the vectors to be reduced further.
+
+A box that enters, from a file or a caller, goes through `reduced_vectors`: files hold lattices by other vectors than
+OpenMM takes, and in single precision, which makes half a vector a little more than half.
 """
 
 import numpy as np
 
-from openmm_cgvae.core.errors import PositionsError
-from openmm_cgvae.core.units import value_in_md_units
+from openmm_cgvae.core.errors import DataError, PositionsError
+from openmm_cgvae.core.units import frame_number, value_in_md_units
 
 __all__ = [
     "as_box_vectors",
     "box_widths",
+    "boxes_of_frames",
     "check_fits",
     "make_whole",
     "molecule_labels",
     "reduced_vectors",
     "spanning_tree",
+    "vectors_of_cells",
     "wrap",
 ]
+
+# Of half a vector: what single precision makes of it in files.
+ROUNDING = 1e-6
+# Edge in nm up to which a box is a dummy: CRYST1 of 1 A, as programs write it where there is none.
+DUMMY_NM = 0.1 + 1e-6
 
 
 def as_box_vectors(vectors, n_frames):
@@ -34,7 +44,7 @@ def as_box_vectors(vectors, n_frames):
     Returns
     -------
     numpy.ndarray, shape (n_frames, 3, 3)
-        nm, float64.
+        nm, float64, reduced.
 
     Raises
     ------
@@ -51,7 +61,62 @@ def as_box_vectors(vectors, n_frames):
             "box vectors that are not lower triangular with a positive diagonal given: rows a, b, c in nm with a "
             "along x and b in the xy plane, as OpenMM has them, are expected"
         )
-    return np.broadcast_to(np.tril(given), (n_frames, 3, 3))
+    return np.broadcast_to(reduced_vectors(np.tril(given)), (n_frames, 3, 3))
+
+
+def boxes_of_frames(vectors, what):
+    """Return the boxes of a file's frames as OpenMM takes them, or None if there are none.
+
+    Parameters
+    ----------
+    vectors : numpy.ndarray, shape (f, 3, 3)
+        Rows a, b, c in nm, as the file holds them; zero, or a cube of 0.1 nm at most, where there is no box.
+    what : path or str
+        The file, for messages.
+
+    Returns
+    -------
+    numpy.ndarray, shape (f, 3, 3), or None
+        nm, float64, reduced: the same lattices.
+
+    Raises
+    ------
+    DataError
+        If some frames have a box and others none, or a box is none that OpenMM knows.
+    """
+    lengths = np.linalg.norm(vectors, axis=-1)
+    absent = (lengths <= DUMMY_NM).all(1)
+    if absent.all():
+        return None
+    if absent.any():
+        raise DataError(f"{what} has frames with a periodic box and frames without: write all of them alike")
+    try:
+        return as_box_vectors(vectors, len(vectors)).copy()
+    except PositionsError as error:
+        raise DataError(f"box of {what} cannot be used: {error}") from error
+
+
+def vectors_of_cells(lengths, angles):
+    """Lengths in nm and angles in degrees, (f, 3) each, to box vectors (f, 3, 3) in nm, zero of dummies.
+
+    Angles alpha, beta, gamma lie between b and c, a and c, a and b.
+    """
+    lengths, (alpha, beta, gamma) = np.asarray(lengths, dtype=float), np.radians(np.asarray(angles, dtype=float)).T
+    there = (lengths > 0).all(1)
+    vectors = np.zeros((len(lengths), 3, 3))
+    a, b, c = lengths.T
+    with np.errstate(invalid="ignore", divide="ignore"):
+        vectors[:, 0, 0] = a
+        vectors[:, 1, 0], vectors[:, 1, 1] = b * np.cos(gamma), b * np.sin(gamma)
+        vectors[:, 2, 0] = c * np.cos(beta)
+        vectors[:, 2, 1] = c * (np.cos(alpha) - np.cos(beta) * np.cos(gamma)) / np.sin(gamma)
+        vectors[:, 2, 2] = np.sqrt(c**2 - vectors[:, 2, 0] ** 2 - vectors[:, 2, 1] ** 2)
+    # Right angles are right: their cosine in floating point is not zero.
+    vectors[abs(vectors) < 1e-6 * lengths.max(1, initial=0.0)[:, None, None]] = 0.0
+    # An edge of zero beside others is kept, for the message that it is no box.
+    vectors[~there] = [np.diag(row) for row in lengths[~there]] or 0.0
+    vectors[(lengths <= DUMMY_NM).all(1)] = 0.0
+    return vectors
 
 
 def box_widths(vectors):
@@ -60,12 +125,24 @@ def box_widths(vectors):
 
 
 def reduced_vectors(vectors):
-    """The same lattices, (..., 3, 3), by the vectors OpenMM accepts: 2|b_x| <= a_x, 2|c_x| <= a_x, 2|c_y| <= b_y."""
+    """The same lattices, (..., 3, 3), by the vectors OpenMM accepts: 2|b_x| <= a_x, 2|c_x| <= a_x, 2|c_y| <= b_y.
+
+    A component that is half of the diagonal but for rounding stays what it is, so that frames of one box stay alike,
+    and becomes just half.
+    """
     a, b, c = np.moveaxis(np.array(vectors, dtype=float), -2, 0)
-    b -= a * np.round(b[..., :1] / a[..., :1])
-    c -= b * np.round(c[..., 1:2] / b[..., 1:2])
-    c -= a * np.round(c[..., :1] / a[..., :1])
+    b -= a * _nearest(b[..., :1] / a[..., :1])
+    c -= b * _nearest(c[..., 1:2] / b[..., 1:2])
+    c -= a * _nearest(c[..., :1] / a[..., :1])
+    b[..., 0] = np.clip(b[..., 0], -a[..., 0] / 2, a[..., 0] / 2)
+    c[..., 1] = np.clip(c[..., 1], -b[..., 1] / 2, b[..., 1] / 2)
+    c[..., 0] = np.clip(c[..., 0], -a[..., 0] / 2, a[..., 0] / 2)
     return np.stack([a, b, c], axis=-2)
+
+
+def _nearest(ratios):
+    """The nearest integers; 0 of a half, and of what rounding makes of it."""
+    return np.where(abs(ratios) <= 0.5 + ROUNDING, 0.0, np.round(ratios))
 
 
 def molecule_labels(n_particles, bonds):
@@ -124,7 +201,7 @@ def make_whole(positions, vectors, tree):
     return whole
 
 
-def check_fits(positions, vectors, what, size_nm=0.0):
+def check_fits(positions, vectors, what, size_nm=0.0, frames=None):
     """Refuse a box smaller than the molecule in it.
 
     Parameters
@@ -136,6 +213,8 @@ def check_fits(positions, vectors, what, size_nm=0.0):
         The molecule's name, for the message.
     size_nm : float
         What it is known to measure at least: in a box that small, bonds no longer tell the images apart.
+    frames : int array, shape (f,), optional
+        Numbers of the frames, for messages.
 
     Raises
     ------
@@ -151,7 +230,9 @@ def check_fits(positions, vectors, what, size_nm=0.0):
     if spans[frame, axis] >= widths[frame, axis]:
         raise PositionsError(
             f"box smaller than the molecule: {what} measures {spans[frame, axis]:.3g} nm along box vector "
-            f"{'abc'[axis]}, between whose faces lie {widths[frame, axis]:.3g} nm: check that both are in nm"
+            f"{'abc'[axis]}, between whose faces lie {widths[frame, axis]:.3g} nm, in frame {{frame}}: check that both "
+            "are in nm",
+            frame_number(int(frame), len(positions), frames),
         )
 
 

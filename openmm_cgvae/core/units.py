@@ -4,7 +4,7 @@ import numpy as np
 
 from openmm_cgvae.core.errors import PositionsError
 
-__all__ = ["ANGSTROM_PER_NM", "BOLTZMANN_KJ_PER_MOL_K", "as_positions_nm", "value_in_md_units"]
+__all__ = ["ANGSTROM_PER_NM", "BOLTZMANN_KJ_PER_MOL_K", "as_positions_nm", "frame_number", "value_in_md_units"]
 
 ANGSTROM_PER_NM = 10.0
 BOLTZMANN_KJ_PER_MOL_K = 0.00831446261815324
@@ -22,7 +22,7 @@ def value_in_md_units(value):
     return value
 
 
-def as_positions_nm(positions, n_particles, what="particles"):
+def as_positions_nm(positions, n_particles, what="particles", frames=None):
     """Convert positions to a finite float array in nm.
 
     Parameters
@@ -33,6 +33,8 @@ def as_positions_nm(positions, n_particles, what="particles"):
         The expected number of particles in a frame.
     what : str
         What a particle is called in an error message.
+    frames : int array, shape (frames,), optional
+        Numbers of the frames, for messages; counted from 0 if omitted.
 
     Returns
     -------
@@ -60,10 +62,16 @@ def as_positions_nm(positions, n_particles, what="particles"):
     finite = np.isfinite(array).all(axis=(1, 2))
     if not finite.all():
         raise PositionsError(
-            f"positions of frame {int(np.argmin(finite))} hold NaN or infinity: "
-            "the simulation that wrote them has become unstable; leave such frames out"
+            "positions of frame {frame} hold NaN or infinity: "
+            "the simulation that wrote them has become unstable; leave such frames out",
+            frame_number(int(np.argmin(finite)), len(array), frames),
         )
     return array
+
+
+def frame_number(row, n_frames, frames=None):
+    """Number of a frame for messages: `frames[row]`, or `row` where no numbers, or other than one each, are given."""
+    return row if frames is None or np.shape(frames) != (n_frames,) else int(frames[row])
 
 
 def _in_nm(positions):

@@ -70,6 +70,8 @@ class BoundsProjection(nn.Module):
         self.skin, self.tolerance = SKIN_ANGSTROM, TOLERANCE_ANGSTROM
         self.max_elements, self.max_atoms = MAX_ELEMENTS, MAX_ATOMS
         self.dense_atoms = DENSE_ATOMS
+        # Weight of a contact among what an atom is asked, relative to a bond's.
+        self.contact_share = 1.0
 
     @torch.jit.unused
     def _add_tables(self, pairs: int, shapes: int, n_kinds: int) -> None:
@@ -292,8 +294,9 @@ class BoundsProjection(nn.Module):
             ends = x.flatten().index_select(0, components).view(3, 2, -1)
             vector = ends[:, 0] - ends[:, 1]
             distance = squared_length(vector, 0).add(1e-12).sqrt()
-            weight = (closest - distance).clamp_min(0.0)
-            push = 0.5 * weight * weight / distance * vector
+            error = (closest - distance).clamp_min(0.0)
+            weight = self.contact_share * error
+            push = 0.5 * weight * error / distance * vector
             asked = asked.scatter_add(0, components, torch.cat([push, -push], dim=1).flatten())
             weights = weights.scatter_add(0, places, weight.repeat(2))
             move = asked.view_as(x) / weights.view(n, 1, batch).clamp_min(1e-12)

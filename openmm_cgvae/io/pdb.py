@@ -5,14 +5,19 @@ on in hexadecimal, which OpenMM reads back whole, and mdtraj without the bonds o
 limit.
 """
 
+from collections import defaultdict
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
 
+from openmm_cgvae.core.periodic import reduced_vectors
 from openmm_cgvae.core.units import ANGSTROM_PER_NM
 from openmm_cgvae.molecule.topology import as_mdtraj_topology
 
 __all__ = ["PDBWriter"]
+
+NO_ELEMENT = "EP"
 
 
 class PDBWriter:
@@ -62,27 +67,101 @@ class PDBWriter:
             if self._cif:
                 PDBxFile.writeModel(self._topology, frame, self._file, self._count, keepIds=True)
             else:
-                # What mdtraj calls a particle without an element.
-                options = {"keepIds": True, "extraParticleIdentifier": "VS"}
+                # What OpenMM takes for a particle without an element: it would guess calcium of a bead called CA,
+                # and leave its bonds out.
+                options = {"keepIds": True, "extraParticleIdentifier": NO_ELEMENT}
                 PDBFile.writeModel(self._topology, frame, self._file, self._count, **options)
 
     def _write_header(self, vectors):
         from openmm.app import PDBFile, PDBxFile
 
         if vectors is not None:
-            self._topology.setPeriodicBoxVectors(np.asarray(vectors, dtype=float))
+            self._topology.setPeriodicBoxVectors(reduced_vectors(vectors))
         if self._cif:
-            PDBxFile.writeHeader(self._topology, self._file, keepIds=True)
+            header = StringIO()
+            PDBxFile.writeHeader(_without_bonds(self._topology), header, keepIds=True)
+            before, atoms = header.getvalue().split("loop_\n_atom_site.", 1)
+            bonds = "".join(f"{line}\n" for line in _struct_conn(self._topology))
+            self._file.write(f"{before}{bonds}loop_\n_atom_site.{atoms}")
         else:
             PDBFile.writeHeader(self._topology, self._file)
 
     def close(self):
         """Finish the file: a PDB file has its bonds at the end."""
-        from openmm.app import PDBFile
-
         if not self._cif and not self._file.closed:
-            PDBFile.writeFooter(self._topology, self._file)
+            self._file.writelines(f"{line}\n" for line in [*_conect(self._topology), "END"])
         self._file.close()
+
+
+def _explicit_bonds(topology):
+    """Bonds, sorted pairs of atoms, of residues that are not standard, and all that names do not imply.
+
+    OpenMM's own writers leave out whatever joins residues of standard names: beads that are called as amino acids are.
+    """
+    from openmm.app import PDBFile
+
+    implied, explicit = _implied_bonds(topology), set()
+    for i, j in topology.bonds():
+        pair = tuple(sorted((i.index, j.index)))
+        if pair not in implied or not {i.residue.name, j.residue.name} <= set(PDBFile._standardResidues):
+            explicit.add(pair)
+    return sorted(explicit)
+
+
+def _conect(topology):
+    """CONECT records, at most four partners each."""
+    serials, partners = _serials(topology), defaultdict(list)
+    for i, j in _explicit_bonds(topology):
+        partners[i].append(j)
+        partners[j].append(i)
+    for i in sorted(partners):
+        for first in range(0, len(partners[i]), 4):
+            yield "CONECT" + "".join(_index(serials[k]) for k in (i, *partners[i][first : first + 4]))
+
+
+def _struct_conn(topology):
+    """The lines of mmCIF that tell bonds."""
+    bonds, atoms = _explicit_bonds(topology), list(topology.atoms())
+    if not bonds:
+        return
+    yield from ("loop_", "_struct_conn.id", "_struct_conn.conn_type_id")
+    for partner in ("ptnr1", "ptnr2"):
+        yield from (f"_struct_conn.{partner}_label_{what}_id" for what in ("asym", "comp", "seq", "atom"))
+    for number, pair in enumerate(bonds, 1):
+        names = [(a.residue.chain.id, a.residue.name, a.residue.id, a.name) for a in (atoms[k] for k in pair)]
+        kind = "disulf" if all(name[1] == "CYS" and name[3] == "SG" for name in names) else "covale"
+        yield " ".join([f"bond{number}", kind, *names[0], *names[1]])
+    yield "#"
+
+
+def _implied_bonds(topology):
+    bare = _without_bonds(topology)
+    bare.createStandardBonds()
+    return {tuple(sorted((i.index, j.index))) for i, j in bare.bonds()}
+
+
+def _without_bonds(topology):
+    from openmm.app import Topology
+
+    bare = Topology()
+    bare.setPeriodicBoxVectors(topology.getPeriodicBoxVectors())
+    for chain in topology.chains():
+        own = bare.addChain(chain.id)
+        for residue in chain.residues():
+            place = bare.addResidue(residue.name, own, residue.id, residue.insertionCode)
+            for atom in residue.atoms():
+                bare.addAtom(atom.name, atom.element, place)
+    return bare
+
+
+def _serials(topology):
+    """Numbers of atoms as ``PDBFile.writeModel`` gives them: the end of each chain takes one too."""
+    return [atom.index + 1 + atom.residue.chain.index for atom in topology.atoms()]
+
+
+def _index(number):
+    """Five columns: decimal up to 99,999, and from A0000 on hexadecimal, as OpenMM writes and reads them."""
+    return f"{number:5d}" if number < 10**5 else f"{(number - 10**5 + 10 * 16**4) % 16**5:5X}"
 
 
 def _make_chain_ids_unique(topology):

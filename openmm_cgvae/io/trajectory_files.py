@@ -1,18 +1,19 @@
-"""Trajectory files in chunks: read with mdtraj, times and box kept, truncation noticed."""
+"""Trajectory files in chunks: every common format read, times and box kept, incomplete files noticed."""
 
-import contextlib
-import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from openmm_cgvae.core.errors import DataError, OutputError, SettingsError, TopologyMismatchError, one_line
+from openmm_cgvae.core.checks import checked_number
+from openmm_cgvae.core.errors import DataError, OutputError, SettingsError, TopologyMismatchError
 from openmm_cgvae.core.output import complete_output
-from openmm_cgvae.io.dcd import DCDHeader, DCDWriter
+from openmm_cgvae.core.periodic import boxes_of_frames, reduced_vectors, vectors_of_cells
+from openmm_cgvae.io.dcdwriter import DCDWriter
 from openmm_cgvae.io.pdb import PDBWriter
-from openmm_cgvae.io.xtc import XTCWriter, particles_of_xtc
+from openmm_cgvae.io.sources import given_parts, open_source
+from openmm_cgvae.io.xtc import XTCWriter
+from openmm_cgvae.molecule.renaming import ORDER, renamed
 from openmm_cgvae.molecule.topology import as_mdtraj_topology
 
 __all__ = [
@@ -22,9 +23,9 @@ __all__ = [
     "TrajectoryWriter",
     "box_lengths_and_angles",
     "box_vectors",
-    "load_box",
-    "load_topology",
+    "check_format",
     "read_frames",
+    "topology_beside",
     "write_topology_beside",
 ]
 
@@ -42,55 +43,32 @@ class Chunk:
         Frame numbers in the file.
     positions : numpy.ndarray, shape (f, n, 3)
         nm.
-    times : numpy.ndarray, shape (f,)
-        ps.
-    lengths, angles : numpy.ndarray, shape (f, 3), or None
-        Periodic box in nm and degrees.
+    times : numpy.ndarray, shape (f,), or None
+        ps; None where the file does not tell them.
+    vectors : numpy.ndarray, shape (f, 3, 3), or None
+        Periodic box in nm, reduced.
     """
 
     frames: np.ndarray
     positions: np.ndarray
-    times: np.ndarray
-    lengths: np.ndarray | None
-    angles: np.ndarray | None
+    times: np.ndarray | None
+    vectors: np.ndarray | None
+
+    @property
+    def lengths(self):
+        """Edges of the box in nm, (f, 3), or None."""
+        return None if self.vectors is None else box_lengths_and_angles(self.vectors)[0]
+
+    @property
+    def angles(self):
+        """Angles of the box in degrees, (f, 3), or None."""
+        return None if self.vectors is None else box_lengths_and_angles(self.vectors)[1]
 
 
-def load_topology(path):
-    """Read the mdtraj ``Topology`` of a PDB, mmCIF, GRO or prmtop file.
-
-    Raises
-    ------
-    DataError
-        If the file is missing or cannot be read.
-    """
-    import mdtraj
-
-    if not Path(path).is_file():
-        raise DataError(f"topology {path} does not exist")
-    try:
-        return mdtraj.load_topology(str(path))
-    except Exception as error:
-        raise DataError(f"topology {path} cannot be read: a PDB file is expected ({one_line(error)})") from error
-
-
-def load_box(path, topology):
-    """Read the periodic box of a PDB, mmCIF or GRO file: vectors (3, 3) in nm, None if it has none.
-
-    Parameters
-    ----------
-    path : path
-    topology : mdtraj.Topology
-        What `load_topology` read from it.
-    """
-    if Path(path).suffix.lower() not in (".pdb", ".cif", ".gro"):
-        return None
-    first = next(iter(TrajectoryReader(path, topology, chunk_size=1)))
-    return None if first.lengths is None else box_vectors(first.lengths, first.angles)[0].astype(float)
-
-
-def read_frames(path, topology, stride=1):
+def read_frames(path, topology, stride=1, salvage=False):
     """Read all frames of a trajectory, or every stride-th, (frames, n, 3) in nm; errors as of `TrajectoryReader`."""
-    return np.concatenate([chunk.positions for chunk in TrajectoryReader(path, topology, stride=stride)])
+    reader = TrajectoryReader(path, topology, stride=stride, salvage=salvage)
+    return np.concatenate([chunk.positions for chunk in reader])
 
 
 def check_format(path, append=False):
@@ -103,10 +81,16 @@ def check_format(path, append=False):
     return path
 
 
+def topology_beside(trajectory):
+    """The PDB file that goes beside ``aa.dcd``, ``aa.pdb``; None beside a PDB file."""
+    path = Path(trajectory)
+    return None if path.suffix.lower() == ".pdb" else path.with_suffix(".pdb")
+
+
 def write_topology_beside(trajectory, topology):
     """Write the first frame of ``aa.dcd`` as ``aa.pdb``; nothing where the trajectory is a PDB file itself."""
-    path = Path(trajectory).with_suffix(".pdb")
-    if path == Path(trajectory):
+    path = topology_beside(trajectory)
+    if path is None:
         return
     first = next(iter(TrajectoryReader(trajectory, topology, chunk_size=1)))
     with complete_output(path) as temporary, TrajectoryWriter(temporary, topology) as writer:
@@ -114,19 +98,28 @@ def write_topology_beside(trajectory, topology):
 
 
 class TrajectoryReader:
-    """Chunks of a trajectory file that mdtraj reads: ``for chunk in TrajectoryReader(path, topology): ...``.
+    """Chunks of a trajectory: ``for chunk in TrajectoryReader(path, topology): ...``.
 
-    In a periodic box, molecules that were split over its sides are made whole along their bonds.
+    DCD of all dialects, XTC, PDB, mmCIF, GRO, and what else mdtraj reads (TRR, NetCDF, HDF5, ...); compressed by gzip
+    or not. In a periodic box, molecules that were split over its sides are made whole along their bonds.
 
     Parameters
     ----------
-    path : path
+    path : path, sequence of path, or mdtraj.Trajectory
+        Several files are read as one, frames numbered through.
     topology : mdtraj.Topology or openmm.app.Topology
         Of the particles in the file.
     chunk_size : int
         Frames a chunk.
     stride : int
         Read every stride-th frame.
+    salvage : bool
+        Use the complete frames of a DCD or XTC file that is cut off, as a run that was killed leaves it.
+    frame_interval : float or Quantity, optional
+        ps between the frames of the file, for one that does not tell its times, or tells wrong ones.
+    rename : dict of str to str, or "order", optional
+        Names in the file by those expected, as `openmm_cgvae.molecule.renaming.renamed` takes them; "order" to take
+        the particles for the expected ones whatever they are called.
 
     Raises
     ------
@@ -136,89 +129,83 @@ class TrajectoryReader:
         If it holds another number of particles.
     """
 
-    def __init__(self, path, topology, chunk_size=1000, stride=1):
-        self.path = Path(path)
+    def __init__(
+        self, path, topology, chunk_size=1000, stride=1, salvage=False, frame_interval=None, rename=None
+    ):  # fmt: skip
         self.chunk_size = chunk_size
         self.stride = stride
         self._topology = as_mdtraj_topology(topology)
+        self._interval = None if frame_interval is None else checked_number("frame_interval", frame_interval, "ps")
+        self._boxed = None
         if stride < 1 or chunk_size < 1:
             raise SettingsError(f"stride={stride}, chunk_size={chunk_size} given: 1 or more is expected of both")
-        if not self.path.is_file():
-            raise DataError(f"trajectory {path} {'is a folder' if self.path.is_dir() else 'does not exist'}")
-        if self.path.stat().st_size == 0:
-            raise DataError(f"trajectory {path} is empty: no byte in it")
-        self._dcd = DCDHeader.read(self.path) if self.path.suffix.lower() == ".dcd" else None
-        if self._dcd is not None:
-            self._check_particles(self._dcd.n_atoms)
-        elif self.path.suffix.lower() == ".xtc":
-            self._check_particles(particles_of_xtc(self.path))
+        self._sources = [open_source(part, self._topology, salvage) for part in given_parts(path)]
+        for source in self._sources:
+            if source.n_atoms is not None:
+                self._check_particles(source.n_atoms, source.path)
+            if source.topology is not None and rename != ORDER:
+                names = renamed(source.topology, rename, strict=False) if rename else source.topology
+                self._check_names(names, source)
+        self.path = self._sources[0].path
 
     @property
     def n_frames(self):
         """Number of frames that will be read, or None where only reading tells."""
-        import mdtraj
+        counts = [source.n_frames for source in self._sources]
+        return None if None in counts else -(-sum(counts) // self.stride)
 
-        if self.path.suffix.lower() not in (".dcd", ".xtc"):
-            return None
-        with _quiet(), mdtraj.open(str(self.path)) as file:
-            return -(-len(file) // self.stride)
+    @property
+    def has_times(self):
+        """Whether the times of frames are known: told by the file, or by `frame_interval`."""
+        return self._interval is not None or all(source.has_times for source in self._sources)
 
-    def _check_particles(self, found):
+    def _check_particles(self, found, path):
         if found != self._topology.n_atoms:
             raise TopologyMismatchError(
-                f"trajectory {self.path} has {found} particles a frame, {self._topology.n_atoms} are expected: "
+                f"trajectory {path} has {found} particles a frame, {self._topology.n_atoms} are expected: "
                 "it is of another molecule or mapping, or holds solvent; leave that out"
             )
 
-    def _check_names(self, found):
-        for i, (own, other) in enumerate(zip(self._topology.atoms, found.atoms, strict=True)):
-            if own.name != other.name:
+    def _check_names(self, found, source):
+        # A name is compared as far as the format has room for it; of atoms, standard names count too.
+        width, standard = source.name_width, source.standard_topology.atoms
+        for i, (own, other, also) in enumerate(zip(self._topology.atoms, found.atoms, standard, strict=True)):
+            if own.name[:width] not in (other.name[:width], also.name[:width]):
+                residue = other.residue.name
                 raise TopologyMismatchError(
-                    f"particle {i} of {self.path} is called {other.name}, {own.name} is expected: "
-                    "it is of another molecule, or its particles are in another order"
+                    f"particle {i} of {source.path} is called {other.name}, {own.name} is expected: it is of another "
+                    "molecule, or its particles are in another order; if only its name is another, rename "
+                    f"{residue}:{other.name}={own.name} (--rename), or take all of them in their {ORDER}"
                 )
 
     def __iter__(self):
-        import mdtraj
+        first, alone, known = 0, len(self._sources) == 1, self.has_times
+        for source in self._sources:
+            self.path = source.path
+            for frames, positions, times, vectors in source.chunks(self.chunk_size, self.stride, first, alone):
+                self._check_particles(positions.shape[1], source.path)
+                yield self._chunk(first + frames, positions, times if known else None, vectors)
+            first += source.n_frames or 0
 
-        first = 0
-        options = {} if self.path.suffix.lower() == ".pdb" else {"top": self._topology}
-        iterator = mdtraj.iterload(str(self.path), chunk=self.chunk_size, stride=self.stride, **options)
-        while True:
-            try:
-                with _quiet():
-                    part = next(iterator, None)
-            except Exception as error:
-                self._raise_unreadable(error)
-            if part is None:
-                break
-            self._check_particles(part.n_atoms)
-            yield self._chunk(part, first)
-            first += len(part)
-        if first == 0:
-            raise DataError(f"trajectory {self.path} is empty: it holds no frame")
-
-    def _raise_unreadable(self, error):
-        if "atoms" in str(error):
-            raise TopologyMismatchError(
-                f"trajectory {self.path} does not fit {self._topology.n_atoms} particles: {one_line(error)}"
-            ) from error
-        raise DataError(f"trajectory {self.path} cannot be read: {one_line(error)}") from error
-
-    def _chunk(self, part, first):
-        if part.topology is not self._topology:
-            # The file brought names of its own, as a PDB file does.
-            self._check_names(part.topology)
-            part.topology = self._topology
-        periodic = part.unitcell_lengths is not None and (part.unitcell_lengths > 0).all()
-        if periodic and self._topology.n_bonds:
-            part.xyz = part.xyz.astype(np.float32)
-            part.unitcell_vectors = part.unitcell_vectors.astype(np.float32)
+    def _chunk(self, frames, positions, times, vectors):
+        vectors = boxes_of_frames(vectors, f"trajectory {self.path}")
+        if self._boxed not in (None, vectors is not None):
+            raise DataError(f"trajectory {self.path} has frames with a box and frames without: write all alike")
+        self._boxed = vectors is not None
+        if vectors is not None and self._topology.n_bonds:
             # Programs wrap particles into the box one by one; bonds then show what belongs together.
-            part.make_molecules_whole(inplace=True)
-        frames = (first + np.arange(len(part))) * self.stride
-        times = part.time if self._dcd is None else self._dcd.times(frames)
-        return Chunk(frames, part.xyz, np.asarray(times, dtype=float), part.unitcell_lengths, part.unitcell_angles)
+            positions = _made_whole(positions, vectors, self._topology)
+        if self._interval is not None:
+            times = frames * self._interval
+        return Chunk(frames, positions, None if times is None else np.asarray(times, dtype=float), vectors)
+
+
+def _made_whole(positions, vectors, topology):
+    import mdtraj
+
+    part = mdtraj.Trajectory(np.array(positions, dtype=np.float32), topology)
+    part.unitcell_vectors = vectors.astype(np.float32)
+    return part.make_molecules_whole(inplace=True).xyz
 
 
 class TrajectoryWriter:
@@ -230,6 +217,8 @@ class TrajectoryWriter:
     topology : mdtraj.Topology or openmm.app.Topology
     append : bool
         Go on with an existing file (.dcd and .xtc).
+    name : path, optional
+        What the log calls the file, where `path` is a temporary one.
 
     Raises
     ------
@@ -237,12 +226,12 @@ class TrajectoryWriter:
         If the suffix is none of `WRITABLE`, or the file cannot be appended to.
     """
 
-    def __init__(self, path, topology, append=False):
+    def __init__(self, path, topology, append=False, name=None):
         self.path = check_format(path, append)
         self._topology = as_mdtraj_topology(topology)
         if self.path.suffix.lower() in APPENDABLE:
             writer = DCDWriter if self.path.suffix.lower() == ".dcd" else XTCWriter
-            self._file = writer(self.path, self._topology.n_atoms, append)
+            self._file = writer(self.path, self._topology.n_atoms, append, name)
         else:
             self._file = PDBWriter(self.path, topology)
 
@@ -253,19 +242,27 @@ class TrajectoryWriter:
         ----------
         positions : numpy.ndarray, shape (f, n, 3)
             nm.
-        times : numpy.ndarray, shape (f,)
-            ps; evenly spaced, since a DCD file keeps the first and the spacing only.
+        times : numpy.ndarray, shape (f,), or None
+            ps; evenly spaced, since a DCD file keeps the first and the spacing only. None where they are not known.
         lengths, angles : numpy.ndarray, shape (f, 3), optional
             Periodic box in nm and degrees.
         """
+        box = None if lengths is None else boxes_of_frames(vectors_of_cells(lengths, angles), f"output {self.path}")
         if isinstance(self._file, DCDWriter):
-            self._file.write(positions, times, lengths, angles)
-            return
-        box = None if lengths is None else box_vectors(lengths, angles)
-        if isinstance(self._file, XTCWriter):
+            cells = (None, None) if box is None else box_lengths_and_angles(box)
+            self._file.write(positions, times, *cells)
+        elif isinstance(self._file, XTCWriter):
             self._file.write(positions, times, box)
         else:
             self._file.write(positions, box)
+
+    def join(self, times, boxed, gaps=False):
+        """Cut a file that is appended to back to where frames of these times (k,) in ps go on; see ``DCDWriter.join``.
+
+        `write` does it too; here it can be refused (`OutputError`) before a frame is made.
+        """
+        if isinstance(self._file, (DCDWriter, XTCWriter)):
+            self._file.join(times, boxed, gaps)
 
     def close(self):
         """Finish the file."""
@@ -279,34 +276,14 @@ class TrajectoryWriter:
 
 
 def box_lengths_and_angles(vectors):
-    """Box vectors (f, 3, 3) to lengths and angles in degrees, (f, 3) each."""
-    from mdtraj.utils import box_vectors_to_lengths_and_angles
-
-    columns = box_vectors_to_lengths_and_angles(*np.swapaxes(vectors, 0, 1))
-    return np.stack(columns[:3], axis=1), np.stack(columns[3:], axis=1)
+    """Box vectors (f, 3, 3) to lengths in nm and angles in degrees, (f, 3) each."""
+    a, b, c = np.moveaxis(np.asarray(vectors, dtype=float), -2, 0)
+    lengths = np.linalg.norm(vectors, axis=-1)
+    products = np.stack([(b * c).sum(-1), (a * c).sum(-1), (a * b).sum(-1)], axis=1)
+    cosines = products / (lengths[:, [1, 0, 0]] * lengths[:, [2, 2, 1]])
+    return lengths, np.degrees(np.arccos(np.clip(cosines, -1, 1)))
 
 
 def box_vectors(lengths, angles):
-    """Lengths in nm and angles in degrees, (f, 3) each, to box vectors (f, 3, 3) in nm, rows a, b, c."""
-    from mdtraj.utils import lengths_and_angles_to_box_vectors
-
-    vectors = lengths_and_angles_to_box_vectors(*lengths.T, *angles.T)
-    return np.stack(vectors, axis=1).astype(np.float32)
-
-
-@contextlib.contextmanager
-def _quiet():
-    """Keep mdtraj's DCD plugin, which writes to the C stdout, off the terminal."""
-    sys.stdout.flush()
-    try:
-        kept = os.dup(1)
-    except OSError:
-        yield
-        return
-    try:
-        with open(os.devnull, "wb") as sink:
-            os.dup2(sink.fileno(), 1)
-            yield
-    finally:
-        os.dup2(kept, 1)
-        os.close(kept)
+    """Lengths in nm and angles in degrees, (f, 3) each, to reduced box vectors (f, 3, 3) in nm, rows a, b, c."""
+    return reduced_vectors(vectors_of_cells(lengths, angles))

@@ -62,7 +62,7 @@ def prepare_dataset(positions, runs, mapping, temperature=300.0, hops=2, atom_ty
     return Dataset(positions, np.asarray(runs, dtype=np.int64), spec, description)
 
 
-def read_reference(paths, topology, stride=1, run_frames=None):
+def read_reference(paths, topology, stride=1, run_frames=None, salvage=False):
     """Read reference trajectories into memory.
 
     Parameters
@@ -74,6 +74,9 @@ def read_reference(paths, topology, stride=1, run_frames=None):
         Use every stride-th frame.
     run_frames : int, optional
         Frames of each independent run, before the stride, where a file holds several one after the other.
+
+    salvage : bool
+        Use the complete frames of files that are cut off.
 
     Returns
     -------
@@ -87,11 +90,11 @@ def read_reference(paths, topology, stride=1, run_frames=None):
     positions, runs, n_runs = [], [], 0
     for path in paths:
         frames = []
-        for chunk in TrajectoryReader(path, topology, stride=stride):
+        for chunk in TrajectoryReader(path, topology, stride=stride, salvage=salvage):
             positions.append(chunk.positions)
             frames.append(chunk.frames)
         own = np.concatenate(frames)
-        if run_frames is not None and (TrajectoryReader(path, topology).n_frames or 0) % run_frames:
+        if run_frames is not None and (TrajectoryReader(path, topology, salvage=salvage).n_frames or 0) % run_frames:
             logger.warning(
                 "frames of %s are no multiple of the %d a run: unless only the last run is short, runs are mixed",
                 path,

@@ -24,6 +24,7 @@ from openmm_cgvae.core.output import complete_output
 from openmm_cgvae.core.platforms import installed_platforms
 from openmm_cgvae.core.units import as_positions_nm, value_in_md_units
 from openmm_cgvae.simulation.checkpoint import run_to
+from openmm_cgvae.simulation.reporters import TrajectoryReporter
 
 if TYPE_CHECKING:
     from typing import Any
@@ -215,16 +216,14 @@ def run_and_write(simulation, steps, reportInterval, file, progress=True, checkp
     if resumed is not None:
         resumed.restore(simulation, [file])
     else:
-        # OpenMM's XTC writer refuses a file that is there.
         file.unlink(missing_ok=True)
         if file.suffix.lower() != ".pdb":
             _write_structure(simulation, file.with_suffix(".pdb"))
-    kinds = {".dcd": app.DCDReporter, ".xtc": app.XTCReporter, ".pdb": app.PDBReporter, ".cif": app.PDBxReporter}
 
     @contextmanager
     def reporters(append):
-        # Without a checkpoint nothing is appended, and not all kinds can. OpenMM's close their file when they go.
-        yield [kinds[file.suffix.lower()](str(file), reportInterval, **{"append": True} if append else {})]
+        with TrajectoryReporter(file, reportInterval, append) as reporter:
+            yield [reporter]
 
     return run_to(simulation, steps, reportInterval, reporters, [file], checkpoint, settings, progress)
 

@@ -3,8 +3,8 @@
 import hashlib
 import json
 import secrets
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from openmm_cgvae.backmapping.reporter import BackmapReporter
@@ -14,6 +14,7 @@ from openmm_cgvae.cg.system import create_cg_simulation
 from openmm_cgvae.core.errors import OutputError, SettingsError
 from openmm_cgvae.core.output import check_output
 from openmm_cgvae.simulation.checkpoint import RunCheckpoint, check_checkpoint, run_to
+from openmm_cgvae.simulation.reporters import TrajectoryReporter
 
 __all__ = ["RunSummary", "run_and_backmap", "whole_system"]
 
@@ -29,6 +30,8 @@ class RunSummary:
     seed : int
     seconds : float
         Wall time.
+    skipped : dict of int to str
+        Frames left out of the all-atom trajectory by this call, and why.
     """
 
     steps: int
@@ -36,6 +39,7 @@ class RunSummary:
     n_failed: int
     seed: int
     seconds: float
+    skipped: dict[int, str] = field(default_factory=dict)
 
 
 def run_and_backmap(
@@ -53,6 +57,7 @@ def run_and_backmap(
     correlationTime=None,
     checkpoint=None,
     resume=False,
+    onBadFrame="raise",
     **dynamics,
 ):
     """Run a model's own CG system and write all-atom frames as it goes.
@@ -67,7 +72,7 @@ def run_and_backmap(
         All-atom trajectory (.dcd, .xtc, .pdb; .dcd with a checkpoint).
     cgFile : path, optional
         Trajectory of the beads (.dcd).
-    nSamples, seed, minimizer, overwrite, correlationTime
+    nSamples, seed, minimizer, overwrite, correlationTime, onBadFrame
         As in `BackmapReporter`; the seed also sets velocities and thermostat, and the minimizer is of `whole_system`.
     progress : bool
     potential : CGPotential, optional
@@ -117,15 +122,18 @@ def run_and_backmap(
     @contextmanager
     def reporters(append):
         atoms = BackmapReporter(
-            file, reportInterval, whole, append, minimizer=minimizer, overwrite=overwrite, **options
-        )
+            file, reportInterval, whole, append, minimizer=minimizer, overwrite=overwrite, onBadFrame=onBadFrame,
+            **options,
+        )  # fmt: skip
         written.append(atoms)
-        with atoms:
-            yield [atoms, *_cg_reporters(cgFile, reportInterval, append)]
+        with atoms, ExitStack() as stack:
+            beads = [] if cgFile is None else [stack.enter_context(TrajectoryReporter(cgFile, reportInterval, append))]
+            yield [atoms, *beads]
 
     done, seconds = run_to(simulation, steps, reportInterval, reporters, paths, checkpoint, settings, progress)
     frames, failed = (sum(getattr(atoms, name) for atoms in written) for name in ("n_frames", "n_failed"))
-    return RunSummary(done, frames, failed, seed, seconds)
+    skipped = {number: reason for atoms in written for number, reason in atoms.skipped.items()}
+    return RunSummary(done, frames, failed, seed, seconds, skipped)
 
 
 def whole_system(backmapper, copies=1, box=None):
@@ -137,12 +145,6 @@ def _as_settings(potential, given):
     """What a run depends on, in JSON types."""
     digest = hashlib.sha256(json.dumps(potential.to_dict()).encode()).hexdigest()
     return {"potential": digest} | {k: v if k == "seed" else str(v) for k, v in given.items()}
-
-
-def _cg_reporters(file, interval, append):
-    from openmm.app import DCDReporter
-
-    return [] if file is None else [DCDReporter(str(file), interval, append)]
 
 
 def _check_files(file, cgFile, checkpoint, overwrite):

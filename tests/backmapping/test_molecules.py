@@ -91,3 +91,12 @@ def test_kinds_of_the_same_beads_need_numbers():
     with pytest.raises(SettingsError, match="kinds 'left' and 'right' have the same beads"):
         find_molecules(box, twins)
     assert [m.kind for m in find_molecules(box, twins, counts=[("left", 1), ("right", 1)])] == ["left", "right"]
+
+
+def test_beads_of_known_names_in_another_order_are_refused_also_where_numbers_are_given():
+    by_type = cg(("GLY", "BB"), ("GLY", "BB"), ("LYS", "BB SC1"), ("LYS", "BB SC1"))
+    with pytest.raises(TopologyMismatchError, match=r"bead 1 of the CG topology is GLY BB, LYS BB expected.* by type"):
+        found(by_type, counts=[("dimer", 2)])
+    # By the names of beads alone too.
+    with pytest.raises(TopologyMismatchError, match="another order"):
+        found(cg(("MOL", "SC1 BB BB")), counts=[("dimer", 1)])

@@ -235,3 +235,15 @@ def test_the_worker_finishes_what_is_queued_on_close():
         worker.put(k)
     worker.close()
     assert seen == list(range(500))
+
+
+def test_a_simulation_whose_beads_are_in_another_order_is_refused(simulation, backmapper, tmp_path):
+    topology = app.Topology()
+    chain = topology.addChain()
+    for name in ("NME", "ALA", "ACE"):
+        topology.addAtom(name, None, topology.addResidue(name, chain))
+    simulation.topology = topology
+    simulation.reporters.append(BackmapReporter(tmp_path / "aa.dcd", 5, backmapper))
+    with pytest.raises(TopologyMismatchError, match="bead 0 of the simulation is NME NME, ACE ACE expected"):
+        simulation.step(5)
+    assert not (tmp_path / "aa.dcd").exists()

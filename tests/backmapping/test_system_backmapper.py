@@ -280,3 +280,21 @@ def test_graphs_of_the_whole_are_those_of_the_parts(kinds):
     graph = MolecularGraph.from_topology(as_mdtraj_topology(box.mapping.topology))
     assert len(graph.bonds) == 2 * 21
     assert len(graph.stereocentres) == 2
+
+
+def test_beads_sorted_by_type_are_refused_whatever_they_are_called(backmapper, mapping, reference):
+    """Where names say nothing, distances do: beads of one molecule are bonded."""
+    n, rng = 27, np.random.default_rng(0)
+    places = 0.8 * np.stack(np.unravel_index(np.arange(n), (3, 3, 3)), axis=1)
+    beads = mapping.project(reference[0][:n]) + places[:, None] + rng.normal(0, 0.01, (n, 1, 3))
+    topology = app.Topology()
+    chain = topology.addChain()
+    for _ in range(3 * n):
+        topology.addAtom("B", None, topology.addResidue("MOL", chain))
+    system = SystemBackmapper(topology, {"ALA": backmapper}, [("ALA", n)])
+    box = 2.4 * np.eye(3)
+    assert system.sample(beads.reshape(-1, 3), seed=1, box=box).shape == (1, 1, 22 * n, 3)
+    by_type = beads.swapaxes(0, 1).reshape(-1, 3)
+    for vectors in (None, box):
+        with pytest.raises(TopologyMismatchError, match=r"bonded beads of kind 'ALA' are .*sorted by type"):
+            system.sample(by_type, seed=1, box=vectors)

@@ -250,3 +250,32 @@ def test_a_dcd_without_a_frame_count_is_read(cg_trajectory, backmapper):
         file.seek(8)
         file.write(struct.pack("<i", 0))
     assert len(beads_of(cg_trajectory, backmapper)) == FRAMES
+
+
+def test_trajectories_in_memory_lists_and_names_of_models_are_taken(
+    tmp_path, backmapper, model_path, reference, mapping
+):
+    beads = mapping.project(reference[0][:10])
+    topology = mdtraj.Topology.from_openmm(mapping.cg_topology())
+    whole = mdtraj.Trajectory(beads, topology, 5.0 * np.arange(10))
+    backmap_trajectory(whole, str(model_path), tmp_path / "a.dcd", seed=3, progress=False)
+    backmap_trajectory(
+        [whole[:4], whole[4:]], backmapper, tmp_path / "b.dcd", seed=3, correlation_time=5.0, progress=False
+    )
+    expected = backmapper.sample(beads, seed=3)[:, 0]
+    np.testing.assert_allclose(read(tmp_path / "a.dcd", backmapper).positions, expected, atol=2e-6)
+    np.testing.assert_allclose(read(tmp_path / "b.dcd", backmapper).times, 5.0 * np.arange(10), rtol=1e-6)
+    # Frames whose times mdtraj made up.
+    with pytest.raises(DataError, match="does not tell the times"):
+        backmap_trajectory(mdtraj.Trajectory(beads, topology), backmapper, tmp_path / "c.dcd", correlation_time=5.0)
+
+
+@pytest.mark.parametrize(("trajectory", "model", "error", "message"), [
+    (None, None, SettingsError, "a NoneType given as backmapper"),
+    ({}, "ok", DataError, "a dict given as trajectory: a path, a list of paths"),
+    ([], "ok", DataError, "an empty list"),
+    ("cg.dcd", 5, SettingsError, "a int given as backmapper"),
+])  # fmt: skip
+def test_other_objects_are_refused_in_one_line(tmp_path, backmapper, trajectory, model, error, message):
+    with pytest.raises(error, match=message):
+        backmap_trajectory(trajectory, backmapper if model == "ok" else model, tmp_path / "aa.dcd")

@@ -10,8 +10,8 @@ from proteinbeads import CRYSTAL, beads, pdb_lines, rows_of
 from proteinchains import all_types, crambin
 from proteinmodels import trace, untrained_file
 
+from openmm_cgvae.binding.beads import read_beads
 from openmm_cgvae.cli.main import main
-from openmm_cgvae.molecule.beads import read_beads
 from openmm_cgvae.molecule.residues import RESIDUE_NAMES
 from openmm_cgvae.pretrained.index import pretrained_names
 

@@ -62,3 +62,11 @@ def test_failure_before_anything_is_written_is_not_hidden(path):
     with pytest.raises(ValueError, match="first"), complete_output(path):
         raise ValueError("first")
     assert not list(path.parent.iterdir())
+
+
+@pytest.mark.parametrize("name", ["x" * 246 + ".dcd", "ü" * 120 + ".dcd", "x" * 251 + ".xtc"])
+def test_names_as_long_as_a_file_system_takes_are_written(tmp_path, name):
+    with complete_output(tmp_path / name) as temporary:
+        temporary.write_text("complete")
+        assert temporary.suffix == name[-4:]
+    assert [path.name for path in tmp_path.iterdir()] == [name]

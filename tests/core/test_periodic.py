@@ -5,15 +5,17 @@ import openmm
 import pytest
 from openmm import app, unit
 
-from openmm_cgvae.core.errors import PositionsError
+from openmm_cgvae.core.errors import DataError, PositionsError
 from openmm_cgvae.core.periodic import (
     as_box_vectors,
     box_widths,
+    boxes_of_frames,
     check_fits,
     make_whole,
     molecule_labels,
     reduced_vectors,
     spanning_tree,
+    vectors_of_cells,
     wrap,
 )
 
@@ -130,3 +132,69 @@ def test_boxes_are_one_for_all_or_one_a_frame_with_units_or_without():
     np.testing.assert_allclose(as_box_vectors(10 * CUBE * unit.angstrom, 1)[0], CUBE)
     with pytest.raises(PositionsError, match=r"box of shape \(2, 3, 3\) given"):
         as_box_vectors(np.stack([CUBE, CUBE]), 3)
+
+
+# Edges and angles of lattices on the edge of what OpenMM takes as reduced, where rounding decides.
+CELLS = {
+    "hexagonal": ([5.0, 5.0, 7.0], [90.0, 90.0, 120.0]),
+    "hexagonal, acute": ([5.0, 5.0, 7.0], [90.0, 90.0, 60.0]),
+    "truncated octahedron": ([5.0, 5.0, 5.0], [70.52877936550931, 109.47122063449069, 70.52877936550931]),
+    "truncated octahedron, amber": ([5.0, 5.0, 5.0], [109.4712190] * 3),
+    "dodecahedron": ([5.0, 5.0, 5.0], [60.0, 60.0, 90.0]),
+    "dodecahedron, xy hexagon": ([5.0, 5.0, 5.0], [60.0, 60.0, 60.0]),
+    "not reduced": ([3.0, 5.0, 6.0], [50.0, 55.0, 45.0]),
+}
+ROUNDINGS = {
+    "double": lambda vectors: vectors,
+    "single (XTC)": lambda vectors: vectors.astype(np.float32).astype(float),
+    "five digits (GRO)": lambda vectors: np.round(vectors, 5),
+}
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("rounding", ROUNDINGS)
+@pytest.mark.parametrize("scale", [1.0, 1.0033, 0.7919])
+def test_openmm_takes_every_box_of_a_file_and_it_is_the_same_lattice(cell, rounding, scale):
+    lengths, angles = CELLS[cell]
+    given = ROUNDINGS[rounding](vectors_of_cells(scale * np.array([lengths]), np.array([angles])))
+    found = boxes_of_frames(given, "a file")
+    openmm.System().setDefaultPeriodicBoxVectors(*found[0])
+    app.Topology().setPeriodicBoxVectors(found[0] * unit.nanometers)
+    # Each is a sum of whole vectors of the other.
+    whole = found[0] @ np.linalg.inv(given[0])
+    np.testing.assert_allclose(whole, np.round(whole), atol=3e-6)
+    assert abs(np.linalg.det(np.round(whole))) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("cell", [cell for cell in CELLS if cell not in ("not reduced", "truncated octahedron, amber")])
+def test_angles_and_lengths_of_two_digits_as_in_pdb_files_give_a_box_openmm_takes(cell):
+    lengths, angles = CELLS[cell]
+    for scale in np.linspace(0.8, 1.2, 7):
+        given = vectors_of_cells(np.round([scale * np.array(lengths)], 4), np.round([angles], 2))
+        found = boxes_of_frames(given, "a file")
+        openmm.System().setDefaultPeriodicBoxVectors(*found[0])
+        assert np.linalg.det(found[0]) == pytest.approx(np.linalg.det(given[0]), rel=1e-5)
+
+
+def test_frames_of_a_box_that_rounding_moves_stay_alike():
+    exact = vectors_of_cells([[5.0, 5.0, 7.0]], [[90.0, 90.0, 120.0]])
+    given = np.repeat(exact, 50, axis=0) * (1 + 2e-7 * np.random.default_rng(0).uniform(-1, 1, (50, 3, 3)))
+    np.testing.assert_allclose(boxes_of_frames(given, "a file"), np.repeat(exact, 50, axis=0), atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [0.0, 0.1, 0.05])
+def test_a_box_of_nothing_or_of_an_angstrom_is_none(size):
+    assert boxes_of_frames(np.tile(size * np.eye(3), (4, 1, 1)), "a file") is None
+    assert boxes_of_frames(vectors_of_cells(np.full((4, 3), size), np.full((4, 3), 0.0)), "a file") is None
+
+
+def test_half_a_box_is_refused():
+    with pytest.raises(DataError, match=r"a file cannot be used"):
+        boxes_of_frames(np.diag([3.0, 3.0, 0.0])[None], "a file")
+    with pytest.raises(DataError, match="frames without"):
+        boxes_of_frames(np.stack([np.zeros((3, 3)), 3 * np.eye(3)]), "a file")
+
+
+def test_boxes_that_callers_give_are_reduced_too():
+    hexagon = np.array([[5.0, 0, 0], [-2.5000001, 4.3301270, 0], [0, 0, 5.0]])
+    openmm.System().setDefaultPeriodicBoxVectors(*as_box_vectors(hexagon, 3)[2])

@@ -6,7 +6,8 @@ import pytest
 from openmm import app
 
 from openmm_cgvae.io.pdb import PDBWriter
-from openmm_cgvae.io.trajectory_files import TrajectoryWriter, load_topology
+from openmm_cgvae.io.structures import load_topology
+from openmm_cgvae.io.trajectory_files import TrajectoryWriter
 
 READERS = {".pdb": app.PDBFile, ".cif": app.PDBxFile}
 BOX = np.array([[3.0, 0, 0], [1.4, 3.2, 0], [-1.2, 1.5, 2.9]])
@@ -89,10 +90,46 @@ def test_molecules_whose_chain_ids_repeat_keep_their_own_bonds_in_mmcif(tmp_path
     assert pairs(app.PDBxFile(str(path)).topology) == pairs(topology)
 
 
+def beads(names, bonds, chain_ends=()):
+    """A chain of beads, one a residue, named as amino acids are."""
+    topology, chain = app.Topology(), None
+    for k, name in enumerate(names):
+        if chain is None or k in chain_ends:
+            chain = topology.addChain()
+        topology.addAtom("CA", None, topology.addResidue(name, chain))
+    atoms = list(topology.atoms())
+    for i, j in bonds:
+        topology.addBond(atoms[i], atoms[j])
+    return topology
+
+
+@pytest.mark.parametrize("suffix", [".pdb", ".cif"])
+def test_all_bonds_of_beads_named_as_amino_acids_come_back(tmp_path, suffix):
+    names = ["GLY", "TYR", "ASP", "PRO", "GLU", "THR", "GLY", "THR", "TRP", "GLY"] * 3
+    chain = [(k, k + 1) for k in range(29) if k != 14]
+    # A branched one too, whose bead has more bonds than a record has room for.
+    topology = beads(names, [*chain, *((3, k) for k in range(6, 12))], chain_ends=(15,))
+    path = tmp_path / f"cg{suffix}"
+    write(path, topology, positions(topology))
+    assert pairs(READERS[suffix](str(path)).topology) == pairs(topology)
+    assert pairs(load_topology(path)) == pairs(topology)
+
+
+def test_bonds_that_no_name_implies_come_back(tmp_path, topology, reference):
+    ring = topology.copy()
+    atoms = list(ring.atoms)
+    ring.add_bond(atoms[4], atoms[16])
+    write(tmp_path / "aa.pdb", ring, reference[0][:1])
+    assert pairs(app.PDBFile(str(tmp_path / "aa.pdb")).topology) == pairs(ring)
+    # The caps are no residues that every program knows.
+    assert "CONECT" in (tmp_path / "aa.pdb").read_text()
+
+
 def test_particles_without_an_element_stay_so(tmp_path, mapping):
     path = tmp_path / "cg.pdb"
     with TrajectoryWriter(path, mapping.cg_topology()) as writer:
         writer.write(np.zeros((1, 3, 3)), np.zeros(1))
     topology = load_topology(path)
     assert [atom.element.symbol for atom in topology.atoms] == ["VS"] * 3
+    assert [atom.element for atom in app.PDBFile(str(path)).topology.atoms()] == [None] * 3
     assert [(a.index, b.index) for a, b in topology.bonds] == [(0, 1), (1, 2)]

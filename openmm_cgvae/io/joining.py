@@ -1,0 +1,89 @@
+"""Where frames that are appended to a trajectory go on: one clock a file, no gaps, no doubled frames, one box."""
+
+import logging
+
+import numpy as np
+
+from openmm_cgvae.core.errors import OutputError
+
+__all__ = ["frames_to_keep", "spacing_of", "warn_of_cut"]
+
+logger = logging.getLogger(__name__)
+
+# Of the interval of frames: what rounding of times may make.
+TOLERANCE = 0.02
+# Relative spacing of float32, in which files hold times.
+SINGLE = 2.5e-7
+
+
+def spacing_of(times):
+    """Mean interval of times (f,) in ps; None of one time or none, and of times that do not rise."""
+    if times is None or len(times) < 2:
+        return None
+    spacing = float(times[-1] - times[0]) / (len(times) - 1)
+    return spacing if spacing > 0 else None
+
+
+def frames_to_keep(path, old, new, boxed_old, boxed_new, gaps=False):
+    """Say how many frames of a file stay when a run goes on with it.
+
+    Parameters
+    ----------
+    path : path
+    old : numpy.ndarray, shape (f,), or None
+        Times of the frames that are there, in ps; None where the file does not tell them.
+    new : numpy.ndarray, shape (k,), or None
+        Times of the frames that come, as many as are known.
+    boxed_old, boxed_new : bool
+        Whether frames have a periodic box.
+    gaps : bool
+        Whether frames may be missing in between, such as bad ones that were left out.
+
+    Returns
+    -------
+    int
+        Frames at and after the first that comes, written after the checkpoint the run goes on from, do not stay.
+
+    Raises
+    ------
+    OutputError
+        If box, interval or times do not go together.
+    """
+    if boxed_old != boxed_new:
+        new_have, old_have = ("a periodic box" if boxed else "no periodic box" for boxed in (boxed_new, boxed_old))
+        raise OutputError(f"cannot append frames with {new_have} to {path}, which has {old_have}: give a new file")
+    if (old is None) != (new is None):
+        raise OutputError(f"cannot append to {path}: the times of its frames, or of those that come, are not known")
+    if old is None:
+        return -1
+    spacing, coming = spacing_of(old), spacing_of(new)
+    start, size = float(new[0]), spacing or coming
+    if size is None:
+        size = abs(start - float(old[-1]))
+    if spacing and coming and abs(coming - spacing) > TOLERANCE * spacing:
+        raise OutputError(
+            f"cannot append frames {coming:g} ps apart to {path}, whose frames are {spacing:g} ps apart: "
+            "report as often as before, or give a new file"
+        )
+    slack = TOLERANCE * size + 4 * SINGLE * abs(start)
+    keep = int(np.count_nonzero(old < start - slack))
+    if keep == 0:
+        raise OutputError(
+            f"cannot append to {path}: it begins at {old[0]:g} ps, and the run at {start:g} ps: go on from a "
+            "checkpoint with its step count, or give a new file"
+        )
+    gap = start - float(old[keep - 1])
+    if abs(gap - size) > slack and not gaps:
+        raise OutputError(
+            f"cannot append to {path}: its frames end at {old[keep - 1]:g} ps, the next is at {start:g} ps where "
+            f"{old[keep - 1] + size:g} ps is expected: go on from a checkpoint that is not ahead of it"
+        )
+    return keep
+
+
+def warn_of_cut(path, n_frames, n_bytes):
+    """Log that frames after the checkpoint, or part of one, go."""
+    if n_frames > 0:
+        logger.warning("%d frames at the end of %s, later than where the run goes on, are cut off", n_frames, path)
+    elif n_bytes > 0:
+        logger.warning("an incomplete frame of %d bytes at the end of %s is cut off", n_bytes, path)
