@@ -14,6 +14,7 @@ from proteinmodels import trace, untrained_file
 
 from openmm_cgvae import Backmapper, BackmapReporter, Minimizer, Model, SystemBackmapper, backmap_trajectory
 from openmm_cgvae.backmapping.protein import ProteinBackmapper
+from openmm_cgvae.binding.beads import read_beads
 from openmm_cgvae.core.errors import PositionsError, SettingsError, TopologyMismatchError
 from openmm_cgvae.io.trajectory_files import TrajectoryWriter
 from openmm_cgvae.molecule.residues import RESIDUE_NAMES
