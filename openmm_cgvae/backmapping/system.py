@@ -275,8 +275,8 @@ def _check_bonds(kind, beads, vectors):
     if (distances > limits).mean() > 0.5:
         raise TopologyMismatchError(
             f"bonded beads of kind {kind.name!r} are {np.median(distances):.3g} nm apart, in training "
-            f"{limits.max() / STRETCH:.3g} at most: the beads are in another order than molecules says (sorted by type?), or the molecules "
-            "are split over a box that is not given"
+            f"{limits.max() / STRETCH:.3g} at most: the beads are in another order than molecules says (sorted by "
+            "type?), or the molecules are split over a box that is not given"
         )
 
 
