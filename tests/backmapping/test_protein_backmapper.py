@@ -7,7 +7,6 @@ import numpy as np
 import openmm
 import pytest
 from openmm import app, unit
-from openmm_cgvae.binding.beads import read_beads
 from proteinbeads import CRYSTAL, beads, helix, pdb_lines, rows_of
 from proteinchains import all_types, crambin
 from proteinmodels import trace, untrained_file
