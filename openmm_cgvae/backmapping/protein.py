@@ -8,11 +8,11 @@ import numpy as np
 from openmm import app
 
 from openmm_cgvae.backmapping.backmapper import Backmapper
+from openmm_cgvae.binding.beads import read_beads
+from openmm_cgvae.binding.chains import BOND_LENGTHS
 from openmm_cgvae.binding.protein import Protein, bind_protein
 from openmm_cgvae.core.errors import PositionsError, SettingsError, TopologyMismatchError
 from openmm_cgvae.core.units import ANGSTROM_PER_NM, as_positions_nm
-from openmm_cgvae.binding.beads import read_beads
-from openmm_cgvae.binding.chains import BOND_LENGTHS
 from openmm_cgvae.molecule.mapping import CGMapping
 from openmm_cgvae.molecule.martini import MARTINI_ROLES
 
@@ -155,7 +155,7 @@ class ProteinBackmapper(Backmapper):
             self._report_shift(atoms, beads)
         return atoms
 
-    def _check_spread(self, beads):
+    def _check_spread(self, beads, frames):
         """Refuse beads that cannot be neighbours in a chain, as wrong units and molecules in pieces make them."""
         bonds = np.flatnonzero(self.protein.connected)
         if not len(bonds):
@@ -166,7 +166,7 @@ class ProteinBackmapper(Backmapper):
         bad = np.flatnonzero(~((middle > NEAREST * expected) & (middle < FARTHEST * expected)))
         if bad.size:
             raise PositionsError(
-                f"beads of frame {bad[0]} are {middle[bad[0]]:.3g} nm apart along the chain, {expected} nm is "
+                f"beads of frame {frames[bad[0]]} are {middle[bad[0]]:.3g} nm apart along the chain, {expected} nm is "
                 "expected: check that positions are in nm, in the order of the topology, and molecules whole"
             )
 

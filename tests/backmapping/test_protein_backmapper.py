@@ -7,13 +7,13 @@ import numpy as np
 import openmm
 import pytest
 from openmm import app, unit
-from openmm_cgvae.binding.beads import read_beads
 from proteinbeads import CRYSTAL, beads, helix, pdb_lines, rows_of
 from proteinchains import all_types, crambin
 from proteinmodels import trace, untrained_file
 
 from openmm_cgvae import Backmapper, BackmapReporter, Minimizer, Model, SystemBackmapper, backmap_trajectory
 from openmm_cgvae.backmapping.protein import ProteinBackmapper
+from openmm_cgvae.binding.beads import read_beads
 from openmm_cgvae.core.errors import PositionsError, SettingsError, TopologyMismatchError
 from openmm_cgvae.io.trajectory_files import TrajectoryWriter
 from openmm_cgvae.molecule.residues import RESIDUE_NAMES
