@@ -100,6 +100,7 @@ def test_trajectories_of_a_protein_need_a_topology(capsys):
     assert "--top is missing" in refused(["train", "a.dcd", "-o", "new", "--mapping", "ca"], capsys)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="no signals there")
 def test_interrupted_command_saves_and_can_be_repeated(tmp_path):
     code = "import sys, openmm_cgvae.cli.main as m; sys.exit(m.main(sys.argv[1:]))"
