@@ -48,6 +48,14 @@ def test_card_names_the_model_that_it_began_with(model):
     assert "weights of `protein-ca`" in card and card.rstrip().endswith("1abc 2xyz 5k6d")
 
 
+def test_card_tells_molecular_dynamics_from_crystals(model):
+    file = ModelFile.load(model)
+    file.metadata["data"] |= {"md_frames": 1, "held_out_by": "run", "trained_on": "run-0"}
+    card = " ".join(model_card(file, "md").split())
+    assert "1 are frames of molecular dynamics" in card and "no run is in two of them" in card
+    assert "CC0" not in card and card.endswith("run-0")
+
+
 def test_model_of_one_molecule_has_no_such_card(model_path):
     with pytest.raises(ModelFileError, match="one of any protein is expected"):
         model_card(ModelFile.load(model_path), "untrained")
