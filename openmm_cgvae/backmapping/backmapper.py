@@ -141,7 +141,7 @@ class Backmapper:
             A bundled model's name, or a model file.
         topology : path, openmm.app.Topology or mdtraj.Topology, optional
             Of the beads. A model of one molecule checks it, and needs none; one of any protein takes whatever
-            `openmm_cgvae.molecule.protein.bind_protein` reads.
+            `openmm_cgvae.binding.protein.bind_protein` reads.
         device, precision, chunk_size
             As of the class.
         **options

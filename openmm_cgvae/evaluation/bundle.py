@@ -27,7 +27,7 @@ def bundle(path, name, reference, description, data=None):
     path : path
     name : str
     reference : str
-        Trajectory beside it with held-out MD of its molecule.
+        Trajectory beside it with held-out MD of its molecule; empty for a model of any molecule.
     description : str
     data : path, optional
         Dataset that the model was trained on: the trajectory is written anew, from its test runs.
@@ -40,9 +40,10 @@ def bundle(path, name, reference, description, data=None):
     entry = {
         "file": target.name,
         "sha256": hashlib.sha256(target.read_bytes()).hexdigest(),
-        "reference": reference,
         "description": description,
     }
+    if reference:
+        entry["reference"] = reference
     index = read_index() | {name: entry}
     (PRETRAINED / "index.json").write_text(json.dumps(dict(sorted(index.items())), indent=1) + "\n")
 

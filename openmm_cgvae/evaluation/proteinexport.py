@@ -63,7 +63,7 @@ def export_protein(folder, path, name=None, chains=None, overwrite=False):
         "name": name or path.stem,
         "mapping": config.mapping,
         "beads": BEADS[config.mapping],
-        "consistency": "exact",
+        "consistency": "sound",
         "model": {setting: settings.pop(setting) for setting in SETTINGS},
         "training": {**settings, "updates": progress["update"], "residues_seen": progress["seen"]},
         "data": data,

@@ -29,9 +29,9 @@ def bundled_file(name, entry="file"):
     Raises
     ------
     SettingsError
-        If it is no bundled model.
+        If it is no bundled model, or one without that file, as a model of any molecule has no reference.
     """
-    index = read_index()
+    index = {known: files for known, files in read_index().items() if entry in files}
     if name not in index:
         raise SettingsError(f"model {name} given: one of {', '.join(index)} is expected, which are bundled")
     return PRETRAINED / index[name][entry]
