@@ -155,7 +155,7 @@ class ProteinBackmapper(Backmapper):
             self._report_shift(atoms, beads)
         return atoms
 
-    def _check_spread(self, beads):
+    def _check_spread(self, beads, frames):
         """Refuse beads that cannot be neighbours in a chain, as wrong units and molecules in pieces make them."""
         bonds = np.flatnonzero(self.protein.connected)
         if not len(bonds):
@@ -166,7 +166,7 @@ class ProteinBackmapper(Backmapper):
         bad = np.flatnonzero(~((middle > NEAREST * expected) & (middle < FARTHEST * expected)))
         if bad.size:
             raise PositionsError(
-                f"beads of frame {bad[0]} are {middle[bad[0]]:.3g} nm apart along the chain, {expected} nm is "
+                f"beads of frame {frames[bad[0]]} are {middle[bad[0]]:.3g} nm apart along the chain, {expected} nm is "
                 "expected: check that positions are in nm, in the order of the topology, and molecules whole"
             )
 

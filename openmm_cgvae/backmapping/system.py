@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from openmm import app
 
+from openmm_cgvae.backmapping.backmapper import as_sampler
 from openmm_cgvae.backmapping.molecules import find_molecules
 from openmm_cgvae.core.checks import checked_count, checked_frames, checked_seed
 from openmm_cgvae.core.errors import PositionsError, SettingsError, TopologyMismatchError
@@ -64,7 +65,7 @@ class SystemBackmapper:
         Of all particles. A molecule is recognised by the names of its residues and beads, which are those of
         ``backmapper.cg_topology()``; bonds are added where they lack.
     backmappers : dict of str to Sampler, or Sampler
-        The model of each kind of molecule.
+        The model of each kind of molecule, also by the name or file of a model.
     molecules : sequence of (str, int), optional
         Number of molecules of each kind (or of particles by residue name), in order, as in a GROMACS topology:
         ``[("ALA", 125), ("CL", 3)]``. Where it is given, beads may have other names, but not the models' in another
@@ -98,6 +99,7 @@ class SystemBackmapper:
     ) -> None:
         if not isinstance(backmappers, dict):
             backmappers = {"molecule": backmappers}
+        backmappers = {name: as_sampler(backmapper) for name, backmapper in backmappers.items()}
         names = [*backmappers, *keep, *drop]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise SettingsError(f"{', '.join(twice)} given twice: each name is a kind's, or in keep, or in drop")
@@ -275,8 +277,8 @@ def _check_bonds(kind, beads, vectors):
     if (distances > limits).mean() > 0.5:
         raise TopologyMismatchError(
             f"bonded beads of kind {kind.name!r} are {np.median(distances):.3g} nm apart, in training "
-            f"{limits.max() / STRETCH:.3g} at most: the beads are in another order than molecules says (sorted by type?), or the molecules "
-            "are split over a box that is not given"
+            f"{limits.max() / STRETCH:.3g} at most: the beads are in another order than molecules says (sorted by "
+            "type?), or the molecules are split over a box that is not given"
         )
 
 

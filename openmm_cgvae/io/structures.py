@@ -1,10 +1,13 @@
 """Files that hold names beside positions, PDB, mmCIF and GRO: their topology, frames and box."""
 
+from __future__ import annotations
+
 import re
 from dataclasses import dataclass
 from functools import cached_property
 from io import StringIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,6 +16,11 @@ from openmm_cgvae.core.periodic import boxes_of_frames, vectors_of_cells
 from openmm_cgvae.core.units import ANGSTROM_PER_NM
 from openmm_cgvae.io.paths import file_format, plain_file
 from openmm_cgvae.molecule.elements import forget_guessed_elements
+
+if TYPE_CHECKING:
+    import mdtraj
+
+    from openmm_cgvae.core.types import PathLike
 
 __all__ = ["STRUCTURES", "StructureFile", "load_box", "load_topology"]
 
@@ -24,7 +32,7 @@ DENSEST = 1000.0
 NAME_WIDTHS = {".pdb": 4, ".ent": 4, ".gro": 5}
 
 
-def load_topology(path, own_names=False):
+def load_topology(path: PathLike, own_names: bool = False) -> mdtraj.Topology:
     """Read the mdtraj ``Topology`` of a PDB, mmCIF, GRO, prmtop or PSF file; gzip is unpacked.
 
     Elements are those the file tells, or that names tell without doubt; beads have none.
@@ -61,7 +69,7 @@ def load_topology(path, own_names=False):
     return topology
 
 
-def load_box(path):
+def load_box(path: PathLike) -> np.ndarray | None:
     """Read the periodic box of a PDB, mmCIF or GRO file: vectors (3, 3) in nm, None if it has none."""
     if file_format(path) not in STRUCTURES:
         return None

@@ -1,7 +1,11 @@
 """Trajectory files in chunks: every common format read, times and box kept, incomplete files noticed."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,6 +19,13 @@ from openmm_cgvae.io.sources import given_parts, open_source
 from openmm_cgvae.io.xtc import XTCWriter
 from openmm_cgvae.molecule.renaming import ORDER, renamed
 from openmm_cgvae.molecule.topology import as_mdtraj_topology
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import mdtraj
+
+    from openmm_cgvae.core.types import Number, PathLike, SomeTopology
 
 __all__ = [
     "WRITABLE",
@@ -65,7 +76,7 @@ class Chunk:
         return None if self.vectors is None else box_lengths_and_angles(self.vectors)[1]
 
 
-def read_frames(path, topology, stride=1, salvage=False):
+def read_frames(path: PathLike, topology: SomeTopology, stride: int = 1, salvage: bool = False) -> np.ndarray:
     """Read all frames of a trajectory, or every stride-th, (frames, n, 3) in nm; errors as of `TrajectoryReader`."""
     reader = TrajectoryReader(path, topology, stride=stride, salvage=salvage)
     return np.concatenate([chunk.positions for chunk in reader])
@@ -130,8 +141,15 @@ class TrajectoryReader:
     """
 
     def __init__(
-        self, path, topology, chunk_size=1000, stride=1, salvage=False, frame_interval=None, rename=None
-    ):  # fmt: skip
+        self,
+        path: PathLike | Sequence[PathLike] | mdtraj.Trajectory,
+        topology: SomeTopology,
+        chunk_size: int = 1000,
+        stride: int = 1,
+        salvage: bool = False,
+        frame_interval: Number | None = None,
+        rename: dict[str, str] | str | None = None,
+    ) -> None:
         self.chunk_size = chunk_size
         self.stride = stride
         self._topology = as_mdtraj_topology(topology)
@@ -149,13 +167,13 @@ class TrajectoryReader:
         self.path = self._sources[0].path
 
     @property
-    def n_frames(self):
+    def n_frames(self) -> int | None:
         """Number of frames that will be read, or None where only reading tells."""
         counts = [source.n_frames for source in self._sources]
         return None if None in counts else -(-sum(counts) // self.stride)
 
     @property
-    def has_times(self):
+    def has_times(self) -> bool:
         """Whether the times of frames are known: told by the file, or by `frame_interval`."""
         return self._interval is not None or all(source.has_times for source in self._sources)
 
@@ -178,7 +196,7 @@ class TrajectoryReader:
                     f"{residue}:{other.name}={own.name} (--rename), or take all of them in their {ORDER}"
                 )
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Chunk]:
         first, alone, known = 0, len(self._sources) == 1, self.has_times
         for source in self._sources:
             self.path = source.path
@@ -226,7 +244,9 @@ class TrajectoryWriter:
         If the suffix is none of `WRITABLE`, or the file cannot be appended to.
     """
 
-    def __init__(self, path, topology, append=False, name=None):
+    def __init__(
+        self, path: PathLike, topology: SomeTopology, append: bool = False, name: PathLike | None = None
+    ) -> None:
         self.path = check_format(path, append)
         self._topology = as_mdtraj_topology(topology)
         if self.path.suffix.lower() in APPENDABLE:

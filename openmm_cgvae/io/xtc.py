@@ -23,7 +23,8 @@ logger = logging.getLogger(__name__)
 MAGIC, LONG_MAGIC = 1995, 2023
 # Up to 9 particles are stored plainly.
 PLAIN = 9
-HEAD = struct.Struct(">3if9fi")
+# Bytes before the positions of a frame.
+HEAD = 56
 STEPS = 2**31
 
 
@@ -68,17 +69,17 @@ class XTCFrames:
         """
         with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             n_atoms, offsets, times, fault = _scan(data)
-            n_left = len(data) - offsets[-1]
-        if not times and fault == "is damaged":
+            n_left = len(data) - int(offsets[-1])
+        if not len(times) and fault == "is damaged":
             raise DataError(f"trajectory {path} cannot be read: it is no XTC file")
-        if not times:
+        if not len(times):
             raise DataError(f"trajectory {path} is truncated: it holds no complete frame")
         if fault and not salvage:
             raise DataError(
                 f"trajectory {path} {fault} after {len(times)} complete frames: copy it again, or use the complete "
                 "frames by salvage=True (--salvage)"
             )
-        return cls(Path(path), n_atoms, np.array(offsets), np.array(times), n_left)
+        return cls(Path(path), n_atoms, offsets, times, n_left)
 
     @property
     def n_frames(self):
@@ -94,6 +95,7 @@ class XTCFrames:
         Parameters
         ----------
         numbers : int array, shape (f,)
+            Rising.
 
         Returns
         -------
@@ -108,43 +110,77 @@ class XTCFrames:
             If a frame cannot be unpacked.
         """
         with open(self.path, "rb") as file:
-            packed = [self._bytes(file, number) for number in numbers]
-        vectors = np.stack([np.frombuffer(frame, ">f4", 9, 16).reshape(3, 3) for frame in packed]).astype(float)
-        if self.n_atoms <= PLAIN:
-            plain = [np.frombuffer(frame, ">f4", 3 * self.n_atoms, 56).reshape(-1, 3) for frame in packed]
-            return np.stack(plain).astype(np.float32), vectors
+            if self.n_atoms <= PLAIN:
+                file.seek(self.offsets[numbers[0]])
+                data = file.read(self.offsets[numbers[-1] + 1] - self.offsets[numbers[0]])
+                found = np.frombuffer(data, _plain_type(self.n_atoms))[np.asarray(numbers) - numbers[0]]
+                return found["positions"].astype(np.float32), found["box"].astype(float)
+            packed, starts = self._packed(file, np.asarray(numbers))
+        boxes = np.frombuffer(packed, np.uint8)[starts[:, None] + np.arange(16, 52)]
+        vectors = boxes.view(">f4").reshape(-1, 3, 3).astype(float)
         return _unpacked(packed, numbers, self.path), vectors
 
-    def _bytes(self, file, number):
-        file.seek(self.offsets[number])
-        return file.read(self.offsets[number + 1] - self.offsets[number])
+    def _packed(self, file, numbers):
+        """Bytes of frames end to end, and where each begins."""
+        begins, ends = self.offsets[numbers], self.offsets[numbers + 1]
+        if numbers[-1] - numbers[0] == len(numbers) - 1:
+            file.seek(begins[0])
+            return file.read(ends[-1] - begins[0]), begins - begins[0]
+        frames = []
+        for begin, end in zip(begins.tolist(), ends.tolist(), strict=True):
+            file.seek(begin)
+            frames.append(file.read(end - begin))
+        return b"".join(frames), np.cumsum(ends - begins) - (ends - begins)
 
 
 def _scan(data):
     """Particles, beginnings of frames and the end of the last, times, and what is wrong with the file, or None."""
-    offsets, times, n_atoms, size = [0], [], None, len(data)
-    while (at := offsets[-1]) < size:
-        if at + HEAD.size > size:
-            return n_atoms, offsets, times, "is truncated"
-        magic, count, _, time, *_ = HEAD.unpack_from(data, at)
-        if magic not in (MAGIC, LONG_MAGIC) or count < 1 or count != (n_atoms or count):
-            return n_atoms, offsets, times, "is damaged"
-        n_atoms = count
-        if count <= PLAIN:
-            end = at + HEAD.size + 12 * count
+    if len(data) < HEAD:
+        return None, np.zeros(1, dtype=int), np.zeros(0), "is truncated"
+    magic, n_atoms = struct.unpack_from(">2i", data)
+    if magic not in (MAGIC, LONG_MAGIC) or n_atoms < 1:
+        return None, np.zeros(1, dtype=int), np.zeros(0), "is damaged"
+    return n_atoms, *(_scan_plain if n_atoms <= PLAIN else _scan_compressed)(data, n_atoms)
+
+
+def _scan_plain(data, n_atoms):
+    kind = _plain_type(n_atoms)
+    # A copy, since the file is not to stay mapped.
+    heads = np.frombuffer(data, kind, len(data) // kind.itemsize)[["magic", "count", "time"]].copy()
+    bad = np.flatnonzero((heads["magic"] != MAGIC) | (heads["count"] != n_atoms))
+    n_frames = bad[0] if len(bad) else len(heads)
+    cut = "is truncated" if len(data) % kind.itemsize else None
+    times = heads["time"][:n_frames].astype(float)
+    return np.arange(n_frames + 1) * kind.itemsize, times, "is damaged" if len(bad) else cut
+
+
+def _scan_compressed(data, n_atoms):
+    offsets, times, size = [0], [], len(data)
+    fault = None
+    while fault is None and (at := offsets[-1]) < size:
+        if at + 96 > size:
+            fault = "is truncated"
+            break
+        magic, count = struct.unpack_from(">2i", data, at)
+        wide = magic == LONG_MAGIC
+        length = struct.unpack_from(">q" if wide else ">i", data, at + 88)[0]
+        end = at + 92 + 4 * wide + -(-length // 4) * 4
+        if magic not in (MAGIC, LONG_MAGIC) or count != n_atoms or length < 0:
+            fault = "is damaged"
+        elif end > size:
+            fault = "is truncated"
         else:
-            wide = magic == LONG_MAGIC
-            if at + 92 + 4 * wide > size:
-                return n_atoms, offsets, times, "is truncated"
-            length = struct.unpack_from(">q" if wide else ">i", data, at + 88)[0]
-            if length < 0:
-                return n_atoms, offsets, times, "is damaged"
-            end = at + 92 + 4 * wide + -(-length // 4) * 4
-        if end > size:
-            return n_atoms, offsets, times, "is truncated"
-        offsets.append(end)
-        times.append(time)
-    return n_atoms, offsets, times, None
+            offsets.append(end)
+            times.append(struct.unpack_from(">f", data, at + 12)[0])
+    return np.array(offsets), np.array(times), fault
+
+
+def _plain_type(n_atoms):
+    """The bytes of a frame of few particles."""
+    box, positions = ("box", ">f4", (3, 3)), ("positions", ">f4", (n_atoms, 3))
+    return np.dtype(
+        [("magic", ">i4"), ("count", ">i4"), ("step", ">i4"), ("time", ">f4"), box, ("again", ">i4"), positions]
+    )
 
 
 def _unpacked(packed, numbers, path):
@@ -153,13 +189,13 @@ def _unpacked(packed, numbers, path):
 
     with ascii_folder() as folder:
         part = folder / "part.xtc"
-        part.write_bytes(b"".join(packed))
+        part.write_bytes(packed)
         try:
             with XTCTrajectoryFile(str(part)) as file:
-                positions = file.read(len(packed))[0]
+                positions = file.read(len(numbers))[0]
         except Exception as error:
             raise DataError(f"trajectory {path} cannot be read: {one_line(error)}") from error
-    if len(positions) != len(packed):
+    if len(positions) != len(numbers):
         raise DataError(f"trajectory {path} is damaged in frame {numbers[len(positions)]}: copy it again")
     return positions
 

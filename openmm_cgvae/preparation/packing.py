@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from openmm_cgvae.core.errors import DataError
-from openmm_cgvae.io.trajectory_files import TrajectoryReader, load_topology
+from openmm_cgvae.io.structures import load_topology
+from openmm_cgvae.io.trajectory_files import TrajectoryReader
 from openmm_cgvae.preparation.atomrecords import SUFFIXES, is_structure
 from openmm_cgvae.preparation.clusters import sequence_clusters, split_clusters
 from openmm_cgvae.preparation.crystalchains import chains_of_file

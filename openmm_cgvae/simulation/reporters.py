@@ -1,9 +1,16 @@
 """A reporter of positions whose files have one clock: the step of the simulation, however often it is resumed."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from openmm_cgvae.core.units import value_in_md_units
 from openmm_cgvae.io.trajectory_files import TrajectoryWriter, box_lengths_and_angles
+
+if TYPE_CHECKING:
+    from openmm_cgvae.core.types import PathLike
 
 __all__ = ["TrajectoryReporter"]
 
@@ -28,7 +35,7 @@ class TrajectoryReporter:
         As `TrajectoryWriter`; at the first report, if the run does not go on where the file ends.
     """
 
-    def __init__(self, file, reportInterval, append=False):
+    def __init__(self, file: PathLike, reportInterval: int, append: bool = False) -> None:
         self._file, self._interval, self._append = file, int(reportInterval), append
         self._writer = None
 

@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from openmm_cgvae.backmapping.backmapper import as_sampler
 from openmm_cgvae.backmapping.reporter import BackmapReporter
 from openmm_cgvae.backmapping.system import SystemBackmapper
 from openmm_cgvae.cg.box import tiled_topology
@@ -64,7 +65,7 @@ def run_and_backmap(
 
     Parameters
     ----------
-    backmapper : Backmapper
+    backmapper : Backmapper, or str or path
         Of a model with a CG potential, unless one is given.
     steps, reportInterval : int
         Steps in all, those before `resume` included.
@@ -97,6 +98,7 @@ def run_and_backmap(
         If the run becomes unstable; the frames up to then are in the files, and the last good state is in
         ``<file>-last-state.xml``, as ``Simulation.saveState`` writes it.
     """
+    backmapper = as_sampler(backmapper)
     if not 1 <= reportInterval <= steps:
         given = f"steps={steps}, report interval={reportInterval}"
         raise SettingsError(f"{given} given: an interval from 1 to the number of steps is expected")

@@ -298,3 +298,12 @@ def test_beads_sorted_by_type_are_refused_whatever_they_are_called(backmapper, m
     for vectors in (None, box):
         with pytest.raises(TopologyMismatchError, match=r"bonded beads of kind 'ALA' are .*sorted by type"):
             system.sample(by_type, seed=1, box=vectors)
+
+
+def test_models_are_taken_by_name_or_file(backmapper, model_path, mapping, reference):
+    system = SystemBackmapper(mapping.cg_topology(), {"ALA": str(model_path)})
+    beads = mapping.project(reference[0][:2])
+    expected = SystemBackmapper(mapping.cg_topology(), {"ALA": backmapper}).sample(beads, seed=1)
+    np.testing.assert_array_equal(system.sample(beads, seed=1), expected)
+    with pytest.raises(SettingsError, match="a int given as backmapper"):
+        SystemBackmapper(mapping.cg_topology(), 5)

@@ -2,6 +2,7 @@
 
 import gzip
 import shutil
+import tempfile
 
 import mdtraj
 import numpy as np
@@ -201,6 +202,15 @@ def test_boxes_of_every_shape_go_through_and_structures_are_those_without(
     np.testing.assert_allclose(moved, np.tile(moved[:, :1], (1, 22, 1)), atol=3e-3)
     steps = moved[:, 0] @ np.linalg.inv(found.vectors.astype(float)[0])
     np.testing.assert_allclose(steps, np.round(steps), atol=3e-3)
+
+
+def test_a_folder_for_temporary_files_need_not_be_ascii(tmp_path, mapping, beads, monkeypatch):
+    folder = tmp_path / "zwischenlager für alles"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    for suffix in (".xtc", ".cif"):
+        write(folder / f"ü{suffix}", mapping, beads)
+        check(folder / f"ü{suffix}", mapping, beads)
 
 
 def test_a_packed_file_that_is_none_is_refused(tmp_path, mapping):
