@@ -21,8 +21,8 @@ PACKAGE = ROOT / "openmm_cgvae"
 CONDA_NAMES = {"pytorch": "torch", "matplotlib-base": "matplotlib", "openmm-torch": "openmmtorch"}
 # From the bottom up: a room imports from rooms above it in this list, and from no other.
 ROOMS = [
-    "core", "pretrained", "molecule", "binding", "io", "geometry", "models", "proteins", "training", "metrics", "cg", "atomistic",
-    "backmapping", "simulation", "preparation", "evaluation", "report", "cli",
+    "core", "pretrained", "molecule", "binding", "io", "geometry", "models", "proteins", "training", "metrics", "cg",
+    "atomistic", "backmapping", "simulation", "preparation", "evaluation", "report", "cli",
 ]  # fmt: skip
 
 

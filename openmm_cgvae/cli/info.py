@@ -36,14 +36,13 @@ def _rows(path, file):
         ("file", f"{path} ({path.stat().st_size / 1e6:.1f} MB, format {known['format_version']})"),
         ("serves", model.serves),
     ]
-    if not model.of_any_molecule:
-        rows += _molecule_rows(file)
+    if model.of_any_molecule:
+        return rows + _protein_rows(path, known)
+    rows += _molecule_rows(file)
     data = known.get("data", {})
     if "frames" in data:
         parts = "/".join(str(n) for n in data["frames_train_validation_test"])
         rows.append(("trained on", f"{data['frames']} frames of {data['runs']} runs ({parts} train/validation/test)"))
-    elif "chains" in data:
-        rows.append(("trained on", f"{data['chains']} chains"))
     if "prior" in known.get("model", {}) and "training" in known:
         rows.append(("prior, epochs", f"{known['model']['prior']}, {known['training']['epochs_done']}"))
     for name, value in known.get("held_out", {}).items():
@@ -60,3 +59,23 @@ def _molecule_rows(file):
     for name, bead, mass in zip(mapping.names, mapping.beads, mapping.masses, strict=True):
         rows.append((f"  bead {name}", f"{len(bead)} atoms, {mass:.1f} amu"))
     return [*rows, ("CG potential", "yes" if file.potential else "no")]
+
+
+def _protein_rows(path, known):
+    """Of a model that is of no molecule in particular."""
+    rows = [
+        ("consistency", known.get("consistency", "sound")),
+        ("network", ", ".join(f"{name} {value}" for name, value in known.get("model", {}).items())),
+    ]
+    if "data" in known:
+        data = known["data"]
+        train, validation, test = data["chains_train_validation_test"]
+        rows.append(("trained on", f"{train} chains, {data['residues']} residues ({validation}/{test} held out)"))
+        if "start" in data:
+            rows.append(("begun with", data["start"]["model"]))
+    if "training" in known:
+        rows.append(("residues seen", known["training"].get("residues_seen", "unknown")))
+    for name, value in known.get("validation", {}).items():
+        rows.append((f"  cross-entropy of {name}", f"{value:.4g}"))
+    card = path.with_suffix(".md")
+    return [*rows, *([("card", card)] if card.is_file() else [])]

@@ -1,8 +1,8 @@
 """Train a model on reference MD or on proteins; run it again to go on after an interruption.
 
 On several GPUs with torchrun. Protein chains give a model of any protein: packed ones, PDB or mmCIF files, a folder of
-these, or a .txt list of them and of MD runs, on each line a topology and its trajectories. So does MD with --mapping ca,
-com or martini.
+these, or a .txt list of them and of MD runs, on each line a topology and its trajectories. So does MD with --mapping
+ca, com or martini.
 """
 
 import ast

@@ -24,12 +24,18 @@ def read_index():
 
 
 def bundled_file(name, entry="file"):
-    """Return the path of a bundled model's ``"file"``, or of the ``"reference"`` trajectory of its molecule.
+    """Return the path of a bundled model's ``"file"``, or of what is beside it.
+
+    Parameters
+    ----------
+    name : str
+    entry : {"file", "reference", "evaluation", "card"}
+        Models of one molecule have a reference trajectory of it, models of any protein an evaluation and a card.
 
     Raises
     ------
     SettingsError
-        If it is no bundled model, or one without that file, as a model of any molecule has no reference.
+        If it is no bundled model, or has no such file.
     """
     index = {known: files for known, files in read_index().items() if entry in files}
     if name not in index:

@@ -72,7 +72,7 @@ class TorsionNetwork(nn.Module):
             [ResidueLayer(width, EDGE_FEATURES + POINT_FEATURES) for _ in range(known_layers)]
         )
         self.heads = TorsionHeads(width, bins)
-        self.ca = nn.Linear(width, 3)
+        self.ca = nn.Linear(width, 3) if self.places_ca else nn.Identity()
         # Beyond C-beta; residues without such atoms count C-beta, glycine C-alpha.
         side = torch.zeros(len(AMINO_ACIDS), N_SLOTS)
         ends = []

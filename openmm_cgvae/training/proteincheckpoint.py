@@ -55,9 +55,6 @@ def load_trained_network(folder: str | Path, geometry: ProteinGeometry):
         weights |= {BUILDER + k: v for k, v in geometry.builder.items()}
         c = config
         network = TorsionNetwork(Builder(), c.width, c.layers, c.known_layers, c.neighbours, c.bins, c.mapping)
-        if not network.places_ca:
-            # Not used, and not in older checkpoints.
-            weights |= {k: v for k, v in network.state_dict().items() if k.startswith("ca.")}
         network.load_state_dict(weights)
         progress = {name: state.get(name) for name in ("update", "seen", "seconds", "data_sha256")}
     except FileNotFoundError as error:

@@ -77,7 +77,9 @@ class ProteinTrainer:
             self._begin_with(weights)
         self.average = moving_average(self.network, c.ema_decay)
         self.optimizer = torch.optim.AdamW(self.network.parameters(), lr=c.learning_rate, weight_decay=c.weight_decay)
-        self.update, self.seen, self.seconds, self._bad = 0, 0, 0.0, 0
+        self.update, self.seen, self.seconds = 0, 0, 0.0
+        # Losses since the last line of the log, and the last updates without a finite gradient.
+        self._losses, self._bad = [], 0
         self._chances = self._chain_chances()
         self._resume()
 
@@ -137,6 +139,7 @@ class ProteinTrainer:
                 self.average.load_state_dict(state["average"])
                 self.optimizer.load_state_dict(state["optimizer"])
                 self.update, self.seen, self.seconds = state["update"], state["seen"], state["seconds"]
+                self._losses = state.get("losses", [])
         except Exception as error:
             raise TrainingError(f"{path} cannot be read ({type(error).__name__}): remove it") from error
         if saved != own:
@@ -146,7 +149,7 @@ class ProteinTrainer:
     def _save(self):
         state = {**self._identity(), "network": self.network.state_dict(),
                  "average": self.average.state_dict(), "optimizer": self.optimizer.state_dict(),
-                 "update": self.update, "seen": self.seen, "seconds": self.seconds}  # fmt: skip
+                 "update": self.update, "seen": self.seen, "seconds": self.seconds, "losses": self._losses}  # fmt: skip
         with complete_output(self.checkpoint_path) as temporary:
             torch.save(state, temporary)
 
@@ -170,19 +173,19 @@ class ProteinTrainer:
             The averaged network.
         """
         stop = time.monotonic() + (math.inf if minutes is None else 60 * minutes)
-        losses, started = [], time.monotonic()
+        started = time.monotonic()
         bar = progress_bar(self.config.residues, progress, "residue", self.seen)
         with deferred_interruption() as interruption, bar as tick:
             while self.seen < self.config.residues and time.monotonic() < stop and not interruption.asked:
                 before = self.seen
-                losses.append(self._step())
+                self._losses.append(self._step())
                 if tick is not None:
                     tick(self.seen - before)
                 if self.update % validate_every == 0:
                     self.seconds += time.monotonic() - started
-                    self._log(float(np.nanmean(losses)))
+                    self._log(float(np.nanmean(self._losses)))
+                    self._losses, started = [], time.monotonic()
                     self._save()
-                    losses, started = [], time.monotonic()
             self.seconds += time.monotonic() - started
             self._save()
         return self.average.module
