@@ -11,7 +11,7 @@ PARALLEL := -n auto --maxprocesses 4 --dist worksteal
 # Folders too: their times tell of files that are gone.
 SOURCES := pyproject.toml setup.py README.md $(shell find openmm_cgvae -name __pycache__ -prune -o -print)
 
-.PHONY: demo test unit test-torchforce lint bench figures clean
+.PHONY: demo test unit test-oldest test-torchforce lint bench figures clean
 
 demo: $(VENV)/.installed
 	$(BIN)/openmm-cgvae demo --overwrite
@@ -22,6 +22,11 @@ test: $(VENV)/.installed lint
 # The fast tests only: no example, no subprocess that trains.
 unit: $(VENV)/.installed
 	$(call PYTEST,$(VENV)) $(PARALLEL) -m "not slow" $(CURDIR)/tests
+
+# The fast tests with the lowest versions that pyproject.toml allows (several GB: PyPI's torch with CUDA).
+OLDEST_PYTHON ?= python3.10
+test-oldest: $(VENV)-oldest/.installed
+	$(call PYTEST,$(VENV)-oldest) $(PARALLEL) -m "not slow" $(CURDIR)/tests
 
 # What touches TorchForce, and the bundled models, in an environment with the torch that openmmtorch is built for.
 TORCHFORCE_TESTS := cg/test_force.py cg/test_learned.py pretrained/test_pretrained.py
@@ -67,5 +72,11 @@ $(VENV)-torchforce/.installed: build/wheel/.built constraints-torchforce.txt
 	$(VENV)-torchforce/bin/python -m pip install --quiet --no-deps --force-reinstall build/wheel/*.whl
 	touch $@
 
+$(VENV)-oldest/.installed: build/wheel/.built constraints-oldest.txt
+	test -d $(VENV)-oldest || $(OLDEST_PYTHON) -m venv $(VENV)-oldest
+	$(VENV)-oldest/bin/python -m pip install --quiet --constraint constraints-oldest.txt "$$(ls build/wheel/*.whl)[test]"
+	$(VENV)-oldest/bin/python -m pip install --quiet --no-deps --force-reinstall build/wheel/*.whl
+	touch $@
+
 clean:
-	rm -rf $(VENV) $(VENV)-torchforce demo_output build *.egg-info
+	rm -rf $(VENV) $(VENV)-oldest $(VENV)-torchforce demo_output build *.egg-info

@@ -17,8 +17,9 @@ from openmm_cgvae.metrics.proteins import bead_figures, protein_summary, protein
 from openmm_cgvae.molecule.residues import N_SLOTS, RESIDUE_NAMES
 from openmm_cgvae.training.chains import Chain
 
-# Beads further apart than this on average over frames are not bonded, Angstrom.
-GAP = 4.6
+# Beads further apart than this on average over frames are not bonded, Angstrom. Of PED00183 residues are missing; parts
+# of less than three that this leaves have no orientation and are left out.
+GAP, SHORTEST = 4.7, 3
 
 
 def main():
@@ -27,6 +28,7 @@ def main():
     parser.add_argument("folder", type=Path)
     parser.add_argument("--frames", type=int, default=20, help="evenly spaced, of each run (default: 20)")
     parser.add_argument("--model", help="name or file of a model of this package")
+    parser.add_argument("--consistency", nargs="+", default=["exact", "sound"], help="of the model with the beads")
     parser.add_argument("--peers", type=Path, metavar="FOLDER", help="structures of peers, built if missing")
     parser.add_argument("--pulchra", metavar="PROGRAM")
     parser.add_argument("--faspr", metavar="PROGRAM")
@@ -40,7 +42,8 @@ def main():
         programs = {peer: program for peer, program in programs_of(args).items() if "crystal" not in peer}
         rows |= {peer: built_by(peer, program, args.peers) for peer, program in programs.items()}
     if args.model:
-        rows[args.model] = built_by_model(args.model)
+        for consistency in args.consistency:
+            rows[f"{args.model}, {consistency}"] = built_by_model(args.model, consistency=consistency)
     for name, builder in rows.items():
         if figures := figures_of(chains, builder):
             result["rows"][name], result["systems"][name] = summaries(figures)
@@ -58,10 +61,12 @@ def frames_of(path, count):
     types = np.array([RESIDUE_NAMES.index(residue.name) for residue in run.topology.residues])
     beads = run.xyz.astype(float) * 10
     connected = np.r_[False, np.linalg.norm(np.diff(beads, axis=1), axis=-1).mean(0) < GAP]
+    part = np.cumsum(~connected)
+    kept = np.bincount(part)[part] >= SHORTEST
     for frame in np.linspace(0, len(beads) - 1, count).astype(int):
-        atoms, mask = np.zeros((len(types), N_SLOTS, 3)), np.zeros((len(types), N_SLOTS), dtype=bool)
-        atoms[:, 1], mask[:, 1] = beads[frame], True
-        yield Chain(f"{path.stem}-{frame}", types, atoms, mask, connected)
+        atoms, mask = np.zeros((kept.sum(), N_SLOTS, 3)), np.zeros((kept.sum(), N_SLOTS), dtype=bool)
+        atoms[:, 1], mask[:, 1] = beads[frame][kept], True
+        yield Chain(f"{path.stem}-{frame}", types[kept], atoms, mask, connected[kept])
 
 
 def figures_of(chains, builder):

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from openmm_cgvae.molecule.beads import BeadRecord
+from openmm_cgvae.binding.beadrecord import BeadRecord
 from openmm_cgvae.molecule.residues import HEAVY_ATOMS
 
 CRYSTAL = Path(__file__).parent / "data" / "5k6d.pdb"

@@ -21,8 +21,8 @@ PACKAGE = ROOT / "openmm_cgvae"
 CONDA_NAMES = {"pytorch": "torch", "matplotlib-base": "matplotlib", "openmm-torch": "openmmtorch"}
 # From the bottom up: a room imports from rooms above it in this list, and from no other.
 ROOMS = [
-    "core", "pretrained", "molecule", "io", "geometry", "models", "training", "metrics", "cg", "atomistic",
-    "backmapping", "simulation", "preparation", "evaluation", "report", "cli",
+    "core", "pretrained", "molecule", "binding", "io", "geometry", "models", "proteins", "training", "metrics", "cg",
+    "atomistic", "backmapping", "simulation", "preparation", "evaluation", "report", "cli",
 ]  # fmt: skip
 
 
@@ -61,6 +61,16 @@ def test_constraints_pin_every_dependency_within_its_range():
         assert numbers(version) >= numbers(ranges[name]), name
 
 
+def test_oldest_constraints_are_the_lower_bounds():
+    pins = dict(re.findall(r"^([\w-]+)==(.+)$", (ROOT / "constraints-oldest.txt").read_text(), re.MULTILINE))
+    ranges = requirements()
+    del ranges["openmmtorch"]
+    # A bound may leave out zeros at the end.
+    assert {name: version.rstrip(".0") for name, version in pins.items()} == {
+        name: bound.removeprefix(">=").rstrip(".0") for name, bound in ranges.items()
+    }
+
+
 def test_torchforce_constraints_differ_in_torch_alone():
     lines, other = (
         {line for line in (ROOT / name).read_text().splitlines() if not line.startswith("#")}
@@ -70,9 +80,14 @@ def test_torchforce_constraints_differ_in_torch_alone():
     assert any(line.startswith("openmmtorch==1.5") for line in other)
 
 
-def imported_modules(path):
-    """Absolute names of all modules that a file imports, wherever in the file."""
-    for node in ast.walk(ast.parse(path.read_text())):
+def imported_modules(path, for_types=True):
+    """Absolute names of all modules that a file imports, wherever in the file; those for type hints if wanted."""
+    tree = ast.parse(path.read_text())
+    checks = [node for node in ast.walk(tree) if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)]
+    left_out = set() if for_types else {id(inner) for node in checks for inner in ast.walk(node)}
+    for node in ast.walk(tree):
+        if id(node) in left_out:
+            continue
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -140,17 +155,20 @@ def test_the_tests_mirror_the_package():
 @pytest.mark.parametrize(
     ("package", "allowed"),
     [
-        ("openmm", {"core", "molecule", "io", "cg", "atomistic", "backmapping", "simulation", "preparation"}),
-        ("mdtraj", {"molecule", "io", "metrics"}),
+        (
+            "openmm",
+            {"core", "molecule", "binding", "io", "cg", "atomistic", "backmapping", "simulation", "preparation"},
+        ),
+        ("mdtraj", {"molecule", "binding", "io", "metrics"}),
         ("rdkit", {"molecule"}),
-        ("parmed", {"atomistic", "molecule"}),
+        ("parmed", {"atomistic", "binding"}),
         ("deeptime", {"metrics"}),
     ],
-)
+)  # fmt: skip
 def test_heavy_packages_are_imported_where_they_belong(package, allowed):
     for path in sources():
         own = path.relative_to(PACKAGE).parts[0]
-        if any(module.split(".")[0] == package for module in imported_modules(path)):
+        if any(module.split(".")[0] == package for module in imported_modules(path, for_types=False)):
             assert own in allowed, f"{path} imports {package}"
 
 

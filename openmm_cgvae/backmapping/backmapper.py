@@ -131,22 +131,26 @@ class Backmapper:
         device: Any = "cpu",
         precision: str = "single",
         chunk_size: int | None = None,
+        **options: Any,
     ) -> Any:
-        """Load a model and bind it to a molecule, as ``Model.load(name_or_path).bind(topology)`` does.
+        """Load a model and bind it to a molecule, as ``Model.load(name_or_path).bind(topology, **options)`` does.
 
         Parameters
         ----------
         name_or_path : str or path
             A bundled model's name, or a model file.
-        topology : openmm.app.Topology or mdtraj.Topology, optional
-            Of the beads. A model of one molecule checks it, and needs none.
+        topology : path, openmm.app.Topology or mdtraj.Topology, optional
+            Of the beads. A model of one molecule checks it, and needs none; one of any protein takes whatever
+            `openmm_cgvae.binding.protein.bind_protein` reads.
         device, precision, chunk_size
             As of the class.
+        **options
+            Of the kind of model, such as ``representative=True`` of `openmm_cgvae.backmapping.protein.AnyProtein.bind`.
 
         Returns
         -------
         Sampler
-            A `Backmapper`, of a model of one molecule.
+            A `Backmapper`, of a model of one molecule; a `ProteinBackmapper`, of one of any protein.
 
         Raises
         ------
@@ -155,7 +159,7 @@ class Backmapper:
         TopologyMismatchError
             If the model does not serve this molecule.
         """
-        options = {"device": device, "precision": precision, "chunk_size": chunk_size}
+        options |= {"device": device, "precision": precision, "chunk_size": chunk_size}
         return Model.load(name_or_path).bind(topology, **options)
 
     def unbounded(self) -> Backmapper | None:

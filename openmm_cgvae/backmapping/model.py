@@ -58,7 +58,7 @@ class Model:
         What is known of the model.
     """
 
-    def __init__(self, file: ModelFile):
+    def __init__(self, file: ModelFile) -> None:
         self.file = file
         self.metadata = file.metadata
 

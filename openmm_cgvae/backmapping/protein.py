@@ -5,25 +5,30 @@ import logging
 from dataclasses import replace
 
 import numpy as np
+from openmm import app
 
 from openmm_cgvae.backmapping.backmapper import Backmapper
+from openmm_cgvae.binding.beads import read_beads
+from openmm_cgvae.binding.chains import BOND_LENGTHS
+from openmm_cgvae.binding.protein import Protein, bind_protein
 from openmm_cgvae.core.errors import PositionsError, SettingsError, TopologyMismatchError
 from openmm_cgvae.core.units import ANGSTROM_PER_NM, as_positions_nm
 from openmm_cgvae.molecule.mapping import CGMapping
 from openmm_cgvae.molecule.martini import MARTINI_ROLES
-from openmm_cgvae.molecule.protein import Protein, bind_protein
 
 __all__ = ["AnyProtein", "ProteinBackmapper", "molecule_tensors", "protein_mapping"]
 
 logger = logging.getLogger(__name__)
 
 CONSISTENCIES = ("exact", "sound")
+# Of `bind_protein`, which `bind` passes on.
+OPTIONS = ("histidine", "protonation", "disulfides", "termini", "caps", "unknown", "breaks")
 # Residues whose arrays are held at once, which sets the number of structures a call.
 RESIDUES_AT_ONCE = 8192
 # A residue needs others along the chain to have an orientation.
 LEAST_RESIDUES = 3
-# Neighbouring C-alphas in one chain, in nm: of a peptide 0.29 (cis) or 0.38; beads of one-bead models fluctuate about that.
-NEAREST_NM, FARTHEST_NM = 0.2, 0.6
+# Median distance of neighbouring beads of a frame, of what is expected.
+NEAREST, FARTHEST = 0.5, 1.6
 
 
 class AnyProtein:
@@ -34,7 +39,7 @@ class AnyProtein:
     @staticmethod
     def rebuild(file):
         """Build the module by the package's own classes."""
-        from openmm_cgvae.models.protein.rebuild import rebuild_protein
+        from openmm_cgvae.proteins.rebuild import rebuild_protein
 
         return rebuild_protein(file.metadata["model"], file.state)
 
@@ -61,7 +66,8 @@ class AnyProtein:
         device, precision, chunk_size
             As of `Backmapper`.
         **options
-            ``histidine``, ``protonation``, ``disulfides``, ``termini``, ``unknown``, ``breaks`` of `bind_protein`.
+            ``histidine``, ``protonation``, ``disulfides``, ``termini``, ``caps``, ``unknown``, ``breaks`` of
+            `bind_protein`.
 
         Raises
         ------
@@ -74,12 +80,14 @@ class AnyProtein:
             raise TopologyMismatchError(
                 "a model of any protein given without a topology of the beads: give one (on the command line, --top)"
             )
-        consistency = consistency or file.metadata.get("consistency", "exact")
+        consistency = consistency or file.metadata.get("consistency", "sound")
         if consistency not in CONSISTENCIES:
             raise SettingsError(f"consistency={consistency!r} given: one of {', '.join(CONSISTENCIES)} is expected")
         if not temperature > 0:
             raise SettingsError(f"temperature={temperature} given: a positive number is expected (or representative)")
-        protein = bind_protein(topology, positions, mapping=file.metadata["mapping"], **options)
+        check_names(options)
+        beads = read_beads(topology, positions)
+        protein = bind_protein(beads, mapping=file.metadata["mapping"], **options)
         check_chains(protein)
         module = copy.deepcopy(file.module)
         module.take(molecule_tensors(protein, module, file))
@@ -88,7 +96,7 @@ class AnyProtein:
         mapping = protein_mapping(protein)
         bound = replace(file, module=module, mapping=None, state={})
         chunk = chunk_size or max(1, RESIDUES_AT_ONCE // protein.n_residues)
-        return ProteinBackmapper(bound, protein, mapping, consistency, device, precision, chunk)
+        return ProteinBackmapper(bound, protein, mapping, beads, consistency, device, precision, chunk)
 
     @staticmethod
     def serves(file):
@@ -105,7 +113,9 @@ class ProteinBackmapper(Backmapper):
         Its module has taken the protein.
     protein : Protein
     mapping : CGMapping
-        `protein_mapping`.
+        `protein_mapping`, of the beads that are used.
+    beads : BeadRecord
+        All that were given.
     consistency : {"exact", "sound"}
     device, precision, chunk_size
         As of `Backmapper`.
@@ -115,9 +125,12 @@ class ProteinBackmapper(Backmapper):
     protein : Protein
     """
 
-    def __init__(self, model, protein, mapping, consistency, device, precision, chunk_size):
+    def __init__(self, model, protein, mapping, beads, consistency, device, precision, chunk_size):
         super().__init__(model, device, precision, chunk_size, mapping=mapping)
         self.protein = protein
+        self._beads = beads
+        self._rows = used_rows(protein)[0]
+        self._main = main_beads(protein)
         self.consistency = consistency
 
     @property
@@ -130,32 +143,64 @@ class ProteinBackmapper(Backmapper):
         """Particles of the topology that was given, those that are not used among them."""
         return self.protein.n_input_beads
 
+    def cg_topology(self):
+        """The ``openmm.app.Topology`` of all particles that were given, with bonds along the chains."""
+        return bead_topology(self._beads, self._rows[np.array(self.mapping.bead_bonds, dtype=np.int64).reshape(-1, 2)])
+
     def sample(self, cg_positions, n_samples=1, seed=None, frames=None, correlation=0.0, box=None):
         """Draw all-atom structures, see `Backmapper.sample`; particles that are not used are left out."""
-        beads = as_positions_nm(cg_positions, self.n_beads, "beads")[:, self.protein.bead_rows]
+        beads = as_positions_nm(cg_positions, self.n_beads, "beads")[:, self._rows]
         atoms = super().sample(beads, n_samples, seed, frames, correlation, box)
         if self.consistency == "sound":
             self._report_shift(atoms, beads)
         return atoms
 
-    def _check_spread(self, beads):
+    def _check_spread(self, beads, frames):
         """Refuse beads that cannot be neighbours in a chain, as wrong units and molecules in pieces make them."""
         bonds = np.flatnonzero(self.protein.connected)
-        if self.protein.mapping != "ca" or not len(bonds):
+        if not len(bonds):
             return
-        length = np.linalg.norm(beads[:, bonds] - beads[:, bonds - 1], axis=-1)
-        middle = np.median(length, axis=1)
-        bad = np.flatnonzero(~((middle > NEAREST_NM) & (middle < FARTHEST_NM)))
+        expected = BOND_LENGTHS.get(self.protein.mapping, BOND_LENGTHS["martini"])[0]
+        steps = beads[:, self._main[bonds]] - beads[:, self._main[bonds - 1]]
+        middle = np.median(np.linalg.norm(steps, axis=-1), axis=1)
+        bad = np.flatnonzero(~((middle > NEAREST * expected) & (middle < FARTHEST * expected)))
         if bad.size:
             raise PositionsError(
-                f"beads of frame {bad[0]} are {middle[bad[0]]:.3g} nm apart along the chain, 0.38 nm is expected: "
-                "check that positions are in nm and molecules whole"
+                f"beads of frame {frames[bad[0]]} are {middle[bad[0]]:.3g} nm apart along the chain, {expected} nm is "
+                "expected: check that positions are in nm, in the order of the topology, and molecules whole"
             )
 
     def _report_shift(self, atoms, beads):
         shift = np.linalg.norm(self.mapping.project(atoms.reshape(-1, *atoms.shape[2:])).reshape(
             *atoms.shape[:2], -1, 3) - beads[:, None], axis=-1)  # fmt: skip
         logger.info("beads moved by %.4f nm on average, %.4f nm at most", shift.mean(), shift.max())
+
+
+def check_names(options):
+    """Refuse options that `bind_protein` does not know (`SettingsError`)."""
+    for name in options:
+        if name not in OPTIONS:
+            raise SettingsError(f"unknown option {name!r} given: one of {', '.join(OPTIONS)} is expected")
+
+
+def bead_topology(beads, bonds):
+    """The ``openmm.app.Topology`` of a `BeadRecord`, with bonds (m, 2)."""
+    topology, chain, residue, last = app.Topology(), None, None, -1
+    parts = list(zip(beads.chains, beads.molecules.tolist(), strict=True))
+    for row in range(beads.n_beads):
+        start = row == 0 or parts[row] != parts[row - 1]
+        if start:
+            chain = topology.addChain(beads.chains[row] or None)
+        if start or beads.residues[row] != last:
+            number, last = str(beads.numbers[row]), beads.residues[row]
+            residue = topology.addResidue(beads.residue_names[row], chain, number, beads.insertions[row])
+        topology.addAtom(beads.names[row], None, residue)
+    atoms = list(topology.atoms())
+    for i, j in bonds.tolist():
+        topology.addBond(atoms[i], atoms[j])
+    if beads.box is not None:
+        topology.setPeriodicBoxVectors(beads.box)
+    return topology
 
 
 def check_chains(protein):
@@ -172,7 +217,7 @@ def check_chains(protein):
 
 def protein_mapping(protein: Protein) -> CGMapping:
     """The `CGMapping` of a protein's atoms on the beads that are used."""
-    atoms, beads, share = protein.mapping_weights
+    atoms, beads, share = used_weights(protein)
     assignment = np.full(protein.n_atoms, -1)
     weights = np.zeros(protein.n_atoms)
     assignment[atoms], weights[atoms] = beads, share
@@ -185,17 +230,34 @@ def protein_mapping(protein: Protein) -> CGMapping:
     for atom, origin in zip(placements.atoms.tolist(), placements.references[:, 0].tolist(), strict=True):
         if assignment[atom] < 0:
             assignment[atom] = assignment[origin]
+    rows, place = used_rows(protein)
     order = np.argsort(assignment, kind="stable")
-    groups = np.split(order, np.searchsorted(assignment[order], np.arange(1, protein.n_beads)))
-    return CGMapping(protein.topology, groups, weights, protein.bead_roles)
+    groups = np.split(order, np.searchsorted(assignment[order], np.arange(1, len(rows))))
+    kept = [atom.name for atom in protein.topology.atoms()][protein.n_atoms - len(protein.kept) :]
+    names = np.array([*protein.bead_roles, *kept], dtype=object)
+    return CGMapping(protein.topology, groups, weights, names[np.argsort(place)].tolist())
+
+
+def used_rows(protein):
+    """Rows of the particles that are used, in their order, and the place among them of every bead, kept ones last."""
+    rows = np.concatenate([protein.bead_rows, protein.kept[:, 1]])
+    return np.sort(rows), np.argsort(np.argsort(rows))
+
+
+def used_weights(protein):
+    """Atom, place of the bead among those used, and weight, of every non-zero element of M."""
+    atoms, beads, share = protein.mapping_weights
+    place, kept = used_rows(protein)[1], protein.kept[:, 0]
+    beads = np.concatenate([place[beads], place[protein.n_beads :]])
+    return np.concatenate([atoms, kept]), beads, np.concatenate([share, np.ones(len(kept))])
 
 
 def main_beads(protein):
     """The bead of every residue that stands for its backbone, (n,)."""
-    main = np.full(protein.n_residues, -1)
+    main, place = np.full(protein.n_residues, -1), used_rows(protein)[1]
     for bead in range(protein.n_beads - 1, -1, -1):
         if protein.bead_roles[bead] in ("CA", "COM", "BB"):
-            main[protein.bead_residues[bead]] = bead
+            main[protein.bead_residues[bead]] = place[bead]
     return main
 
 
@@ -203,10 +265,10 @@ def extra_beads(protein):
     """The side-chain beads of every residue, (n, 5), -1 where there is none; (n, 0) of mappings without."""
     if protein.mapping in ("ca", "com"):
         return np.zeros((protein.n_residues, 0), dtype=np.int64)
-    extra = np.full((protein.n_residues, len(MARTINI_ROLES) - 1), -1)
+    extra, place = np.full((protein.n_residues, len(MARTINI_ROLES) - 1), -1), used_rows(protein)[1]
     for bead, role in enumerate(protein.bead_roles):
         if role in MARTINI_ROLES[1:]:
-            extra[protein.bead_residues[bead], MARTINI_ROLES.index(role) - 1] = bead
+            extra[protein.bead_residues[bead], MARTINI_ROLES.index(role) - 1] = place[bead]
     return extra
 
 
@@ -216,9 +278,9 @@ def molecule_tensors(protein: Protein, module, file) -> dict:
 
     from openmm_cgvae.geometry.vectors import segment_offsets
     from openmm_cgvae.models.placement import placement_tensors
-    from openmm_cgvae.models.protein.heavy import heavy_graph
-    from openmm_cgvae.models.protein.model import ROTORS
-    from openmm_cgvae.models.protein.relaxation import HeavyBounds
+    from openmm_cgvae.proteins.heavy import heavy_graph
+    from openmm_cgvae.proteins.model import ROTORS
+    from openmm_cgvae.proteins.relaxation import HeavyBounds
 
     graph = heavy_graph(protein.residue_types, protein.connected, protein.disulfides)
     order = np.lexsort((protein.heavy_slot, protein.heavy_residue))
@@ -226,11 +288,12 @@ def molecule_tensors(protein: Protein, module, file) -> dict:
     heavy = protein.heavy_atoms[order]
     place = np.full(protein.n_atoms, -1)
     place[heavy] = np.arange(len(heavy))
-    atoms, beads, share = protein.mapping_weights
+    (atoms, beads, share), n_beads = used_weights(protein), mapping.n_beads
     counted = place[atoms] >= 0
-    by_bead = np.lexsort((place[atoms[counted]], beads[counted]))
-    total = np.bincount(beads[counted], share[counted], protein.n_beads)
-    rows = tuple(part[counted][by_bead] for part in (beads, place[atoms], share / total[beads]))
+    own, its_beads, its_share = place[atoms[counted]], beads[counted], share[counted]
+    its_share = its_share / np.bincount(its_beads, its_share, n_beads)[its_beads]
+    by_bead = np.lexsort((own, its_beads))
+    rows = (its_beads[by_bead], own[by_bead], its_share[by_bead])
     tables = {name: module.bounds.state_dict()[name] for name in
               ("pair_codes", "lower", "upper", "shape_codes", "shape_lower", "shape_upper")}  # fmt: skip
     tables["contacts"] = module.bounds.state_dict()["contacts"][:2]
@@ -249,10 +312,11 @@ def molecule_tensors(protein: Protein, module, file) -> dict:
         "sizes": torch.tensor(placed.sizes, dtype=torch.int64),
         "rotor_residue": torch.as_tensor(rotor_residue), "rotor_column": torch.as_tensor(rotor_column),
         "main": torch.as_tensor(main_beads(protein)), "extra": extra.clamp_min(0), "extra_there": extra >= 0,
-        "kept": torch.as_tensor(protein.kept[:, 0]), "kept_beads": torch.as_tensor(protein.kept[:, 1]),
-        "n_atoms": torch.tensor(protein.n_atoms), "n_beads": torch.tensor(protein.n_beads),
+        "kept": torch.as_tensor(protein.kept[:, 0]),
+        "kept_beads": torch.as_tensor(used_rows(protein)[1][protein.n_beads :]),
+        "n_atoms": torch.tensor(protein.n_atoms), "n_beads": torch.tensor(n_beads),
         "atoms": torch.as_tensor(atoms[order]), "weights": torch.as_tensor(share[order]).float(),
-        "offsets": segment_offsets(torch.as_tensor(beads[order]), protein.n_beads),
+        "offsets": segment_offsets(torch.as_tensor(beads[order]), n_beads),
         "assignment": torch.as_tensor(mapping.assignment),
     }  # fmt: skip
 
@@ -263,7 +327,9 @@ def _rotors(protein, mapping, most):
     first = np.full(placements.n_rotors, -1)
     turned = placements.rotor >= 0
     first[placements.rotor[turned]] = placements.atoms[turned]
-    residue = protein.bead_residues[mapping.assignment[first]] if len(first) else np.zeros(0, dtype=np.int64)
+    owner = np.full(mapping.n_beads, -1)
+    owner[used_rows(protein)[1][: protein.n_beads]] = protein.bead_residues
+    residue = owner[mapping.assignment[first]]
     order = np.argsort(residue, kind="stable")
     column = np.zeros(len(residue), dtype=np.int64)
     ordered = residue[order]

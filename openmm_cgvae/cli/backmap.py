@@ -2,6 +2,7 @@
 
 import time
 
+from openmm_cgvae.cli.anyprotein import add_protein
 from openmm_cgvae.cli.common import (
     add_overwrite,
     add_reading,
@@ -25,6 +26,7 @@ def add_arguments(parser):
         "-o", "--output", required=True, metavar="aa.dcd", help="all-atom trajectory (.dcd, .xtc, .pdb, .cif)"
     )
     add_sampling(parser)
+    add_protein(parser)
     parser.add_argument(
         "--correlation-time", type=float, metavar="ps", help="keep frames closer than this alike (every one on its own)"
     )

@@ -2,6 +2,7 @@
 
 import secrets
 
+from openmm_cgvae.cli.anyprotein import NAMES, add_protein, bound
 from openmm_cgvae.cli.common import add_model, add_overwrite, add_topology, check_with_topology, print_run
 from openmm_cgvae.core.errors import SettingsError
 
@@ -9,8 +10,8 @@ __all__ = ["add_arguments", "run"]
 
 # What a run to go on with must have been begun with.
 SETTINGS = (
-    "model", "frame", "report_interval", "forcefield", "implicit_solvent", "solvate", "water_model", "ionic_strength",
-    "temperature", "friction", "time_step", "platform", "seed",
+    "model", *NAMES, "frame", "report_interval", "forcefield", "implicit_solvent", "solvate", "water_model",
+    "ionic_strength", "temperature", "friction", "time_step", "platform", "seed",
 )  # fmt: skip
 
 
@@ -40,6 +41,7 @@ def add_arguments(parser):
     parser.add_argument("--seed", type=int, metavar="S", help="of structure, velocities, thermostat; random if omitted")
     parser.add_argument("--checkpoint", metavar="FILE", help="written every 20,000 steps or so, and at the end")
     parser.add_argument("--resume", action="store_true", help="go on from --checkpoint, appending to the output")
+    add_protein(parser, "--noise-temperature")
     add_overwrite(parser)
 
 
@@ -83,9 +85,8 @@ def _check_files(options):
 
 def _simulation(options):
     from openmm_cgvae.atomistic.solvation import Solvation
-    from openmm_cgvae.backmapping.backmapper import Backmapper
+    from openmm_cgvae.backmapping.model import Model
     from openmm_cgvae.backmapping.trajectory import read_frame
-    from openmm_cgvae.io.structures import load_topology
     from openmm_cgvae.io.trajectory_files import check_format
     from openmm_cgvae.simulation.atomistic import to_atomistic_simulation
 
@@ -93,7 +94,7 @@ def _simulation(options):
     solvation = None
     if options.solvate is not None:
         solvation = Solvation(options.solvate, waterModel=options.water_model, ionicStrength=options.ionic_strength)
-    backmapper = Backmapper.load(options.model, options.top and load_topology(options.top))
+    backmapper = bound(Model.load(options.model), options)
     return to_atomistic_simulation(
         read_frame(options.trajectory, backmapper.cg_topology(), options.frame),
         backmapper,

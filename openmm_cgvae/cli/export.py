@@ -9,7 +9,7 @@ __all__ = ["add_arguments", "run"]
 
 def add_arguments(parser):
     parser.add_argument("folder", metavar="FOLDER", help="what 'train' wrote")
-    parser.add_argument("--data", metavar="data.npz", help="the dataset it was trained on (FOLDER/data.npz)")
+    parser.add_argument("--data", metavar="data.npz", help="what it was trained on (in FOLDER, if omitted)")
     parser.add_argument("-o", "--output", metavar="model.pt", help="model file (FOLDER/model.pt)")
     parser.add_argument("--name", help="what the model is called; the folder's name if omitted")
     parser.add_argument(
@@ -21,10 +21,17 @@ def add_arguments(parser):
 def run(options):
     from openmm_cgvae.evaluation.exporting import export_model
     from openmm_cgvae.training.dataset import Dataset
+    from openmm_cgvae.training.proteincheckpoint import is_protein_training
 
     folder = Path(options.folder)
-    dataset = Dataset.load(options.data or folder / "data.npz")
     output = Path(options.output or folder / "model.pt")
     name = options.name or folder.name
+    if is_protein_training(folder):
+        from openmm_cgvae.evaluation.proteinexport import export_protein
+
+        export_protein(folder, output, name, options.data, options.overwrite)
+        print(f"model file: {output}")
+        return
+    dataset = Dataset.load(options.data or folder / "data.npz")
     export_model(folder / "checkpoint.pt", dataset, output, name, options.overwrite, options.measure)
     print(f"model file: {output}")

@@ -28,24 +28,54 @@ def run(options):
 
 
 def _rows(path, file):
-    from openmm_cgvae.molecule.mapping import CGMapping
+    from openmm_cgvae.backmapping.model import Model
 
-    known, mapping = file.metadata, CGMapping.from_dict(file.mapping)
+    model, known = Model(file), file.metadata
     rows = [
         ("model", known.get("name", path.stem)),
         ("file", f"{path} ({path.stat().st_size / 1e6:.1f} MB, format {known['format_version']})"),
-        ("molecule", f"{mapping.n_atoms} atoms on {mapping.n_beads} beads"),
+        ("serves", model.serves),
     ]
-    for name, bead, mass in zip(mapping.names, mapping.beads, mapping.masses, strict=True):
-        rows.append((f"  bead {name}", f"{len(bead)} atoms, {mass:.1f} amu"))
-    rows.append(("CG potential", "yes" if file.potential else "no"))
-    if "data" in known:
-        data = known["data"]
+    if model.of_any_molecule:
+        return rows + _protein_rows(path, known)
+    rows += _molecule_rows(file)
+    data = known.get("data", {})
+    if "frames" in data:
         parts = "/".join(str(n) for n in data["frames_train_validation_test"])
         rows.append(("trained on", f"{data['frames']} frames of {data['runs']} runs ({parts} train/validation/test)"))
-    if "training" in known:
+    if "prior" in known.get("model", {}) and "training" in known:
         rows.append(("prior, epochs", f"{known['model']['prior']}, {known['training']['epochs_done']}"))
     for name, value in known.get("held_out", {}).items():
         if isinstance(value, int | float) and not name.startswith("md_"):
             rows.append((f"  held-out {name}", f"{value:.4g}"))
     return rows
+
+
+def _molecule_rows(file):
+    from openmm_cgvae.molecule.mapping import CGMapping
+
+    mapping = CGMapping.from_dict(file.mapping)
+    rows = [("molecule", f"{mapping.n_atoms} atoms on {mapping.n_beads} beads")]
+    for name, bead, mass in zip(mapping.names, mapping.beads, mapping.masses, strict=True):
+        rows.append((f"  bead {name}", f"{len(bead)} atoms, {mass:.1f} amu"))
+    return [*rows, ("CG potential", "yes" if file.potential else "no")]
+
+
+def _protein_rows(path, known):
+    """Of a model that is of no molecule in particular."""
+    rows = [
+        ("consistency", known.get("consistency", "sound")),
+        ("network", ", ".join(f"{name} {value}" for name, value in known.get("model", {}).items())),
+    ]
+    if "data" in known:
+        data = known["data"]
+        train, validation, test = data["chains_train_validation_test"]
+        rows.append(("trained on", f"{train} chains, {data['residues']} residues ({validation}/{test} held out)"))
+        if "start" in data:
+            rows.append(("begun with", data["start"]["model"]))
+    if "training" in known:
+        rows.append(("residues seen", known["training"].get("residues_seen", "unknown")))
+    for name, value in known.get("validation", {}).items():
+        rows.append((f"  cross-entropy of {name}", f"{value:.4g}"))
+    card = path.with_suffix(".md")
+    return [*rows, *([("card", card)] if card.is_file() else [])]

@@ -1,6 +1,7 @@
-"""Make a dataset file from reference MD, to train on a machine with torch and numpy alone."""
+"""Make a dataset file from reference MD, or from proteins, to train on a machine with torch and numpy alone."""
 
 from openmm_cgvae.cli.common import add_overwrite, add_reference, load_dataset
+from openmm_cgvae.cli.proteins import load_chains, of_proteins
 from openmm_cgvae.core.output import check_output
 
 __all__ = ["add_arguments", "run"]
@@ -18,6 +19,12 @@ def run(options):
     if not options.output.endswith(".npz"):
         raise OutputError(f"output {options.output} given: a name ending in .npz is expected")
     check_output(options.output, options.overwrite)
+    if of_proteins(options):
+        chains = load_chains(options)
+        chains.save(options.output, options.overwrite)
+        train, validation, test = chains.description["chains_train_validation_test"]
+        print(f"{train} chains to train on, {validation} for validation, {test} for test, in {options.output}")
+        return
     dataset = load_dataset(options)
     dataset.save(options.output)
     print(

@@ -1,5 +1,6 @@
 """Project an all-atom trajectory to a model's beads."""
 
+from openmm_cgvae.cli.anyprotein import projection
 from openmm_cgvae.cli.common import add_model, add_overwrite, add_reading, add_rename, add_topology, check_with_topology
 
 __all__ = ["add_arguments", "run"]
@@ -19,14 +20,14 @@ def add_arguments(parser):
 
 def run(options):
     check_with_topology(options.output, options.overwrite, [*options.trajectory, options.top])
-    from openmm_cgvae.backmapping.backmapper import Backmapper
+    from openmm_cgvae.backmapping.model import Model
     from openmm_cgvae.backmapping.trajectory import project_trajectory
     from openmm_cgvae.io.structures import load_topology
     from openmm_cgvae.io.trajectory_files import write_topology_beside
     from openmm_cgvae.molecule.renaming import parse_renaming
 
-    mapping = Backmapper.load(options.model).mapping
     topology = load_topology(options.top)
+    mapping = projection(Model.load(options.model), topology)
     n = project_trajectory(
         options.trajectory, topology, mapping, options.output, options.stride, options.overwrite,
         salvage=options.salvage, frame_interval=options.frame_interval, rename=parse_renaming(options.rename),

@@ -9,6 +9,7 @@ from openmm_cgvae.cli.common import (
     print_run,
     skipped_rows,
 )
+from openmm_cgvae.core.errors import SettingsError
 
 __all__ = ["add_arguments", "run"]
 
@@ -42,12 +43,18 @@ def add_arguments(parser):
 def run(options):
     for output in filter(None, (options.output, options.cg_output)):
         check_with_topology(output, options.overwrite or options.resume)
-    from openmm_cgvae.backmapping.backmapper import Backmapper
+    from openmm_cgvae.backmapping.model import Model
     from openmm_cgvae.cg.learned import load_potential
     from openmm_cgvae.io.trajectory_files import write_topology_beside
     from openmm_cgvae.simulation.run import run_and_backmap, whole_system
 
-    backmapper = Backmapper.load(options.model)
+    model = Model.load(options.model)
+    if model.of_any_molecule:
+        raise SettingsError(
+            f"{options.model} is of any protein and has no CG potential: run your own CG simulation in OpenMM with a "
+            "BackmapReporter, as examples/protein/run.py does"
+        )
+    backmapper = model.bind()
     whole = whole_system(backmapper, options.copies, options.box)
     summary = run_and_backmap(
         backmapper,

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from openmm_cgvae.cli.anyprotein import bound, given_options
 from openmm_cgvae.cli.common import add_rename, add_topology
 from openmm_cgvae.core.errors import SettingsError
 
@@ -33,20 +34,26 @@ def load_backmapper(options):
     """The sampler of the one model, or the `SystemBackmapper` of a topology of many molecules."""
     from openmm_cgvae.backmapping.model import Model
 
+    names = [Path(model).stem for model in options.model]
+    if len(set(names)) < len(names) and options.top is not None:
+        raise SettingsError(f"models {', '.join(options.model)} given: files of different names are expected")
+    models = [Model.load(model) for model in options.model]
+    of_system = len(models) > 1 or options.molecules or options.keep or options.drop
+    if of_system and any(model.of_any_molecule for model in models):
+        raise SettingsError(
+            "a model of any protein given with others, or with --molecules, --keep or --drop: it takes all chains of "
+            "--top alone, and --unknown says what becomes of residues that are no amino acids"
+        )
+    if models[0].of_any_molecule or (options.top is None and not of_system):
+        return bound(models[0], options)
+    if given := given_options(options):
+        raise SettingsError(f"{', '.join(given)} given, of models of any protein: {', '.join(names)} is none")
     if options.top is None:
-        if len(options.model) > 1 or options.molecules or options.keep or options.drop:
-            raise SettingsError(
-                "several models, --molecules, --keep or --drop given without --top: add the CG topology"
-            )
-        return Model.load(options.model[0]).bind()
+        raise SettingsError("several models, --molecules, --keep or --drop given without --top: add the CG topology")
     from openmm_cgvae.backmapping.system import SystemBackmapper
     from openmm_cgvae.io.structures import load_box, load_topology
     from openmm_cgvae.molecule.renaming import ORDER, parse_renaming, renamed
 
-    names = [Path(model).stem for model in options.model]
-    if len(set(names)) < len(names):
-        raise SettingsError(f"models {', '.join(options.model)} given: files of different names are expected")
-    models = {name: Model.load(model) for name, model in zip(names, options.model, strict=True)}
     loaded, rules = load_topology(options.top, own_names=True), parse_renaming(options.rename)
     if rules == ORDER and options.molecules is None:
         raise SettingsError(f"--rename {ORDER} given with --top: give --molecules, whose order it is")
@@ -55,9 +62,7 @@ def load_backmapper(options):
     topology, box = loaded.to_openmm(), load_box(options.top)
     if box is not None:
         topology.setPeriodicBoxVectors(box)
-    if len(models) == 1 and models[names[0]].of_any_molecule:
-        return models[names[0]].bind(topology)
-    backmappers = {name: model.bind() for name, model in models.items()}
+    backmappers = {name: model.bind() for name, model in zip(names, models, strict=True)}
     return SystemBackmapper(
         topology, backmappers, _numbers(options.molecules), *map(_listed, (options.keep, options.drop))
     )

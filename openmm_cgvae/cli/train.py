@@ -1,4 +1,9 @@
-"""Train a model on reference MD; run it again to go on after an interruption, with torchrun on several GPUs."""
+"""Train a model on reference MD or on proteins; run it again to go on after an interruption.
+
+On several GPUs with torchrun. Protein chains give a model of any protein: packed ones, PDB or mmCIF files, a folder of
+these, or a .txt list of them and of MD runs, on each line a topology and its trajectories. So does MD with --mapping
+ca, com or martini.
+"""
 
 import ast
 import json
@@ -9,6 +14,8 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 from openmm_cgvae.cli.common import add_reference, load_dataset
+from openmm_cgvae.cli.proteins import of_proteins
+from openmm_cgvae.cli.train_protein import train_protein
 from openmm_cgvae.core.errors import SettingsError
 from openmm_cgvae.core.output import existing_folder
 
@@ -23,7 +30,7 @@ def add_arguments(parser):
     )
     parser.add_argument("--epochs", type=int, help="the preset's if omitted")
     parser.add_argument("--start", metavar="NAME_OR_FILE", help="begin with the weights of a model of the same shape")
-    parser.add_argument("--minutes", type=float, default=math.inf, help="stop after the epoch that ends after this")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="stop after this, at the end of an epoch")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="change any setting")
     parser.add_argument(
         "--baseline", metavar="KIND", help="fit linear, mlp or geometric instead; of the settings, their own (paper)"
@@ -34,6 +41,9 @@ def add_arguments(parser):
 
 
 def run(options):
+    if of_proteins(options):
+        train_protein(options, dict(_change(text) for text in options.set))
+        return
     from openmm_cgvae.training.distributed import process_group, rank
 
     with process_group(options.device) as device:

@@ -1,4 +1,4 @@
-"""Bundled models: the MD that each is measured on, and a command that adds one.
+"""Bundled models of one molecule: the MD that each is measured on, and a command that adds one.
 
 ``python -m openmm_cgvae.evaluation.bundle FILE NAME REFERENCE DESCRIPTION [data.npz]``
 """
@@ -16,7 +16,7 @@ from openmm_cgvae.molecule.mapping import CGMapping
 from openmm_cgvae.pretrained.index import PRETRAINED, bundled_file, read_index
 from openmm_cgvae.training import Dataset, split_runs
 
-__all__ = ["bundle", "reference_frames"]
+__all__ = ["add_to_index", "bundle", "reference_frames"]
 
 
 def bundle(path, name, reference, description, data=None):
@@ -27,7 +27,7 @@ def bundle(path, name, reference, description, data=None):
     path : path
     name : str
     reference : str
-        Trajectory beside it with held-out MD of its molecule.
+        Trajectory beside it with held-out MD of its molecule; empty for a model of any molecule.
     description : str
     data : path, optional
         Dataset that the model was trained on: the trajectory is written anew, from its test runs.
@@ -35,14 +35,15 @@ def bundle(path, name, reference, description, data=None):
     model = ModelFile.load(path)
     if data is not None:
         _write_reference(model, Dataset.load(data), PRETRAINED / reference)
+    add_to_index(path, name, description, **({"reference": reference} if reference else {}))
+
+
+def add_to_index(path, name, description, **beside):
+    """Copy a model file here, and note its name, its hash and the files beside it in the index."""
     target = PRETRAINED / f"{name}.pt"
     _compress(path, target)
-    entry = {
-        "file": target.name,
-        "sha256": hashlib.sha256(target.read_bytes()).hexdigest(),
-        "reference": reference,
-        "description": description,
-    }
+    entry = {"file": target.name, "sha256": hashlib.sha256(target.read_bytes()).hexdigest(), **beside}
+    entry["description"] = description
     index = read_index() | {name: entry}
     (PRETRAINED / "index.json").write_text(json.dumps(dict(sorted(index.items())), indent=1) + "\n")
 

@@ -41,8 +41,8 @@ def model_builder(bind, mapping="ca", samples=1, seed=0, **options):
     Parameters
     ----------
     bind : callable
-        Takes the topology of the beads and, as ``positions``, one frame in nm; returns a `Sampler` for them. The
-        ``bind`` of a `Model` of any protein.
+        The ``bind`` of a `Model` of any protein: takes the topology of the beads, ``positions`` in nm and ``breaks``,
+        returns a `Sampler`.
     mapping : str
         As in `beads_of`.
     samples : int
@@ -54,7 +54,8 @@ def model_builder(bind, mapping="ca", samples=1, seed=0, **options):
 
     def build(chain):
         topology, beads = beads_of(chain, mapping)
-        sampler = bind(topology, positions=beads, **options)
+        # The chains of the topology are the unbroken parts.
+        sampler = bind(topology, positions=beads, breaks="none", **options)
         started = time.process_time()
         positions = sampler.sample(beads[None], n_samples=samples, seed=seed)[0]
         seconds = (time.process_time() - started) / samples

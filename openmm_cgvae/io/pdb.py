@@ -34,9 +34,15 @@ class PDBWriter:
     """
 
     def __init__(self, path, topology):
+        from openmm.app import Topology
+
         self._cif = Path(path).suffix.lower() == ".cif"
         # By way of mdtraj, for a copy: the box is the file's own.
         self._topology = as_mdtraj_topology(topology).to_openmm()
+        if isinstance(topology, Topology):
+            # mdtraj knows no insertion codes.
+            for own, given in zip(self._topology.residues(), topology.residues(), strict=True):
+                own.insertionCode = given.insertionCode
         if self._cif:
             _make_chain_ids_unique(self._topology)
         self._count = 0

@@ -253,7 +253,7 @@ class TrajectoryWriter:
             writer = DCDWriter if self.path.suffix.lower() == ".dcd" else XTCWriter
             self._file = writer(self.path, self._topology.n_atoms, append, name)
         else:
-            self._file = PDBWriter(self.path, self._topology)
+            self._file = PDBWriter(self.path, topology)
 
     def write(self, positions, times, lengths=None, angles=None):
         """Append frames.

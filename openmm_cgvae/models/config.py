@@ -10,6 +10,7 @@ __all__ = [
     "ModelConfig",
     "TrainingConfig",
     "check_settings",
+    "check_types",
     "config_from_dict",
     "config_to_dict",
     "preset",
@@ -19,8 +20,8 @@ PRIOR_NAMES = ("gaussian", "flow", "local-flow")
 ACTIVATIONS = ("swish", "relu", "tanh", "gelu", "elu")
 
 
-def _check_types(config):
-    """Check the types early; a string would fail much later, in a comparison."""
+def check_types(config):
+    """Refuse settings of a configuration that should be numbers (`SettingsError`); a string would fail much later."""
     for field in fields(config):
         value = getattr(config, field.name)
         if isinstance(field.default, int | float) and not isinstance(value, int | float) and value is not None:
@@ -92,7 +93,7 @@ class ModelConfig:
     activation: str = "swish"
 
     def __post_init__(self):
-        _check_types(self)
+        check_types(self)
         for name in ("features", "radial", "encoder_layers", "prior_layers", "decoder_layers", "flow_width",
                      "flow_layers", "flow_steps", "refinement_width", "refinement_vectors", "atom_cutoff_angstrom",
                      "bead_cutoff_angstrom", "flow_cutoff_angstrom"):  # fmt: skip
@@ -179,7 +180,7 @@ class TrainingConfig:
     seed: int = 0
 
     def __post_init__(self):
-        _check_types(self)
+        check_types(self)
         for name in ("batch_size", "learning_rate", "factor", "gradient_clip"):
             if not getattr(self, name) > 0:
                 raise SettingsError(f"{name}={getattr(self, name)} given: a positive number is expected")

@@ -9,12 +9,12 @@ __all__ = ["PlacementTensors", "draw_rotors", "place", "placement_tensors"]
 
 
 class PlacementTensors(NamedTuple):
-    """`openmm_cgvae.molecule.assembly.Placements` as tensors, rows sorted by level.
+    """`openmm_cgvae.binding.assembly.Placements` as tensors, rows sorted by level.
 
     atoms : (p,) int64
     references : (3 p,) int64, for every level its origins, first and second references in turn
     symmetric : (p, 1), 1 where x lies between both references, 0 where it lies along the first
-    local : (p, 3) in nm
+    local : (p, 3) in the unit of positions
     rotor : (p,) int64, n_rotors where there is none
     sizes : rows of every level
     wells : (r, w) in radians
@@ -29,8 +29,8 @@ class PlacementTensors(NamedTuple):
     wells: Tensor
 
 
-def placement_tensors(placements, dtype: torch.dtype = torch.float32) -> PlacementTensors:
-    """Tensors of `Placements`; local coordinates and positions are in the same unit, nm unless scaled."""
+def placement_tensors(placements, dtype: torch.dtype = torch.float32, scale: float = 1.0) -> PlacementTensors:
+    """Tensors of `Placements` for positions in nm, or in another unit of which `scale` are a nm (10 for Angstrom)."""
     sizes = [int((placements.level == k).sum()) for k in range(int(placements.level.max(initial=-1)) + 1)]
     references, start = [], 0
     for size in sizes:
@@ -41,7 +41,7 @@ def placement_tensors(placements, dtype: torch.dtype = torch.float32) -> Placeme
         atoms=torch.as_tensor(placements.atoms),
         references=torch.cat(references) if references else torch.zeros(0, dtype=torch.int64),
         symmetric=torch.as_tensor(placements.symmetric[:, None]).to(dtype),
-        local=torch.as_tensor(placements.local).to(dtype),
+        local=torch.as_tensor(scale * placements.local).to(dtype),
         rotor=torch.where(rotor >= 0, rotor, torch.full_like(rotor, len(placements.wells))),
         sizes=sizes,
         wells=torch.as_tensor(placements.wells).to(dtype),

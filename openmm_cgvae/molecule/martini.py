@@ -59,15 +59,14 @@ def same_in_both_versions(kind):
     return _SHARES["martini2"][name] == _SHARES["martini3"][name]
 
 
-def martini_version(kinds, beads, positions, requested=None):
+def martini_version(residues, kinds, positions, requested=None):
     """Return the version that the beads are of and log how it was told.
 
     Parameters
     ----------
+    residues : list of BeadResidue
     kinds : list of int
         Amino acid types.
-    beads : list of set of str
-        Names of the beads of every residue.
     positions : numpy.ndarray, shape (n, 3), or None
         Backbone beads in nm.
     requested : str, optional
@@ -85,10 +84,12 @@ def martini_version(kinds, beads, positions, requested=None):
     TopologyMismatchError
         If a residue has a bead that its version does not have.
     """
-    exact = {v: [set(martini_beads(v, k)) == n for k, n in zip(kinds, beads, strict=True)] for v in _SHARES}
-    most = max(sum(matches) for matches in exact.values())
-    possible = [version for version, matches in exact.items() if sum(matches) == most]
-    _check_beads(possible[0], kinds, beads)
+    exact = {
+        version: sum(set(martini_beads(version, k)) == set(r.rows) for r, k in zip(residues, kinds, strict=True))
+        for version in _SHARES
+    }
+    possible = [version for version, matches in exact.items() if matches == max(exact.values())]
+    _check_beads(possible[0], residues, kinds)
     version = possible[0]
     if requested in ("martini2", "elnedyn") and "martini2" in possible:
         return requested
@@ -104,25 +105,23 @@ def martini_version(kinds, beads, positions, requested=None):
     return version
 
 
-def _check_beads(version, kinds, beads):
+def _check_beads(version, residues, kinds):
     """Refuse beads that the version does not have there; side chains may lack some, as where a structure did."""
     lacking = []
-    for i, (kind, names) in enumerate(zip(kinds, beads, strict=True)):
-        expected = set(martini_beads(version, kind))
-        if not names <= expected:
+    for residue, kind in zip(residues, kinds, strict=True):
+        expected, names = martini_beads(version, kind), residue.rows.keys()
+        if not names <= set(expected):
             raise TopologyMismatchError(
-                f"residue {i + 1} of the amino acids, {RESIDUE_NAMES[kind]}, has beads {', '.join(sorted(names))}; "
-                f"{version}, which most residues agree with, has {', '.join(sorted(expected))} there"
+                f"{residue.label} has beads {', '.join(names)}; {version}, which most residues agree with, has "
+                f"{', '.join(expected)} there"
             )
-        if names < expected:
-            lacking.append(i)
+        if len(names) < len(expected):
+            lacking.append(residue.label)
     if lacking:
         logger.warning(
-            "%d residues lack side-chain beads, the first %s, residue %d of the amino acids: their atoms follow from "
-            "the other beads",
+            "%d residues lack side-chain beads, the first is %s: their atoms follow from the other beads",
             len(lacking),
-            RESIDUE_NAMES[kinds[lacking[0]]],
-            lacking[0] + 1,
+            lacking[0],
         )
 
 

@@ -4,7 +4,7 @@ from functools import cache
 
 from openmm_cgvae.molecule.residues import AMINO_ACIDS, RESIDUE_NAMES, VARIANT_TYPES
 
-__all__ = ["CAP_NAMES", "D_NAMES", "MARTINI_CAPS", "kind_of", "variant_of"]
+__all__ = ["CAP_NAMES", "D_NAMES", "kind_of", "variant_of"]
 
 # Names of amber, charmm, gromacs and gromos for protonation states; selenomethionine is read as methionine.
 _ALIASES = {
@@ -30,7 +30,6 @@ _LIPIDS = ("PC", "PE", "PS", "PG", "PA", "PI", "SM")
 _STEROLS = {"CHOL", "CHL1", "CLR", "ERG", "PAP6", "PIP2", "POP2", "DPCE", "CDL", "CDL2", "CDL1"}
 # Martini names a lipid by two letters of its tails: DPPC, POPE, DLPG.
 _TAILS = ("DP", "PO", "DO", "DL", "DM", "DS", "DA", "PL", "SA", "SL", "SO", "DY", "PA", "OP", "PI")
-MARTINI_CAPS = frozenset(CAP_NAMES)
 
 
 @cache

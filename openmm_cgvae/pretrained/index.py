@@ -24,14 +24,20 @@ def read_index():
 
 
 def bundled_file(name, entry="file"):
-    """Return the path of a bundled model's ``"file"``, or of the ``"reference"`` trajectory of its molecule.
+    """Return the path of a bundled model's ``"file"``, or of what is beside it.
+
+    Parameters
+    ----------
+    name : str
+    entry : {"file", "reference", "evaluation", "card"}
+        Models of one molecule have a reference trajectory of it, models of any protein an evaluation and a card.
 
     Raises
     ------
     SettingsError
-        If it is no bundled model.
+        If it is no bundled model, or has no such file.
     """
-    index = read_index()
+    index = {known: files for known, files in read_index().items() if entry in files}
     if name not in index:
         raise SettingsError(f"model {name} given: one of {', '.join(index)} is expected, which are bundled")
     return PRETRAINED / index[name][entry]

@@ -1,5 +1,8 @@
-"""Reader of packed protein chains: one archive of residue types and heavy atoms, many chains after one another."""
+"""Packed protein chains: one archive of residue types and heavy atoms, many chains after one another."""
 
+import hashlib
+import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,13 +10,20 @@ from pathlib import Path
 import numpy as np
 
 from openmm_cgvae.core.errors import TrainingError
+from openmm_cgvae.core.output import check_output, complete_output
 
 __all__ = ["N_SLOTS", "Chain", "PackedChains"]
 
 # Heavy atoms of the largest residue: N, CA, C, O and the side chain, in the order of the PDB.
 N_SLOTS = 14
-ARRAYS = ("name", "length", "resolution", "split", "cluster", "representative", "residue", "ca", "relative", "mask",
-          "chain_break")  # fmt: skip
+OF_CHAINS = ("name", "length", "resolution", "split", "cluster", "representative")
+# What every row of a residue array holds.
+OF_RESIDUES = {"residue": (), "ca": (3,), "relative": (N_SLOTS - 1, 3), "mask": (2,), "chain_break": ()}
+ARRAYS = (*OF_CHAINS, *OF_RESIDUES)
+SPLITS = ("train", "validation", "test")
+N_TYPES = 20
+# Positions are whole numbers of this, in Angstrom.
+STEP = 1e-3
 
 
 @dataclass(frozen=True)
@@ -70,16 +80,61 @@ class PackedChains:
                 arrays = {name: archive[name] for name in ARRAYS}
         except FileNotFoundError as error:
             raise TrainingError(f"packed chains {path} do not exist") from error
-        except (KeyError, ValueError, OSError, EOFError) as error:
+        except (KeyError, ValueError, OSError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
             raise TrainingError(f"{path} is not an archive of packed chains ({', '.join(ARRAYS)})") from error
-        total = int(arrays["length"].sum())
-        for name in ("residue", "ca", "relative", "mask", "chain_break"):
-            if len(arrays[name]) != total:
-                raise TrainingError(f"{path}: {name} has {len(arrays[name])} rows, its chains have {total} residues")
+        _check(arrays, path)
         return cls(arrays)
 
+    @classmethod
+    def packed(cls, chains, resolutions, splits, clusters, representative) -> "PackedChains":
+        """Chains put one after another, each with what `load` finds of it.
+
+        Parameters
+        ----------
+        chains : sequence of Chain
+        resolutions : sequence of float
+            Angstrom, NaN where unknown.
+        splits : sequence of str
+            "train", "validation" or "test".
+        clusters : sequence of int
+        representative : sequence of bool
+            Chains that stand for their cluster in validation, and in what is measured.
+
+        Raises
+        ------
+        TrainingError
+            If there is no chain.
+        """
+        if not len(chains):
+            raise TrainingError("no chain given: one at least is expected")
+        columns = zip(*(_packed(chain) for chain in chains), strict=True)
+        arrays = dict(zip(OF_RESIDUES, map(np.concatenate, columns), strict=True))
+        arrays |= {
+            "name": np.array([chain.name for chain in chains]),
+            "length": np.array([len(chain.residue_types) for chain in chains], dtype=np.int64),
+            "resolution": np.asarray(resolutions, dtype=np.float32),
+            "split": np.asarray(splits, dtype="U10"),
+            "cluster": np.asarray(clusters, dtype=np.int32),
+            "representative": np.asarray(representative, dtype=bool),
+        }
+        _check(arrays, "packed chains")
+        return cls(arrays)
+
+    def save(self, path: str | Path, overwrite: bool = False):
+        """Write all chains, chosen or not; `path` ends in ``.npz``."""
+        with complete_output(check_output(path, overwrite)) as temporary:
+            np.savez_compressed(temporary, **self._arrays)
+
+    @property
+    def sha256(self) -> str:
+        """Hash of all chains, chosen or not."""
+        digest = hashlib.sha256()
+        for name in ARRAYS:
+            digest.update(np.ascontiguousarray(self._arrays[name]))
+        return digest.hexdigest()
+
     def subset(self, split: str, representative: bool = False, resolution: float | None = None) -> "PackedChains":
-        """Chains of a split, with `representative` one a cluster, with `resolution` (Angstrom) those at least so good."""
+        """Chains of a split, with `representative` one a cluster, with `resolution` those of so many Angstrom."""
         a = self._arrays
         keep = a["split"][self.chosen] == split
         if representative:
@@ -87,6 +142,26 @@ class PackedChains:
         if resolution is not None:
             keep &= a["resolution"][self.chosen] <= resolution
         return PackedChains(a, self.chosen[keep])
+
+    @property
+    def description(self) -> dict:
+        """Hash, numbers of chains and residues, and the names of the structures that training chains are of."""
+        train = self.subset("train")
+        splits = [int((self._arrays["split"][self.chosen] == name).sum()) for name in SPLITS]
+        # Frames of a run are named after it, with their number behind a colon.
+        names = sorted({str(name).split(":")[0] for name in train.names})
+        return {
+            "sha256": self.sha256,
+            "chains_train_validation_test": splits,
+            "residues": int(train.lengths.sum()),
+            "clusters": len(np.unique(train.clusters)),
+            "trained_on": " ".join(names),
+        }
+
+    @property
+    def names(self) -> np.ndarray:
+        """Name of every chain, (chains,)."""
+        return self._arrays["name"][self.chosen]
 
     def __len__(self) -> int:
         return len(self.chosen)
@@ -115,6 +190,46 @@ class PackedChains:
         ca = a["ca"][rows].astype(np.float64)[:, None]
         mask = np.unpackbits(a["mask"][rows], axis=1)[:, :N_SLOTS].astype(bool)
         relative = a["relative"][rows]
-        atoms = np.concatenate([ca + relative[:, :1], ca, ca + relative[:, 1:]], axis=1) * 1e-3
+        atoms = np.concatenate([ca + relative[:, :1], ca, ca + relative[:, 1:]], axis=1) * STEP
         atoms = np.where(mask[..., None], atoms, 0.0).astype(np.float32)
-        return Chain(str(a["name"][number]), a["residue"][rows].astype(np.int64), atoms, mask, ~a["chain_break"][rows])
+        connected = ~a["chain_break"][rows]
+        # Whatever the archive says: before it in a batch is another chain.
+        connected[0] = False
+        return Chain(str(a["name"][number]), a["residue"][rows].astype(np.int64), atoms, mask, connected)
+
+
+def _packed(chain):
+    """The `OF_RESIDUES` arrays of a chain."""
+    atoms = np.asarray(chain.atoms, dtype=np.float64)
+    if not chain.mask[:, 1].all():
+        raise TrainingError(f"{chain.name}: residue {int(np.argmin(chain.mask[:, 1])) + 1} has no C-alpha")
+    ca = atoms[:, 1] - atoms[:, 1].mean(0)
+    others = np.delete(np.where(chain.mask[..., None], atoms - atoms[:, 1:2], 0.0), 1, axis=1)
+    if not (np.isfinite(ca).all() and np.abs(others).max() < np.iinfo(np.int16).max * STEP):
+        raise TrainingError(f"{chain.name}: atoms of one residue are 3 nm apart or more: give whole molecules, in nm")
+    whole = (np.round(part / STEP) for part in (ca, others))
+    ca, others = (part.astype(kind) for part, kind in zip(whole, (np.int32, np.int16), strict=True))
+    bits = np.packbits(np.pad(chain.mask, [(0, 0), (0, 16 - N_SLOTS)]), axis=1)
+    return np.asarray(chain.residue_types, dtype=np.uint8), ca, others, bits, ~np.asarray(chain.connected, dtype=bool)
+
+
+def _check(arrays, source):
+    """Refuse arrays that do not belong together (`TrainingError`)."""
+    n_chains, total = len(arrays["length"]), int(arrays["length"].sum())
+    for name in OF_CHAINS:
+        if arrays[name].shape != (n_chains,):
+            raise TrainingError(
+                f"{source}: {name} has shape {arrays[name].shape}, ({n_chains},) is expected, as length"
+            )
+    for name, row in OF_RESIDUES.items():
+        if arrays[name].shape != (total, *row):
+            raise TrainingError(
+                f"{source}: {name} has shape {arrays[name].shape}, {(total, *row)} is expected for {total} residues"
+            )
+    if n_chains and arrays["length"].min() < 1:
+        raise TrainingError(f"{source}: chain {arrays['name'][np.argmin(arrays['length'])]} has no residue")
+    if total and arrays["residue"].max() >= N_TYPES:
+        raise TrainingError(f"{source}: residue type {arrays['residue'].max()} found, 0 to {N_TYPES - 1} are expected")
+    unknown = set(arrays["split"].tolist()) - set(SPLITS)
+    if unknown:
+        raise TrainingError(f"{source}: split {sorted(unknown)[0]!r} found, one of {', '.join(SPLITS)} is expected")

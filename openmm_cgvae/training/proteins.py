@@ -4,193 +4,110 @@ import csv
 import logging
 import math
 import time
-from dataclasses import asdict, dataclass
+from contextlib import nullcontext
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from openmm_cgvae.core.errors import SettingsError, TrainingError
-from openmm_cgvae.core.output import complete_output
-from openmm_cgvae.models.protein.builder import N_TORSIONS, Builder
-from openmm_cgvae.models.protein.graph import nearest
-from openmm_cgvae.models.protein.torsionnet import TorsionNetwork
-from openmm_cgvae.training.chains import Chain, PackedChains
+from openmm_cgvae.core.output import complete_output, existing_folder
+from openmm_cgvae.proteins.builder import N_TORSIONS, Builder
+from openmm_cgvae.proteins.torsionnet import TorsionNetwork
+from openmm_cgvae.training.average import moving_average
+from openmm_cgvae.training.chains import PackedChains
+from openmm_cgvae.training.crops import cropped
+from openmm_cgvae.training.geometry import ProteinGeometry, network_weights
+from openmm_cgvae.training.interruption import deferred_interruption
+from openmm_cgvae.training.progress import progress_bar
+from openmm_cgvae.training.proteinbatch import joined, torsion_loss
+from openmm_cgvae.training.proteinconfig import ProteinConfig
 
-__all__ = ["ProteinBatch", "ProteinConfig", "ProteinTrainer", "joined", "torsion_loss"]
+__all__ = ["ProteinTrainer"]
 
 logger = logging.getLogger(__name__)
 
-# How much each torsion counts: the angle of the peptide unit, end groups, and those along the side chain.
-TORSION_WEIGHTS = (1.0, 0.3, 1.0, 1.0, 0.5, 0.5)
 COLUMNS = ("update", "residues", "train_loss", "backbone", "chi1", "chi2", "chi1_packed", "learning_rate", "seconds")
 GRADIENT_CLIP = 1.0
-
-
-@dataclass(frozen=True)
-class ProteinConfig:
-    """How to train a `TorsionNetwork`.
-
-    Parameters
-    ----------
-    width, layers, known_layers, neighbours, bins : int
-        See `TorsionNetwork`.
-    residues : int
-        Seen in all, over which the learning rate falls as a cosine.
-    batch_residues : int
-        At least so many a batch, in whole chains.
-    learning_rate : float
-    weight_decay : float
-    ema_decay : float
-        Of the moving average of the weights.
-    backbone_fraction : float
-        Part of the chains whose peptide units are asked for; the others' side chains are, on a known backbone.
-    torsion_noise_degree : float
-        Standard deviation of the noise on known torsions, of half of the chains: in sampling they are not exact.
-    bead_noise_angstrom, noisy_fraction : float
-        Largest standard deviation of the noise on beads, of a part of the chains.
-    ca_noise_angstrom : float
-        Standard deviation of the noise on C-alphas where beads are not C-alphas.
-    mapping : {"ca", "com", "martini"}
-        Of the beads.
-    calibration_chains : int
-        Chains that the tables of local coordinates are taken from.
-    seed : int
-    """
-
-    width: int = 128
-    layers: int = 4
-    known_layers: int = 4
-    neighbours: int = 24
-    bins: int = 48
-    residues: int = 20_000_000
-    batch_residues: int = 800
-    learning_rate: float = 1.5e-3
-    weight_decay: float = 0.01
-    ema_decay: float = 0.999
-    backbone_fraction: float = 0.35
-    torsion_noise_degree: float = 8.0
-    bead_noise_angstrom: float = 0.15
-    noisy_fraction: float = 0.15
-    ca_noise_angstrom: float = 0.2
-    calibration_chains: int = 1000
-    mapping: str = "ca"
-    seed: int = 0
-
-
-@dataclass(frozen=True)
-class ProteinBatch:
-    """Chains after one another, a disjoint graph of R residues.
-
-    Parameters
-    ----------
-    atoms : Tensor, shape (R, 14, 3)
-        Angstrom.
-    mask : bool Tensor, shape (R, 14)
-    types : int Tensor, shape (R,)
-    connected : bool Tensor, shape (R,)
-    molecule : int Tensor, shape (R,)
-        Number of the chain in the batch.
-    """
-
-    atoms: torch.Tensor
-    mask: torch.Tensor
-    types: torch.Tensor
-    connected: torch.Tensor
-    molecule: torch.Tensor
-
-    def graph(self, points: torch.Tensor, count: int):
-        """Neighbours and weights of `nearest`, chain by chain."""
-        rows, weights, base = [], [], 0
-        for n in torch.bincount(self.molecule).tolist():
-            part = points[base : base + n].unsqueeze(0)
-            row, weight = nearest(part, count)
-            rows.append(row + base)
-            weights.append(weight)
-            base += n
-        return torch.cat(rows), torch.cat(weights)
-
-
-def joined(chains: list[Chain]) -> ProteinBatch:
-    """One batch of chains."""
-    fields = (
-        torch.as_tensor(np.concatenate([getattr(chain, name) for chain in chains]))
-        for name in ("atoms", "mask", "residue_types", "connected")
-    )
-    lengths = [len(chain.residue_types) for chain in chains]
-    return ProteinBatch(*fields, torch.repeat_interleave(torch.arange(len(chains)), torch.tensor(lengths)))
-
-
-def torsion_loss(network: TorsionNetwork, features, torsions, wanted, types):
-    """Cross-entropy of the wanted torsions, each side-chain torsion given those before it.
-
-    Parameters
-    ----------
-    network : TorsionNetwork
-    features : Tensor, shape (R, 6, F)
-        `TorsionNetwork.told`.
-    torsions : Tensor, shape (R, 6)
-        Radian.
-    wanted : bool Tensor, shape (R, 6)
-    types : int Tensor, shape (R,)
-
-    Returns
-    -------
-    loss : Tensor
-        Weighted mean over residues with a wanted torsion.
-    parts : Tensor, shape (6,)
-        Mean cross-entropy of every torsion, NaN where none is wanted.
-    """
-    total, parts = 0.0, []
-    for k, scores, place, chosen in network.teacher_forced(features, torsions, wanted, types):
-        likely = torch.log_softmax(scores, -1)
-        low = place.floor()
-        share = (place - low).unsqueeze(1)
-        low = low.long().unsqueeze(1) % network.bins
-        found = likely.gather(1, low) * (1 - share) + likely.gather(1, (low + 1) % network.bins) * share
-        parts.append(-found.mean())
-        total = total - TORSION_WEIGHTS[k] * found.sum()
-    return total / wanted.any(1).sum().clamp_min(1), torch.stack(parts)
+# Updates one after another without a finite gradient that end the run.
+MAX_BAD_STEPS = 50
 
 
 class ProteinTrainer:
     """Trains a `TorsionNetwork` on packed chains: ``ProteinTrainer(chains, folder).run()``.
 
-    The folder gets ``checkpoint.pt`` and ``training.csv``. A trainer made on a folder that holds a checkpoint goes on from
-    it, with the weights that an uninterrupted run would have.
+    The folder gets ``checkpoint.pt``, ``training.csv`` and ``geometry.pt``. A trainer made on a folder that holds a
+    checkpoint goes on from it, with the weights that an uninterrupted run would have.
 
     Parameters
     ----------
     chains : PackedChains
         With splits ``train`` and ``validation``.
     folder : path
+        Created if missing; its parent must exist.
     config : ProteinConfig, optional
     start : dict of str to Tensor, optional
-        Weights to start from.
+        State of a model file to start from, whose tables of local geometry are kept; otherwise they are measured.
+
+    Raises
+    ------
+    TrainingError
+        If a split is missing, or a file in the folder is damaged.
+    SettingsError
+        If the folder holds a run with other settings or data, or `start` is of another size.
     """
 
     def __init__(self, chains: PackedChains, folder: str | Path, config: ProteinConfig | None = None, start=None):
         self.config = config or ProteinConfig()
-        self.folder = Path(folder)
-        self.folder.mkdir(exist_ok=True)
         self.train = chains.subset("train")
         self.validation = list(chains.subset("validation", representative=True))
         if not len(self.train) or not self.validation:
             raise TrainingError("the chains have no train or no validation split: both are needed")
+        self.data_sha256 = chains.sha256
+        weights = None if start is None else network_weights(start)
+        self.folder = existing_folder(folder)
+        self.geometry = self._local_geometry(chains, start)
         torch.manual_seed(self.config.seed)
         c = self.config
         builder = Builder()
-        good = chains.subset("train", representative=True, resolution=1.8)
-        builder.calibrate(*self._fields(joined([good[k] for k in range(min(len(good), c.calibration_chains))])))
+        builder.load_state_dict(self.geometry.builder)
         self.network = TorsionNetwork(builder, c.width, c.layers, c.known_layers, c.neighbours, c.bins, c.mapping)
-        if start is not None:
-            self.network.load_state_dict(start)
-        self.average = AveragedModel(self.network, multi_avg_fn=get_ema_multi_avg_fn(c.ema_decay))
+        if weights is not None:
+            self._begin_with(weights)
+        self.average = moving_average(self.network, c.ema_decay)
         self.optimizer = torch.optim.AdamW(self.network.parameters(), lr=c.learning_rate, weight_decay=c.weight_decay)
         self.update, self.seen, self.seconds = 0, 0, 0.0
+        # Losses since the last line of the log, and the last updates without a finite gradient.
+        self._losses, self._bad = [], 0
         self._chances = self._chain_chances()
         self._resume()
+
+    @property
+    def checkpoint_path(self) -> Path:
+        return self.folder / "checkpoint.pt"
+
+    def _local_geometry(self, chains, start):
+        """Of the folder, or else of the model to start from, or else measured; in the folder from then on."""
+        path = self.folder / "geometry.pt"
+        if path.exists() and self.checkpoint_path.exists():
+            return ProteinGeometry.load(path)
+        if start is None:
+            geometry = ProteinGeometry.measured(chains, self.config.calibration_chains)
+        else:
+            geometry = ProteinGeometry.of_model(start)
+        geometry.save(path)
+        return geometry
+
+    def _begin_with(self, weights):
+        own = self.network.state_dict()
+        unlike = [name for name, value in own.items() if name not in weights or weights[name].shape != value.shape]
+        if unlike:
+            raise SettingsError(
+                f"the model to start from differs in {unlike[0]} and {len(unlike) - 1} more weights: give the width, "
+                "layers, known_layers, neighbours, bins and mapping that it has (openmm-cgvae info)"
+            )
+        self.network.load_state_dict({name: weights[name] for name in own})
 
     @staticmethod
     def _fields(batch):
@@ -203,41 +120,74 @@ class ProteinTrainer:
         chance = np.where(np.nan_to_num(resolutions, nan=3.0) <= 2.0, 1.0, 0.5) / count[row]
         return chance / chance.sum()
 
+    def _identity(self):
+        """Settings and data that identify a run."""
+        return {"config": asdict(self.config), "data_sha256": self.data_sha256}
+
     def _resume(self):
-        path = self.folder / "checkpoint.pt"
+        path = self.checkpoint_path
         if not path.exists():
             return
+        own = self._identity()
         try:
             state = torch.load(path, weights_only=True)
-            same = state["config"] == asdict(self.config)
+            # What older checkpoints do not say is as it was by default.
+            saved = {"config": asdict(ProteinConfig()) | state["config"]}
+            saved["data_sha256"] = state.get("data_sha256", self.data_sha256)
+            if saved == own:
+                self.network.load_state_dict(state["network"])
+                self.average.load_state_dict(state["average"])
+                self.optimizer.load_state_dict(state["optimizer"])
+                self.update, self.seen, self.seconds = state["update"], state["seen"], state["seconds"]
+                self._losses = state.get("losses", [])
         except Exception as error:
             raise TrainingError(f"{path} cannot be read ({type(error).__name__}): remove it") from error
-        if not same:
-            raise SettingsError(f"{path} is of a run with other settings: give another folder, or remove it")
-        self.network.load_state_dict(state["network"])
-        self.average.load_state_dict(state["average"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.update, self.seen, self.seconds = state["update"], state["seen"], state["seconds"]
+        if saved != own:
+            raise SettingsError(f"{path} is of a run with other settings or data: give another folder, or remove it")
+        logger.info("resumed from %s after update %d", path, self.update)
 
     def _save(self):
-        state = {"config": asdict(self.config), "network": self.network.state_dict(),
+        state = {**self._identity(), "network": self.network.state_dict(),
                  "average": self.average.state_dict(), "optimizer": self.optimizer.state_dict(),
-                 "update": self.update, "seen": self.seen, "seconds": self.seconds}  # fmt: skip
-        with complete_output(self.folder / "checkpoint.pt") as temporary:
+                 "update": self.update, "seen": self.seen, "seconds": self.seconds, "losses": self._losses}  # fmt: skip
+        with complete_output(self.checkpoint_path) as temporary:
             torch.save(state, temporary)
 
-    def run(self, minutes: float | None = None, validate_every: int = 500):
-        """Train until all residues are seen, or for so many minutes; the averaged network."""
-        stop = time.monotonic() + 60 * (minutes or math.inf)
-        losses, started = [], time.monotonic()
-        while self.seen < self.config.residues and time.monotonic() < stop:
-            losses.append(self._step())
-            if self.update % validate_every == 0:
-                self.seconds += time.monotonic() - started
-                self._log(float(np.nanmean(losses)))
-                self._save()
-                losses, started = [], time.monotonic()
-        self._save()
+    def run(self, minutes: float | None = None, validate_every: int = 500, progress: bool = True):
+        """Train until all residues are seen, or for so many minutes.
+
+        Ctrl-C and SIGTERM end it after the update that is under way; the state is saved, then ``KeyboardInterrupt``
+        raised.
+
+        Parameters
+        ----------
+        minutes : float, optional
+        validate_every : int
+            Updates between two lines of the log, at which the state is saved.
+        progress : bool
+            Show a bar.
+
+        Returns
+        -------
+        TorsionNetwork
+            The averaged network.
+        """
+        stop = time.monotonic() + (math.inf if minutes is None else 60 * minutes)
+        started = time.monotonic()
+        bar = progress_bar(self.config.residues, progress, "residue", self.seen)
+        with deferred_interruption() as interruption, bar as tick:
+            while self.seen < self.config.residues and time.monotonic() < stop and not interruption.asked:
+                before = self.seen
+                self._losses.append(self._step())
+                if tick is not None:
+                    tick(self.seen - before)
+                if self.update % validate_every == 0:
+                    self.seconds += time.monotonic() - started
+                    self._log(float(np.nanmean(self._losses)))
+                    self._losses, started = [], time.monotonic()
+                    self._save()
+            self.seconds += time.monotonic() - started
+            self._save()
         return self.average.module
 
     def _step(self):
@@ -245,9 +195,9 @@ class ProteinTrainer:
         rng = np.random.default_rng((c.seed, self.update))
         chosen, total = [], 0
         while total < c.batch_residues:
-            chosen.append(self.train[int(rng.choice(len(self._chances), p=self._chances))])
-            total += len(chosen[-1].residue_types)
-        batch = joined(chosen)
+            chosen.append(cropped(self.train[int(rng.choice(len(self._chances), p=self._chances))], rng))
+            total += len(chosen[-1][1])
+        batch = joined(*zip(*chosen, strict=True))
         rate = c.learning_rate * min(1.0, (self.update + 1) / 300)
         rate *= 0.5 * (1 + math.cos(math.pi * min(1.0, self.seen / c.residues))) + 0.005
         for group in self.optimizer.param_groups:
@@ -259,6 +209,9 @@ class ProteinTrainer:
         if torch.isfinite(norm):
             self.optimizer.step()
             self.average.update_parameters(self.network)
+        self._bad = 0 if torch.isfinite(norm) else self._bad + 1
+        if self._bad > MAX_BAD_STEPS:
+            raise TrainingError(f"{self._bad} updates had no finite gradient: lower learning_rate, or check the chains")
         self.update += 1
         self.seen += total
         return float(loss.detach())
@@ -273,7 +226,7 @@ class ProteinTrainer:
         shown = (torch.as_tensor(rng.random(len(shown))) < shown).unsqueeze(1)
         spine = torch.arange(N_TORSIONS) < 2
         known = there & torch.where(spine, ~backbone | shown, ~backbone & shown)
-        wanted = there & ~known & (spine == backbone)
+        wanted = there & ~known & (spine == backbone) & batch.inner.unsqueeze(1)
         noisy = torch.as_tensor(rng.random(n_chains) < 0.5)[batch.molecule].unsqueeze(1)
         noise = torch.as_tensor(rng.standard_normal(torsions.shape), dtype=torsions.dtype)
         given = torsions + noise * noisy * math.radians(c.torsion_noise_degree)
@@ -290,7 +243,8 @@ class ProteinTrainer:
         features, placed = self._features(self.network, batch, beads, extra, ca, given, known)
         loss = torsion_loss(self.network, features, torsions, wanted, batch.types)[0]
         if self.network.places_ca:
-            loss = loss + (placed - batch.atoms[:, 1]).square().sum(1).add(1e-4).sqrt().mean()
+            off = (placed - batch.atoms[:, 1])[batch.inner]
+            loss = loss + off.square().sum(1).add(1e-4).sqrt().mean()
         return loss
 
     @staticmethod
@@ -313,7 +267,7 @@ class ProteinTrainer:
 
     @torch.no_grad()
     def _log(self, train_loss):
-        """One line of the log: cross-entropies of validation chains with nothing known, and with half the side chains."""
+        """One line of the log: cross-entropies of validation chains, nothing known or half of the side chains."""
         network, rows = self.average.module.eval(), []
         rng = np.random.default_rng(0)
         spine = torch.arange(N_TORSIONS) < 2
@@ -323,20 +277,22 @@ class ProteinTrainer:
             half = torch.as_tensor(rng.random(len(there)) < 0.5).unsqueeze(1)
             row, beads = [], self._beads(network, batch)
             for known, wanted in [
-                (there & False, there & spine), (there & spine, there & ~spine), (there & (spine | half), there & ~spine & ~half),
-            ]:  # fmt: skip
+                (there & False, there & spine),
+                (there & spine, there & ~spine),
+                (there & (spine | half), there & ~spine & ~half),
+            ]:
                 features, _ = self._features(network, batch, *beads, batch.atoms[:, 1], torsions, known)
                 row.append(torsion_loss(network, features, torsions, wanted, batch.types)[1])
             rows.append(torch.stack([row[0][0], row[1][2], row[1][3], row[2][2]]))
         figures = torch.nanmean(torch.stack(rows), 0).tolist()
         rate = self.optimizer.param_groups[0]["lr"]
         values = (self.update, self.seen, train_loss, *figures, rate, round(self.seconds))
+        row = [f"{value:.5g}" if isinstance(value, float) else str(value) for value in values]
         path = self.folder / "training.csv"
-        fresh = not path.exists()
-        with path.open("a", newline="") as file:
-            writer = csv.writer(file)
-            if fresh:
-                writer.writerow(COLUMNS)
-            writer.writerow(f"{value:.5g}" if isinstance(value, float) else value for value in values)
+        with path.open(newline="") if path.exists() else nullcontext(()) as file:
+            # A run that was killed before it saved does some updates again.
+            rows = [old for old in list(csv.reader(file))[1:] if int(old[0]) < self.update]
+        with complete_output(path) as temporary, temporary.open("w", newline="") as file:
+            csv.writer(file).writerows([COLUMNS, *rows, row])
         logger.info("update %d, %d residues: train %.3f, backbone %.3f, chi1 %.3f, packed %.3f",
                     self.update, self.seen, train_loss, figures[0], figures[1], figures[3])  # fmt: skip

@@ -7,9 +7,13 @@ import pytest
 from boxes import cg_box
 from conftest import untrained_file
 from openmm import app
+from proteinchains import all_types
+from proteinmodels import untrained_file as untrained_protein
 
 from openmm_cgvae.atomistic.minimizer import Minimizer
 from openmm_cgvae.backmapping.backmapper import Backmapper
+from openmm_cgvae.backmapping.model import Model
+from openmm_cgvae.backmapping.protein import ProteinBackmapper
 from openmm_cgvae.backmapping.reporter import BackmapReporter
 from openmm_cgvae.backmapping.sampler import Sampler
 from openmm_cgvae.backmapping.system import SystemBackmapper
@@ -19,8 +23,10 @@ from openmm_cgvae.cg.system import create_cg_simulation
 from openmm_cgvae.evaluation.exporting import model_file
 from openmm_cgvae.io.trajectory_files import TrajectoryReader, TrajectoryWriter
 from openmm_cgvae.molecule.mapping import CGMapping
+from openmm_cgvae.preparation.structures import beads_of
 from openmm_cgvae.simulation.atomistic import to_atomistic_simulation
 from openmm_cgvae.training.baselines import BaselineConfig, fit_baseline
+from openmm_cgvae.training.chains import Chain
 
 # The names of the contract, and what it promises of each kind of sampler.
 NAMES = ("n_beads", "n_atoms", "mapping", "topology", "cg_topology", "handedness", "sample")
@@ -45,7 +51,16 @@ def box(dataset):
     return SystemBackmapper(cg_box(kinds, ["three", "CL", "three"]), kinds, keep=["CL"])
 
 
-SAMPLERS = [molecule, double_precision, baseline, box]
+def any_protein(dataset):
+    return Model(untrained_protein()).bind(beads_of(chain())[0])
+
+
+def chain():
+    """The first residues of a crystal."""
+    return Chain("", *(part[:12] for part in all_types()))
+
+
+SAMPLERS = [molecule, double_precision, baseline, box, any_protein]
 
 
 @pytest.fixture(params=SAMPLERS, ids=lambda make: make.__name__)
@@ -56,6 +71,8 @@ def sampler(request, dataset):
 @pytest.fixture
 def beads(sampler, dataset):
     """Real beads, copies well apart: (4, N, 3) in nm."""
+    if isinstance(sampler, ProteinBackmapper):
+        return beads_of(chain())[1] + np.random.default_rng(0).normal(scale=0.01, size=(4, 1, 3))
     mapping = CGMapping.from_dict(dataset.description["mapping"])
     molecules = mapping.project(dataset.positions[:4].astype(np.float64))
     if sampler.n_beads == 3:

@@ -26,7 +26,7 @@ class Shifted:
 def test_a_model_is_measured_on_every_chain_by_its_first_sample_and_all_of_them():
     chains = [Chain("1ejg", *crambin()), Chain("5k6d", *all_types())]
     todo = iter(chains)
-    summary = evaluate_proteins(chains, model_builder(lambda beads, positions: Shifted(next(todo), beads), samples=2))
+    summary = evaluate_proteins(chains, model_builder(lambda beads, **given: Shifted(next(todo), beads), samples=2))
     figures = summary["figures"]
     assert (summary["chains"], summary["residues"]) == (2, 46 + 78)
     assert figures["rmsd_all"]["value"] == pytest.approx(1.0)  # 0.1 nm

@@ -6,13 +6,13 @@ import torch
 from conftest import rotation
 from proteinbeads import CRYSTAL, heavy_positions, rows_of
 
+from openmm_cgvae.binding.protein import bind_protein
 from openmm_cgvae.models.placement import PlacementTensors, draw_rotors, place, placement_tensors
-from openmm_cgvae.molecule.protein import bind_protein
 
 
 @pytest.fixture(scope="module")
 def crystal():
-    from openmm_cgvae.molecule.beadfiles import read_pdb
+    from openmm_cgvae.binding.beadfiles import read_pdb
 
     return read_pdb(CRYSTAL)
 
@@ -122,6 +122,12 @@ def test_placement_turns_with_the_frame(protein, crystal, placed):
     tensors = placement_tensors(protein.placements, torch.float64)
     turned = place(frames(protein, crystal, 4) @ turn.T + 1.5, tensors, angles(tensors, 4))
     torch.testing.assert_close(turned, placed @ turn.T + 1.5, rtol=0, atol=1e-9)
+
+
+def test_positions_may_be_in_angstrom(protein, crystal, placed):
+    tensors = placement_tensors(protein.placements, torch.float64, scale=10.0)
+    found = place(10 * frames(protein, crystal, 4), tensors, angles(tensors, 4))
+    torch.testing.assert_close(found, 10 * placed)
 
 
 def test_rotor_angle_is_the_torsion(protein, crystal):

@@ -1,0 +1,1 @@
+"""From a topology of beads to the all-atom molecule that they stand for."""

@@ -1,0 +1,127 @@
+"""Arguments that say what beads of any protein stand for, and how they are sampled."""
+
+import re
+
+from openmm_cgvae.core.errors import SettingsError
+
+__all__ = ["add_protein", "bound", "given_options", "projection"]
+
+# Arguments, and what `openmm_cgvae.backmapping.protein.AnyProtein.bind` calls them.
+NAMES = {
+    "representative": "representative", "noise_temperature": "temperature", "consistency": "consistency",
+    "histidine": "histidine", "protonation": "protonation", "disulfides": "disulfides", "termini": "termini",
+    "caps": "caps", "unknown": "unknown", "breaks": "breaks",
+}  # fmt: skip
+
+
+def add_protein(parser, temperature="--temperature"):
+    """Options of a model of any protein."""
+    group = parser.add_argument_group("with a model of any protein")
+    group.add_argument(
+        "--representative",
+        action="store_true",
+        default=None,
+        help="the likeliest structure of a frame, not samples",
+    )
+    group.add_argument(
+        temperature,
+        dest="noise_temperature",
+        type=float,
+        metavar="T",
+        help="of torsions: 1 samples, less is likely (1)",
+    )
+    group.add_argument(
+        "--consistency",
+        metavar="KIND",
+        help="exact: beads stay where they are; sound: they move as little as sound bonds ask (the model's if omitted)",
+    )
+    group.add_argument("--histidine", metavar="STATE", help="HID, HIE or HIP where names do not tell (HIE)")
+    group.add_argument("--protonation", metavar="A:57=HIP,...", help="states of single residues")
+    group.add_argument("--disulfides", metavar="A:3-A:40,...", help="pairs of residues, none or auto (auto)")
+    group.add_argument("--termini", metavar="KIND", help="charged, neutral or capped, or two of start,end (charged)")
+    group.add_argument("--caps", metavar="KIND", help="residues, or merged with what they cap, for charmm36 (residues)")
+    group.add_argument("--unknown", metavar="WHAT", help="error, drop or keep residues that are no amino acids (error)")
+    group.add_argument("--breaks", metavar="A:57,...", help="residues that begin a new part, none or auto (auto)")
+
+
+def given_options(options):
+    """The arguments that were given, as `bind` takes them."""
+    given = {name: getattr(options, name, None) for name in NAMES}
+    given = {name: value for name, value in given.items() if value is not None}
+    for name, read in (("protonation", _states), ("disulfides", _pairs), ("termini", _ends), ("breaks", _residues)):
+        if name in given:
+            given[name] = read(given[name])
+    return {NAMES[name]: value for name, value in given.items()}
+
+
+def bound(model, options):
+    """The sampler of one `Model`, for the topology of beads of ``--top``, or of the trajectory if it has one."""
+    given = given_options(options)
+    if not model.of_any_molecule:
+        if given:
+            raise SettingsError(
+                f"{', '.join(given)} given, of models of any protein: {options.model} is of one molecule"
+            )
+        from openmm_cgvae.io.structures import load_topology
+
+        return model.bind(options.top and load_topology(options.top))
+    from openmm_cgvae.io.paths import file_format, plain_file
+    from openmm_cgvae.io.structures import STRUCTURES
+
+    if getattr(options, "rename", None):
+        raise SettingsError("--rename given with a model of any protein, which knows amino acids by name: leave it out")
+    first = options.trajectory if isinstance(options.trajectory, str) else options.trajectory[0]
+    topology = options.top or (first if file_format(first) in STRUCTURES else None)
+    if topology is None:
+        raise SettingsError(
+            "--top is missing: a model of any protein asks for the topology of the beads, one of "
+            f"{', '.join(STRUCTURES)}, .psf or .prmtop"
+        )
+    # The file itself, whose positions tell breaks and disulfides.
+    with plain_file(topology) as plain:
+        return model.bind(plain, **given)
+
+
+def projection(model, topology):
+    """The `CGMapping` of an all-atom topology on the beads that a `Model` is of."""
+    if not model.of_any_molecule:
+        return model.bind().mapping
+    from openmm_cgvae.molecule.mapping import alpha_carbon_mapping, residue_mapping
+
+    if model.metadata["mapping"] == "ca":
+        return alpha_carbon_mapping(topology)
+    if model.metadata["mapping"] == "com":
+        return residue_mapping(topology, "mass")
+    raise SettingsError(f"beads of {model.metadata['beads']} are not made here: make them with martinize2")
+
+
+def _listed(text):
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _states(text):
+    pairs = [part.split("=") for part in _listed(text)]
+    if not all(len(pair) == 2 for pair in pairs):
+        raise SettingsError(f"--protonation {text} given: residue=state,... is expected, as in A:57=HIP")
+    return dict(pairs)
+
+
+def _pairs(text):
+    if text in ("auto", "none"):
+        return None if text == "none" else text
+    # Residue numbers may be negative.
+    pairs = [re.fullmatch(r"(.*?\d[A-Za-z]?)-(.+)", part) for part in _listed(text)]
+    if not all(pairs):
+        raise SettingsError(f"--disulfides {text} given: auto, none or pairs are expected, as in A:3-A:40")
+    return [pair.groups() for pair in pairs]
+
+
+def _ends(text):
+    ends = _listed(text)
+    if len(ends) not in (1, 2):
+        raise SettingsError(f"--termini {text} given: charged, neutral or capped, or two of them, are expected")
+    return ends[0] if len(ends) == 1 else tuple(ends)
+
+
+def _residues(text):
+    return text if text in ("auto", "none") else _listed(text)

@@ -1,0 +1,159 @@
+"""Cards of models of any protein: data, limits, figures, and a command that bundles a model with its card.
+
+``python -m openmm_cgvae.evaluation.modelcard FILE NAME EVALUATION.json DESCRIPTION``, where the evaluation is what
+``benchmarks/proteins.py`` writes.
+"""
+
+import json
+import re
+import sys
+import textwrap
+from pathlib import Path
+
+from openmm_cgvae.core.errors import DataError, ModelFileError
+from openmm_cgvae.evaluation.bundle import add_to_index
+from openmm_cgvae.io.modelfile import ModelFile
+from openmm_cgvae.metrics.proteins import LONG, protein_table
+from openmm_cgvae.pretrained.index import PRETRAINED
+
+__all__ = ["bundle_protein", "model_card"]
+
+WIDTH = 125
+LIMITS = (
+    "The 20 amino acids in their protonation states, caps and disulfide bonds; nothing else (ligands, modified "
+    "residues, nucleic acids, lipids) is built, nor seen by what is built.",
+    "Chains of 3 residues or more. Training chains are single chains of crystals: side chains at interfaces and in "
+    "membranes are built as any others, disordered and unfolded regions from what folded ones show.",
+    "Crystals are cold and have one conformation an atom: samples of one frame differ as crystals of like surroundings "
+    "do, which is not the thermal ensemble of a force field.",
+    "Hydrogens, terminal oxygens and caps are placed by geometry, rotatable ones at random in their wells; nothing of "
+    "it is learned.",
+    "Beads that no peptide can hold (neighbouring C-alphas far from 0.38 or 0.29 nm) stay where they are at the cost "
+    "of bonds with consistency `exact`, and move a little with `sound`.",
+)
+
+
+def model_card(file, name, evaluation=None):
+    """Write the card of a model of any protein.
+
+    Parameters
+    ----------
+    file : ModelFile
+    name : str
+    evaluation : dict, optional
+        ``rows`` of `protein_summary` by name, and ``chains``.
+
+    Returns
+    -------
+    str
+        Markdown.
+
+    Raises
+    ------
+    ModelFileError
+        If it is a model of one molecule.
+    """
+    known = file.metadata
+    if file.kind != "protein":
+        raise ModelFileError(f"{name} is a model of kind {file.kind!r}: one of any protein is expected")
+    parts = [
+        f"# {name}",
+        f"All atoms of any protein, on {known['beads']} (mapping `{known['mapping']}`, consistency "
+        f"`{known['consistency']}` unless asked otherwise). `openmm-cgvae info {name} --json` prints all that the "
+        "file says.",
+        "## Data",
+        *_data(known["data"]),
+        "## Training",
+        _training(known),
+        "## Limits",
+        "\n".join(f"- {text}" for text in LIMITS),
+    ]
+    if evaluation:
+        parts += ["## Figures", *_figures(evaluation)]
+    parts += ["## Structures trained on", " ".join(_structures(known["data"]))]
+    filled = (part if part[0] in "#|" else _filled(part) for part in parts)
+    return "\n\n".join(filled) + "\n"
+
+
+def bundle_protein(path, name, evaluation, description):
+    """Copy a model file into the package, with its evaluation and its card, and note it in the index.
+
+    Parameters
+    ----------
+    path : path
+    name : str
+    evaluation : path
+        JSON of ``benchmarks/proteins.py``.
+    description : str
+    """
+    try:
+        measured = json.loads(Path(evaluation).read_text())
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"evaluation {evaluation} cannot be read: what benchmarks/proteins.py writes is expected"
+        ) from error
+    card = model_card(ModelFile.load(path, scripted=False), name, measured)
+    (PRETRAINED / f"{name}.json").write_text(json.dumps(measured, indent=1) + "\n")
+    (PRETRAINED / f"{name}.md").write_text(card)
+    add_to_index(path, name, description, evaluation=f"{name}.json", card=f"{name}.md")
+
+
+def _data(data):
+    train, validation, test = data["chains_train_validation_test"]
+    yield (
+        f"{train:,} chains to train on ({data['residues']:,} residues, {data['clusters']:,} clusters at 40 % sequence "
+        f"identity), {validation} for validation, {test} held out for test; no cluster is in two of them. Crystal "
+        "structures of the Protein Data Bank, whose coordinates are in the public domain (CC0 1.0). Heavy atoms of the "
+        "first model, the alternate with the highest occupancy, selenomethionine as methionine. SHA-256 of the packed "
+        f"chains: `{data['sha256']}`."
+    )
+    if "start" in data:
+        start = data["start"]
+        yield (
+            f"Begun with the weights of `{start['model']}`, trained on {start['residues']:,} residues of other data "
+            f"(`{start['sha256']}`), whose tables of local geometry it keeps."
+        )
+
+
+def _training(known):
+    training = known["training"]
+    settings = {key: value for key, value in training.items() if key not in ("updates", "residues_seen")}
+    chosen = ", ".join(f"{key} {value:g}" for key, value in settings.items())
+    sizes = ", ".join(f"{key} {value}" for key, value in known["model"].items())
+    text = f"{training['residues_seen']:,} residues seen in {training['updates']:,} updates. "
+    text += f"Network: {sizes}. Settings: {chosen}."
+    if known["validation"]:
+        entropies = ", ".join(f"{key} {value:.3f}" for key, value in known["validation"].items())
+        text += f" Cross-entropies of validation chains at the end: {entropies}."
+    return f"{text} Written by openmm_cgvae {known['package_version']}."
+
+
+def _figures(evaluation):
+    rows = evaluation["rows"]
+    yield (
+        f"{len(evaluation['chains'])} test chains, built from their beads by `benchmarks/proteins.py` and compared "
+        "with the crystal; not minimised."
+    )
+    yield protein_table(rows)
+    if any(row.get("long") for row in rows.values()):
+        yield f"Chains above {LONG} residues:"
+        yield protein_table(rows, long=True)
+
+
+def _structures(data):
+    """Names of what was trained on, chains of PDB entries by entry alone."""
+    names = (*data["trained_on"].split(), *data.get("start", {}).get("trained_on", "").split())
+    return sorted({re.sub(r"^(\w{4})_[\w-]+$", r"\1", name) for name in names})
+
+
+def _filled(text):
+    """Text in lines of one width, lists as lists."""
+    lines = text.split("\n") if text.startswith("- ") else [text]
+    return "\n".join(
+        textwrap.fill(line, WIDTH, subsequent_indent="  " if line.startswith("- ") else "", break_on_hyphens=False)
+        for line in lines
+    )
+
+
+if __name__ == "__main__":
+    bundle_protein(*sys.argv[1:5])

@@ -1,0 +1,169 @@
+"""The module that a model file for any protein holds: nm in, nm out, and no need of this package."""
+
+import torch
+from torch import Tensor, nn
+
+from openmm_cgvae.core.units import ANGSTROM_PER_NM
+from openmm_cgvae.geometry.vectors import Recentring
+from openmm_cgvae.models.placement import PlacementTensors, draw_rotors, place
+from openmm_cgvae.proteins.builder import N_TORSIONS
+from openmm_cgvae.proteins.relaxation import RESISTANCE, HeavyBounds
+from openmm_cgvae.proteins.sampler import TorsionSampler
+from openmm_cgvae.proteins.torsionnet import TorsionNetwork
+
+__all__ = ["LATENT", "ROTORS", "ProteinModel"]
+
+# Rotors of a residue that have noise of their own; each takes two numbers.
+ROTORS = 4
+LATENT = N_TORSIONS + 2 * ROTORS
+# Bounds that are missed by more than this, in Angstrom, ask for beads to move.
+ROOM = 0.05
+# Residues that are sampled at once.
+RESIDUES = 2048
+
+
+class ProteinModel(nn.Module):
+    """p(x | X) of any protein on C-alpha beads; `take` says of which.
+
+    Parameters
+    ----------
+    network : TorsionNetwork
+    tables : dict of str to Tensor
+        Of `HeavyBounds`.
+    sweeps : int
+        Of the bounds, at most.
+    """
+
+    # TorchScript cannot tell the type of an empty list.
+    sizes: list[int]
+
+    def __init__(self, network: TorsionNetwork, tables: dict[str, Tensor], sweeps: int = 100):
+        super().__init__()
+        self.sampler = TorsionSampler(network)
+        self.bounds = HeavyBounds(sweeps, tables)
+        self.recentred = Recentring()
+        self.latent, self.rotors, self.n_torsions = LATENT, ROTORS, N_TORSIONS
+        self.angstrom_per_nm = float(ANGSTROM_PER_NM)
+        self.residues = RESIDUES
+        self.resistance, self.room = RESISTANCE, ROOM
+        # These may be set on a loaded module.
+        self.bounded = True
+        self.exact = True
+        self.temperature = 1.0
+        self.n_atoms, self.n_beads = 0, 0
+        self.sizes = []
+        empty, none = torch.zeros(0, dtype=torch.int64), torch.zeros(0)
+        for name in ("types", "heavy", "residue", "slot", "placed", "references", "rotor", "rotor_residue",
+                     "rotor_column", "main", "kept", "kept_beads"):  # fmt: skip
+            self.register_buffer(name, empty.clone(), persistent=False)
+        for name in ("symmetric", "local", "wells"):
+            self.register_buffer(name, none.clone(), persistent=False)
+        self.register_buffer("connected", torch.zeros(0, dtype=torch.bool), persistent=False)
+        self.register_buffer("extra", torch.zeros(0, 0, dtype=torch.int64), persistent=False)
+        self.register_buffer("extra_there", torch.zeros(0, 0, dtype=torch.bool), persistent=False)
+        self.recentred.bind_weights(empty, empty, none, empty, 0)
+
+    @torch.jit.export
+    def take(self, molecule: dict[str, Tensor]) -> None:
+        """Take another protein, given as `openmm_cgvae.backmapping.protein.molecule_tensors` gives it."""
+        self.types, self.connected = molecule["types"], molecule["connected"].to(torch.bool)
+        self.heavy, self.residue, self.slot = molecule["heavy"], molecule["residue"], molecule["slot"]
+        self.placed, self.references, self.symmetric = molecule["placed"], molecule["references"], molecule["symmetric"]
+        self.local, self.rotor, self.wells = molecule["local"], molecule["rotor"], molecule["wells"]
+        self.rotor_residue, self.rotor_column = molecule["rotor_residue"], molecule["rotor_column"]
+        self.extra, self.extra_there = molecule["extra"], molecule["extra_there"].to(torch.bool)
+        self.main, self.kept, self.kept_beads = molecule["main"], molecule["kept"], molecule["kept_beads"]
+        sizes: list[int] = molecule["sizes"].tolist()
+        self.sizes = sizes
+        self.n_atoms, self.n_beads = int(molecule["n_atoms"]), int(molecule["n_beads"])
+        self.recentred.take(molecule, "")
+        self.bounds.take(molecule)
+
+    def forward(self, beads: Tensor, noise: Tensor) -> Tensor:
+        """Sample all-atom structures.
+
+        Parameters
+        ----------
+        beads : Tensor, shape (B, N, 3)
+            nm.
+        noise : Tensor, shape (B, N, latent)
+            Unit Gaussian.
+
+        Returns
+        -------
+        Tensor, shape (B, n, 3)
+            nm, in the precision of `beads`, with M x = X where the model is exact.
+        """
+        X = (beads - beads.mean(1, keepdim=True)) * self.angstrom_per_nm
+        X, noise = X.to(self.local.dtype), noise.to(self.local.dtype)
+        size = max(1, self.residues // max(1, self.types.shape[0]))
+        found: list[Tensor] = []
+        for part, its_noise in zip(X.split(size), noise.split(size)):  # noqa: B905 (TorchScript has no strict)
+            found.append(self.sampled(part, its_noise))
+        return self.at_beads(beads, X, torch.cat(found))
+
+    def sampled(self, X: Tensor, noise: Tensor) -> Tensor:
+        """Atoms (B, n, 3) in Angstrom of beads (B, N, 3)."""
+        points, own = X.index_select(1, self.main), noise.index_select(1, self.main)
+        if self.temperature <= 0.0:
+            # One structure, whatever the noise.
+            own = torch.zeros_like(own)
+        extra = torch.where(self.extra_there.unsqueeze(-1), X[:, self.extra], torch.nan)
+        torsions = own[:, :, : self.n_torsions]
+        _, atoms = self.sampler(points, extra, self.types, self.connected, torsions, self.temperature)
+        heavy = atoms.unflatten(0, (X.shape[0], -1))[:, self.residue, self.slot]
+        if self.bounded:
+            heavy = self.bound(heavy)
+        return self.completed(heavy, X, own[:, self.rotor_residue, self.n_torsions + 2 * self.rotor_column],
+                              own[:, self.rotor_residue, self.n_torsions + 2 * self.rotor_column + 1])  # fmt: skip
+
+    def bound(self, heavy: Tensor) -> Tensor:
+        """Bring the geometry of heavy atoms (B, h, 3) inside the bounds; beads move where they leave bonds no room."""
+        self.bounds.held = 1.0
+        bounded = self.bounds(heavy)
+        if not self.exact:
+            stretched = self.bounds.length_errors(self.bounds.lengths(bounded)).abs().amax(1) > self.room
+            if bool(stretched.any()):
+                self.bounds.held = self.resistance
+                bounded[stretched] = self.bounds(heavy[stretched])
+        return bounded
+
+    def completed(self, heavy: Tensor, X: Tensor, well: Tensor, deviate: Tensor) -> Tensor:
+        """All atoms (B, n, 3) from the heavy ones (B, h, 3), with rotors by unit Gaussian noise (B, r)."""
+        x = torch.zeros(heavy.shape[0], self.n_atoms, 3, dtype=heavy.dtype, device=heavy.device)
+        x = x.index_copy(1, self.heavy, heavy).index_copy(1, self.kept, X.index_select(1, self.kept_beads))
+        even = 0.5 * (1.0 + torch.erf(well * 0.7071067811865476))
+        angles = draw_rotors(self.wells, even.clamp(0.0, 0.999999), deviate)
+        placements = PlacementTensors(
+            self.placed, self.references, self.symmetric, self.local, self.rotor, self.sizes, self.wells
+        )
+        return place(x, placements, angles)
+
+    def at_beads(self, beads: Tensor, X: Tensor, x: Tensor) -> Tensor:
+        """Atoms in Angstrom about the centre of the beads to nm; exact models meet the beads in their precision."""
+        lifted = X[:, self.recentred.assignment]
+        dx = (x - lifted).to(beads.dtype) / self.angstrom_per_nm
+        if self.exact:
+            dx = self.recentred(dx.transpose(0, 1)).transpose(0, 1)
+        return beads[:, self.recentred.assignment] + dx
+
+    @torch.jit.export
+    def reconstruct(self, atoms: Tensor) -> Tensor:
+        """Encode all-atom structures (B, n, 3) in nm as torsions and decode them, (B, n, 3) in nm."""
+        first = atoms[:, :1]
+        relative = atoms - first
+        beads = self.recentred.projected(relative.transpose(0, 1)).transpose(0, 1)
+        X = ((beads - beads.mean(1, keepdim=True)) * self.angstrom_per_nm).to(self.local.dtype)
+        centred = ((relative - beads.mean(1, keepdim=True)) * self.angstrom_per_nm).to(self.local.dtype)
+        slots = torch.zeros(atoms.shape[0], self.types.shape[0], 14, 3, dtype=X.dtype, device=X.device)
+        slots[:, self.residue, self.slot] = centred.index_select(1, self.heavy)
+        batch = atoms.shape[0]
+        types, connected = self.types.repeat(batch), self.connected.repeat(batch)
+        points = slots[:, :, 1].flatten(0, 1)
+        torsions = self.sampler.network.builder.torsions(slots.flatten(0, 1), types, connected)
+        built = self.sampler.network.builder(points, types, connected, torsions).unflatten(0, (batch, -1))
+        heavy = built[:, self.residue, self.slot]
+        if self.bounded:
+            heavy = self.bound(heavy)
+        middle = torch.zeros(batch, self.wells.shape[0], dtype=X.dtype, device=X.device)
+        return self.at_beads(beads + first, X, self.completed(heavy, X, middle, middle))

@@ -1,0 +1,23 @@
+"""The module of a model for any protein, from settings and weights."""
+
+import torch
+
+from openmm_cgvae.proteins.builder import Builder
+from openmm_cgvae.proteins.model import ProteinModel
+from openmm_cgvae.proteins.torsionnet import TorsionNetwork
+
+__all__ = ["SETTINGS", "TABLES", "rebuild_protein"]
+
+# Settings of `TorsionNetwork` that a model file keeps.
+SETTINGS = ("width", "layers", "known_layers", "neighbours", "bins", "mapping")
+TABLES = ("pair_codes", "lower", "upper", "shape_codes", "shape_lower", "shape_upper")
+
+
+def rebuild_protein(settings: dict, state: dict[str, torch.Tensor]) -> ProteinModel:
+    """Build a `ProteinModel` of these settings with these weights, without a protein, in evaluation mode."""
+    network = TorsionNetwork(Builder(), **{name: settings[name] for name in SETTINGS})
+    tables = {name: state[f"bounds.{name}"] for name in TABLES}
+    model = ProteinModel(network, tables | {"contacts": state["bounds.contacts"][:2]})
+    own = model.state_dict()
+    model.load_state_dict({name: value for name, value in state.items() if name in own})
+    return model.eval()

@@ -1,0 +1,82 @@
+"""Settings of a training of a model for any protein."""
+
+from dataclasses import dataclass
+
+from openmm_cgvae.core.errors import SettingsError
+from openmm_cgvae.models.config import check_types
+from openmm_cgvae.proteins.beadweights import MAPPINGS
+
+__all__ = ["ProteinConfig"]
+
+
+@dataclass(frozen=True)
+class ProteinConfig:
+    """How to train a `TorsionNetwork`.
+
+    Parameters
+    ----------
+    width, layers, known_layers, neighbours, bins : int
+        See `TorsionNetwork`.
+    residues : int
+        Seen in all, over which the learning rate falls as a cosine.
+    batch_residues : int
+        At least so many a batch, in whole chains.
+    learning_rate : float
+    weight_decay : float
+    ema_decay : float
+        Of the moving average of the weights.
+    backbone_fraction : float
+        Part of the chains whose peptide units are asked for; the others' side chains are, on a known backbone.
+    torsion_noise_degree : float
+        Standard deviation of the noise on known torsions, of half of the chains: in sampling they are not exact.
+    bead_noise_angstrom, noisy_fraction : float
+        Largest standard deviation of the noise on beads, of a part of the chains.
+    ca_noise_angstrom : float
+        Standard deviation of the noise on C-alphas where beads are not C-alphas.
+    mapping : {"ca", "com", "martini"}
+        Of the beads.
+    calibration_chains : int
+        Chains that the tables of local coordinates are taken from.
+    seed : int
+    """
+
+    width: int = 128
+    layers: int = 4
+    known_layers: int = 4
+    neighbours: int = 24
+    bins: int = 48
+    residues: int = 20_000_000
+    batch_residues: int = 800
+    learning_rate: float = 1.5e-3
+    weight_decay: float = 0.01
+    ema_decay: float = 0.999
+    backbone_fraction: float = 0.35
+    torsion_noise_degree: float = 8.0
+    bead_noise_angstrom: float = 0.15
+    noisy_fraction: float = 0.15
+    ca_noise_angstrom: float = 0.2
+    calibration_chains: int = 1000
+    mapping: str = "ca"
+    seed: int = 0
+
+    def __post_init__(self):
+        check_types(self)
+        for name in ("width", "layers", "known_layers", "neighbours", "bins", "residues", "batch_residues",
+                     "calibration_chains"):  # fmt: skip
+            value = getattr(self, name)
+            if not (value >= 1 and value == int(value)):
+                raise SettingsError(f"{name}={value} given: a whole number of 1 or more is expected")
+            # 2e7, as one writes it.
+            object.__setattr__(self, name, int(value))
+        if not self.learning_rate > 0:
+            raise SettingsError(f"learning_rate={self.learning_rate} given: a positive number is expected")
+        for name in ("weight_decay", "torsion_noise_degree", "bead_noise_angstrom", "ca_noise_angstrom"):
+            if not getattr(self, name) >= 0:
+                raise SettingsError(f"{name}={getattr(self, name)} given: 0 or more is expected")
+        for name in ("backbone_fraction", "noisy_fraction"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise SettingsError(f"{name}={getattr(self, name)} given: 0 to 1 is expected")
+        if not 0 <= self.ema_decay < 1:
+            raise SettingsError(f"ema_decay={self.ema_decay} given: 0 or more and below 1 is expected")
+        if self.mapping not in MAPPINGS:
+            raise SettingsError(f"mapping={self.mapping!r} given: one of {', '.join(MAPPINGS)} is expected")
