@@ -200,8 +200,15 @@ def test_sound_moves_beads_as_little_as_peptides_ask_and_says_so(model, caplog):
     np.testing.assert_allclose(exact.mapping.project(exact.sample(stretched, seed=1)[0])[0], stretched, atol=1e-6)
     with caplog.at_level(logging.INFO):
         moved = sound.mapping.project(sound.sample(stretched, seed=1)[0])[0] - stretched
-    assert 1e-3 < np.linalg.norm(moved, axis=1).mean() < 0.1
+    lengths = np.linalg.norm(moved, axis=1)
+    assert 1e-3 < lengths.mean() < 0.1
     assert "beads moved by" in caplog.text
+    np.testing.assert_allclose(sound.bead_shift_nm, (lengths.mean(), lengths.max()), atol=1e-6)
+    assert exact.bead_shift_nm == (0.0, 0.0)
+    # Over a box too.
+    split = stretched + np.where(np.arange(24) % 2, 12.0, 0.0)[:, None]
+    sound.sample(split, seed=1, box=np.diag([12.0] * 3))
+    assert sound.bead_shift_nm[1] < 2 * lengths.max()
 
 
 @pytest.mark.parametrize(

@@ -141,10 +141,11 @@ def test_kept_and_dropped_residues(file, capsys):
         assert unknown == "drop" or list(mdtraj.load_topology("aa.pdb").atoms)[-1].name == last
 
 
-def test_sound_says_how_far_beads_moved(ca, file, caplog):
+def test_sound_says_how_far_beads_moved(ca, file, caplog, capsys):
     with caplog.at_level(logging.INFO):
         assert main(["--debug", "backmap", "ca.pdb", "--model", file, "-o", "aa.pdb", "--consistency", "sound"]) == 0
     assert "beads moved by" in caplog.text
+    assert "beads moved, nm" in capsys.readouterr().out
 
 
 def test_info_says_what_the_model_serves(file, capsys):
