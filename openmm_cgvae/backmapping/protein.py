@@ -165,6 +165,9 @@ class ProteinBackmapper(Backmapper):
         self._shifts = [(sum(totals), sum(counts), max(most))] if self._shifts else []
         return float(sum(totals) / sum(counts)), float(max(most))
 
+    def _check_fits(self, beads, vectors, frames):
+        """Chains fill a box, and may be longer than it: neighbours along them, which are near, tell images apart."""
+
     def _check_spread(self, beads, frames):
         """Refuse beads that cannot be neighbours in a chain, as wrong units and molecules in pieces make them."""
         bonds = np.flatnonzero(self.protein.connected)

@@ -176,6 +176,23 @@ def test_molecules_over_a_periodic_box_are_made_whole(model):
     assert np.ptp(shift[backmapper.mapping.assignment < 24], axis=0).max() < 1e-5
 
 
+def test_chains_may_fill_a_box_and_be_longer_than_it(model):
+    """As in a condensate, and in the cell of a crystal."""
+    vectors = np.diag([1.8, 1.7, 1.6])
+    edges = np.diag(vectors)
+    assert (np.ptp(trace(chain()), axis=0) > edges).any()
+    one, two = record(chain()), record(chain(), chain(12), gap=1.5)
+    backmapper = model.bind(one)
+    shift = backmapper.sample(one.positions % edges, seed=1, box=vectors)[0, 0]
+    shift = shift - backmapper.sample(one.positions, seed=1)[0, 0]
+    np.testing.assert_allclose(shift, edges * np.round(shift[0] / edges) + np.zeros_like(shift), atol=1e-5)
+    backmapper = model.bind(two)
+    made = backmapper.mapping.project(backmapper.sample(two.positions % edges, seed=1, box=vectors)[0])[0]
+    shift = made - two.positions
+    for own in (shift[:24], shift[24:]):
+        np.testing.assert_allclose(own, edges * np.round(own[0] / edges) + np.zeros_like(own), atol=1e-5)
+
+
 def test_three_residues_are_a_chain_and_fewer_are_refused(model):
     atoms = model.bind(record(chain(3))).sample(trace(chain(3)), seed=1)
     assert np.isfinite(atoms).all()
