@@ -5,10 +5,10 @@
 
 The PDB file is one from the Protein Data Bank, or any of which the C-alphas are there: chains of amino acids, the first
 model. The coarse-grained force field is written here, to show that any CG system of OpenMM will do: a structure-based
-(Go-type) model after Clementi, Nymeyer and Onuchic (J. Mol. Biol. 298, 937, 2000), whose minimum is the structure given.
+(Go-type) model after Clementi, Nymeyer and Onuchic (J. Mol. Biol. 298, 937, 2000), whose minimum is what was given.
 
-Leaves in the folder: beads (ca.pdb), the CG run (cg.dcd), its atoms (aa.dcd, aa.pdb), 50 ps of atomistic MD from the last
-CG frame in implicit solvent (md.dcd, md.pdb), and figures (summary.json).
+Leaves in the folder: beads (ca.pdb), the CG run (cg.dcd), its atoms (aa.dcd, aa.pdb), 50 ps of atomistic MD from the
+last CG frame in implicit solvent (md.dcd, md.pdb), and figures (summary.json).
 """
 
 import argparse

@@ -250,8 +250,7 @@ class Backmapper:
         if box is not None:
             vectors = as_box_vectors(box, len(beads))
             beads = make_whole(beads, vectors, spanning_tree(self.mapping.n_beads, self.mapping.bead_bonds))
-            # Twice the RMS distance from the centre is a lower limit of the size of a molecule.
-            check_fits(beads, vectors, "the molecule", 2 * self.metadata.get("bead_spread_nm", 0.0), frames)
+            self._check_fits(beads, vectors, frames)
         n_samples, seed = checked_count("n_samples", n_samples), checked_seed(seed)
         frames = checked_frames(frames, len(beads))
         self._check_spread(beads, frames)
@@ -327,6 +326,10 @@ class Backmapper:
 
         self._in_parts(fill, len(atoms), self.chunk_size)
         return rebuilt
+
+    def _check_fits(self, beads, vectors, frames):
+        # Twice the RMS distance from the centre is a lower limit of the size of a molecule.
+        check_fits(beads, vectors, "the molecule", 2 * self.metadata.get("bead_spread_nm", 0.0), frames)
 
     def _check_spread(self, beads, frames):
         expected = self.metadata.get("bead_spread_nm", 0.0)

@@ -29,6 +29,8 @@ RESIDUES_AT_ONCE = 8192
 PASSES = 30
 # A residue needs others along the chain to have an orientation.
 LEAST_RESIDUES = 3
+# Beads that moved farther than this are warned of.
+NOTED_NM = 0.005
 # Median distance of neighbouring beads of a frame, of what is expected.
 NEAREST, FARTHEST = 0.5, 1.6
 
@@ -139,6 +141,7 @@ class ProteinBackmapper(Backmapper):
         self._rows = used_rows(protein)[0]
         self._main = main_beads(protein)
         self.consistency = consistency
+        self._shifts: list = []
 
     @property
     def topology(self):
@@ -156,11 +159,21 @@ class ProteinBackmapper(Backmapper):
 
     def sample(self, cg_positions, n_samples=1, seed=None, frames=None, correlation=0.0, box=None):
         """Draw all-atom structures, see `Backmapper.sample`; particles that are not used are left out."""
-        beads = as_positions_nm(cg_positions, self.n_beads, "beads")[:, self._rows]
+        beads = as_positions_nm(cg_positions, self.n_beads, "beads", frames)[:, self._rows]
         atoms = super().sample(beads, n_samples, seed, frames, correlation, box)
-        if self.consistency == "sound":
-            self._report_shift(atoms, beads)
+        if self._shifts:
+            self._report_shift()
         return atoms
+
+    @property
+    def bead_shift_nm(self):
+        """How far beads were moved, in nm, on average and at most, over all that was sampled; zero where exact."""
+        totals, counts, most = zip(*(self._shifts or [(0.0, 1, 0.0)]), strict=True)
+        self._shifts = [(sum(totals), sum(counts), max(most))] if self._shifts else []
+        return float(sum(totals) / sum(counts)), float(max(most))
+
+    def _check_fits(self, beads, vectors, frames):
+        """Chains fill a box, and may be longer than it: neighbours along them, which are near, tell images apart."""
 
     def _check_spread(self, beads, frames):
         """Refuse beads that cannot be neighbours in a chain, as wrong units and molecules in pieces make them."""
@@ -177,10 +190,22 @@ class ProteinBackmapper(Backmapper):
                 "expected: check that positions are in nm, in the order of the topology, and molecules whole"
             )
 
-    def _report_shift(self, atoms, beads):
-        shift = np.linalg.norm(self.mapping.project(atoms.reshape(-1, *atoms.shape[2:])).reshape(
-            *atoms.shape[:2], -1, 3) - beads[:, None], axis=-1)  # fmt: skip
-        logger.info("beads moved by %.4f nm on average, %.4f nm at most", shift.mean(), shift.max())
+    def _sample_chunk(self, beads, n_samples, seed, frames, correlation):
+        atoms = super()._sample_chunk(beads, n_samples, seed, frames, correlation)
+        if self.consistency == "sound":
+            projected = self.mapping.project(atoms.reshape(-1, *atoms.shape[2:])).reshape(*atoms.shape[:2], -1, 3)
+            shift = np.linalg.norm(projected - beads[:, None], axis=-1)
+            # Parts are sampled in threads.
+            self._shifts.append((shift.sum(), shift.size, shift.max()))
+        return atoms
+
+    def _report_shift(self):
+        """Log how far beads were moved so far; once as a warning."""
+        mean, most = self.bead_shift_nm
+        level = logging.WARNING if most > NOTED_NM and not self._warned else logging.INFO
+        self._warned |= level == logging.WARNING
+        text = "beads moved by %.4f nm on average, %.4f nm at most, where they leave bonds no room"
+        logger.log(level, text + ' (consistency="exact" keeps them)', mean, most)
 
 
 def check_names(options):

@@ -65,6 +65,9 @@ def run(options):
     structures = summary.n_frames * summary.n_samples
     rows = [("structures", f"{structures} in {options.output}"), ("seed", summary.seed)]
     rows += skipped_rows(summary.skipped)
+    if getattr(backmapper, "consistency", "exact") == "sound":
+        mean, most = backmapper.bead_shift_nm
+        rows.append(("beads moved, nm", f"{mean:.4f} on average, {most:.4f} at most"))
     rows.append(("structures/s", f"{structures / seconds:.0f}"))
     if minimizer is not None:
         before, after = summary.median_energies()

@@ -176,6 +176,23 @@ def test_molecules_over_a_periodic_box_are_made_whole(model):
     assert np.ptp(shift[backmapper.mapping.assignment < 24], axis=0).max() < 1e-5
 
 
+def test_chains_may_fill_a_box_and_be_longer_than_it(model):
+    """As in a condensate, and in the cell of a crystal."""
+    vectors = np.diag([1.8, 1.7, 1.6])
+    edges = np.diag(vectors)
+    assert (np.ptp(trace(chain()), axis=0) > edges).any()
+    one, two = record(chain()), record(chain(), chain(12), gap=1.5)
+    backmapper = model.bind(one)
+    shift = backmapper.sample(one.positions % edges, seed=1, box=vectors)[0, 0]
+    shift = shift - backmapper.sample(one.positions, seed=1)[0, 0]
+    np.testing.assert_allclose(shift, edges * np.round(shift[0] / edges) + np.zeros_like(shift), atol=1e-5)
+    backmapper = model.bind(two)
+    made = backmapper.mapping.project(backmapper.sample(two.positions % edges, seed=1, box=vectors)[0])[0]
+    shift = made - two.positions
+    for own in (shift[:24], shift[24:]):
+        np.testing.assert_allclose(own, edges * np.round(own[0] / edges) + np.zeros_like(own), atol=1e-5)
+
+
 def test_three_residues_are_a_chain_and_fewer_are_refused(model):
     atoms = model.bind(record(chain(3))).sample(trace(chain(3)), seed=1)
     assert np.isfinite(atoms).all()
@@ -200,8 +217,15 @@ def test_sound_moves_beads_as_little_as_peptides_ask_and_says_so(model, caplog):
     np.testing.assert_allclose(exact.mapping.project(exact.sample(stretched, seed=1)[0])[0], stretched, atol=1e-6)
     with caplog.at_level(logging.INFO):
         moved = sound.mapping.project(sound.sample(stretched, seed=1)[0])[0] - stretched
-    assert 1e-3 < np.linalg.norm(moved, axis=1).mean() < 0.1
+    lengths = np.linalg.norm(moved, axis=1)
+    assert 1e-3 < lengths.mean() < 0.1
     assert "beads moved by" in caplog.text
+    np.testing.assert_allclose(sound.bead_shift_nm, (lengths.mean(), lengths.max()), atol=1e-6)
+    assert exact.bead_shift_nm == (0.0, 0.0)
+    # Over a box too.
+    split = stretched + np.where(np.arange(24) % 2, 12.0, 0.0)[:, None]
+    sound.sample(split, seed=1, box=np.diag([12.0] * 3))
+    assert sound.bead_shift_nm[1] < 2 * lengths.max()
 
 
 @pytest.mark.parametrize(

@@ -141,10 +141,11 @@ def test_kept_and_dropped_residues(file, capsys):
         assert unknown == "drop" or list(mdtraj.load_topology("aa.pdb").atoms)[-1].name == last
 
 
-def test_sound_says_how_far_beads_moved(ca, file, caplog):
+def test_sound_says_how_far_beads_moved(ca, file, caplog, capsys):
     with caplog.at_level(logging.INFO):
         assert main(["--debug", "backmap", "ca.pdb", "--model", file, "-o", "aa.pdb", "--consistency", "sound"]) == 0
     assert "beads moved by" in caplog.text
+    assert "beads moved, nm" in capsys.readouterr().out
 
 
 def test_info_says_what_the_model_serves(file, capsys):
@@ -157,7 +158,26 @@ def test_atoms_are_projected_to_beads_of_the_model(file):
     crystal = mdtraj.load(str(CRYSTAL))
     beads = mdtraj.load("ca.dcd", top="ca.pdb").xyz
     np.testing.assert_allclose(beads, crystal.xyz[:, crystal.topology.select("name CA")], atol=1e-6)
+    assert [a.name for a in mdtraj.load_topology("ca.pdb").atoms] == ["CA"] * 78
     assert main(["backmap", "ca.dcd", "--top", "ca.pdb", "--model", file, "-o", "aa.dcd"]) == 0
+
+
+def test_what_else_a_crystal_structure_holds_is_not_projected(file):
+    """Caps, water, ions and ligands, calcium among them."""
+    lines = CRYSTAL.read_text().splitlines()
+    atoms = [line for line in lines if line.startswith("ATOM")]
+    others = [
+        "HETATM 9001 CA    CA C 301      10.000  10.000  10.000  1.00  0.00          CA",
+        "HETATM 9002  O   HOH D 302      12.000  10.000  10.000  1.00  0.00           O",
+        "HETATM 9003  C1  LIG E 303      14.000  10.000  10.000  1.00  0.00           C",
+    ]
+    cap = "ATOM      0  C   ACE B   0     -13.000  11.500  -7.000  1.00  0.00           C"
+    with open("all.pdb", "w") as out:
+        out.write("\n".join([cap, *atoms, "TER", *others, "END\n"]))
+    assert main(["project", "all.pdb", "--top", "all.pdb", "--model", file, "-o", "ca.pdb"]) == 0
+    found, crystal = mdtraj.load("ca.pdb"), mdtraj.load(str(CRYSTAL))
+    assert [r.name for r in found.topology.residues] == [r.name for r in crystal.topology.residues]
+    np.testing.assert_allclose(found.xyz, crystal.xyz[:, crystal.topology.select("name CA")], atol=1e-3)
 
 
 def bad_beads():
