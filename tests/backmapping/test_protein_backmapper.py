@@ -18,6 +18,7 @@ from openmm_cgvae.core.errors import PositionsError, SettingsError, TopologyMism
 from openmm_cgvae.io.trajectory_files import TrajectoryWriter
 from openmm_cgvae.molecule.residues import RESIDUE_NAMES
 from openmm_cgvae.preparation.structures import beads_of
+from openmm_cgvae.pretrained.index import pretrained_names
 from openmm_cgvae.training.chains import Chain
 
 
@@ -329,3 +330,15 @@ def test_helix_stays_a_helix_of_l_amino_acids(model):
     names = [a.name for a in model.bind(source).topology.atoms()]
     n, ca, c, cb = (atoms[[k for k, name in enumerate(names) if name == wanted]] for wanted in ("N", "CA", "C", "CB"))
     assert (np.linalg.det(np.stack([n - ca, c - ca, cb - ca], 1)) > 0).all()
+
+
+@pytest.mark.skipif("protein-ca" not in pretrained_names(), reason="protein-ca is not bundled yet")
+def test_the_bundled_model_keeps_what_random_weights_do():
+    """Its TorchScript is what the package builds; a frame's structures are its own, and the likeliest is one."""
+    source, points = record(all_types()), np.stack([trace(all_types()), trace(all_types()) + 0.1])
+    scripted, rebuilt = (Model.load("protein-ca", rebuild=again) for again in (False, True))
+    atoms = scripted.bind(source).sample(points, seed=1)
+    np.testing.assert_allclose(rebuilt.bind(source).sample(points, seed=1), atoms, atol=1e-5)
+    np.testing.assert_allclose(scripted.bind(source).sample(points[1], seed=1, frames=[1])[0], atoms[1], atol=1e-5)
+    likely = scripted.bind(source, representative=True)
+    np.testing.assert_allclose(likely.sample(points[0], seed=1), likely.sample(points[0], seed=2), atol=1e-5)

@@ -28,8 +28,10 @@ def test_glycine_alanine_as_counted_by_hand():
     bonds = [(0, 1), (1, 2), (2, 3), (2, 4), (4, 5), (5, 6), (6, 7), (5, 8)]
     angles = [(0, 2), (1, 3), (1, 4), (3, 4), (2, 5), (4, 6), (4, 8), (6, 8), (5, 7)]
     torsions = [(0, 3), (0, 4), (1, 5), (3, 5), (2, 6), (2, 8), (4, 7), (7, 8)]
-    assert as_dict(graph) == dict.fromkeys(bonds, 1) | dict.fromkeys(angles, 2) | dict.fromkeys(torsions, 3)
-    assert len(graph.pairs) == 25
+    farther = [(0, 5), (1, 6), (1, 8), (2, 7), (3, 6), (3, 8)]
+    by_hops = (bonds, angles, torsions, farther)
+    assert as_dict(graph) == {pair: hop for hop, pairs in enumerate(by_hops, 1) for pair in pairs}
+    assert len(graph.pairs) == 31
     around = {centre: set(others) for centre, *others in graph.shapes.tolist()}
     assert around == {2: {1, 3, 4}, 5: {4, 6, 8}}
     assert graph.residue.tolist() == [0] * 4 + [1] * 5
@@ -62,7 +64,7 @@ def test_codes_are_the_same_in_every_protein():
 
 
 def by_walking(protein):
-    """Heavy pairs up to 3 bonds apart of a `Protein`, from its bonds."""
+    """Heavy pairs of a `Protein` up to 3 bonds apart, and 4 in a residue and the one before, from its bonds."""
     order = np.lexsort((protein.heavy_slot, protein.heavy_residue))
     place = {int(atom): k for k, atom in enumerate(protein.heavy_atoms[order])}
     near = {k: [] for k in place.values()}
@@ -75,14 +77,15 @@ def by_walking(protein):
         reached, edge = {start: 0}, deque([start])
         while edge:
             i = edge.popleft()
-            if reached[i] == 3:
+            if reached[i] == 4:
                 continue
             for j in near[i]:
                 if j not in reached:
                     reached[j] = reached[i] + 1
                     edge.append(j)
         pairs |= {(start, stop): hop for stop, hop in reached.items() if start < stop}
-    return pairs
+    residue = protein.heavy_residue[order]
+    return {(i, j): hop for (i, j), hop in pairs.items() if hop < 4 or abs(residue[i] - residue[j]) <= 1}
 
 
 def bound(chain, **options):
