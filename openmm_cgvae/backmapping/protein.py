@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 from openmm import app
+from scipy.sparse import csr_array
 
 from openmm_cgvae.backmapping.backmapper import Backmapper
 from openmm_cgvae.binding.beads import read_beads
@@ -99,10 +100,10 @@ class AnyProtein:
             )
         check_chains(protein)
         module = copy.deepcopy(file.module)
-        module.take(molecule_tensors(protein, module, file))
+        mapping = protein_mapping(protein)
+        module.take(molecule_tensors(protein, module, mapping))
         module.temperature = 0.0 if representative else float(temperature)
         module.exact = consistency == "exact"
-        mapping = protein_mapping(protein)
         bound = replace(file, module=module, mapping=None, state={})
         chunk = chunk_size or max(1, RESIDUES_AT_ONCE // protein.n_residues)
         return ProteinBackmapper(bound, protein, mapping, beads, consistency, device, precision, chunk)
@@ -140,6 +141,8 @@ class ProteinBackmapper(Backmapper):
         self._beads = beads
         self._rows = used_rows(protein)[0]
         self._main = main_beads(protein)
+        atoms, used, share = used_weights(protein)
+        self._projection = csr_array((share, (used, atoms)), shape=(mapping.n_beads, mapping.n_atoms))
         self.consistency = consistency
         self._shifts: list = []
 
@@ -193,11 +196,16 @@ class ProteinBackmapper(Backmapper):
     def _sample_chunk(self, beads, n_samples, seed, frames, correlation):
         atoms = super()._sample_chunk(beads, n_samples, seed, frames, correlation)
         if self.consistency == "sound":
-            projected = self.mapping.project(atoms.reshape(-1, *atoms.shape[2:])).reshape(*atoms.shape[:2], -1, 3)
-            shift = np.linalg.norm(projected - beads[:, None], axis=-1)
+            shift = np.linalg.norm(self._projected(atoms) - beads[:, None], axis=-1)
             # Parts are sampled in threads.
             self._shifts.append((shift.sum(), shift.size, shift.max()))
         return atoms
+
+    def _projected(self, atoms):
+        """Beads (frames, samples, N, 3) of atoms (frames, samples, n, 3), those that share atoms too."""
+        by_atom = np.moveaxis(atoms, 2, 0)
+        beads = self._projection @ by_atom.reshape(len(by_atom), -1)
+        return np.moveaxis(beads.reshape(-1, *by_atom.shape[1:]), 0, 2)
 
     def _report_shift(self):
         """Log how far beads were moved so far; once as a warning."""
@@ -304,8 +312,8 @@ def extra_beads(protein):
     return extra
 
 
-def molecule_tensors(protein: Protein, module, file) -> dict:
-    """Index tensors of a protein, as ``ProteinModel.take`` takes them."""
+def molecule_tensors(protein: Protein, module, mapping: CGMapping) -> dict:
+    """Index tensors of a protein with its `protein_mapping`, as ``ProteinModel.take`` of the module takes them."""
     import torch
 
     from openmm_cgvae.geometry.vectors import segment_offsets
@@ -316,7 +324,6 @@ def molecule_tensors(protein: Protein, module, file) -> dict:
 
     graph = heavy_graph(protein.residue_types, protein.connected, protein.disulfides)
     order = np.lexsort((protein.heavy_slot, protein.heavy_residue))
-    mapping = protein_mapping(protein)
     heavy = protein.heavy_atoms[order]
     place = np.full(protein.n_atoms, -1)
     place[heavy] = np.arange(len(heavy))

@@ -113,10 +113,21 @@ class ProteinModel(nn.Module):
         torsions = own[:, :, : self.n_torsions]
         _, atoms = self.sampler(points, extra, self.types, self.connected, torsions, self.temperature)
         heavy = atoms.unflatten(0, (X.shape[0], -1))[:, self.residue, self.slot]
+        if self.sampler.network.places_ca:
+            heavy = self.on_beads(heavy, X)
         if self.bounded:
             heavy = self.bound(heavy)
         return self.completed(heavy, X, own[:, self.rotor_residue, self.n_torsions + 2 * self.rotor_column],
                               own[:, self.rotor_residue, self.n_torsions + 2 * self.rotor_column + 1])  # fmt: skip
+
+    def on_beads(self, heavy: Tensor, X: Tensor) -> Tensor:
+        """Heavy atoms (B, h, 3) moved with their beads to where these (B, N, 3) are."""
+        recentred = self.bounds.recentred
+        for _ in range(self.passes):
+            found = recentred.projected(heavy.transpose(0, 1))
+            missed = X[:, : found.shape[0]].transpose(0, 1) - found
+            heavy = heavy + missed.index_select(0, recentred.assignment).transpose(0, 1)
+        return heavy
 
     def bound(self, heavy: Tensor) -> Tensor:
         """Bring the geometry of heavy atoms (B, h, 3) inside the bounds; beads move where they leave bonds no room."""

@@ -55,7 +55,7 @@ def test_structures_have_no_fault_that_a_user_would_reject(name, chain, bound):
 
 
 def test_a_force_field_takes_the_structures_as_they_are(bound):
-    sampler, beads = bound
+    sampler, _ = bound
     system = app.ForceField("amber14-all.xml").createSystem(sampler.topology)
     assert system.getNumParticles() == sampler.n_atoms
     nonbonded = next(force for force in system.getForces() if isinstance(force, NonbondedForce))

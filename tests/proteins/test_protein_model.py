@@ -9,7 +9,7 @@ from conftest import rotation
 from proteinchains import all_types
 from proteinmodels import chain_tensors, trace, untrained_file, untrained_model
 
-from openmm_cgvae.backmapping.protein import molecule_tensors
+from openmm_cgvae.backmapping.protein import molecule_tensors, protein_mapping
 from openmm_cgvae.binding.protein import bind_protein
 from openmm_cgvae.molecule.residues import AMINO_ACIDS
 from openmm_cgvae.preparation.structures import beads_of
@@ -41,7 +41,7 @@ def model(protein):
 
 def taken(model, protein):
     made = copy.deepcopy(model)
-    made.take(molecule_tensors(protein, made, untrained_file()))
+    made.take(molecule_tensors(protein, made, protein_mapping(protein)))
     return made
 
 
@@ -127,7 +127,7 @@ def test_a_module_may_take_one_protein_after_another(protein, beads):
     other = bound(20)
     module = taken(untrained_model(), other)
     assert module(beads[:1, :20].float(), torch.zeros(1, 20, module.latent)).shape[1] == other.n_atoms
-    module.take(molecule_tensors(protein, module, untrained_file()))
+    module.take(molecule_tensors(protein, module, protein_mapping(protein)))
     fresh = taken(untrained_model(), protein)
     given = noise(module, 3).float()
     torch.testing.assert_close(module(beads.float(), given), fresh(beads.float(), given), atol=0, rtol=0)
