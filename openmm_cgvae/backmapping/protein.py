@@ -11,7 +11,7 @@ from openmm_cgvae.backmapping.backmapper import Backmapper
 from openmm_cgvae.binding.beads import read_beads
 from openmm_cgvae.binding.chains import BOND_LENGTHS
 from openmm_cgvae.binding.protein import Protein, bind_protein
-from openmm_cgvae.core.errors import PositionsError, SettingsError, TopologyMismatchError
+from openmm_cgvae.core.errors import MappingError, PositionsError, SettingsError, TopologyMismatchError
 from openmm_cgvae.core.units import ANGSTROM_PER_NM, as_positions_nm
 from openmm_cgvae.molecule.mapping import CGMapping
 from openmm_cgvae.molecule.martini import MARTINI_ROLES
@@ -25,6 +25,8 @@ CONSISTENCIES = ("exact", "sound")
 OPTIONS = ("histidine", "protonation", "disulfides", "termini", "caps", "unknown", "breaks")
 # Residues whose arrays are held at once, which sets the number of structures a call.
 RESIDUES_AT_ONCE = 8192
+# Recentring converges, to rounding, in so many passes where beads share atoms, as those of PHE in Martini 3.
+PASSES = 30
 # A residue needs others along the chain to have an orientation.
 LEAST_RESIDUES = 3
 # Beads that moved farther than this are warned of.
@@ -90,6 +92,11 @@ class AnyProtein:
         check_names(options)
         beads = read_beads(topology, positions)
         protein = bind_protein(beads, mapping=file.metadata["mapping"], **options)
+        if protein.mapping == "elnedyn":
+            raise MappingError(
+                "beads of elnedyn given, whose BB are C-alphas: give these alone, named CA, to protein-ca "
+                "(protein-martini is of Martini 2.2 and 3, whose BB are centres of mass)"
+            )
         check_chains(protein)
         module = copy.deepcopy(file.module)
         module.take(molecule_tensors(protein, module, file))
@@ -339,6 +346,7 @@ def molecule_tensors(protein: Protein, module, file) -> dict:
         "main": torch.as_tensor(main_beads(protein)), "extra": extra.clamp_min(0), "extra_there": extra >= 0,
         "kept": torch.as_tensor(protein.kept[:, 0]),
         "kept_beads": torch.as_tensor(used_rows(protein)[1][protein.n_beads :]),
+        "passes": torch.tensor(PASSES if len(np.unique(atoms)) < len(atoms) else 1),
         "n_atoms": torch.tensor(protein.n_atoms), "n_beads": torch.tensor(n_beads),
         "atoms": torch.as_tensor(atoms[order]), "weights": torch.as_tensor(share[order]).float(),
         "offsets": segment_offsets(torch.as_tensor(beads[order]), n_beads),

@@ -20,13 +20,9 @@ from openmm_cgvae.io.sources import given_paths
 from openmm_cgvae.io.trajectory_files import TrajectoryReader, TrajectoryWriter, box_lengths_and_angles, check_format
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import mdtraj
-
     from openmm_cgvae.atomistic.minimizer import Minimizer
     from openmm_cgvae.backmapping.sampler import Sampler
-    from openmm_cgvae.core.types import Number, PathLike, SomeTopology
+    from openmm_cgvae.core.types import Number, PathLike, SomeTopology, SomeTrajectory
     from openmm_cgvae.molecule.mapping import CGMapping
 
 __all__ = ["BackmapSummary", "backmap_trajectory", "project_trajectory", "read_frame"]
@@ -74,7 +70,7 @@ class BackmapSummary:
 
 
 def backmap_trajectory(
-    trajectory: PathLike | Sequence[PathLike] | mdtraj.Trajectory,
+    trajectory: SomeTrajectory,
     backmapper: Sampler | PathLike,
     output: PathLike,
     n_samples: int = 1,
@@ -220,7 +216,7 @@ def _warn_of_times(reader, output):
 
 
 def project_trajectory(
-    trajectory: PathLike | Sequence[PathLike] | mdtraj.Trajectory,
+    trajectory: SomeTrajectory,
     topology: SomeTopology,
     mapping: CGMapping,
     output: PathLike,

@@ -10,6 +10,7 @@ import zipfile
 
 import numpy as np
 
+from openmm_cgvae.core.output import complete_output
 from openmm_cgvae.io.modelfile import ModelFile
 from openmm_cgvae.io.trajectory_files import TrajectoryWriter, read_frames
 from openmm_cgvae.molecule.mapping import CGMapping
@@ -41,7 +42,9 @@ def bundle(path, name, reference, description, data=None):
 def add_to_index(path, name, description, **beside):
     """Copy a model file here, and note its name, its hash and the files beside it in the index."""
     target = PRETRAINED / f"{name}.pt"
-    _compress(path, target)
+    # By another name first: the file may be the bundled one.
+    with complete_output(target) as temporary:
+        _compress(path, temporary)
     entry = {"file": target.name, "sha256": hashlib.sha256(target.read_bytes()).hexdigest(), **beside}
     entry["description"] = description
     index = read_index() | {name: entry}

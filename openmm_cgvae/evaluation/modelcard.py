@@ -100,13 +100,21 @@ def bundle_protein(path, name, evaluation, description):
 
 def _data(data):
     train, validation, test = data["chains_train_validation_test"]
+    frames = data.get("md_frames", 0)
+    apart = "no cluster" if data.get("held_out_by", "cluster") == "cluster" else "no run"
     yield (
         f"{train:,} chains to train on ({data['residues']:,} residues, {data['clusters']:,} clusters at 40 % sequence "
-        f"identity), {validation} for validation, {test} held out for test; no cluster is in two of them. Crystal "
-        "structures of the Protein Data Bank, whose coordinates are in the public domain (CC0 1.0). Heavy atoms of the "
-        "first model, the alternate with the highest occupancy, selenomethionine as methionine. SHA-256 of the packed "
-        f"chains: `{data['sha256']}`."
+        f"identity), {validation} for validation, {test} held out for test; {apart} is in two of them. SHA-256 of the "
+        f"packed chains: `{data['sha256']}`."
     )
+    if frames < train:
+        yield (
+            f"{train - frames:,} of the chains to train on are of crystal structures of the Protein Data Bank, whose "
+            "coordinates are in the public domain (CC0 1.0): heavy atoms of the first model, the alternate with the "
+            "highest occupancy, selenomethionine as methionine."
+        )
+    if frames:
+        yield f"{frames:,} are frames of molecular dynamics, of the runs named below."
     if "start" in data:
         start = data["start"]
         yield (

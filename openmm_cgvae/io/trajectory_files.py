@@ -21,11 +21,7 @@ from openmm_cgvae.molecule.renaming import ORDER, renamed
 from openmm_cgvae.molecule.topology import as_mdtraj_topology
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import mdtraj
-
-    from openmm_cgvae.core.types import Number, PathLike, SomeTopology
+    from openmm_cgvae.core.types import Number, PathLike, SomeTopology, SomeTrajectory
 
 __all__ = [
     "WRITABLE",
@@ -142,7 +138,7 @@ class TrajectoryReader:
 
     def __init__(
         self,
-        path: PathLike | Sequence[PathLike] | mdtraj.Trajectory,
+        path: SomeTrajectory,
         topology: SomeTopology,
         chunk_size: int = 1000,
         stride: int = 1,

@@ -23,6 +23,12 @@ logger = logging.getLogger(__name__)
 MAGIC, LONG_MAGIC = 1995, 2023
 # Up to 9 particles are stored plainly.
 PLAIN = 9
+# What stands before the bits of a compressed frame: range of its integers, and the index of a table of sizes.
+HEAD_TYPE = np.dtype([
+    ("magic", ">i4"), ("count", ">i4"), ("step", ">i4"), ("time", ">f4"), ("box", ">f4", (3, 3)), ("again", ">i4"),
+    ("precision", ">f4"), ("least", ">i4", (3,)), ("most", ">i4", (3,)), ("small", ">i4"),
+])  # fmt: skip
+FIRST_SMALL, LAST_SMALL = 9, 72
 # Bytes before the positions of a frame.
 HEAD = 56
 STEPS = 2**31
@@ -116,9 +122,9 @@ class XTCFrames:
                 found = np.frombuffer(data, _plain_type(self.n_atoms))[np.asarray(numbers) - numbers[0]]
                 return found["positions"].astype(np.float32), found["box"].astype(float)
             packed, starts = self._packed(file, np.asarray(numbers))
-        boxes = np.frombuffer(packed, np.uint8)[starts[:, None] + np.arange(16, 52)]
-        vectors = boxes.view(">f4").reshape(-1, 3, 3).astype(float)
-        return _unpacked(packed, numbers, self.path), vectors
+        heads = np.frombuffer(packed, np.uint8)[starts[:, None] + np.arange(HEAD_TYPE.itemsize)].view(HEAD_TYPE)[:, 0]
+        _check_heads(heads, np.diff(starts, append=len(packed)), numbers, self)
+        return _unpacked(packed, numbers, self.path), heads["box"].astype(float)
 
     def _packed(self, file, numbers):
         """Bytes of frames end to end, and where each begins."""
@@ -181,6 +187,17 @@ def _plain_type(n_atoms):
     return np.dtype(
         [("magic", ">i4"), ("count", ">i4"), ("step", ">i4"), ("time", ">f4"), box, ("again", ">i4"), positions]
     )
+
+
+def _check_heads(heads, sizes, numbers, frames):
+    """Refuse frames that the library that unpacks them would run away with (`DataError`)."""
+    spread = heads["most"].astype(np.int64) - heads["least"]
+    bad = (heads["again"] != frames.n_atoms) | ~(heads["precision"] > 0) | (spread < 0).any(1)
+    bad |= (heads["small"] < FIRST_SMALL) | (heads["small"] > LAST_SMALL)
+    # More than the coordinates take uncompressed.
+    bad |= sizes > 92 + 16 * frames.n_atoms + 64
+    if bad.any():
+        raise DataError(f"trajectory {frames.path} is damaged in frame {numbers[int(np.argmax(bad))]}: copy it again")
 
 
 def _unpacked(packed, numbers, path):

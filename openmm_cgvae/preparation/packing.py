@@ -123,7 +123,7 @@ def _distinct(rows):
     best = {}
     for chain, resolution in rows:
         key = chain.residue_types.tobytes()
-        if key not in best or not best[key][1] <= resolution:
+        if key not in best or np.nan_to_num(resolution, nan=np.inf) < np.nan_to_num(best[key][1], nan=np.inf):
             best[key] = (chain, resolution)
     return list(best.values())
 

@@ -50,7 +50,7 @@ class ProteinModel(nn.Module):
         self.bounded = True
         self.exact = True
         self.temperature = 1.0
-        self.n_atoms, self.n_beads = 0, 0
+        self.n_atoms, self.n_beads, self.passes = 0, 0, 1
         self.sizes = []
         empty, none = torch.zeros(0, dtype=torch.int64), torch.zeros(0)
         for name in ("types", "heavy", "residue", "slot", "placed", "references", "rotor", "rotor_residue",
@@ -75,6 +75,7 @@ class ProteinModel(nn.Module):
         self.main, self.kept, self.kept_beads = molecule["main"], molecule["kept"], molecule["kept_beads"]
         sizes: list[int] = molecule["sizes"].tolist()
         self.sizes = sizes
+        self.passes = int(molecule["passes"])
         self.n_atoms, self.n_beads = int(molecule["n_atoms"]), int(molecule["n_beads"])
         self.recentred.take(molecule, "")
         self.bounds.take(molecule)
@@ -141,11 +142,15 @@ class ProteinModel(nn.Module):
 
     def at_beads(self, beads: Tensor, X: Tensor, x: Tensor) -> Tensor:
         """Atoms in Angstrom about the centre of the beads to nm; exact models meet the beads in their precision."""
-        lifted = X[:, self.recentred.assignment]
-        dx = (x - lifted).to(beads.dtype) / self.angstrom_per_nm
+        dx = (x - X[:, self.recentred.assignment]).to(beads.dtype) / self.angstrom_per_nm
+        lifted = beads[:, self.recentred.assignment]
         if self.exact:
             dx = self.recentred(dx.transpose(0, 1)).transpose(0, 1)
-        return beads[:, self.recentred.assignment] + dx
+            # Where beads share atoms, M does not undo the lifting of beads to their atoms at once.
+            for _ in range(self.passes - 1):
+                missed = beads.transpose(0, 1) - self.recentred.projected((lifted + dx).transpose(0, 1))
+                dx = dx + missed.index_select(0, self.recentred.assignment).transpose(0, 1)
+        return lifted + dx
 
     @torch.jit.export
     def reconstruct(self, atoms: Tensor) -> Tensor:

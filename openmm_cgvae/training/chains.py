@@ -149,13 +149,16 @@ class PackedChains:
         train = self.subset("train")
         splits = [int((self._arrays["split"][self.chosen] == name).sum()) for name in SPLITS]
         # Frames of a run are named after it, with their number behind a colon.
-        names = sorted({str(name).split(":")[0] for name in train.names})
+        names = [str(name) for name in train.names]
+        clusters = [set(self.subset(split).clusters.tolist()) for split in SPLITS]
         return {
             "sha256": self.sha256,
             "chains_train_validation_test": splits,
             "residues": int(train.lengths.sum()),
             "clusters": len(np.unique(train.clusters)),
-            "trained_on": " ".join(names),
+            "md_frames": sum(":" in name for name in names),
+            "held_out_by": "run" if clusters[0] & (clusters[1] | clusters[2]) else "cluster",
+            "trained_on": " ".join(sorted({name.split(":")[0] for name in names})),
         }
 
     @property

@@ -183,10 +183,12 @@ class ProteinTrainer:
                     tick(self.seen - before)
                 if self.update % validate_every == 0:
                     self.seconds += time.monotonic() - started
-                    self._log(float(np.nanmean(self._losses)))
-                    self._losses, started = [], time.monotonic()
+                    self._log()
                     self._save()
+                    started = time.monotonic()
             self.seconds += time.monotonic() - started
+            if self._losses and not interruption.asked:
+                self._log()
             self._save()
         return self.average.module
 
@@ -266,7 +268,7 @@ class ProteinTrainer:
         return features.float(), network.alpha_carbons(beads, h.float(), frames)
 
     @torch.no_grad()
-    def _log(self, train_loss):
+    def _log(self):
         """One line of the log: cross-entropies of validation chains, nothing known or half of the side chains."""
         network, rows = self.average.module.eval(), []
         rng = np.random.default_rng(0)
@@ -286,6 +288,7 @@ class ProteinTrainer:
             rows.append(torch.stack([row[0][0], row[1][2], row[1][3], row[2][2]]))
         figures = torch.nanmean(torch.stack(rows), 0).tolist()
         rate = self.optimizer.param_groups[0]["lr"]
+        train_loss, self._losses = float(np.nanmean(self._losses)), []
         values = (self.update, self.seen, train_loss, *figures, rate, round(self.seconds))
         row = [f"{value:.5g}" if isinstance(value, float) else str(value) for value in values]
         path = self.folder / "training.csv"

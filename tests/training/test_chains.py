@@ -46,6 +46,16 @@ def test_description_counts_what_is_trained_on():
     known = packed().description
     assert known["chains_train_validation_test"] == [1, 1, 0]
     assert (known["residues"], known["clusters"], known["trained_on"]) == (78, 1, "5k6d_B")
+    assert (known["md_frames"], known["held_out_by"]) == (0, "cluster")
+
+
+def test_description_tells_frames_of_runs():
+    chain = chains()[0]
+    frames = [Chain(f"run-{k}:7", *(getattr(chain, n) for n in ("residue_types", "atoms", "mask", "connected")))
+              for k in (1, 0, 0, 2)]  # fmt: skip
+    data = PackedChains.packed(frames, [np.nan] * 4, ["train"] * 3 + ["validation"], [0] * 4, [True] * 4)
+    known = data.description
+    assert (known["md_frames"], known["held_out_by"], known["trained_on"]) == (3, "run", "run-0 run-1")
 
 
 def test_no_bond_leads_to_the_chain_before(archive):

@@ -1,0 +1,123 @@
+"""The way from structures to a model that backmaps, by commands alone."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import DATA
+from proteintrainings import SMALL, packed
+
+from openmm_cgvae.cli.main import main
+from openmm_cgvae.io.modelfile import ModelFile
+from openmm_cgvae.training.chains import PackedChains
+
+CRYSTAL = str(DATA / "5k6d.pdb")
+SETTINGS = [part for name, value in SMALL.items() for part in ("--set", f"{name}={value}")]
+SHORT = [*SETTINGS, "--set", "residues=2e2"]
+
+
+@pytest.fixture(autouse=True)
+def _in_empty_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    packed().save("chains.npz")
+
+
+def refused(arguments, capsys):
+    capsys.readouterr()
+    assert main(arguments) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("openmm-cgvae: error: ")
+    return error
+
+
+def test_packed_chains_are_trained_on_exported_and_started_from(capsys):
+    assert main(["train", "chains.npz", "-o", "one", *SHORT, "--name", "mine"]) == 0
+    assert "model file: one/model.pt" in capsys.readouterr().out
+    assert main(["info", "one/model.pt"]) == 0
+    assert "any protein, on C-alpha positions" in capsys.readouterr().out
+    assert main(["export", "one", "-o", "again.pt"]) == 0
+    assert ModelFile.load("again.pt").metadata["data"] == ModelFile.load("one/model.pt").metadata["data"]
+    assert main(["train", "chains.npz", "-o", "two", "--start", "one/model.pt", "--minutes", "0"]) == 0
+    known = ModelFile.load("two/model.pt").metadata
+    assert known["data"]["start"]["model"] == "one/model.pt"
+    assert (known["model"]["width"], known["training"]["learning_rate"]) == (SMALL["width"], 3e-4)
+
+
+def test_folder_of_structures_is_prepared_and_trained_on():
+    Path("pdbs").mkdir()
+    for name in ("5k6d.pdb", "3i40_aa.pdb"):
+        Path("pdbs", name).write_bytes((DATA / name).read_bytes())
+    assert main(["prepare", "pdbs", "-o", "mine.npz"]) == 0
+    assert len(PackedChains.load("mine.npz")) == 2
+    # Insulin alone lacks amino acids; with the tables of a model it can be learned from.
+    assert main(["train", "chains.npz", "-o", "one", *SHORT]) == 0
+    arguments = ["train", "pdbs", "-o", "two", "--start", "one/model.pt", "--set", "residues=100"]
+    assert main(arguments) == 0
+    assert Path("two/chains.npz").exists()
+    # Repeated, it takes what is kept.
+    assert main(arguments) == 0
+
+
+def test_folder_of_other_files_is_refused(capsys):
+    Path("pdbs").mkdir()
+    for name in ("5k6d.pdb", "3i40_aa.pdb"):
+        Path("pdbs", name).write_bytes((DATA / name).read_bytes())
+    assert main(["train", "chains.npz", "-o", "one", *SHORT]) == 0
+    arguments = ["train", "pdbs", "-o", "two", "--start", "one/model.pt", "--set", "residues=100"]
+    assert main(arguments) == 0
+    Path("pdbs", "more.pdb").write_bytes(Path(CRYSTAL).read_bytes())
+    assert "was made of other files" in refused(arguments, capsys)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        (["--set", "widht=3"], "did you mean 'width'"),
+        (["--set", "width=0"], "width=0 given"),
+        (["--mapping", "alpha-carbon"], "one of ca, com, martini is expected"),
+        (["--preset", "peptide"], "--preset given, which models of any protein do not have"),
+        (["--epochs", "3"], "--epochs given"),
+        (["--device", "cuda"], "--device given"),
+        (["--start", "chignolin-6"], "one of any protein is expected"),
+        (["--start", "none.pt"], "neither a file nor a bundled model"),
+    ],
+)
+def test_mistakes_get_one_line_and_leave_nothing(arguments, match, capsys):
+    assert match in refused(["train", "chains.npz", "-o", "new", *arguments], capsys)
+    assert not Path("new").exists()
+
+
+def test_start_of_another_mapping_is_refused(capsys):
+    assert main(["train", "chains.npz", "-o", "one", *SHORT]) == 0
+    arguments = ["train", "chains.npz", "-o", "two", "--start", "one/model.pt", "--mapping", "com"]
+    assert "the model to start from is of ca" in refused(arguments, capsys)
+
+
+def test_trajectories_of_a_protein_need_a_topology(capsys):
+    assert "--top is missing" in refused(["train", "a.dcd", "-o", "new", "--mapping", "ca"], capsys)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="no signals there")
+def test_interrupted_command_saves_and_can_be_repeated(tmp_path):
+    code = "import sys, openmm_cgvae.cli.main as m; sys.exit(m.main(sys.argv[1:]))"
+    settings = [*SETTINGS, "--set", "residues=1e9"]
+    command = [sys.executable, "-c", code, "train", "chains.npz", "-o", "run", *settings]
+    root = str(Path(__file__).parents[2])
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, env={"PYTHONPATH": root, "OMP_NUM_THREADS": "1"}
+    ) as run:
+        started = time.monotonic()
+        while not Path("run/data.json").exists() and run.poll() is None and time.monotonic() < started + 120:
+            time.sleep(0.2)
+        time.sleep(1.0)
+        run.send_signal(signal.SIGTERM)
+        error = run.stderr.read()
+    assert run.returncode == 130, error
+    assert error.strip().endswith("openmm-cgvae: interrupted")
+    assert Path("run/checkpoint.pt").exists() and not Path("run/model.pt").exists()
+    assert main(["train", "chains.npz", "-o", "run", *settings, "--minutes", "0"]) == 0
+    assert ModelFile.load("run/model.pt").metadata["training"]["updates"] > 0
