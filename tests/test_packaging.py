@@ -180,7 +180,8 @@ def run_isolated(code, *blocked):
 
 def test_training_needs_torch_and_numpy_only():
     blocked = ("openmm", "mdtraj", "rdkit", "parmed", "scipy", "matplotlib", "tqdm")
-    done = run_isolated("import openmm_cgvae.training, openmm_cgvae.models.export", *blocked)
+    modules = ("training", "training.proteins", "models.export", "evaluation.proteinexport", "preparation.atomrecords")
+    done = run_isolated("".join(f"import openmm_cgvae.{module}\n" for module in modules), *blocked)
     assert done.returncode == 0, done.stderr
 
 

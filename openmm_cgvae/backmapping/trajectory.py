@@ -142,14 +142,14 @@ def backmap_trajectory(
     """
     from tqdm.auto import tqdm
 
-    n_samples, backmapper = checked_count("n_samples", n_samples), as_sampler(backmapper)
+    n_samples, sampler = checked_count("n_samples", n_samples), as_sampler(backmapper)
     correlation_time = checked_correlation_time(correlation_time)
     output = check_format(check_output(output, overwrite, given_paths(trajectory)))
     summary = BackmapSummary(n_samples=n_samples, seed=checked_seed(seed))
-    backmapped = FrameBackmapper(backmapper, n_samples, summary.seed, minimizer, on_bad_frame)
+    backmapped = FrameBackmapper(sampler, n_samples, summary.seed, minimizer, on_bad_frame)
     # At least two frames, which tell the spacing of the times.
     size = max(2, chunk_size // n_samples)
-    reader = TrajectoryReader(trajectory, backmapper.cg_topology(), size, stride, salvage, frame_interval, rename)
+    reader = TrajectoryReader(trajectory, sampler.cg_topology(), size, stride, salvage, frame_interval, rename)
     if correlation_time and not reader.has_times:
         raise DataError(
             f"correlation time given, but {trajectory} does not tell the times of its frames: give the ps between them "
@@ -170,7 +170,7 @@ def backmap_trajectory(
 
     with (
         complete_output(output) as temporary,
-        TrajectoryWriter(temporary, backmapper.topology, name=output) as writer,
+        TrajectoryWriter(temporary, sampler.topology, name=output) as writer,
         tqdm(total=reader.n_frames, disable=not progress, unit="frame", delay=2, leave=False) as bar,
     ):
 

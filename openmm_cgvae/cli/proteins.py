@@ -51,7 +51,7 @@ def load_chains(options):
         sources = read_sources(paths[0])
     else:
         raise SettingsError("--top is missing: give the all-atom topology (PDB) of the trajectories")
-    return pack(sources, options.stride)
+    return pack(sources, options.stride, options.run_frames)
 
 
 def _is_packed(path):

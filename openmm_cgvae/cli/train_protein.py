@@ -91,7 +91,7 @@ def _origin(options):
     paths = [Path(path) for path in (*options.trajectories, *([options.top] if options.top else []))]
     files = [file for path in paths for file in (sorted(path.iterdir()) if path.is_dir() else [path])]
     sizes = [[str(file), file.stat().st_size if file.exists() else None] for file in files]
-    return {"files": sizes, "stride": options.stride}
+    return {"files": sizes, "stride": options.stride, "run_frames": options.run_frames}
 
 
 def _check(options):

@@ -245,6 +245,7 @@ class TrajectoryWriter:
     ) -> None:
         self.path = check_format(path, append)
         self._topology = as_mdtraj_topology(topology)
+        self._file: DCDWriter | XTCWriter | PDBWriter
         if self.path.suffix.lower() in APPENDABLE:
             writer = DCDWriter if self.path.suffix.lower() == ".dcd" else XTCWriter
             self._file = writer(self.path, self._topology.n_atoms, append, name)

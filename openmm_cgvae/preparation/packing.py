@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from openmm_cgvae.core.errors import DataError
+from openmm_cgvae.core.errors import DataError, SettingsError
 from openmm_cgvae.io.structures import load_topology
 from openmm_cgvae.io.trajectory_files import TrajectoryReader
 from openmm_cgvae.preparation.atomrecords import SUFFIXES, is_structure
@@ -23,6 +23,8 @@ logger = logging.getLogger(__name__)
 
 # Clusters from which on whole clusters are held out; of fewer, where there is MD, runs.
 ENOUGH_CLUSTERS = 5
+# Residues of MD, at least.
+LEAST_RESIDUES = 3
 # Frames of a run that stand for it in validation.
 FRAMES_EACH = 20
 
@@ -65,7 +67,7 @@ def read_sources(path):
     return sources
 
 
-def pack(sources, stride=1, seed=0):
+def pack(sources, stride=1, run_frames=None, seed=0):
     """Read chains, cluster them by sequence at 40 % identity, and split them.
 
     Of crystal chains with the same sequence the one with the best resolution is kept. Whole clusters are held out;
@@ -76,6 +78,8 @@ def pack(sources, stride=1, seed=0):
     sources : sequence of Source
     stride : int
         Use every stride-th frame of a trajectory.
+    run_frames : int, optional
+        Frames of each independent run, before the stride, where a trajectory holds several one after the other.
     seed : int
         Of the split.
 
@@ -86,10 +90,10 @@ def pack(sources, stride=1, seed=0):
     Raises
     ------
     DataError
-        If there are no chains, or nothing can be held out.
+        If there are no chains, MD is of fewer than 3 residues, or nothing can be held out.
     """
     crystals = _distinct([row for source in sources if not source.trajectories for row in _crystals(source.topology)])
-    frames, runs = _frames([source for source in sources if source.trajectories], stride)
+    frames, runs = _frames([source for source in sources if source.trajectories], stride, run_frames)
     chains = [chain for chain, _ in crystals] + frames
     if not chains:
         raise DataError("no protein chain found: chains of 30 residues or more, nearly complete, are expected")
@@ -128,21 +132,28 @@ def _distinct(rows):
     return list(best.values())
 
 
-def _frames(sources, stride):
+def _frames(sources, stride, run_frames):
     """Chains of all frames of all runs, and the run of each."""
+    if run_frames is not None and run_frames < 1:
+        raise SettingsError(f"run_frames={run_frames} given: 1 or more is expected")
     chains, runs = [], []
     for source in sources:
         topology = load_topology(source.topology)
         own = topology.to_openmm()
         for path in source.trajectories:
-            run = 1 + max(runs, default=-1)
+            first_run = 1 + max(runs, default=-1)
             for chunk in TrajectoryReader(path, topology, stride=stride):
-                first = chain_of(own, chunk.positions[0])
+                like = chain_of(own, chunk.positions[0])
+                if len(like.residue_types) < LEAST_RESIDUES:
+                    raise DataError(
+                        f"{source.topology} has {len(like.residue_types)} amino acids: {LEAST_RESIDUES} or more are "
+                        "expected, fewer have no orientation"
+                    )
                 atoms, mask = heavy_atoms(chunk.positions, own)
                 for number, frame in zip(chunk.frames.tolist(), atoms.astype(np.float32), strict=True):
                     name = f"{Path(path).stem}:{number}"
-                    chains.append(Chain(name, first.residue_types, frame, mask, first.connected))
-                    runs.append(run)
+                    chains.append(Chain(name, like.residue_types, frame, mask, like.connected))
+                    runs.append(first_run + (number // run_frames if run_frames else 0))
     return chains, np.array(runs, dtype=np.int64)
 
 

@@ -48,8 +48,11 @@ def test_files_of_older_versions_give_the_structures_they_gave(name, rebuild, tm
         np.testing.assert_allclose(rebuilt, known["reconstructed"], rtol=0, atol=1e-6)
 
 
-# Those of any protein have a test of their own.
-@pytest.mark.parametrize("name", [name for name in pretrained_names() if not name.startswith("protein-")])
+# Those of any protein are compared in test_protein_backmapper.py.
+OF_ONE_MOLECULE = [name for name in pretrained_names() if not name.startswith("protein-")]
+
+
+@pytest.mark.parametrize("name", OF_ONE_MOLECULE)
 def test_a_rebuilt_bundled_model_samples_what_its_torchscript_does(name, monkeypatch):
     scripted = Backmapper.load(name)
     monkeypatch.setattr(torch.jit, "load", None)

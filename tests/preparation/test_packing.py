@@ -101,21 +101,37 @@ def test_best_resolution_of_a_sequence_is_kept(tmp_path):
     assert dict(zip(packed.names.tolist(), packed.resolutions.tolist(), strict=True))["b_B"] == 1.5
 
 
-def test_runs_are_held_out_whole(tmp_path):
+def write_runs(folder, n_runs, n_frames=4):
+    """Trajectories of 5K6D with noise, all of one length."""
     topology = load_topology(CRYSTAL)
     first = np.array(app.PDBFile(str(CRYSTAL)).getPositions(asNumpy=True)._value)
     rng = np.random.default_rng(0)
-    paths = []
-    for k in range(6):
-        paths.append(tmp_path / f"run{k}.dcd")
-        with TrajectoryWriter(paths[-1], topology) as writer:
-            writer.write((first + rng.normal(0, 0.002, (4, *first.shape))).astype(np.float32), np.arange(4.0))
-    packed = pack([Source(CRYSTAL, tuple(paths))], stride=2)
+    paths = tuple(folder / f"run{k}.dcd" for k in range(n_runs))
+    for path in paths:
+        with TrajectoryWriter(path, topology) as writer:
+            frames = first + rng.normal(0, 0.002, (n_frames, *first.shape))
+            writer.write(frames.astype(np.float32), np.arange(float(n_frames)))
+    return paths
+
+
+def test_runs_are_held_out_whole(tmp_path):
+    packed = pack([Source(CRYSTAL, write_runs(tmp_path, 6))], stride=2)
     assert len(packed) == 12 and len(packed[0].residue_types) == 78
     held_out = packed.subset("validation").names
     assert len(held_out) == 2 and len({name.split(":")[0] for name in held_out}) == 1
     assert packed.description["trained_on"].count("run") == 5
     assert packed[0].connected[1:].all()
+
+
+def test_a_trajectory_may_hold_several_runs(tmp_path):
+    packed = pack([Source(CRYSTAL, write_runs(tmp_path, 1, 18))], run_frames=3)
+    held_out = [int(name.split(":")[1]) for name in packed.subset("validation").names]
+    assert len(held_out) == 3 and len({number // 3 for number in held_out}) == 1
+
+
+def test_md_of_too_few_residues_is_refused():
+    with pytest.raises(DataError, match="has 1 amino acids: 3 or more are expected"):
+        pack([Source(DATA / "alanine_dipeptide.pdb", (DATA / "alanine_dipeptide.xtc",))], stride=50)
 
 
 def test_list_names_structures_and_runs(tmp_path):

@@ -238,6 +238,16 @@ def test_model_file_builds_a_protein(model):
     assert set(known["validation"]) == {"backbone", "chi1", "chi2", "chi1_packed"}
 
 
+@pytest.mark.parametrize(("mapping", "beads"), [("com", "com"), ("martini", "martini3")])
+def test_model_files_of_other_mappings_build_a_protein(mapping, beads, tmp_path):
+    trainer(tmp_path, mapping=mapping).run(minutes=0, progress=False)
+    export_protein(tmp_path, tmp_path / "model.pt", chains=packed())
+    topology, positions = beads_of(chains()[1], beads)
+    sampler = Model.load(tmp_path / "model.pt").bind(topology, positions=positions, consistency="exact")
+    atoms = sampler.sample(positions[None], seed=1)
+    np.testing.assert_allclose(sampler.protein.project(atoms[0])[0], positions, atol=1e-4)
+
+
 def test_export_takes_the_data_once(whole, model, tmp_path):
     assert (whole / "data.json").exists()
     again = export_protein(whole, tmp_path / "again.pt", "tiny")
