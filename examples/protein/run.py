@@ -1,7 +1,7 @@
 """A protein of your choice: a coarse-grained run of its C-alphas, atoms as it goes, and atomistic MD from one frame.
 
-    python examples/protein/run.py protein.pdb work            (about ten minutes for 100 residues)
-    python examples/protein/run.py protein.pdb work --quick    (a minute)
+    python examples/protein/run.py protein.pdb work            (80 residues: an hour of one core, nearly all of it MD)
+    python examples/protein/run.py protein.pdb work --quick    (a minute or two)
 
 The PDB file is one from the Protein Data Bank, or any of which the C-alphas are there: chains of amino acids, the first
 model. The coarse-grained force field is written here, to show that any CG system of OpenMM will do: a structure-based

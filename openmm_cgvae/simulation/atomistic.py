@@ -128,6 +128,9 @@ def to_atomistic_simulation(
         If the equilibration is unstable.
     """
     beads, velocities = _bead_state(cg, velocities, backmapper.n_beads)
+    if velocities is not None and backmapper.mapping.n_beads != backmapper.n_beads:
+        logger.warning("velocities of beads are not kept where particles of the CG system are left out")
+        velocities = None
     equilibration = checked_number("equilibration", equilibration, "ps", zero=True)
     dynamics = _Dynamics(
         checked_number("temperature", temperature, "K"), checked_number("friction", friction, "1/ps"),
@@ -282,7 +285,8 @@ def _forcefield(forcefield, implicitSolvent, solvation):
 def _minimized(beads, backmapper, minimizer, seed, frame):
     """The first of a few samples that is sound once minimised, (n, 3) in nm."""
     for structure in backmapper.sample(beads, ATTEMPTS, seed, [frame])[0]:
-        result = minimizer.minimize(structure, beads, progress=False)
+        # Held where the structure has its beads, which sound proteins move a little.
+        result = minimizer.minimize(structure, progress=False)
         if not result.failed[0]:
             return result.positions.astype(float)
     raise MinimizationError(

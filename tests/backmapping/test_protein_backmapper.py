@@ -11,7 +11,15 @@ from proteinbeads import CRYSTAL, beads, helix, pdb_lines, rows_of
 from proteinchains import all_types, crambin
 from proteinmodels import trace, untrained_file
 
-from openmm_cgvae import Backmapper, BackmapReporter, Minimizer, Model, SystemBackmapper, backmap_trajectory
+from openmm_cgvae import (
+    Backmapper,
+    BackmapReporter,
+    Minimizer,
+    Model,
+    SystemBackmapper,
+    backmap_trajectory,
+    to_atomistic_simulation,
+)
 from openmm_cgvae.backmapping.protein import ProteinBackmapper
 from openmm_cgvae.binding.beads import read_beads
 from openmm_cgvae.core.errors import PositionsError, SettingsError, TopologyMismatchError
@@ -366,3 +374,18 @@ def test_the_bundled_model_keeps_what_random_weights_do():
     np.testing.assert_allclose(scripted.bind(source).sample(points[1], seed=1, frames=[1])[0], atoms[1], atol=1e-5)
     likely = scripted.bind(source, representative=True)
     np.testing.assert_allclose(likely.sample(points[0], seed=1), likely.sample(points[0], seed=2), atol=1e-5)
+
+
+@pytest.mark.skipif("protein-ca" not in pretrained_names(), reason="protein-ca is not bundled yet")
+def test_atomistic_md_goes_on_from_beads_that_no_peptide_can_hold_and_among_water():
+    """Beads that were moved are held where they are now; particles that are left out have no velocities to keep."""
+    stretched = trace(chain(8)) * 1.08
+    names = [RESIDUE_NAMES[kind] for kind in chain(8)[0]]
+    source = beads([*names, "W"], np.concatenate([stretched, [[5.0, 5, 5]]]), chains="A" * 8 + "W",
+                   molecules=[0] * 8 + [1], names=["CA"] * 8 + ["W"])  # fmt: skip
+    backmapper = Model.load("protein-ca").bind(source, consistency="sound")
+    simulation = to_atomistic_simulation(
+        source.positions, backmapper, velocities=np.zeros((9, 3)), equilibration=0.0, platform="Reference", seed=1
+    )
+    assert simulation.topology.getNumAtoms() == backmapper.n_atoms
+    assert backmapper.bead_shift_nm[1] > 0.005
