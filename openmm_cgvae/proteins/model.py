@@ -18,6 +18,8 @@ ROTORS = 4
 LATENT = N_TORSIONS + 2 * ROTORS
 # Bounds that are missed by more than this, in Angstrom, ask for beads to move.
 ROOM = 0.05
+# Passes of recentring in every sweep of the bounds, where beads share atoms.
+SWEEP_PASSES = 5
 # Residues that are sampled at once.
 RESIDUES = 2048
 
@@ -45,7 +47,7 @@ class ProteinModel(nn.Module):
         self.latent, self.rotors, self.n_torsions = LATENT, ROTORS, N_TORSIONS
         self.angstrom_per_nm = float(ANGSTROM_PER_NM)
         self.residues = RESIDUES
-        self.resistance, self.room = RESISTANCE, ROOM
+        self.resistance, self.room, self.sweep_passes = RESISTANCE, ROOM, SWEEP_PASSES
         # These may be set on a loaded module.
         self.bounded = True
         self.exact = True
@@ -76,6 +78,7 @@ class ProteinModel(nn.Module):
         sizes: list[int] = molecule["sizes"].tolist()
         self.sizes = sizes
         self.passes = int(molecule["passes"])
+        self.bounds.passes = min(self.passes, self.sweep_passes)
         self.n_atoms, self.n_beads = int(molecule["n_atoms"]), int(molecule["n_beads"])
         self.recentred.take(molecule, "")
         self.bounds.take(molecule)

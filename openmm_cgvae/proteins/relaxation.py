@@ -55,6 +55,8 @@ class HeavyBounds(BoundsProjection):
         self.contact_share = CONTACT_SHARE
         # 1 keeps every bead where it is.
         self.held = 1.0
+        # Of recentring: more where beads share atoms.
+        self.passes = 1
         empty, none = torch.zeros(0, dtype=torch.int64), torch.zeros(0)
         self.bind_graph(torch.zeros(0, 2, dtype=torch.int64), empty, torch.zeros(0, 2, dtype=torch.int64),
                         np.zeros((0, 4), dtype=np.int64), np.zeros(0, dtype=np.int64))  # fmt: skip
@@ -68,6 +70,8 @@ class HeavyBounds(BoundsProjection):
     def kept(self, move: torch.Tensor) -> torch.Tensor:
         """What of a displacement (n, 3, B) keeps the beads where they are, or moves them little."""
         recentred = self.recentred(move)
+        for _ in range(self.passes - 1):
+            recentred = self.recentred(recentred)
         return recentred if self.held == 1.0 else torch.lerp(move, recentred, self.held)
 
     def take(self, molecule: dict[str, torch.Tensor]) -> None:
