@@ -47,23 +47,21 @@ def protein_settings(changes, mapping=None, start=None):
     changes : dict
     mapping : str, optional
     start : ModelFile, optional
-        Its size and mapping are taken.
+        Its size is taken, and its mapping unless one is given.
 
     Raises
     ------
     SettingsError
-        If a name is unknown, a value out of range, or the mapping is not that of `start`.
+        If a name is unknown, or a value out of range.
     """
     from openmm_cgvae.models.config import config_from_dict
     from openmm_cgvae.training.proteinconfig import ProteinConfig
 
     settings = {}
     if start is not None:
-        own = start.metadata["mapping"]
-        if mapping not in (None, own):
-            raise SettingsError(f"--mapping {mapping} given: the model to start from is of {own}")
         known = {field.name for field in fields(ProteinConfig)}
-        settings = OF_START | {k: v for k, v in start.metadata["model"].items() if k in known} | {"mapping": own}
+        size = {k: v for k, v in start.metadata["model"].items() if k in known}
+        settings = OF_START | size | {"mapping": mapping or start.metadata["mapping"]}
     elif mapping is not None:
         settings = {"mapping": mapping}
     return config_from_dict(ProteinConfig, settings | changes)

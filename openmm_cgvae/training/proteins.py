@@ -28,6 +28,9 @@ __all__ = ["ProteinTrainer"]
 
 logger = logging.getLogger(__name__)
 
+# Weights that see the beads, or place C-alphas: they depend on the mapping.
+OF_MAPPING = ("first.0.", "ca.")
+
 COLUMNS = ("update", "residues", "train_loss", "backbone", "chi1", "chi2", "chi1_packed", "learning_rate", "seconds")
 GRADIENT_CLIP = 1.0
 # Updates one after another without a finite gradient that end the run.
@@ -100,14 +103,18 @@ class ProteinTrainer:
         return geometry
 
     def _begin_with(self, weights):
+        """Take the weights of another model; what depends on the mapping begins anew where that is another."""
         own = self.network.state_dict()
-        unlike = [name for name, value in own.items() if name not in weights or weights[name].shape != value.shape]
+        new = {name for name, value in own.items() if name not in weights or weights[name].shape != value.shape}
+        unlike = sorted(name for name in new if not name.startswith(OF_MAPPING))
         if unlike:
             raise SettingsError(
                 f"the model to start from differs in {unlike[0]} and {len(unlike) - 1} more weights: give the width, "
-                "layers, known_layers, neighbours, bins and mapping that it has (openmm-cgvae info)"
+                "layers, known_layers, neighbours and bins that it has (openmm-cgvae info)"
             )
-        self.network.load_state_dict({name: weights[name] for name in own})
+        if new:
+            logger.info("the model to start from is of another mapping: %s begin anew", ", ".join(sorted(new)))
+        self.network.load_state_dict({name: own[name] if name in new else weights[name] for name in own})
 
     @staticmethod
     def _fields(batch):

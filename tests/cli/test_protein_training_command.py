@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 from conftest import DATA
 from proteintrainings import SMALL, packed
 
@@ -90,10 +91,14 @@ def test_mistakes_get_one_line_and_leave_nothing(arguments, match, capsys):
     assert not Path("new").exists()
 
 
-def test_start_of_another_mapping_is_refused(capsys):
+def test_a_model_of_another_mapping_lends_what_does_not_depend_on_it():
     assert main(["train", "chains.npz", "-o", "one", *SHORT]) == 0
     arguments = ["train", "chains.npz", "-o", "two", "--start", "one/model.pt", "--mapping", "com"]
-    assert "the model to start from is of ca" in refused(arguments, capsys)
+    assert main([*arguments, "--set", "residues=1", "--set", "learning_rate=1e-12"]) == 0
+    one, two = (ModelFile.load(Path(folder) / "model.pt") for folder in ("one", "two"))
+    assert two.metadata["mapping"] == "com"
+    name = "sampler.network.layers.0.edge.weight"
+    torch.testing.assert_close(two.state[name], one.state[name], rtol=0, atol=1e-6)
 
 
 def test_trajectories_of_a_protein_need_a_topology(capsys):
