@@ -73,7 +73,7 @@ class TorsionSampler(nn.Module):
         types, connected = types.repeat(batch), connected.repeat(batch)
         even = 0.5 * (1.0 + torch.erf(noise.flatten(0, 1) / math.sqrt(2.0)))
         h, edges, frames = self.network.surroundings(points, extra, types, connected, rows, weight)
-        ca = self.eased(self.network.alpha_carbons(points, h, frames), connected)
+        ca = self.eased(self.network.alpha_carbons(points, h, frames), types, connected)
         torsions = torch.zeros(types.shape[0], self.n_torsions, dtype=points.dtype, device=points.device)
         known = torch.zeros(types.shape[0], self.n_torsions, dtype=torch.bool, device=points.device)
         atoms = self.network.builder(ca, types, connected, torsions)
@@ -108,20 +108,25 @@ class TorsionSampler(nn.Module):
             torsions, atoms = self.packed(chosen, told, torsions, atoms, types, rows, known, even, temperature)
         if self.network.places_ca:
             for _ in range(self.fitting_rounds):
-                ca = self.eased(ca + points - self.network.own_beads(atoms, types), connected)
+                ca = self.eased(ca + points - self.network.own_beads(atoms, types), types, connected)
                 atoms = self.network.builder(ca, types, connected, torsions)
         return torsions, atoms
 
-    def eased(self, ca, connected):
-        # type: (Tensor, Tensor) -> Tensor
-        """C-alphas (R, 3) that the network has placed, with distances along the chain that peptides have."""
+    def eased(self, ca, types, connected):
+        # type: (Tensor, Tensor, Tensor) -> Tensor
+        """C-alphas (R, 3) that the network has placed, with distances along the chain that peptides have.
+
+        Where they are as near as in a cis peptide they stay so before proline alone: others are rarer than errors.
+        """
         if not self.network.places_ca:
             return ca
         bonded = connected.unsqueeze(1).to(ca.dtype)
+        length = (ca - next_row(ca, -1)).square().sum(1, keepdim=True).sqrt()
+        cis = (length < self.cis_below) & (types == self.network.builder.proline).unsqueeze(1)
         for _ in range(self.easing_rounds):
             vector = ca - next_row(ca, -1)
             length = vector.square().sum(1, keepdim=True).add(1e-12).sqrt()
-            fitting = torch.where(length < self.cis_below, length.clamp(2.9, 3.0), length.clamp(3.76, 3.84))
+            fitting = torch.where(cis, length.clamp(2.9, 3.0), length.clamp(3.76, 3.84))
             push = 0.5 * bonded * (fitting - length) / length * vector
             ca = ca + push - next_row(push)
         return ca
