@@ -1,4 +1,8 @@
-"""Compare samples of a model with reference MD in every respect."""
+"""Compare samples of a model with reference MD in every respect; of a model of any protein, with crystals.
+
+A model of any protein takes structures in place of MD: PDB or mmCIF files, or packed chains, of which it takes the test
+split. Beads are made of every chain, and the chain is built from them.
+"""
 
 import json
 
@@ -7,10 +11,15 @@ from openmm_cgvae.core.output import check_output, complete_output
 
 __all__ = ["add_arguments", "run"]
 
+# Residues of a protein chain that is evaluated, at least.
+SHORTEST = 5
+
 
 def add_arguments(parser):
-    parser.add_argument("trajectories", nargs="+", metavar="AA.dcd", help="MD the model has not seen, a run each")
-    add_topology(parser, "all atoms")
+    parser.add_argument(
+        "trajectories", nargs="+", metavar="AA.dcd", help="MD the model has not seen, a run each; or protein structures"
+    )
+    add_topology(parser, "all atoms", required=False)
     add_model(parser)
     parser.add_argument("--json", required=True, metavar="out.json", help="gets all figures")
     parser.add_argument("--samples", type=int, default=8, metavar="K", help="all-atom structures a frame (8)")
@@ -21,25 +30,81 @@ def add_arguments(parser):
     add_salvage(parser)
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="same seed, same figures (0)")
     parser.add_argument("--no-minimize", action="store_true", help="leave out the energies")
+    parser.add_argument("--representative", action="store_true", help="of any protein: the single best guess too")
     add_overwrite(parser)
 
 
 def run(options):
     output = check_output(options.json, options.overwrite)
+    from openmm_cgvae.backmapping.model import Model
+
+    model = Model.load(options.model)
+    figures = _of_proteins(options, model) if model.of_any_molecule else _of_molecule(options, model)
+    figures = {"model": options.model, "reference": options.trajectories, **figures}
+    with complete_output(output) as temporary:
+        temporary.write_text(json.dumps(figures, indent=1) + "\n")
+    if not model.of_any_molecule:
+        print_table(list(_rows(figures)))
+
+
+def _of_proteins(options, model):
+    """Figures of `protein_summary` by row; prints them as a table."""
+    from openmm_cgvae.evaluation.proteins import evaluate_proteins, model_builder
+    from openmm_cgvae.metrics.proteins import protein_table
+    from openmm_cgvae.proteins.beadweights import MAPPINGS
+
+    chains, mapping = _chains(options.trajectories), MAPPINGS[model.metadata["mapping"]]
+    wanted = {"sample": {"samples": options.samples}}
+    if options.representative:
+        wanted["representative"] = {"representative": True}
+    rows = {
+        name: evaluate_proteins(chains, model_builder(model.bind, mapping, seed=options.seed, **how))
+        for name, how in wanted.items()
+    }
+    print(protein_table(rows))
+    return {"rows": rows, "chains": [chain.name for chain in chains]}
+
+
+def _chains(paths):
+    """Protein chains of structures, or the test split of packed ones."""
+    from openmm_cgvae.core.errors import DataError
+    from openmm_cgvae.preparation.atomrecords import is_structure
+    from openmm_cgvae.preparation.crystalchains import chains_of_file
+    from openmm_cgvae.training.chains import PackedChains
+
+    chains = []
+    for path in paths:
+        if path.endswith(".npz"):
+            chains += PackedChains.load(path).subset("test")
+        elif is_structure(path):
+            chains += chains_of_file(path, shortest=SHORTEST, complete=0.0)[0]
+        else:
+            raise DataError(
+                f"{path} given for a model of any protein: PDB or mmCIF files, or packed chains are expected"
+            )
+    if not chains:
+        raise DataError(f"no protein chain of {SHORTEST} residues or more with its backbone in {', '.join(paths)}")
+    return chains
+
+
+def _of_molecule(options, model):
+    """All figures of `evaluate`."""
     import numpy as np
 
-    from openmm_cgvae.backmapping.backmapper import Backmapper
+    from openmm_cgvae.core.errors import SettingsError
     from openmm_cgvae.evaluation.evaluate import evaluate
     from openmm_cgvae.io.structures import load_topology
     from openmm_cgvae.preparation.dataset import read_reference
 
+    if options.top is None:
+        raise SettingsError("--top is missing: give the all-atom topology (PDB) of the trajectories")
     topology = load_topology(options.top)
-    backmapper = Backmapper.load(options.model)
+    backmapper = model.bind()
     backmapper.mapping.check_topology(topology)
     reference, runs = read_reference(
         options.trajectories, topology, options.stride, options.run_frames, options.salvage
     )
-    figures = evaluate(
+    return evaluate(
         backmapper,
         reference,
         runs if len(np.unique(runs)) > 1 else None,
@@ -47,10 +112,6 @@ def run(options):
         options.seed,
         not options.no_minimize,
     )
-    figures = {"model": options.model, "reference": options.trajectories, **figures}
-    with complete_output(output) as temporary:
-        temporary.write_text(json.dumps(figures, indent=1) + "\n")
-    print_table(list(_rows(figures)))
 
 
 def _rows(figures):

@@ -5,6 +5,7 @@ import pytest
 from conftest import DATA
 
 from openmm_cgvae.cli import evaluate
+from openmm_cgvae.cli.main import main
 from openmm_cgvae.core.errors import DataError, OutputError
 
 AA, TOP = str(DATA / "alanine_dipeptide.xtc"), str(DATA / "alanine_dipeptide.pdb")
@@ -46,3 +47,19 @@ def test_a_missing_reference_is_named_and_leaves_no_output(usual, tmp_path):
     with pytest.raises(DataError, match=r"nowhere\.dcd"):
         call("nowhere.dcd", *usual[1:])
     assert not (tmp_path / "out.json").exists()
+
+
+def test_a_model_of_any_protein_is_evaluated_on_structures(tmp_path, capsys):
+    output = tmp_path / "figures.json"
+    arguments = ["evaluate", str(DATA / "5k6d.pdb"), "--model", "protein-ca", "--json", str(output), "--samples", "2"]
+    assert main([*arguments, "--representative"]) == 0
+    figures = json.loads(output.read_text())
+    assert figures["chains"] == ["5k6d_B"]
+    assert figures["rows"]["sample"]["residues"] == 78
+    assert 0 < figures["rows"]["representative"]["figures"]["rmsd_all"]["value"] < 1.6
+    assert "chi1 < 40, %" in capsys.readouterr().out
+
+
+def test_a_model_of_any_protein_takes_no_trajectory(tmp_path, capsys):
+    assert main(["evaluate", "run.dcd", "--model", "protein-ca", "--json", str(tmp_path / "new.json")]) == 2
+    assert "PDB or mmCIF files, or packed chains are expected" in capsys.readouterr().err
