@@ -60,7 +60,7 @@ class Builder(nn.Module):
         present = torch.zeros(n_types, N_CHI, dtype=torch.bool)
         symmetric = torch.zeros(n_types, N_CHI, dtype=torch.bool)
         for number, residue in enumerate(AMINO_ACIDS):
-            present[number, : len(CHI_ATOMS.get(residue, ()))] = True
+            present[number, : len(CHI_ATOMS[residue])] = True
         for residue, k in SYMMETRIC_CHI:
             symmetric[AMINO_ACIDS.index(residue), k] = True
         self.register_buffer("has_chi", present, persistent=False)

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from openmm_cgvae.molecule.residues import AMINO_ACIDS, HEAVY_ATOMS, N_SLOTS, chi_slots
+
 __all__ = [
     "AMINO_ACIDS",
     "ATOM_NAMES",
@@ -14,30 +16,14 @@ __all__ = [
     "level_table",
 ]
 
-AMINO_ACIDS = "ARNDCQEGHILKMFPSTWYV"
 PROLINE = AMINO_ACIDS.index("P")
-N_SLOTS = 14
+# Of arginine the fifth torsion, about the bond of its end, hardly turns.
 N_CHI = 4
-BACKBONE = ("N", "CA", "C", "O")
-SIDE_CHAINS = {
-    "A": "CB", "R": "CB CG CD NE CZ NH1 NH2", "N": "CB CG OD1 ND2", "D": "CB CG OD1 OD2", "C": "CB SG",
-    "Q": "CB CG CD OE1 NE2", "E": "CB CG CD OE1 OE2", "G": "", "H": "CB CG ND1 CD2 CE1 NE2", "I": "CB CG1 CG2 CD1",
-    "L": "CB CG CD1 CD2", "K": "CB CG CD CE NZ", "M": "CB CG SD CE", "F": "CB CG CD1 CD2 CE1 CE2 CZ", "P": "CB CG CD",
-    "S": "CB OG", "T": "CB OG1 CG2", "W": "CB CG CD1 CD2 NE1 CE2 CE3 CZ2 CZ3 CH2", "Y": "CB CG CD1 CD2 CE1 CE2 CZ OH",
-    "V": "CB CG1 CG2",
-}  # fmt: skip
-ATOM_NAMES = {residue: (*BACKBONE, *names.split()) for residue, names in SIDE_CHAINS.items()}
-# The chain of atoms along which the side-chain torsions lie: chi k is that of atoms k to k + 3.
-_CHAINS = {
-    "R": "N CA CB CG CD NE CZ", "N": "N CA CB CG OD1", "D": "N CA CB CG OD1", "C": "N CA CB SG",
-    "Q": "N CA CB CG CD OE1", "E": "N CA CB CG CD OE1", "H": "N CA CB CG ND1", "I": "N CA CB CG1 CD1",
-    "L": "N CA CB CG CD1", "K": "N CA CB CG CD CE NZ", "M": "N CA CB CG SD CE", "F": "N CA CB CG CD1",
-    "P": "N CA CB CG CD", "S": "N CA CB OG", "T": "N CA CB OG1", "W": "N CA CB CG CD1", "Y": "N CA CB CG CD1",
-    "V": "N CA CB CG1",
-}  # fmt: skip
+ATOM_NAMES = dict(zip(AMINO_ACIDS, HEAVY_ATOMS, strict=True))
+# Names of the four atoms of every side-chain torsion.
 CHI_ATOMS = {
-    residue: [tuple(names.split()[k : k + 4]) for k in range(len(names.split()) - 3)]
-    for residue, names in _CHAINS.items()
+    residue: [tuple(names[slot] for slot in four) for four in slots[:N_CHI].tolist() if four[0] >= 0]
+    for (residue, names), slots in zip(ATOM_NAMES.items(), chi_slots(), strict=True)
 }
 # The ring closes at N: its last atom is placed from there, so that no bond gathers the errors of three.
 CHI_ATOMS["P"][1] = ("CB", "CA", "N", "CD")
@@ -77,7 +63,7 @@ def level_table():
             rows.append([k for k, name in enumerate(names[4:], 4) if _level(residue, name) == level])
             if level == 0:
                 chain = ("N", "C", "CA")
-            elif level <= len(CHI_ATOMS.get(residue, ())):
+            elif level <= len(CHI_ATOMS[residue]):
                 chain = CHI_ATOMS[residue][level - 1][:3]
             else:
                 chain = ("CD", "NE", "CZ") if residue == "R" else ("N", "C", "CA")
