@@ -16,6 +16,7 @@ from openmm_cgvae.core.errors import MappingError, PositionsError, SettingsError
 from openmm_cgvae.core.units import ANGSTROM_PER_NM, as_positions_nm
 from openmm_cgvae.molecule.mapping import CGMapping
 from openmm_cgvae.molecule.martini import MARTINI_ROLES
+from openmm_cgvae.molecule.topology import copied_topology
 
 __all__ = ["AnyProtein", "ProteinBackmapper", "molecule_tensors", "protein_mapping"]
 
@@ -149,7 +150,7 @@ class ProteinBackmapper(Backmapper):
     @property
     def topology(self):
         """The all-atom ``openmm.app.Topology``, with the chains and residue numbers of the beads."""
-        return copy.deepcopy(self.protein.topology)
+        return copied_topology(self.protein.topology)
 
     @property
     def n_beads(self):

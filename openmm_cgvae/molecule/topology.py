@@ -2,7 +2,7 @@
 
 from openmm_cgvae.core.errors import ModelFileError
 
-__all__ = ["as_mdtraj_topology", "topology_from_dict", "topology_to_dict"]
+__all__ = ["as_mdtraj_topology", "copied_topology", "topology_from_dict", "topology_to_dict"]
 
 
 def as_mdtraj_topology(topology):
@@ -12,6 +12,26 @@ def as_mdtraj_topology(topology):
     if isinstance(topology, mdtraj.Topology):
         return topology
     return mdtraj.Topology.from_openmm(topology)
+
+
+def copied_topology(topology):
+    """Return a copy of an OpenMM ``Topology``, bonds and box too.
+
+    ``copy.deepcopy`` of releases before 8.6 leaves bonds between other atoms than those of the copy.
+    """
+    from openmm.app import Topology
+
+    copy, atoms = Topology(), {}
+    for chain in topology.chains():
+        own_chain = copy.addChain(chain.id)
+        for residue in chain.residues():
+            own = copy.addResidue(residue.name, own_chain, residue.id, residue.insertionCode)
+            for atom in residue.atoms():
+                atoms[atom.index] = copy.addAtom(atom.name, atom.element, own, atom.id)
+    for bond in topology.bonds():
+        copy.addBond(atoms[bond[0].index], atoms[bond[1].index], bond.type, bond.order)
+    copy.setPeriodicBoxVectors(topology.getPeriodicBoxVectors())
+    return copy
 
 
 def topology_to_dict(topology):
