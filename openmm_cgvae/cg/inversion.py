@@ -14,7 +14,7 @@ import numpy as np
 from openmm_cgvae.cg.histograms import histogram_features, relative_entropy_step
 from openmm_cgvae.cg.replicas import choose_starts, run_replicas
 from openmm_cgvae.cg.timestep import stable_time_step
-from openmm_cgvae.core.errors import DataError, SettingsError
+from openmm_cgvae.core.errors import UNREADABLE_ARCHIVE, DataError, SettingsError
 from openmm_cgvae.core.output import check_output, complete_output
 from openmm_cgvae.core.units import BOLTZMANN_KJ_PER_MOL_K, as_positions_nm
 from openmm_cgvae.metrics.distribution import jensen_shannon_with_floor
@@ -269,7 +269,7 @@ class _State:
                     raise SettingsError(f"{path} is a checkpoint of other data or settings: give another, or remove it")
                 lists = [[arrays[f"{name}_{k}"] for k in range(3)] for name in ("energies", "best", "total")]
                 return cls(*lists, int(arrays["n_summed"]), arrays["replicas"], arrays["history"].tolist())
-        except (OSError, KeyError, EOFError, ValueError) as error:
+        except UNREADABLE_ARCHIVE as error:
             if isinstance(error, SettingsError):
                 raise
             raise DataError(f"{path} is no checkpoint of an inversion: give another, or remove it") from error

@@ -2,7 +2,6 @@
 
 import json
 import time
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import numpy as np
 import openmm
 
 from openmm_cgvae.cg.system import run_steps
-from openmm_cgvae.core.errors import DataError, OutputError, SettingsError
+from openmm_cgvae.core.errors import UNREADABLE_ARCHIVE, DataError, OutputError, SettingsError
 from openmm_cgvae.core.output import check_output, complete_output
 
 __all__ = ["RunCheckpoint", "check_checkpoint", "run_to"]
@@ -66,7 +65,7 @@ class RunCheckpoint:
                 return cls(description["settings"], description["files"], arrays["state"].tobytes())
         except FileNotFoundError as error:
             raise DataError(f"checkpoint {path} does not exist: run without resume first") from error
-        except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        except UNREADABLE_ARCHIVE as error:
             raise DataError(
                 f"{path} is no checkpoint of a run: what simulate --checkpoint writes is expected"
             ) from error

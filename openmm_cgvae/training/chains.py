@@ -1,15 +1,13 @@
 """Packed protein chains: one archive of residue types and heavy atoms, many chains after one another."""
 
 import hashlib
-import zipfile
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from openmm_cgvae.core.errors import TrainingError
+from openmm_cgvae.core.errors import UNREADABLE_ARCHIVE, TrainingError
 from openmm_cgvae.core.output import check_output, complete_output
 
 __all__ = ["N_SLOTS", "Chain", "PackedChains"]
@@ -80,7 +78,7 @@ class PackedChains:
                 arrays = {name: archive[name] for name in ARRAYS}
         except FileNotFoundError as error:
             raise TrainingError(f"packed chains {path} do not exist") from error
-        except (KeyError, ValueError, OSError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+        except UNREADABLE_ARCHIVE as error:
             raise TrainingError(f"{path} is not an archive of packed chains ({', '.join(ARRAYS)})") from error
         _check(arrays, path)
         return cls(arrays)

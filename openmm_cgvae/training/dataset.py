@@ -2,14 +2,12 @@
 
 import hashlib
 import json
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from openmm_cgvae.core.errors import DataError, OutputError
+from openmm_cgvae.core.errors import UNREADABLE_ARCHIVE, DataError, OutputError
 from openmm_cgvae.molecule.spec import MoleculeSpec
 
 __all__ = ["Dataset", "split_runs"]
@@ -88,7 +86,7 @@ class Dataset:
                 return cls(arrays["positions"], arrays["runs"], MoleculeSpec.from_arrays(arrays), description)
         except FileNotFoundError as error:
             raise DataError(f"dataset {path} does not exist: make it with 'openmm-cgvae prepare'") from error
-        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        except UNREADABLE_ARCHIVE as error:
             if isinstance(error, DataError):
                 raise
             raise DataError(f"{path} is not a dataset: what 'openmm-cgvae prepare' writes is expected") from error
