@@ -321,6 +321,7 @@ def molecule_tensors(protein: Protein, module, mapping: CGMapping) -> dict:
     from openmm_cgvae.models.placement import placement_tensors
     from openmm_cgvae.proteins.heavy import heavy_graph
     from openmm_cgvae.proteins.model import ROTORS
+    from openmm_cgvae.proteins.rebuild import bound_tables
     from openmm_cgvae.proteins.relaxation import HeavyBounds
 
     graph = heavy_graph(protein.residue_types, protein.connected, protein.disulfides)
@@ -334,10 +335,7 @@ def molecule_tensors(protein: Protein, module, mapping: CGMapping) -> dict:
     its_share = its_share / np.bincount(its_beads, its_share, n_beads)[its_beads]
     by_bead = np.lexsort((own, its_beads))
     rows = (its_beads[by_bead], own[by_bead], its_share[by_bead])
-    tables = {name: module.bounds.state_dict()[name] for name in
-              ("pair_codes", "lower", "upper", "shape_codes", "shape_lower", "shape_upper")}  # fmt: skip
-    tables["contacts"] = module.bounds.state_dict()["contacts"][:2]
-    bounds = HeavyBounds(10, tables)
+    bounds = HeavyBounds(10, bound_tables(module.state_dict()))
     bounds.bind_protein(graph, rows, mapping.assignment[heavy])
     placed = placement_tensors(protein.placements)
     rotor_residue, rotor_column = _rotors(protein, mapping, ROTORS)

@@ -6,18 +6,23 @@ from openmm_cgvae.proteins.builder import Builder
 from openmm_cgvae.proteins.model import ProteinModel
 from openmm_cgvae.proteins.torsionnet import TorsionNetwork
 
-__all__ = ["SETTINGS", "TABLES", "rebuild_protein"]
+__all__ = ["SETTINGS", "TABLES", "bound_tables", "rebuild_protein"]
 
 # Settings of `TorsionNetwork` that a model file keeps.
 SETTINGS = ("width", "layers", "known_layers", "neighbours", "bins", "mapping")
 TABLES = ("pair_codes", "lower", "upper", "shape_codes", "shape_lower", "shape_upper")
 
 
+def bound_tables(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Tables of `HeavyBounds`, as `measured_bounds` gives them, from the state of a `ProteinModel`."""
+    tables = {name: state[f"bounds.{name}"] for name in TABLES}
+    return tables | {"contacts": state["bounds.contacts"][:2]}
+
+
 def rebuild_protein(settings: dict, state: dict[str, torch.Tensor]) -> ProteinModel:
     """Build a `ProteinModel` of these settings with these weights, without a protein, in evaluation mode."""
     network = TorsionNetwork(Builder(), **{name: settings[name] for name in SETTINGS})
-    tables = {name: state[f"bounds.{name}"] for name in TABLES}
-    model = ProteinModel(network, tables | {"contacts": state["bounds.contacts"][:2]})
+    model = ProteinModel(network, bound_tables(state))
     own = model.state_dict()
     model.load_state_dict({name: value for name, value in state.items() if name in own})
     return model.eval()
