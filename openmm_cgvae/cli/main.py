@@ -72,7 +72,7 @@ def main(arguments=None):
     -------
     int
         0; 2 for an error of use or input, which is explained in one line; 130 if interrupted; 1 if the reader of the
-        output has gone.
+        output has gone, or a subcommand returned 1: a part of its input could not be used, the rest is done.
     """
     options = parser().parse_args(arguments)
     options.command_line = shlex.join(["openmm-cgvae", *(sys.argv[1:] if arguments is None else arguments)])
@@ -80,7 +80,7 @@ def main(arguments=None):
     logging.basicConfig(level=logging.WARNING, format="openmm-cgvae: %(levelname)s: %(message)s", stream=sys.stderr)
     logging.getLogger("openmm_cgvae").setLevel(level)
     try:
-        options.run(options)
+        return options.run(options) or 0
     except BrokenPipeError:
         # The reader of our output has gone (``| head``); Python would complain once more when it closes stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -94,7 +94,6 @@ def main(arguments=None):
     except KeyboardInterrupt:
         print("openmm-cgvae: interrupted", file=sys.stderr)
         return 130
-    return 0
 
 
 if __name__ == "__main__":
