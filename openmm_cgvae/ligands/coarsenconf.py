@@ -35,13 +35,13 @@ class CoarsenConfConfig:
         Angstrom.
     """
 
-    features: int = 48
-    channels: int = 12
+    features: int = 40
+    channels: int = 8
     latent: int = 8
     encoder_layers: int = 2
     decoder_layers: int = 3
     radial: int = 8
-    atom_cutoff: float = 5.0
+    atom_cutoff: float = 4.0
     bead_cutoff: float = 10.0
 
     def __post_init__(self):

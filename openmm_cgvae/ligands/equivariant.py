@@ -81,7 +81,7 @@ def kinds_of_pairs(pairs, kinds, size, first, second):
 
 
 class VectorMessages(nn.Module):
-    """Sums over edges of scalars and vectors of the sources, of their projections and products along the edge.
+    """Sums over edges of scalars and vectors of the sources, of their projections on the edge, and of the edge.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ class VectorMessages(nn.Module):
 
     def __init__(self, features: int, channels: int, edge_features: int):
         super().__init__()
-        self.widths = [features, channels, channels, channels, channels]
+        self.widths = [features, channels, channels, channels]
         self.norm = nn.LayerNorm(features)
         self.node = mlp(features, features, sum(self.widths))
         self.filter = nn.Parameter(torch.randn(edge_features, sum(self.widths)) / math.sqrt(edge_features))
@@ -106,11 +106,10 @@ class VectorMessages(nn.Module):
         # type: (Tensor, Tensor, Edges, int) -> tuple[Tensor, Tensor]
         """Scalars (m, F) and vectors (m, 3, C) of the sources to those gathered by n targets."""
         weights = torch.matmul(edges.features, self.filter) * self.node(self.norm(h)).index_select(0, edges.source)
-        scalar, along, radial, carried, crossed = weights.split(self.widths, dim=1)
+        scalar, along, radial, carried = weights.split(self.widths, dim=1)
         vector, unit = v.index_select(0, edges.source), edges.unit.unsqueeze(2)
         told = torch.cat([scalar, along * dot(unit, vector, 1)], dim=1)
-        wide = unit.expand(-1, -1, vector.shape[2])
-        sent = wide * radial.unsqueeze(1) + vector * carried.unsqueeze(1) + cross(wide, vector, 1) * crossed.unsqueeze(1)
+        sent = torch.addcmul(unit * radial.unsqueeze(1), vector, carried.unsqueeze(1))
         scalars = torch.zeros(n, told.shape[1], dtype=h.dtype, device=h.device).index_add(0, edges.target, told)
         vectors = torch.zeros(n, 3, v.shape[2], dtype=v.dtype, device=v.device).index_add(0, edges.target, sent)
         own, projected = (self.scale * scalars).split([self.widths[0], self.widths[1]], dim=1)
