@@ -85,7 +85,8 @@ class CoarseMolecule:
         around = [set() for _ in range(self.n_beads)]
         for i, j in self._cut:
             around[self.bead[i]].add(int(self.bead[j]))
-        spread = np.square(np.asarray(positions, dtype=np.float64) - np.mean(positions, axis=0)).sum(1)
+        x = np.asarray(positions, dtype=np.float64)
+        spread = np.square(x - x.mean(0)).sum(1)
         keys = [(*key, spread[self.bead == number].sum()) for number, key in enumerate(self._keys)]
         first = min(range(self.n_beads), key=keys.__getitem__)
         order, waiting = [first], [first]
