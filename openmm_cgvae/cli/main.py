@@ -23,6 +23,7 @@ from openmm_cgvae.cli import (
     sample_reference,
     simulate,
     train,
+    train_coarsenconf,
 )
 from openmm_cgvae.core.errors import CGVAEError
 
@@ -43,6 +44,7 @@ COMMANDS = {
     "cg-forcefield": cg_forcefield,
     "learn-forcefield": learn_forcefield,
     "train": train,
+    "train-coarsenconf": train_coarsenconf,
     "export": export,
 }
 

@@ -5,15 +5,13 @@ these, or a .txt list of them and of MD runs, on each line a topology and its tr
 ca, com or martini.
 """
 
-import ast
 import json
 import logging
 import math
-from contextlib import suppress
 from dataclasses import fields, replace
 from pathlib import Path
 
-from openmm_cgvae.cli.common import add_reference, load_dataset
+from openmm_cgvae.cli.common import add_reference, load_dataset, setting_change
 from openmm_cgvae.cli.proteins import of_proteins
 from openmm_cgvae.cli.train_protein import train_protein
 from openmm_cgvae.core.errors import SettingsError
@@ -42,7 +40,7 @@ def add_arguments(parser):
 
 def run(options):
     if of_proteins(options):
-        train_protein(options, dict(_change(text) for text in options.set))
+        train_protein(options, dict(setting_change(text) for text in options.set))
         return
     from openmm_cgvae.training.distributed import process_group, rank
 
@@ -91,7 +89,7 @@ def _run_baseline(options):
     from openmm_cgvae.training.baselines import BaselineConfig, check_baseline
 
     check_baseline(options.baseline)
-    changes = dict(_change(text) for text in options.set)
+    changes = dict(setting_change(text) for text in options.set)
     if options.epochs is not None:
         changes["epochs"] = options.epochs
     config = config_from_dict(BaselineConfig, changes)
@@ -109,7 +107,7 @@ def settings(options):
     model_config, training_config = preset(options.preset)
     if options.epochs is not None:
         training_config = replace(training_config, epochs=options.epochs)
-    changes = dict(_change(text) for text in options.set)
+    changes = dict(setting_change(text) for text in options.set)
     configs = model_config, training_config
     names = [[field.name for field in fields(config)] for config in configs]
     check_settings(changes, names[0] + names[1])
@@ -117,17 +115,6 @@ def settings(options):
         replace(config, **{name: value for name, value in changes.items() if name in own})
         for config, own in zip(configs, names, strict=True)
     )
-
-
-def _change(text):
-    """(name, value) of a ``--set NAME=VALUE``."""
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise SettingsError(f"--set {text} given: NAME=VALUE is expected")
-    # A plain word, such as flow, stays one.
-    with suppress(ValueError, SyntaxError):
-        value = ast.literal_eval(value)
-    return name, value
 
 
 def _dataset(options, kept):

@@ -8,7 +8,7 @@ from torch import nn
 from openmm_cgvae.geometry.neighbours import owned_pairs
 from openmm_cgvae.geometry.vectors import cross, dot, squared_length
 from openmm_cgvae.ligands.attention import AggregatedAttention
-from openmm_cgvae.ligands.coarsegraph import CoarseGraph, bead_centres
+from openmm_cgvae.ligands.coarsegraph import CoarseGraph, bead_centres  # noqa: F401 (in type comments)
 from openmm_cgvae.ligands.equivariant import EdgeFeatures, Edges, VectorMessages, VectorUpdate, kinds_of_pairs
 from openmm_cgvae.ligands.hierarchy import NEAR_KINDS
 

@@ -7,7 +7,7 @@ from torch import nn
 
 from openmm_cgvae.core.errors import SettingsError
 from openmm_cgvae.ligands.autoregression import AutoregressiveDecoder
-from openmm_cgvae.ligands.coarsegraph import CoarseGraph, placed_beads
+from openmm_cgvae.ligands.coarsegraph import CoarseGraph, placed_beads  # noqa: F401 (in type comments)
 from openmm_cgvae.ligands.hierarchy import HierarchicalEncoder
 from openmm_cgvae.models.config import check_types
 from openmm_cgvae.models.layers import mlp

@@ -15,8 +15,8 @@ BOND_KINDS = {"SINGLE": 1, "DOUBLE": 2, "TRIPLE": 3, "AROMATIC": 4}
 TWO_BONDS, THREE_BONDS = 5, 6
 # Number of values of every atom feature; the last one is of anything else.
 VALUES = {
-    "element": len(ELEMENTS) + 1, "neighbours": 7, "hydrogens": 5, "charge": 5, "hybridisation": len(HYBRIDISATIONS) + 1,
-    "aromatic": 2, "ring": 8, "centre": 3, "double_bond": 3,
+    "element": len(ELEMENTS) + 1, "neighbours": 7, "hydrogens": 5, "charge": 5,
+    "hybridisation": len(HYBRIDISATIONS) + 1, "aromatic": 2, "ring": 8, "centre": 3, "double_bond": 3,
 }  # fmt: skip
 N_ROWS = sum(VALUES.values())
 # Bonds from a bead within which atoms place it, and the factor by which a bond more weakens them beyond the second.

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from openmm_cgvae.ligands.coarsegraph import CoarseGraph, bead_centres
+from openmm_cgvae.ligands.coarsegraph import CoarseGraph, bead_centres  # noqa: F401 (in type comments)
 from openmm_cgvae.ligands.equivariant import EdgeFeatures, Edges, VectorLayer, VectorMessages
 
 __all__ = ["NEAR_KINDS", "HierarchicalEncoder"]

@@ -1,4 +1,4 @@
-"""CoarsenConf turns with its input, knows hands, keeps the truth from its prior, and does not mind the order of atoms."""
+"""CoarsenConf turns with its input, knows hands, keeps the truth from its prior, and takes atoms in any order."""
 
 import numpy as np
 import pytest
@@ -7,8 +7,8 @@ from rdkit import Chem
 from rdkit.Chem import rdDistGeom
 
 from openmm_cgvae.ligands.coarsegraph import joined_graphs, placed_beads
-from openmm_cgvae.ligands.coarsening import N_ROWS, CoarseMolecule
 from openmm_cgvae.ligands.coarsenconf import CoarsenConf, CoarsenConfConfig
+from openmm_cgvae.ligands.coarsening import N_ROWS, CoarseMolecule
 
 IBUPROFEN = "CC(C)Cc1ccc(cc1)[C@H](C)C(=O)O"
 CHAIN = "C[C@H](N)CCOCC(=O)NCC#N"
@@ -146,7 +146,7 @@ def test_a_molecule_in_a_batch_gives_what_it_gives_alone(model):
 
 
 def test_one_bead_stays_in_the_frame_of_the_approximate_conformer(model):
-    mol, graph, approximate, x, noise = example("c1ccccc1")
+    _, graph, approximate, x, _ = example("c1ccccc1")
     assert len(graph.owner) == 1 and not len(graph.bridge)
     rotations, placed = placed_beads(graph, approximate, x, False)
     assert torch.equal(rotations[0], torch.eye(3).double())
