@@ -32,7 +32,7 @@ class CoarsenConfKind:
     def bind(file: ModelFile, topology: Any = None, **options: Any) -> Any:
         """Refuse: the model generates conformers of a molecule, its beads are no input (`TopologyMismatchError`)."""
         raise TopologyMismatchError(
-            "a model of kind 'coarsenconf' given, which makes conformers from bonds and takes no beads: give one of kind "
+            "a model of kind 'coarsenconf' given, which makes conformers and takes no beads: give one of kind "
             "'ligand' to backmap"
         )
 

@@ -6,18 +6,13 @@ import torch
 from torch import nn
 
 from openmm_cgvae.geometry.neighbours import owned_pairs
-from openmm_cgvae.geometry.vectors import cross, dot, squared_length
+from openmm_cgvae.geometry.vectors import dot, squared_length
 from openmm_cgvae.ligands.attention import AggregatedAttention
-from openmm_cgvae.ligands.coarsegraph import CoarseGraph, bead_centres  # noqa: F401 (in type comments)
+from openmm_cgvae.ligands.coarsegraph import N_AXES, UNIT, CoarseGraph, bead_axes, bead_centres  # noqa: F401 (in type comments)
 from openmm_cgvae.ligands.equivariant import EdgeFeatures, Edges, VectorMessages, VectorUpdate, kinds_of_pairs
 from openmm_cgvae.ligands.hierarchy import NEAR_KINDS
 
 __all__ = ["AutoregressiveDecoder"]
-
-# Angstrom. Lengths of inputs are about 1 in these units.
-UNIT = 2.0
-# Vectors that span a bead's atom: its place from the bridge, its turn about it, and the bridge.
-N_AXES = 3
 
 
 class DecoderLayer(nn.Module):
@@ -95,7 +90,9 @@ class AutoregressiveDecoder(nn.Module):
         y = placed.index_select(0, atoms)
         turns = rotations.transpose(1, 2).index_select(0, bead)
         latents = torch.bmm(turns, z.index_select(0, bead))
-        axes, selected = self.axes(graph, placed, x, atoms, latents)
+        axes = bead_axes(graph, placed, x).index_select(0, atoms)
+        centres = bead_centres(placed, graph.bead, graph.owner.shape[0])
+        selected = self.attention(y - centres.index_select(0, bead), latents)
         own, built = h.index_select(0, atoms), self.built(h.index_select(0, before))
         state = self.atoms(own) + self.beads(H.index_select(0, bead)) + self.products(self.told(axes, latents))
         told = torch.bmm(turns, v.index_select(0, atoms))
@@ -111,27 +108,6 @@ class AutoregressiveDecoder(nn.Module):
             )
             rows = rows + move
         return rows
-
-    def axes(self, graph, placed, x, atoms, latents):
-        # type: (CoarseGraph, Tensor, Tensor, Tensor, Tensor) -> tuple[Tensor, Tensor]
-        """Vectors (m, 3, 3) that span every atom, and the latents' mean (m, 3) that it attends to.
-
-        They are its place from the end of the bridge to the beads before, the vector product of the bridge with it, and
-        the bridge. A first bead has no bridge: places are from its centre.
-        """
-        n_beads, bead = graph.owner.shape[0], graph.bead.index_select(0, atoms)
-        centres = bead_centres(placed, graph.bead, n_beads)
-        ends = placed.index_select(0, graph.bridge[:, 0])
-        at = graph.bead.index_select(0, graph.bridge[:, 0])
-        zeros = torch.zeros_like(centres)
-        count = zeros[:, :1].index_add(0, at, torch.ones_like(ends[:, :1]))
-        bridges = zeros.index_add(0, at, ends - x.index_select(0, graph.bridge[:, 1])) / count.clamp_min(1.0)
-        origins = torch.where(count > 0, zeros.index_add(0, at, ends) / count.clamp_min(1.0), centres)
-        y = placed.index_select(0, atoms)
-        arm = (y - origins.index_select(0, bead)) / self.unit
-        bridge = bridges.index_select(0, bead)
-        axes = torch.stack([arm, cross(bridge, arm, 1), bridge], dim=2)
-        return axes, self.attention(y - centres.index_select(0, bead), latents)
 
     def told(self, axes, latents):
         # type: (Tensor, Tensor) -> Tensor

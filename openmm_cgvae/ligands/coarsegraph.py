@@ -5,8 +5,12 @@ from typing import NamedTuple
 import torch
 
 from openmm_cgvae.geometry.superposition import superpositions
+from openmm_cgvae.geometry.vectors import cross
 
-__all__ = ["CoarseGraph", "bead_centres", "joined_graphs", "placed_beads"]
+__all__ = ["N_AXES", "UNIT", "CoarseGraph", "bead_axes", "bead_centres", "joined_graphs", "placed_beads"]
+
+# Vectors of `bead_axes`, and their unit in Angstrom, in which they are about 1.
+N_AXES, UNIT = 3, 2.0
 
 
 class CoarseGraph(NamedTuple):
@@ -59,6 +63,38 @@ def bead_centres(x, bead, n_beads):
     ones = torch.ones_like(x[:, :1])
     count = torch.zeros(n_beads, 1, dtype=x.dtype, device=x.device).index_add(0, bead, ones)
     return torch.zeros(n_beads, 3, dtype=x.dtype, device=x.device).index_add(0, bead, x) / count
+
+
+def bead_axes(graph, placed, built, unit=UNIT):
+    # type: (CoarseGraph, Tensor, Tensor, float) -> Tensor
+    """Vectors that span the places of atoms in their beads.
+
+    They are the place of an atom from the end of the bridge that leads to the beads before, the vector product of the
+    bridge with it, and the bridge. A first bead has no bridge: places are from its centre.
+
+    Parameters
+    ----------
+    graph : CoarseGraph
+    placed, built : Tensor, shape (n, 3)
+        Atoms of the beads, and of those that are built, where bridges begin.
+    unit : float
+        In Angstrom.
+
+    Returns
+    -------
+    Tensor, shape (n, 3, 3)
+        One vector a column.
+    """
+    ends = placed.index_select(0, graph.bridge[:, 0])
+    at = graph.bead.index_select(0, graph.bridge[:, 0])
+    centres = bead_centres(placed, graph.bead, graph.owner.shape[0])
+    zeros = torch.zeros_like(centres)
+    count = zeros[:, :1].index_add(0, at, torch.ones_like(ends[:, :1]))
+    bridges = zeros.index_add(0, at, ends - built.index_select(0, graph.bridge[:, 1])) / count.clamp_min(1.0)
+    origins = torch.where(count > 0, zeros.index_add(0, at, ends) / count.clamp_min(1.0), centres)
+    arm = (placed - origins.index_select(0, graph.bead)) / unit
+    bridge = bridges.index_select(0, graph.bead) / unit
+    return torch.stack([arm, cross(bridge, arm, 1), bridge], dim=2)
 
 
 def placed_beads(graph, approximate, built, first):

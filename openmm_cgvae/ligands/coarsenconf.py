@@ -7,7 +7,7 @@ from torch import nn
 
 from openmm_cgvae.core.errors import SettingsError
 from openmm_cgvae.ligands.autoregression import AutoregressiveDecoder
-from openmm_cgvae.ligands.coarsegraph import CoarseGraph, placed_beads  # noqa: F401 (in type comments)
+from openmm_cgvae.ligands.coarsegraph import N_AXES, CoarseGraph, bead_axes, placed_beads  # noqa: F401 (in type comments)
 from openmm_cgvae.ligands.hierarchy import HierarchicalEncoder
 from openmm_cgvae.models.config import check_types
 from openmm_cgvae.models.layers import mlp
@@ -89,21 +89,21 @@ class CoarsenConf(nn.Module):
         F, C, d = config.features, config.channels, config.latent
         sizes = (F, C, config.encoder_layers, config.radial, config.atom_cutoff, config.bead_cutoff)
         self.embedding = nn.EmbeddingBag(n_fields, F, mode="sum")
+        self.axes = nn.Linear(N_AXES, C, bias=False)
         self.condition = HierarchicalEncoder(*sizes)
         self.prior_head = LatentHead(F, C, d)
         self.posterior = HierarchicalEncoder(*sizes)
         self.known = nn.Linear(F, F)
-        self.carried = nn.Linear(C + 1, C, bias=False)
+        self.carried = nn.Linear(C + N_AXES + 1, C, bias=False)
         self.posterior_head = LatentHead(F, C, d)
         self.decoder = AutoregressiveDecoder(F, C, d, config.decoder_layers, config.radial, config.atom_cutoff)
-        self.channels, self.latent = C, d
+        self.latent = d
 
     def conditioned(self, graph, approximate):
         # type: (CoarseGraph, Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]
         """Scalars and vectors of atoms, (n, F) and (n, 3, C), and beads, from the approximate conformer alone."""
         h = self.embedding(graph.fields)
-        v = torch.zeros(h.shape[0], 3, self.channels, dtype=h.dtype, device=h.device)
-        return self.condition(h, v, approximate, graph)
+        return self.condition(h, self.axes(bead_axes(graph, approximate, approximate)), approximate, graph)
 
     @torch.jit.export
     def prior(self, graph, approximate):
@@ -116,7 +116,7 @@ class CoarsenConf(nn.Module):
         # type: (CoarseGraph, Tensor, Tensor, Tensor, Tensor, Tensor) -> tuple[Tensor, Tensor]
         """Posterior of atoms x (n, 3), with what `conditioned` and `placed_beads` give."""
         turned = torch.bmm(rotations.transpose(1, 2).index_select(0, graph.bead), v)
-        told = torch.cat([turned, (x - placed).unsqueeze(2)], dim=2)
+        told = torch.cat([turned, bead_axes(graph, placed, x), (x - placed).unsqueeze(2)], dim=2)
         _, _, H, V = self.posterior(self.known(h), self.carried(told), x, graph)
         mean, log_variance = self.posterior_head(H, V)
         return torch.bmm(rotations, mean), log_variance

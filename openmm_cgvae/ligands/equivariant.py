@@ -57,7 +57,7 @@ class EdgeFeatures(nn.Module):
         """Vectors (E, 3) in Angstrom and kinds (E,) to features (E, K + 1 + kinds) and unit vectors (E, 3)."""
         # The small term lets coincident points give zero vectors and finite gradients.
         distance = torch.sqrt(squared_length(vector) + 1e-4)
-        radial = torch.stack(self.basis.functions(distance, torch.ones_like(distance)), dim=1)
+        radial = self.basis.listed(distance)
         marked = kinds.unsqueeze(1) == torch.arange(1, self.kinds + 1, device=kinds.device)
         return torch.cat([radial, marked.to(radial.dtype) * radial[:, -1:]], dim=1), vector / distance.unsqueeze(1)
 
