@@ -40,16 +40,16 @@ class TorsionConfig:
     seed : int
     """
 
-    width: int = 96
-    odd: int = 32
-    hidden: int = 64
+    width: int = 64
+    odd: int = 24
+    hidden: int = 48
     layers: int = 5
-    known_layers: int = 3
+    known_layers: int = 2
     waves: int = 12
     bins: int = 72
-    conformers: int = 2_000_000
+    conformers: int = 1_800_000
     batch_molecules: int = 24
-    columns: int = 6
+    columns: int = 8
     learning_rate: float = 1.5e-3
     weight_decay: float = 0.05
     dropout: float = 0.1

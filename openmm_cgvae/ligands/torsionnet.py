@@ -137,7 +137,7 @@ class LigandNetwork(nn.Module):
         Part of the even features of nodes that is left out in training.
     """
 
-    def __init__(self, width: int = 96, odd: int = 32, hidden: int = 64, layers: int = 5, known_layers: int = 3,
+    def __init__(self, width: int = 64, odd: int = 24, hidden: int = 48, layers: int = 5, known_layers: int = 2,
                  waves: int = 12, bins: int = 72, dropout: float = 0.0):  # fmt: skip
         super().__init__()
         self.bins, self.waves = bins, waves
