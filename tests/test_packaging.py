@@ -158,7 +158,8 @@ def test_the_tests_mirror_the_package():
     [
         (
             "openmm",
-            {"core", "chemistry", "molecule", "binding", "io", "cg", "atomistic", "backmapping", "simulation", "preparation"},
+            {"core", "chemistry", "molecule", "binding", "io", "cg", "atomistic", "backmapping", "simulation",
+             "preparation"},
         ),
         ("mdtraj", {"molecule", "binding", "io", "metrics"}),
         ("rdkit", {"chemistry", "molecule", "ligands", "conformers"}),

@@ -1,7 +1,5 @@
 """Arguments and steps that subcommands share."""
 
-import ast
-from contextlib import suppress
 from pathlib import Path
 
 from openmm_cgvae.core.errors import SettingsError
@@ -21,7 +19,6 @@ __all__ = [
     "make_minimizer",
     "print_run",
     "print_table",
-    "setting_change",
     "skipped_rows",
 ]
 
@@ -189,14 +186,3 @@ def print_table(rows):
     width = max(len(name) for name, _ in rows)
     for name, value in rows:
         print(f"{name:<{width}}  {value}")
-
-
-def setting_change(text):
-    """(name, value) of a ``--set NAME=VALUE``."""
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise SettingsError(f"--set {text} given: NAME=VALUE is expected")
-    # A plain word, such as flow, stays one.
-    with suppress(ValueError, SyntaxError):
-        value = ast.literal_eval(value)
-    return name, value

@@ -1,18 +1,21 @@
-"""Train a model on reference MD or on proteins; run it again to go on after an interruption.
+"""Train a model on reference MD, proteins or conformers; run it again to go on after an interruption.
 
 On several GPUs with torchrun. Protein chains give a model of any protein: packed ones, PDB or mmCIF files, a folder of
 these, or a .txt list of them and of MD runs, on each line a topology and its trajectories. So does MD with --mapping
-ca, com or martini.
+ca, com or martini. Conformer ensembles of sample-conformers (.npz) give a model of any small molecule.
 """
 
+import ast
 import json
 import logging
 import math
+from contextlib import suppress
 from dataclasses import fields, replace
 from pathlib import Path
 
-from openmm_cgvae.cli.common import add_reference, load_dataset, setting_change
+from openmm_cgvae.cli.common import add_reference, load_dataset
 from openmm_cgvae.cli.proteins import of_proteins
+from openmm_cgvae.cli.train_ligand import of_ligands, train_ligand
 from openmm_cgvae.cli.train_protein import train_protein
 from openmm_cgvae.core.errors import SettingsError
 from openmm_cgvae.core.output import existing_folder
@@ -39,8 +42,12 @@ def add_arguments(parser):
 
 
 def run(options):
+    changes = dict(_change(text) for text in options.set)
+    if of_ligands(options):
+        train_ligand(options, changes)
+        return
     if of_proteins(options):
-        train_protein(options, dict(setting_change(text) for text in options.set))
+        train_protein(options, changes)
         return
     from openmm_cgvae.training.distributed import process_group, rank
 
@@ -89,7 +96,7 @@ def _run_baseline(options):
     from openmm_cgvae.training.baselines import BaselineConfig, check_baseline
 
     check_baseline(options.baseline)
-    changes = dict(setting_change(text) for text in options.set)
+    changes = dict(_change(text) for text in options.set)
     if options.epochs is not None:
         changes["epochs"] = options.epochs
     config = config_from_dict(BaselineConfig, changes)
@@ -107,7 +114,7 @@ def settings(options):
     model_config, training_config = preset(options.preset)
     if options.epochs is not None:
         training_config = replace(training_config, epochs=options.epochs)
-    changes = dict(setting_change(text) for text in options.set)
+    changes = dict(_change(text) for text in options.set)
     configs = model_config, training_config
     names = [[field.name for field in fields(config)] for config in configs]
     check_settings(changes, names[0] + names[1])
@@ -115,6 +122,17 @@ def settings(options):
         replace(config, **{name: value for name, value in changes.items() if name in own})
         for config, own in zip(configs, names, strict=True)
     )
+
+
+def _change(text):
+    """(name, value) of a ``--set NAME=VALUE``."""
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise SettingsError(f"--set {text} given: NAME=VALUE is expected")
+    # A plain word, such as flow, stays one.
+    with suppress(ValueError, SyntaxError):
+        value = ast.literal_eval(value)
+    return name, value
 
 
 def _dataset(options, kept):

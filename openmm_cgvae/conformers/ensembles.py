@@ -9,7 +9,7 @@ An archive (``.npz``, no pickle) holds M molecules one after another. Of molecul
 ``method``              text     "mmff94s" or "gfn2": what minimised the conformers and gave their energies
 ``atoms``               int32    n, hydrogens included
 ``conformers``          int32    K, reference conformers, the lowest energy first
-``approximate``         int32    A, raw ETKDGv3 conformers of other seeds than any sampling takes, not minimised
+``approximate``         int32    A, raw ETKDGv3 conformers, not minimised, in no relation to the order of the others
 ======================  =======  =====================================================================================
 
 Of their parts, concatenated: ``element`` (sum of n, uint8, atomic numbers); ``positions`` (sum of K n, 3) and
