@@ -168,7 +168,7 @@ class ConformerModel:
         noise = gaussian_noise(seed, [0], np.arange(pool), max(1, self._module.n_noise()))[0]
         base = torch.arange(pool) % self._module.n_bases()
         with torch.inference_mode(), torch.jit.optimized_execution(False):
-            x, energy = self._module(torch.as_tensor(noise, dtype=torch.float32), base)
+            x, energy = self._module.conformers(torch.as_tensor(noise, dtype=torch.float32), base)
         x, energy = x.numpy() * ANGSTROM_PER_NM, energy.numpy()
         return x[chosen_conformers(mol, x, energy, n, seed)]
 
