@@ -21,7 +21,10 @@ def token_colours(bonds: np.ndarray) -> np.ndarray:
 
 
 def ligand_tensors(
-    mol: Any, arrays: LigandArrays | None = None, assignment: np.ndarray | None = None, weights: np.ndarray | None = None
+    mol: Any,
+    arrays: LigandArrays | None = None,
+    assignment: np.ndarray | None = None,
+    weights: np.ndarray | None = None,
 ) -> dict:
     """Tensors of a molecule whose conformers are the approximate ones, as ``LigandModel.take`` takes them.
 
