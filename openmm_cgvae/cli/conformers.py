@@ -19,7 +19,9 @@ def add_arguments(parser):
     )
     parser.add_argument("--prune", type=float, metavar="A", help="leave out what is nearer than this RMSD to another")
     parser.add_argument("--seed", type=int, metavar="S", help="same seed, same conformers; random if omitted")
-    parser.add_argument("--temperature", type=float, default=1.0, metavar="T", help="of the torsions: 1; 0 the likeliest")
+    parser.add_argument(
+        "--temperature", type=float, default=1.0, metavar="T", help="of the torsions: 1; 0 the likeliest"
+    )
     parser.add_argument("--allow-unknown", action="store_true", help="try elements and radicals that were never seen")
     add_overwrite(parser)
 

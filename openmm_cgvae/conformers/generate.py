@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +26,11 @@ __all__ = ["ENERGY", "ConformerModel", "check_molecule", "conformers"]
 logger = logging.getLogger(__name__)
 
 DEFAULT_MODEL = "ligands"
+# What samples by a model of each kind, as "module:class".
+SAMPLERS = {
+    "ligand": "openmm_cgvae.conformers.generate:ConformerModel",
+    "coarsenconf": "openmm_cgvae.conformers.coarsesampling:CoarsenConfConformers",
+}
 # Property of a conformer, and of an SDF record: kJ/mol.
 ENERGY = "energy_kj_mol"
 MOST_HEAVY = 300
@@ -93,7 +99,9 @@ def check_molecule(mol: Any, allow_unknown: bool = False) -> None:
             f"a mixture of {len(parts)} molecules given ({Chem.MolToSmiles(Chem.RemoveHs(mol))}): give each on its own"
         )
     if mol.GetNumHeavyAtoms() > MOST_HEAVY:
-        raise MoleculeError(f"a molecule of {mol.GetNumHeavyAtoms()} heavy atoms given: {MOST_HEAVY} at most are expected")
+        raise MoleculeError(
+            f"a molecule of {mol.GetNumHeavyAtoms()} heavy atoms given: {MOST_HEAVY} at most are expected"
+        )
     unknown = unknown_elements(mol)
     if unknown and not allow_unknown:
         raise MoleculeError(f"elements {', '.join(unknown)} given, which the model has not seen: --allow-unknown tries")
@@ -112,8 +120,6 @@ class ConformerModel:
     """
 
     def __init__(self, file: Any):
-        if file.kind != "ligand":
-            raise ModelFileError(f"a model of kind {file.kind!r} given: one of small molecules is expected")
         self.metadata, self._module = file.metadata, file.module
         self.relaxation = file.metadata.get("approximate", "mmff")
 
@@ -123,7 +129,11 @@ class ConformerModel:
         from openmm_cgvae.io.modelfile import ModelFile
         from openmm_cgvae.pretrained.index import resolve_model
 
-        return cls(ModelFile.load(resolve_model(name_or_path)))
+        file = ModelFile.load(resolve_model(name_or_path))
+        if file.kind not in SAMPLERS:
+            raise ModelFileError(f"a model of kind {file.kind!r} given: one of small molecules is expected")
+        module, name = SAMPLERS[file.kind].split(":")
+        return getattr(import_module(module), name)(file)
 
     def conformers(
         self,

@@ -140,9 +140,7 @@ class TorsionTrainer:
             self._losses = state["losses"]
             torch.set_rng_state(state["random"])
         except Exception as error:
-            raise TrainingError(
-                f"{self.checkpoint_path} cannot be read ({type(error).__name__}): remove it"
-            ) from error
+            raise TrainingError(f"{self.checkpoint_path} cannot be read ({type(error).__name__}): remove it") from error
         logger.info("resumed from %s after update %d", self.checkpoint_path, self.update)
 
     def _save(self):

@@ -29,7 +29,9 @@ class Sampled:
     problems: list = field(default_factory=list)
 
 
-def sampled_records(model: ConformerModel, source: str, path: str | Path, n: int, seed: int, **settings: Any) -> Sampled:
+def sampled_records(
+    model: ConformerModel, source: str, path: str | Path, n: int, seed: int, **settings: Any
+) -> Sampled:
     """Sample the molecules of a SMILES or of a file, and write their conformers to an SDF file.
 
     Parts of a salt or a mixture are molecules of their own.
