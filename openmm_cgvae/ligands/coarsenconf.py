@@ -15,7 +15,7 @@ from openmm_cgvae.models.layers import mlp
 __all__ = ["CoarsenConf", "CoarsenConfConfig"]
 
 # Of log-variances.
-LOWEST, HIGHEST = -10.0, 4.0
+LOWEST, HIGHEST = -10.0, 2.0
 
 
 @dataclass(frozen=True)
