@@ -26,6 +26,7 @@ _HOME = {
     "cg_force": "cg.force",
     "community_mapping": "molecule.mapping",
     "backmap_trajectory": "backmapping.trajectory",
+    "conformers": "conformers.generate",
     "create_cg_simulation": "cg.system",
     "custom_mapping": "molecule.mapping",
     "iterative_boltzmann_inversion": "cg.inversion",

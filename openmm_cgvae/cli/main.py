@@ -73,8 +73,8 @@ def main(arguments=None):
     Returns
     -------
     int
-        0; 1 if some of many inputs were left out, as told, or the reader of the output has gone; 2 for an error of use
-        or input, which is explained in one line; 130 if interrupted.
+        0; 2 for an error of use or input, which is explained in one line; 130 if interrupted; 1 if the reader of the
+        output has gone, or a subcommand returned 1: a part of its input could not be used, the rest is done.
     """
     options = parser().parse_args(arguments)
     options.command_line = shlex.join(["openmm-cgvae", *(sys.argv[1:] if arguments is None else arguments)])
