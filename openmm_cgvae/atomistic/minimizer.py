@@ -232,7 +232,7 @@ class Minimizer:
             self._idle.append(relaxation)
 
     def _faults(self, minimized, given, beads):
-        """Say what is wrong with each minimised frame, "" if nothing is."""
+        """Fault of each minimised frame, "" where there is none."""
         off = np.linalg.norm(self.mapping.project(minimized) - beads, axis=-1).max(-1)
         reference = handedness_of(given, self.graph) if self._handedness is None else self._handedness
         inverted = handedness_of(minimized, self.graph) != reference
@@ -293,7 +293,7 @@ class Minimizer:
 
     def _checked_workers(self, workers):
         if workers is None:
-            # Of small molecules, for which Reference is taken, most of the work is Python's: two threads take turns.
+            # Small molecules use Reference, where most of the work is Python's and threads only wait for one another.
             return 1 if self.platform in (*GPU_PLATFORMS, "Reference") else available_cores()
         return checked_count("workers", workers)
 
@@ -315,7 +315,7 @@ def _relaxation(system, platform, copies, *fixed):
 
 
 def _not_finite(energy, positions):
-    """Say that an energy or a position is not finite, "" if all are."""
+    """Fault text if an energy or a position is not finite, else ""."""
     finite = np.isfinite(energy) and np.isfinite(positions).all()
     return "" if finite else f"energy after minimisation is {energy}"
 

@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 FRAME_INTERVAL = 50
 # Iterations after which the rate is half of what it was.
 HALF_RATE = 20
-# How much longer than in an iteration the candidates are sampled in the end, and what is left out of it.
+# How much longer the candidates are sampled at the end than in an iteration, and the fraction discarded at the start.
 VALIDATION_FACTOR = 3
 N_BLOCKS = 20
 
@@ -241,7 +241,7 @@ class _State:
         return cls(energies, energies, [0 * e for e in energies], 0, replicas, [])
 
     def advance(self, divergence, changes, summed):
-        """Note the current tables' divergence, then change them."""
+        """Record the divergence of the current tables, then update them."""
         if divergence < min(self.history, default=np.inf):
             self.best = self.energies
         self.history = [*self.history, divergence]
@@ -260,7 +260,7 @@ class _State:
 
     @classmethod
     def load(cls, path, identity):
-        """What `save` wrote, None if there is nothing yet."""
+        """State that `save` wrote, or None if there is no file."""
         if path is None or not Path(path).exists():
             return None
         try:

@@ -33,7 +33,7 @@ TINY_NM2 = 1e-12
 class TabulatedTerms:
     """Potentials of one kind of coordinate, each a table between two edges and a harmonic wall beyond them.
 
-    Between the edges the table is read by a natural cubic spline; beyond them the energy goes on with the
+    Between the edges the table is interpolated by a natural cubic spline; beyond them the energy continues with the
     spline's last slope plus ``wall / 2 * (x - edge)^2``, so it and its derivative are continuous and finite.
     Terms over beads of the same types share a table.
 
