@@ -160,7 +160,7 @@ def test_the_tests_mirror_the_package():
             {"core", "molecule", "binding", "io", "cg", "atomistic", "backmapping", "simulation", "preparation"},
         ),
         ("mdtraj", {"molecule", "binding", "io", "metrics"}),
-        ("rdkit", {"molecule"}),
+        ("rdkit", {"molecule", "report"}),
         ("parmed", {"atomistic", "binding"}),
         ("deeptime", {"metrics"}),
     ],

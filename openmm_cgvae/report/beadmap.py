@@ -30,7 +30,9 @@ def mapping_section(subject):
     missing = ()
     drawn = _drawing(subject) if heavy <= MOST_DRAWN and not subject.is_protein else None
     if drawn is not None:
-        caption = "Heavy atoms by bead; hydrogens belong to the bead of their heavy atom unless the table says otherwise."
+        caption = (
+            "Heavy atoms by bead; hydrogens belong to the bead of their heavy atom unless the table says otherwise."
+        )
         body = figure("mapping", "Beads on the molecule", drawn + _key(mapping), caption, data)
     elif subject.is_protein:
         sequence, missing = _sequence(subject)
@@ -66,22 +68,25 @@ def _drawing(subject):
     y = y.max() + MARGIN - y
     beads = subject.mapping.assignment[heavy]
     parts = []
-    for i, j in orders:
-        if beads[i] == beads[j]:
-            parts.append(_line("bead", x[i], y[i], x[j], y[j], f'stroke="{_colour(beads[i])}" stroke-width="22"'))
-    parts += [
-        f'<circle class="bead" cx="{a:.1f}" cy="{b:.1f}" r="13" fill="{_colour(bead)}"/>'
-        for a, b, bead in zip(x, y, beads, strict=True)
-    ]
+    for bead in np.unique(beads):
+        # A group is as one shape, so that its parts do not shine through each other.
+        ends = [(i, j) for i, j in orders if beads[i] == beads[j] == bead]
+        inner = [_line("", x[i], y[i], x[j], y[j]) for i, j in ends]
+        own = beads == bead
+        inner += [f'<circle cx="{a:.1f}" cy="{b:.1f}" r="12"/>' for a, b in zip(x[own], y[own], strict=True)]
+        parts.append(f'<g class="bead" style="color:{_colour(bead)}">{"".join(inner)}</g>')
     for (i, j), order in orders.items():
         parts += [_line("bond", *ends) for ends in _strokes(x[i], y[i], x[j], y[j], order)]
     numbers = subject.graph.atomic_numbers[heavy]
     for a, b, number, count, charge in zip(x, y, numbers, hydrogens, charges, strict=True):
         label = _label(int(number), count, charge)
         if label:
-            parts.append(f'<circle class="halo" cx="{a:.1f}" cy="{b:.1f}" r="8.5" opacity=".75"/>')
+            parts.append(f'<circle class="halo" cx="{a:.1f}" cy="{b:.1f}" r="8.5"/>')
             parts.append(f'<text x="{a:.1f}" y="{b:.1f}">{label}</text>')
-    told = "; ".join(f"bead {name}: {', '.join(_names(subject, bead))}" for name, bead in zip(subject.mapping.names, subject.mapping.beads, strict=True))
+    told = "; ".join(
+        f"bead {name}: {', '.join(_names(subject, bead))}"
+        for name, bead in zip(subject.mapping.names, subject.mapping.beads, strict=True)
+    )
     box = f'viewBox="0 0 {x.max() + MARGIN:.0f} {y.max() + MARGIN:.0f}"'
     wide = f'style="width:{min(34.0, (x.max() + MARGIN) / 11):.1f}rem;max-width:100%"'
     return f'<svg class="beadmap" {box} {wide} role="img" aria-label="{escape(told)}">{"".join(parts)}</svg>'
@@ -103,7 +108,7 @@ def _layout(graph):
     with _quiet(RDLogger):
         try:
             # Of topologies that tell no bond orders; a net charge that is not 0 leaves single bonds.
-            rdDetermineBonds.DetermineBondOrders(molecule, charge=0, maxIterations=2000)
+            rdDetermineBonds.DetermineBondOrders(molecule, charge=0, embedChiral=False)
             known = molecule.GetMol()
             Chem.Kekulize(known)
         except (ValueError, RuntimeError):
@@ -163,7 +168,11 @@ def _label(number, hydrogens, charge):
     if number == 6 and hydrogens < 3 and not charge:
         return ""
     symbol = Chem.GetPeriodicTable().GetElementSymbol(number)
-    count = f'H{f"<tspan dy=&quot;3&quot; font-size=&quot;8&quot;>{hydrogens}</tspan>" if hydrogens > 1 else ""}' if hydrogens else ""
+    count = (
+        f"H{f'<tspan dy=&quot;3&quot; font-size=&quot;8&quot;>{hydrogens}</tspan>' if hydrogens > 1 else ''}"
+        if hydrogens
+        else ""
+    )
     sign = {1: "+", -1: "\u2212"}.get(charge, "")
     return (symbol + count + sign).replace("&quot;", '"')
 
@@ -196,7 +205,9 @@ def _sequence(subject):
         beads = list(dict.fromkeys(assignment[atoms].tolist()))
         blocks = "".join(f'<i style="background:{_colour(bead)}"></i>' for bead in beads)
         told = escape(f"{residue.name}{residue.id}: {', '.join(names[bead] for bead in beads)}")
-        chips.append(f'<span title="{told}">{escape(residue.name)}<small>{escape(str(residue.id))}</small><em>{blocks}</em></span>')
+        chips.append(
+            f'<span title="{told}">{escape(residue.name)}<small>{escape(str(residue.id))}</small><em>{blocks}</em></span>'
+        )
     missing = ()
     if len(residues) > MOST_RESIDUES:
         missing = (f"The first {MOST_RESIDUES} of {len(residues):,} residues are drawn.",)

@@ -17,6 +17,7 @@ from openmm_cgvae.report.view import view_section
 __all__ = ["SECTIONS", "report_html", "write_report"]
 
 # Sections between the view and the table, in the order of the page: each takes the `Subject` and returns a `Section`.
+LARGE_ATOMS = 300
 SECTIONS = [map_section, distribution_section, residue_section, mapping_section]
 
 
@@ -46,7 +47,7 @@ def report_html(subject):
     figures = molecule_figures(subject) | _derived(subject)
     subject.figures = figures
     protein = protein_means(subject)
-    found = checks(figures, protein, same_beads=subject.origin is not None)
+    found = checks(figures, protein, same_beads=subject.origin is not None, large=subject.n_atoms > LARGE_ATOMS)
     view, payload = view_section(subject)
     sections = [view, *(section(subject) for section in SECTIONS), training_section(subject.training_log)]
     sections.append(figure_section(subject, figures, protein, found))

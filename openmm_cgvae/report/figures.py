@@ -19,6 +19,7 @@ from openmm_cgvae.metrics import (
 )
 from openmm_cgvae.metrics.residueshapes import CA
 from openmm_cgvae.metrics.torsions import KINDS
+from openmm_cgvae.report.subject import thinned
 
 __all__ = ["molecule_figures", "protein_means"]
 
@@ -59,7 +60,7 @@ def protein_means(subject):
     if not subject.is_protein:
         return {}
     chain, every = subject.chain, subject.residue_atoms.reshape(-1, *subject.residue_atoms.shape[2:])
-    chosen = np.unique(np.linspace(0, len(every) - 1, min(PROTEIN_STRUCTURES, len(every))).astype(np.int64))
+    chosen = thinned(len(every), PROTEIN_STRUCTURES)
     types, connected, mask, crystal = chain.residue_types, chain.connected, chain.mask, subject.crystal
     added = {}
     for atoms in every[chosen]:

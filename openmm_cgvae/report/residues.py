@@ -11,6 +11,7 @@ from openmm_cgvae.metrics.peptides import ramachandran_outliers
 from openmm_cgvae.metrics.rotamers import rotamer_outliers
 from openmm_cgvae.molecule.residues import AMINO_ACIDS
 from openmm_cgvae.report.page import Section, figure, table
+from openmm_cgvae.report.subject import thinned
 
 __all__ = ["residue_quality", "residue_section"]
 
@@ -46,7 +47,8 @@ def residue_section(subject):
         missing.append("Spread by residue is left out: there is one structure a frame.")
     if "deviation" not in quality:
         missing.append("Deviation by residue is left out: no structure was given that the beads were taken from.")
-    strip = "".join(_column(subject, quality, names, k) for k in shown)
+    labels = "".join(f"<span>{ROWS[name][0]}</span>" for name in quality)
+    strip = f'<span class="labels" aria-hidden="true">{labels}</span>' + "".join(_column(subject, quality, names, k) for k in shown)
     label = f"{len(names)} residues, rows from the top: {', '.join(ROWS[name][0] for name in quality)}"
     caption = (
         f"From the top: {', '.join(ROWS[name][0] for name in quality)}; each the share of {_count(subject)} structures in which "
@@ -81,7 +83,7 @@ def residue_quality(subject):
     chain = subject.chain
     types, mask, connected = chain.residue_types, chain.mask, chain.connected
     every = subject.residue_atoms.reshape(-1, *subject.residue_atoms.shape[2:])
-    atoms = every[np.unique(np.linspace(0, len(every) - 1, min(STRUCTURES, len(every))).astype(np.int64))]
+    atoms = every[thinned(len(every), STRUCTURES)]
     quality = {
         "backbone": _share(*ramachandran_outliers(types, atoms, mask, connected)),
         "side_chain": _share(*rotamer_outliers(types, atoms, mask)),
@@ -148,7 +150,9 @@ def _text(name, value):
 def _column(subject, quality, names, k):
     """One residue: its letter, a number now and then, and a cell a row."""
     residue = subject.residues[k]
-    told = "; ".join(f"{ROWS[name][0]} {_text(name, v[k])} {ROWS[name][1]}" for name, v in quality.items() if np.isfinite(v[k]))
+    told = "; ".join(
+        f"{ROWS[name][0]} {_text(name, v[k])} {ROWS[name][1]}" for name, v in quality.items() if np.isfinite(v[k])
+    )
     cells = "".join(f'<i class="g{_level(name, values[k])}"></i>' for name, values in quality.items())
     number = str(residue.id) if k % 10 == 0 else "&nbsp;"
     letter = AMINO_ACIDS[subject.chain.residue_types[k]]

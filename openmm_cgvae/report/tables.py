@@ -1,6 +1,7 @@
 """The table of figures: ours beside their floors, peers and the paper."""
 
 import json
+import re
 
 from openmm_cgvae.metrics.proteins import COLUMNS
 from openmm_cgvae.pretrained.index import bundled_file, read_index
@@ -38,6 +39,15 @@ FIGURES = (
     ("beyond_training", "Frames with bead distances that training did not see", "percent"),
     ("frames_per_second", "Structures a second", "plain"),
 )
+# Headings of proteins' figures that are too short to stand alone.
+HEADINGS = {
+    "rmsd_backbone": "RMSD backbone, \u00c5", "rmsd_side_chain": "RMSD side chain, \u00c5", "d_residues": "mirrored residues (D)",
+    "wrong_side_chain_centres": "mirrored Ile and Thr at C-beta", "cis": "cis peptide bonds", "cis_proline": "cis before proline",
+    "diversity": "diversity (FlowBack's DIV)", "twisted_peptides": "twisted peptide bonds (> 30 degrees), %",
+}  # fmt: skip
+# What rounding leaves of nothing.
+NOTHING = 5e-4
+ANGSTROM = re.compile(r"\bA\b(?!-)")
 WORDS = {"good": "good", "watch": "watch", "bad": "not fit"}
 
 
@@ -55,7 +65,11 @@ def figure_section(subject, figures, protein, found):
     """
     states = {check.name: check for check in found}
     parts = [_molecule(subject, figures, states), _protein(subject, protein, states)]
-    missing = () if any(parts) else (f"A table of figures is left out: nothing was measured of these {subject.n_atoms:,} atoms.",)
+    missing = (
+        ()
+        if any(parts)
+        else (f"A table of figures is left out: nothing was measured of these {subject.n_atoms:,} atoms.",)
+    )
     return Section("figures", "Figures", "".join(parts), missing)
 
 
@@ -67,7 +81,12 @@ def _molecule(subject, figures, states):
     lines = []
     for name, heading, form in rows:
         floor = next((figures[key] for key in (f"{name}_floor", f"md_{name}") if figures.get(key) is not None), None)
-        line = [heading, shown(figures[name], form), "" if floor is None else shown(floor, form), *_judgement(states.get(name))]
+        line = [
+            heading,
+            shown(figures[name], form),
+            "" if floor is None else shown(floor, form),
+            *_judgement(states.get(name)),
+        ]
         lines.append([*line, *([_reported(paper.get(name), form)] if source else [])])
     head = ["", "these", "floor, or MD itself", "wanted", "", *([f"paper, {source}"] if source else [])]
     note = (
@@ -83,7 +102,9 @@ def _molecule(subject, figures, states):
 
 def _judgement(check):
     """The limit, and a word that says on which side of it a figure is."""
-    return ("", "") if check is None else (check.wanted, f'<span class="state {check.state}">{WORDS[check.state]}</span>')
+    return (
+        ("", "") if check is None else (check.wanted, f'<span class="state {check.state}">{WORDS[check.state]}</span>')
+    )
 
 
 def _paper(subject):
@@ -91,7 +112,11 @@ def _paper(subject):
     if subject.mapping is None:
         return None, {}
     source, figures = paper_figures([residue.name for residue in subject.topology.residues()])
-    own = {name: pair for (beads, name, model), pair in figures.items() if beads == subject.mapping.n_beads and model == "cgvae"}
+    own = {
+        name: pair
+        for (beads, name, model), pair in figures.items()
+        if beads == subject.mapping.n_beads and model == "cgvae"
+    }
     return (source, own) if own else (None, {})
 
 
@@ -109,9 +134,13 @@ def _protein(subject, protein, states):
         if own is None or own["value"] is None:
             continue
         cells = [_cell(row["figures"].get(name), kind) for row in peers.values()]
-        lines.append([heading.replace("A a", "\u00c5 a"), _cell(own, kind), *_judgement(states.get(name)), *cells])
+        lines.append([HEADINGS.get(name) or ANGSTROM.sub("\u00c5", heading), _cell(own, kind), *_judgement(states.get(name)), *cells])
     chains = next((row["chains"] for row in peers.values()), 0)
-    note = f"<p>Beside these: what crystals and other programs score on {chains} held-out chains, from C-alphas, not minimised.</p>" if peers else ""
+    note = (
+        f"<p>Beside these: what crystals and other programs score on {chains} held-out chains, from C-alphas, not minimised.</p>"
+        if peers
+        else ""
+    )
     return note + table(["", "these", "wanted", "", *peers], lines, caption="Figures of proteins, against crystals")
 
 
@@ -129,4 +158,4 @@ def _cell(figure, kind):
     if kind == "count":
         return f"{figure['sum']:g} of {figure['count']:,}"
     value = figure["value"] * {"share": 100, "rate": 1000}.get(kind, 1)
-    return f"{value:.4g}" if abs(value) >= 99 else f"{value:.3g}"
+    return "0" if abs(value) < NOTHING else f"{value:.4g}" if abs(value) >= 99 else f"{value:.3g}"

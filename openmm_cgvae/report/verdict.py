@@ -57,6 +57,8 @@ RULES = (
     Rule("beyond_training", "{value} of the frames have beads at distances that training did not see", 0.01, 0.5, "view",
          "percent", "watch"),
 )  # fmt: skip
+# In place of the first, of molecules so large that one wrong bond somewhere says little.
+LARGE = Rule("lambda_all", "{value} of the bonds are missing or too many", 5e-4, 5e-3, "view", "percent")
 DIVERGENCES = (
     ("torsion_js_backbone", "Backbone torsions", "torsions"),
     ("torsion_js_side_chain", "Side-chain torsions", "torsions"),
@@ -101,7 +103,7 @@ class Check:
     wanted: str
 
 
-def checks(figures, protein=None, same_beads=True):
+def checks(figures, protein=None, same_beads=True, large=False):
     """Judge figures.
 
     Parameters
@@ -113,13 +115,16 @@ def checks(figures, protein=None, same_beads=True):
     same_beads : bool
         Whether the beads are those of the reference; otherwise its torsions need not be those of the structures, and
         a difference is to be watched at worst.
+    large : bool
+        Whether single bonds are counted rather than structures without a fault.
 
     Returns
     -------
     list of Check
         Of what was measured.
     """
-    found = [check for rule in RULES if (check := _judged(rule, figures.get(rule.name)))]
+    rules = (LARGE, *RULES[1:]) if large else RULES
+    found = [check for rule in rules if (check := _judged(rule, figures.get(rule.name)))]
     for name, text, figure in DIVERGENCES:
         value, floor = figures.get(name), figures.get(f"{name}_floor")
         if value is not None and floor is not None:
@@ -148,14 +153,14 @@ def verdict_html(found, notes=()):
     summary = _summary(state, groups)
     shown = [*groups["bad"], *groups["watch"]] or groups["good"][:4]
     rest = [check for check in groups["good"] if check not in shown]
-    body = f'<ul>{"".join(_item(check) for check in shown)}</ul>' if shown else ""
+    body = f"<ul>{''.join(_item(check) for check in shown)}</ul>" if shown else ""
     if rest:
-        body += f'<details><summary>{len(rest)} more checks passed</summary><ul>{"".join(map(_item, rest))}</ul></details>'
+        body += (
+            f"<details><summary>{len(rest)} more checks passed</summary><ul>{''.join(map(_item, rest))}</ul></details>"
+        )
     more = "".join(f"<p>{note}</p>" for note in notes)
     kind = "watch" if state == "none" else state
-    return (
-        f'<section class="verdict {kind}" id="verdict" data-state="{state}"><h2>{HEADINGS[state]}</h2><p>{summary}</p>{body}{more}</section>'
-    )
+    return f'<section class="verdict {kind}" id="verdict" data-state="{state}"><h2>{HEADINGS[state]}</h2><p>{summary}</p>{body}{more}</section>'
 
 
 def _summary(state, groups):
@@ -214,10 +219,7 @@ def _state(value, good, bad):
 def shown(value, form="plain"):
     """A figure as text."""
     if form == "percent":
-        # Never 100 % of what has an exception, nor 0 %.
-        percent = 100 * value
-        digits = next((d for d in (0, 1, 2, 3) if 0 < round(percent, d) < 100), 0) if 0 < value < 1 else 0
-        return f"{percent:.{max(digits, 1) if 0 < value < 1 else digits}f} %"
+        return f"{_percent(value)} %"
     if form == "rate":
         return f"{1000 * value:.3g}"
     if form == "length":
@@ -229,3 +231,12 @@ def shown(value, form="plain"):
     if form == "energy":
         return f"{value:.2g} kJ/mol an atom"
     return f"{value:.3g}"
+
+
+def _percent(value):
+    """Never 100 of what has an exception, nor 0 of what there is."""
+    for digits in (1, 2, 3, 4):
+        text = f"{100 * value:.{digits}f}"
+        if value in (0.0, 1.0) or 0 < float(text) < 100:
+            break
+    return text.rstrip("0").rstrip(".")

@@ -4,7 +4,7 @@
   const data = JSON.parse(find("view-data").textContent);
   const box = find("view");
   const n = data.elements.length;
-  const state = { mode: "frames", frame: 0, set: 0, colour: "element", shape: data.protein ? "cartoon" : "sticks",
+  const state = { mode: data.frames.length === 1 && data.sets.length ? "samples" : "frames", frame: 0, set: 0, colour: data.protein ? (data.spread ? "spread" : data.training ? "training" : "element") : "element", shape: data.protein ? "cartoon" : "sticks",
                   beads: Boolean(data.beads), hydrogens: n < 600, timer: null };
 
   const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
@@ -95,7 +95,7 @@
     if (!state.hydrogens && shape !== "cartoon") model.setStyle({ elem: "H" }, {});
   }
 
-  function draw(keep = true) {
+  function draw() {
     const samples = state.mode === "samples" ? sets[state.set].count : 1;
     while (models.length < samples) models.push(addModel("atoms"));
     models.forEach((model, k) => {
@@ -111,7 +111,6 @@
       if (state.shape !== "spheres" && beads.names.length < 4000) look.stick = { radius: 0.07, color: "#9a86c8", opacity: 0.7 };
       beadModel.setStyle({}, state.beads ? look : {});
     }
-    if (!keep) viewer.zoomTo();
     viewer.render();
     tell();
   }
@@ -142,6 +141,7 @@
     for (const name of ["frames", "samples"]) { const button = find(`mode-${name}`); if (button) button.setAttribute("aria-pressed", String(mode === name)); }
     slider.max = String((mode === "samples" ? sets.length : data.frames.length) - 1);
     slider.value = String(mode === "samples" ? state.set : state.frame);
+    slider.hidden = playing.hidden = slider.max === "0";
     draw();
   }
   function show(k) {
@@ -210,7 +210,10 @@
     theme();
   });
   theme();
-  draw(false);
+  find("colour").value = state.colour;
+  setMode(state.mode);
+  viewer.zoomTo();
+  viewer.render();
   // For tests and for the curious.
   window.reportView = { viewer, state, show, setMode, draw };
 })();
