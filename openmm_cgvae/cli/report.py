@@ -1,7 +1,7 @@
 """Show a model or what it made: one HTML page with a verdict, structures in 3D, and every figure.
 
-With a model alone, its bundled reference is used. With --reference, structures are sampled for the beads of that MD (or,
-of a model of any protein, of that PDB file) and compared with it. Structures that were made before, as those of
+With a model alone, its bundled reference is used. With --reference, structures are sampled for the beads of that MD
+(or, of a model of any protein, of that PDB file) and compared with it. Structures that were made before, as those of
 backmap, are taken as they are.
 """
 
@@ -34,9 +34,7 @@ def add_arguments(parser):
         "--run-frames", type=int, metavar="n", help="frames a run of the reference, where a file holds several"
     )
     parser.add_argument("--stride", type=int, default=1, metavar="n", help="use every n-th frame (1)")
-    parser.add_argument(
-        "--samples", type=int, default=4, metavar="K", help="structures a frame that are sampled, or were (4)"
-    )
+    parser.add_argument("--samples", type=int, metavar="K", help="structures a frame: to sample (4), or given (1)")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="same seed, same page (0)")
     parser.add_argument(
         "--evaluation", metavar="out.json", help="figures of evaluate, which are then not measured again"
@@ -77,10 +75,12 @@ def _subject(options):
 
 def _of_structures(options, model, more):
     from openmm_cgvae.io.structures import load_topology
-    from openmm_cgvae.report.subject import of_structures
+    from openmm_cgvae.report.subject import of_structures, read_structures
 
     topology = load_topology(options.top or _topology(options.structures[0]))
-    positions, numbers = _read(options.structures, topology, options)
+    positions, numbers = read_structures(
+        options.structures, topology, FRAMES, options.samples or 1, options.stride, options.salvage
+    )
     reference, runs = _reference(options, topology)
     mapping, known = _mapping(model, topology)
     return of_structures(
@@ -113,7 +113,7 @@ def _of_protein(options, model, more):
     chains = chains_of_file(options.reference[0], shortest=SHORTEST, complete=0.0)[0]
     if not chains:
         raise DataError(f"no protein chain of {SHORTEST} residues or more with its backbone in {options.reference[0]}")
-    return of_longest(model, chains, options.title or options.model, max(options.samples, 2), options.seed, **more)
+    return of_longest(model, chains, options.title or options.model, options.samples or 8, options.seed, **more)
 
 
 def _of_model(options, model, more):
@@ -129,7 +129,7 @@ def _of_model(options, model, more):
     else:
         reference, runs = _bundled(options, more)
     title = options.title or str(model.metadata.get("name", options.model))
-    return of_model(backmapper, reference, runs, title, n_samples=options.samples, seed=options.seed, **more)
+    return of_model(backmapper, reference, runs, title, n_samples=options.samples or 4, seed=options.seed, **more)
 
 
 def _bundled(options, more):
@@ -157,20 +157,6 @@ def _reference(options, topology):
     from openmm_cgvae.preparation.dataset import read_reference
 
     return read_reference(options.reference, topology, options.stride, options.run_frames, options.salvage)
-
-
-def _read(paths, topology, options):
-    """Evenly spaced structures, (frames, samples, n, 3), and the numbers of their frames."""
-    import numpy as np
-
-    from openmm_cgvae.io.trajectory_files import read_frames
-
-    positions = np.concatenate([read_frames(path, topology, options.stride, options.salvage) for path in paths])
-    numbers = np.arange(len(positions)) * options.stride
-    if len(positions) > FRAMES:
-        chosen = np.linspace(0, len(positions) - 1, FRAMES).astype(np.int64)
-        positions, numbers = positions[chosen], numbers[chosen]
-    return positions[:, None], numbers
 
 
 def _topology(path):

@@ -1,5 +1,6 @@
 """The mapping, drawn on the molecule: in two dimensions for small molecules, along the sequence for proteins."""
 
+from contextlib import contextmanager
 from html import escape
 
 import numpy as np
@@ -21,7 +22,8 @@ def mapping_section(subject):
     if mapping is None:
         return Section("mapping", "Mapping", missing=("The mapping is left out: no model was given that has one.",))
     heavy = int((subject.graph.atomic_numbers > 1).sum())
-    lead = f"<p>{subject.n_atoms:,} atoms on {mapping.n_beads:,} beads, {subject.n_atoms / mapping.n_beads:.1f} atoms a bead.</p>"
+    each = subject.n_atoms / mapping.n_beads
+    lead = f"<p>{subject.n_atoms:,} atoms on {mapping.n_beads:,} beads, {each:.1f} atoms a bead.</p>"
     rows = [
         (escape(name), f"{len(bead)}", f"{mass:.1f}", escape(", ".join(_names(subject, bead))))
         for name, bead, mass in list(zip(mapping.names, mapping.beads, mapping.masses, strict=True))[:MOST_BEADS]
@@ -36,8 +38,8 @@ def mapping_section(subject):
         body = figure("mapping", "Beads on the molecule", drawn + _key(mapping), caption, data)
     elif subject.is_protein:
         sequence, missing = _sequence(subject)
-        body = figure("mapping", "Beads along the sequence", sequence, "Under every residue the beads that its heavy atoms "
-                      "belong to, by colour; colours repeat.", data)  # fmt: skip
+        caption = "Under every residue the beads that its heavy atoms belong to, by colour; colours repeat."
+        body = figure("mapping", "Beads along the sequence", sequence, caption, data)
     else:
         body, missing = data, ("The mapping is not drawn: this molecule has too many atoms to be laid out flat.",)
     return Section("mapping", "Mapping", lead + body, missing)
@@ -148,17 +150,14 @@ def _without_hydrogens(molecule, heavy):
     return bare.GetMol()
 
 
-class _quiet:
-    """RDKit's messages on what cannot be perceived are of no use here."""
-
-    def __init__(self, logger):
-        self.logger = logger
-
-    def __enter__(self):
-        self.logger.DisableLog("rdApp.*")
-
-    def __exit__(self, *exception):
-        self.logger.EnableLog("rdApp.*")
+@contextmanager
+def _quiet(logger):
+    """Without RDKit's messages on what cannot be perceived."""
+    logger.DisableLog("rdApp.*")
+    try:
+        yield
+    finally:
+        logger.EnableLog("rdApp.*")
 
 
 def _label(number, hydrogens, charge):
@@ -205,9 +204,8 @@ def _sequence(subject):
         beads = list(dict.fromkeys(assignment[atoms].tolist()))
         blocks = "".join(f'<i style="background:{_colour(bead)}"></i>' for bead in beads)
         told = escape(f"{residue.name}{residue.id}: {', '.join(names[bead] for bead in beads)}")
-        chips.append(
-            f'<span title="{told}">{escape(residue.name)}<small>{escape(str(residue.id))}</small><em>{blocks}</em></span>'
-        )
+        name = f"{escape(residue.name)}<small>{escape(str(residue.id))}</small>"
+        chips.append(f'<span title="{told}">{name}<em>{blocks}</em></span>')
     missing = ()
     if len(residues) > MOST_RESIDUES:
         missing = (f"The first {MOST_RESIDUES} of {len(residues):,} residues are drawn.",)

@@ -85,11 +85,11 @@ def _lead(subject):
 def _notes(subject):
     if subject.reference is None and subject.crystal is None:
         yield (
-            "Without a reference this says whether the structures are sound, not whether their conformations are distributed "
-            "as they should be."
+            "Without a reference this says whether the structures are sound, not whether their conformations are "
+            "distributed as they should be."
         )
     elif subject.reference is not None and subject.origin is None:
         yield (
-            "The beads are of another run than the reference: what differs from MD may come from the coarse-grained force "
-            "field as much as from the model."
+            "The beads are of another run than the reference: what differs from MD may come from the coarse-grained "
+            "force field as much as from the model."
         )

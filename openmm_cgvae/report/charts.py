@@ -1,4 +1,4 @@
-"""Plots as inline SVG without colours of their own: the page's style sheet gives them, by day, by night and on paper."""
+"""Plots as inline SVG, without colours of their own: the page's style sheet gives them, by day, night and on paper."""
 
 from dataclasses import dataclass
 from html import escape

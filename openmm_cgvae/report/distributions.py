@@ -73,8 +73,8 @@ def _torsions(subject):
         text = f"divergence {figures['divergence']:.4f}, floor {figures['floor']:.4f} nats" if figures else ""
         panels.append(_torsion_panel(torsion.name, own[:, k], reference, subject.runs, torsion.fold, text))
     caption = (
-        "Every torsion of the molecule, folded by its symmetry; those farthest above their floor come first. The band is the "
-        "range of the histograms of halves of the reference, each half whole runs."
+        "Every torsion of the molecule, folded by its symmetry; those farthest above their floor come first. The band is "
+        "the range of the histograms of halves of the reference, each half whole runs."
         if other is not None
         else "Every torsion of the molecule, folded by its symmetry."
     )
@@ -180,7 +180,9 @@ def _off_crystals(atoms, slots, means, mask):
     """Deviations of the bonds or angles (N, k, 2 or 3) that are there, of all frames, flat."""
     rows = np.arange(len(slots))[:, None, None]
     there = (slots >= 0).all(-1) & mask[rows, np.maximum(slots, 0)].all(-1)
-    points = [np.asarray(atoms, dtype=float)[:, rows[..., 0], np.maximum(slots[..., k], 0)] for k in range(slots.shape[-1])]
+    points = [
+        np.asarray(atoms, dtype=float)[:, rows[..., 0], np.maximum(slots[..., k], 0)] for k in range(slots.shape[-1])
+    ]
     values = distance(*points) if len(points) == 2 else np.degrees(angle(*points))
     return (values - means)[:, there].ravel()
 
@@ -295,5 +297,5 @@ def _grid(panels, shown=SHOWN):
     first = f'<div class="panels">{"".join(panels[:shown])}</div>'
     if len(panels) <= shown:
         return first
-    more = "".join(panels[shown:])
-    return f'{first}<details class="more"><summary>{len(panels) - shown} more</summary><div class="panels">{more}</div></details>'
+    more = f'<div class="panels">{"".join(panels[shown:])}</div>'
+    return f"{first}<details><summary>{len(panels) - shown} more</summary>{more}</details>"

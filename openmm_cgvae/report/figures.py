@@ -1,4 +1,4 @@
-"""Figures of a subject: those of `openmm_cgvae.evaluation.evaluate.evaluate` by the same names, and those of proteins."""
+"""Figures of a subject: by the names of `openmm_cgvae.evaluation.evaluate.evaluate`, and those of proteins."""
 
 import logging
 

@@ -48,18 +48,19 @@ def residue_section(subject):
     if "deviation" not in quality:
         missing.append("Deviation by residue is left out: no structure was given that the beads were taken from.")
     labels = "".join(f"<span>{ROWS[name][0]}</span>" for name in quality)
-    strip = f'<span class="labels" aria-hidden="true">{labels}</span>' + "".join(_column(subject, quality, names, k) for k in shown)
+    strip = f'<span class="labels" aria-hidden="true">{labels}</span>' + "".join(
+        _column(subject, quality, names, k) for k in shown
+    )
     label = f"{len(names)} residues, rows from the top: {', '.join(ROWS[name][0] for name in quality)}"
     caption = (
-        f"From the top: {', '.join(ROWS[name][0] for name in quality)}; each the share of {_count(subject)} structures in which "
-        "it is found, or its size. Click on a residue to see it in [[view]]."
+        f"From the top: {', '.join(ROWS[name][0] for name in quality)}; each the share of {_count(subject)} structures in "
+        "which it is found, or its size. Click on a residue to see it in [[view]]."
     )
     head = ["residue", *(f"{ROWS[name][0]}, {ROWS[name][1]}" for name in quality)]
     rows = [(escape(names[k]), *(_text(name, values[k]) for name, values in quality.items())) for k in worst[:20]]
-    body = figure(
-        "strip", "Quality of every residue", f'{KEY}<div class="strip" role="img" aria-label="{escape(label)}">{strip}</div>',
-        caption, table(head, rows, caption="The residues with most to report"),
-    )  # fmt: skip
+    drawn = f'{KEY}<div class="strip" role="img" aria-label="{escape(label)}">{strip}</div>'
+    data = table(head, rows, caption="The residues with most to report")
+    body = figure("strip", "Quality of every residue", drawn, caption, data)
     return Section("residues", "Residue by residue", body, tuple(missing))
 
 

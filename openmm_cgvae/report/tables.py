@@ -41,8 +41,12 @@ FIGURES = (
 )
 # Headings of proteins' figures that are too short to stand alone.
 HEADINGS = {
-    "rmsd_backbone": "RMSD backbone, \u00c5", "rmsd_side_chain": "RMSD side chain, \u00c5", "d_residues": "mirrored residues (D)",
-    "wrong_side_chain_centres": "mirrored Ile and Thr at C-beta", "cis": "cis peptide bonds", "cis_proline": "cis before proline",
+    "rmsd_backbone": "RMSD backbone, \u00c5",
+    "rmsd_side_chain": "RMSD side chain, \u00c5",
+    "d_residues": "mirrored residues (D)",
+    "wrong_side_chain_centres": "mirrored Ile and Thr at C-beta",
+    "cis": "cis peptide bonds",
+    "cis_proline": "cis before proline",
     "diversity": "diversity (FlowBack's DIV)", "twisted_peptides": "twisted peptide bonds (> 30 degrees), %",
 }  # fmt: skip
 # What rounding leaves of nothing.
@@ -90,8 +94,8 @@ def _molecule(subject, figures, states):
         lines.append([*line, *([_reported(paper.get(name), form)] if source else [])])
     head = ["", "these", "floor, or MD itself", "wanted", "", *([f"paper, {source}"] if source else [])]
     note = (
-        "<p>The paper's figures are of shuffled frames of explicit-solvent MD, mean \u00b1 standard error; ours of whole runs held "
-        "out. The floor is what MD scores against other runs of MD.</p>"
+        "<p>The paper's figures are of shuffled frames of explicit-solvent MD, mean \u00b1 standard error; ours of whole runs "
+        "held out. The floor is what MD scores against other runs of MD.</p>"
         if source
         else "<p>The floor is what MD scores against other runs of MD.</p>"
         if subject.reference is not None
@@ -134,10 +138,18 @@ def _protein(subject, protein, states):
         if own is None or own["value"] is None:
             continue
         cells = [_cell(row["figures"].get(name), kind) for row in peers.values()]
-        lines.append([HEADINGS.get(name) or ANGSTROM.sub("\u00c5", heading), _cell(own, kind), *_judgement(states.get(name)), *cells])
+        lines.append(
+            [
+                HEADINGS.get(name) or ANGSTROM.sub("\u00c5", heading),
+                _cell(own, kind),
+                *_judgement(states.get(name)),
+                *cells,
+            ]
+        )
     chains = next((row["chains"] for row in peers.values()), 0)
     note = (
-        f"<p>Beside these: what crystals and other programs score on {chains} held-out chains, from C-alphas, not minimised.</p>"
+        f"<p>Beside these: what crystals and other programs score on {chains} held-out chains, from C-alphas, not "
+        "minimised.</p>"
         if peers
         else ""
     )

@@ -49,8 +49,8 @@ def view_section(subject):
     missing = tuple(filter(None, [note, *_missing(payload), why]))
     count = f"{len(frames)} of {len(positions):,} frames" if len(frames) < len(positions) else _plural(len(frames))
     caption = (
-        f"{count}, each about its centre. Drag to turn, scroll or pinch to zoom; with the keyboard, arrow keys, plus and "
-        f"minus. {'Beads are the translucent spheres.' if payload['beads'] else ''}"
+        f"{count}, each about its centre. Drag to turn, scroll or pinch to zoom; with the keyboard, arrow keys, plus "
+        f"and minus. {'Beads are the translucent spheres.' if payload['beads'] else ''}"
     )
     body = figure("view", "Structures in three dimensions", _controls(payload), caption)
     return Section("structures", "Structures", body, missing), payload
@@ -209,8 +209,8 @@ def _training(subject, atoms, frames):
         ends = "common", "1 in 10,000"
     else:
         return None, (
-            "Colour by distance from training is left out: no model with a CG potential of its training data was given, "
-            "and these are no residues of which crystals tell."
+            "Colour by distance from training is left out: no model with a CG potential of its training data was "
+            "given, and these are no residues of which crystals tell."
         )
     scaled = _bytes(values / MOST_SURPRISE)
     known = {"values": scaled, "count": values.shape[1], "of": of.tolist(), "low": ends[0], "high": ends[1]}
@@ -250,7 +250,8 @@ def _controls(payload):
 <p id="no-view" hidden>The view needs WebGL, which this browser has not: the figures below do not.</p>
 <div class="controls" id="controls">{modes}
 <button id="play" aria-pressed="false">Play</button>
-<label><span class="sr">Frame</span><input type="range" id="frame" min="0" max="{last}" value="0"><span id="frame-label"></span></label>
+<label><span class="sr">Frame</span><input type="range" id="frame" min="0" max="{last}" value="0">
+<span id="frame-label"></span></label>
 <label>Colour <select id="colour">{colours}</select></label>
 <label>Shape <select id="shape">{shapes}</select></label>
 {boxes}<button id="reset">Reset view</button></div>

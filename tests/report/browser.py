@@ -15,8 +15,8 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 SECONDS = 180
 # WebGL by software: machines that test have no graphics card.
 FLAGS = (
-    "--headless=new", "--remote-debugging-pipe", "--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader",
-    "--hide-scrollbars", "--disable-dev-shm-usage", "--no-first-run", "--disable-background-networking",
+    "--headless=new", "--remote-debugging-pipe", "--no-sandbox", "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader", "--hide-scrollbars", "--disable-dev-shm-usage", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-default-apps", "--mute-audio",
 )  # fmt: skip
 
