@@ -112,8 +112,8 @@ def _measure(backmapper, positions, beads, reference):
 
 def _report(backmapper, beads, reference, minimizing, path, seed):
     """The page, of some frames of the CG run with several samples each."""
+    from openmm_cgvae.evaluation.subject import of_structures, thinned
     from openmm_cgvae.report.build import write_report
-    from openmm_cgvae.report.subject import of_structures, thinned
 
     frames = thinned(len(beads), REPORTED)
     structures = backmapper.sample(beads[frames], SAMPLES, seed=seed, frames=frames)

@@ -59,7 +59,7 @@ def run(options):
 
 def _subject(options, model, found):
     """What the page shows: the evaluation, or the longest protein chain."""
-    from openmm_cgvae.report.subject import of_evaluation, of_longest
+    from openmm_cgvae.evaluation.subject import of_evaluation, of_longest
 
     sources = [("model", options.model), ("reference", ", ".join(options.trajectories)), *command_source(options)]
     if model.of_any_molecule:

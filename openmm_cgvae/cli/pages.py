@@ -29,7 +29,7 @@ def concatenated(arrays):
 def report_training(folder, dataset, options):
     """Write ``report.html`` of a training: the model on its held-out runs, and the training curves."""
     from openmm_cgvae.backmapping.model import Model
-    from openmm_cgvae.report.subject import of_model
+    from openmm_cgvae.evaluation.subject import of_model
     from openmm_cgvae.training.dataset import split_runs
 
     model = Model.load(folder / "model.pt")
@@ -46,7 +46,7 @@ def report_training(folder, dataset, options):
 def report_protein_training(folder, chains, options):
     """Write ``report.html`` of a training on proteins: a held-out chain, and the training curves."""
     from openmm_cgvae.backmapping.model import Model
-    from openmm_cgvae.report.subject import of_longest
+    from openmm_cgvae.evaluation.subject import of_longest
 
     held_out = [chain for name in ("test", "validation") for chain in chains.subset(name)]
     usual = [chain for chain in held_out if len(chain.residue_types) <= LONGEST]

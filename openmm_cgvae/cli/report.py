@@ -52,7 +52,7 @@ def run(options):
         raise SettingsError("neither structures nor --model given: give one, or both")
     subject = _subject(options)
     if options.energies:
-        from openmm_cgvae.report.energies import measure_energies
+        from openmm_cgvae.evaluation.energies import measure_energies
 
         measure_energies(subject, options.energies)
     write_and_tell(output, subject)
@@ -74,8 +74,8 @@ def _subject(options):
 
 
 def _of_structures(options, model, more):
+    from openmm_cgvae.evaluation.subject import of_structures, read_structures
     from openmm_cgvae.io.structures import load_topology
-    from openmm_cgvae.report.subject import of_structures, read_structures
 
     topology = load_topology(options.top or _topology(options.structures[0]))
     positions, numbers = read_structures(
@@ -103,8 +103,8 @@ def _mapping(model, topology):
 
 
 def _of_protein(options, model, more):
+    from openmm_cgvae.evaluation.subject import of_longest
     from openmm_cgvae.preparation.crystalchains import chains_of_file
-    from openmm_cgvae.report.subject import of_longest
 
     if len(options.reference) != 1:
         raise SettingsError(
@@ -117,7 +117,7 @@ def _of_protein(options, model, more):
 
 
 def _of_model(options, model, more):
-    from openmm_cgvae.report.subject import of_model
+    from openmm_cgvae.evaluation.subject import of_model
 
     backmapper = model.bind()
     if options.reference:

@@ -1,10 +1,10 @@
 """The mapping, drawn on the molecule: in two dimensions for small molecules, along the sequence for proteins."""
 
-from contextlib import contextmanager
 from html import escape
 
 import numpy as np
 
+from openmm_cgvae.chemistry.layout import flat_layout, symbol_of
 from openmm_cgvae.report.page import Section, figure, table
 
 __all__ = ["WHEEL", "mapping_section"]
@@ -62,10 +62,12 @@ def _key(mapping):
 
 def _drawing(subject):
     """The heavy atoms in two dimensions as SVG; None where RDKit cannot lay them out."""
-    laid = _layout(subject.graph)
+    graph = subject.graph
+    laid = flat_layout(graph.atomic_numbers, graph.bonds, _orders(subject.topology))
     if laid is None:
         return None
-    heavy, points, orders, hydrogens, charges = laid
+    heavy, points, orders, charges = laid
+    hydrogens = [sum(graph.atomic_numbers[j] == 1 for j in graph.neighbours[i]) for i in heavy]
     x, y = (SCALE * (points - points.min(0)) + MARGIN).T
     y = y.max() + MARGIN - y
     beads = subject.mapping.assignment[heavy]
@@ -79,7 +81,7 @@ def _drawing(subject):
         parts.append(f'<g class="bead" style="color:{_colour(bead)}">{"".join(inner)}</g>')
     for (i, j), order in orders.items():
         parts += [_line("bond", *ends) for ends in _strokes(x[i], y[i], x[j], y[j], order)]
-    numbers = subject.graph.atomic_numbers[heavy]
+    numbers = graph.atomic_numbers[heavy]
     for a, b, number, count, charge in zip(x, y, numbers, hydrogens, charges, strict=True):
         label = _label(int(number), count, charge)
         if label:
@@ -94,79 +96,17 @@ def _drawing(subject):
     return f'<svg class="beadmap" {box} {wide} role="img" aria-label="{escape(told)}">{"".join(parts)}</svg>'
 
 
-def _layout(graph):
-    """Heavy atoms, their places in two dimensions, bond orders, attached hydrogens and charges."""
-    from rdkit import Chem, RDLogger
-    from rdkit.Chem import rdDepictor, rdDetermineBonds
-
-    molecule = Chem.RWMol()
-    for number in graph.atomic_numbers:
-        atom = Chem.Atom(int(number))
-        atom.SetNoImplicit(True)
-        molecule.AddAtom(atom)
-    for i, j in graph.bonds:
-        molecule.AddBond(int(i), int(j), Chem.BondType.SINGLE)
-    known = Chem.Mol(molecule)
-    with _quiet(RDLogger):
-        try:
-            # Of topologies that tell no bond orders; a net charge that is not 0 leaves single bonds.
-            rdDetermineBonds.DetermineBondOrders(molecule, charge=0, embedChiral=False)
-            known = molecule.GetMol()
-            Chem.Kekulize(known)
-        except (ValueError, RuntimeError):
-            pass
-        try:
-            known.UpdatePropertyCache(strict=False)
-            flat = Chem.Mol(known)
-            heavy = np.flatnonzero(graph.atomic_numbers > 1)
-            place = {int(atom): k for k, atom in enumerate(heavy)}
-            bare = _without_hydrogens(flat, heavy)
-            rdDepictor.Compute2DCoords(bare)
-        except (ValueError, RuntimeError):
-            return None
-    points = np.array(bare.GetConformer().GetPositions())[:, :2]
-    orders = {
-        (place[bond.GetBeginAtomIdx()], place[bond.GetEndAtomIdx()]): bond.GetBondTypeAsDouble()
-        for bond in known.GetBonds()
-        if bond.GetBeginAtomIdx() in place and bond.GetEndAtomIdx() in place
-    }
-    hydrogens = [sum(graph.atomic_numbers[j] == 1 for j in graph.neighbours[i]) for i in heavy]
-    charges = [known.GetAtomWithIdx(int(i)).GetFormalCharge() for i in heavy]
-    return heavy, points, orders, hydrogens, charges
-
-
-def _without_hydrogens(molecule, heavy):
-    from rdkit import Chem
-
-    bare = Chem.RWMol()
-    place = {}
-    for i in heavy:
-        place[int(i)] = bare.AddAtom(Chem.Atom(molecule.GetAtomWithIdx(int(i)).GetAtomicNum()))
-    for bond in molecule.GetBonds():
-        ends = bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()
-        if all(end in place for end in ends):
-            bare.AddBond(*(place[end] for end in ends), bond.GetBondType())
-    bare.UpdatePropertyCache(strict=False)
-    return bare.GetMol()
-
-
-@contextmanager
-def _quiet(logger):
-    """Without RDKit's messages on what cannot be perceived."""
-    logger.DisableLog("rdApp.*")
-    try:
-        yield
-    finally:
-        logger.EnableLog("rdApp.*")
+def _orders(topology):
+    """Orders of the bonds by their atoms, None where the topology does not tell them."""
+    orders = {tuple(sorted((bond[0].index, bond[1].index))): bond.order for bond in topology.bonds()}
+    return None if None in orders.values() else orders
 
 
 def _label(number, hydrogens, charge):
-    """What is written at an atom; nothing at a carbon, but at its end of a chain."""
-    from rdkit import Chem
-
+    """What is written at an atom; nothing at a carbon, but at the end of a chain."""
     if number == 6 and hydrogens < 3 and not charge:
         return ""
-    symbol = Chem.GetPeriodicTable().GetElementSymbol(number)
+    symbol = symbol_of(number)
     count = (
         f"H{f'<tspan dy=&quot;3&quot; font-size=&quot;8&quot;>{hydrogens}</tspan>' if hydrogens > 1 else ''}"
         if hydrogens

@@ -2,16 +2,17 @@
 
 import numpy as np
 
+from openmm_cgvae.evaluation.judgement import checks
+from openmm_cgvae.evaluation.measures import molecule_figures, protein_means
+from openmm_cgvae.evaluation.surprise import beyond_training
 from openmm_cgvae.report.beadmap import mapping_section
 from openmm_cgvae.report.curves import training_section
 from openmm_cgvae.report.distributions import distribution_section
-from openmm_cgvae.report.figures import molecule_figures, protein_means
 from openmm_cgvae.report.maps import map_section
 from openmm_cgvae.report.page import page, write_page
 from openmm_cgvae.report.residues import residue_section
-from openmm_cgvae.report.surprise import beyond_training
 from openmm_cgvae.report.tables import figure_section
-from openmm_cgvae.report.verdict import checks, verdict_html
+from openmm_cgvae.report.verdict import verdict_html
 from openmm_cgvae.report.view import view_section
 
 __all__ = ["SECTIONS", "report_html", "write_report"]
@@ -46,11 +47,11 @@ def report_html(subject):
     """Return the page of a subject; see `write_report`."""
     figures = molecule_figures(subject) | _derived(subject)
     subject.figures = figures
-    protein = protein_means(subject)
-    found = checks(figures, protein, same_beads=subject.origin is not None, large=subject.n_atoms > LARGE_ATOMS)
+    protein, floors = protein_means(subject), protein_means(subject, of_reference=True)
+    found = checks(figures, protein, floors, same_beads=subject.origin is not None, large=subject.n_atoms > LARGE_ATOMS)
     view, payload = view_section(subject)
     sections = [view, *(section(subject) for section in SECTIONS), training_section(subject.training_log)]
-    sections.append(figure_section(subject, figures, protein, found))
+    sections.append(figure_section(subject, figures, protein, floors, found))
     return page(subject.title, _lead(subject), verdict_html(found, _notes(subject)), sections, subject.sources, payload)
 
 

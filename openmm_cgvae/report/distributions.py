@@ -4,6 +4,7 @@ from html import escape
 
 import numpy as np
 
+from openmm_cgvae.evaluation.subject import thinned
 from openmm_cgvae.metrics.peptides import backbone_torsions
 from openmm_cgvae.metrics.residueshapes import residue_shapes
 from openmm_cgvae.metrics.rotamers import side_chain_torsions
@@ -13,7 +14,6 @@ from openmm_cgvae.metrics.vectors import angle, distance
 from openmm_cgvae.preparation.structures import heavy_atoms
 from openmm_cgvae.report.charts import Line, line_chart
 from openmm_cgvae.report.page import Section, figure, table
-from openmm_cgvae.report.subject import thinned
 
 __all__ = ["distribution_section"]
 
@@ -73,8 +73,8 @@ def _torsions(subject):
         text = f"divergence {figures['divergence']:.4f}, floor {figures['floor']:.4f} nats" if figures else ""
         panels.append(_torsion_panel(torsion.name, own[:, k], reference, subject.runs, torsion.fold, text))
     caption = (
-        "Every torsion of the molecule, folded by its symmetry; those farthest above their floor come first. The band is "
-        "the range of the histograms of halves of the reference, each half whole runs."
+        "Every torsion of the molecule, folded by its symmetry; those farthest above their floor come first. The band "
+        "is the range of the histograms of halves of the reference, each half whole runs."
         if other is not None
         else "Every torsion of the molecule, folded by its symmetry."
     )

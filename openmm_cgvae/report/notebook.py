@@ -10,8 +10,8 @@ import numpy as np
 
 from openmm_cgvae.core.errors import MissingDependencyError, PositionsError
 from openmm_cgvae.core.units import value_in_md_units
+from openmm_cgvae.evaluation.subject import thinned
 from openmm_cgvae.io.trajectory_files import TrajectoryWriter
-from openmm_cgvae.report.subject import thinned
 
 if TYPE_CHECKING:
     from openmm_cgvae.core.types import Positions

@@ -4,6 +4,7 @@ from html import escape
 
 import numpy as np
 
+from openmm_cgvae.evaluation.subject import thinned
 from openmm_cgvae.metrics.covalent import good_angles, good_bonds
 from openmm_cgvae.metrics.deviations import with_nearest_labels
 from openmm_cgvae.metrics.overlaps import atom_contacts
@@ -11,7 +12,6 @@ from openmm_cgvae.metrics.peptides import ramachandran_outliers
 from openmm_cgvae.metrics.rotamers import rotamer_outliers
 from openmm_cgvae.molecule.residues import AMINO_ACIDS
 from openmm_cgvae.report.page import Section, figure, table
-from openmm_cgvae.report.subject import thinned
 
 __all__ = ["residue_quality", "residue_section"]
 
@@ -53,8 +53,8 @@ def residue_section(subject):
     )
     label = f"{len(names)} residues, rows from the top: {', '.join(ROWS[name][0] for name in quality)}"
     caption = (
-        f"From the top: {', '.join(ROWS[name][0] for name in quality)}; each the share of {_count(subject)} structures in "
-        "which it is found, or its size. Click on a residue to see it in [[view]]."
+        f"From the top: {', '.join(ROWS[name][0] for name in quality)}; each the share of {_count(subject)} structures "
+        "in which it is found, or its size. Click on a residue to see it in [[view]]."
     )
     head = ["residue", *(f"{ROWS[name][0]}, {ROWS[name][1]}" for name in quality)]
     rows = [(escape(names[k]), *(_text(name, values[k]) for name, values in quality.items())) for k in worst[:20]]

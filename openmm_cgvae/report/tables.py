@@ -3,11 +3,11 @@
 import json
 import re
 
+from openmm_cgvae.evaluation.judgement import shown
 from openmm_cgvae.metrics.proteins import COLUMNS
 from openmm_cgvae.pretrained.index import bundled_file, read_index
 from openmm_cgvae.report.page import Section, table
 from openmm_cgvae.report.paper_tables import paper_figures
-from openmm_cgvae.report.verdict import shown
 
 __all__ = ["figure_section"]
 
@@ -55,7 +55,7 @@ ANGSTROM = re.compile(r"\bA\b(?!-)")
 WORDS = {"good": "good", "watch": "watch", "bad": "not fit"}
 
 
-def figure_section(subject, figures, protein, found):
+def figure_section(subject, figures, protein, floors, found):
     """Return the section of the table.
 
     Parameters
@@ -63,12 +63,12 @@ def figure_section(subject, figures, protein, found):
     subject : Subject
     figures : dict
         As of `evaluate`.
-    protein : dict
-        As of `openmm_cgvae.report.figures.protein_means`.
+    protein, floors : dict
+        As of `openmm_cgvae.evaluation.measures.protein_means`, and of the reference.
     found : sequence of Check
     """
     states = {check.name: check for check in found}
-    parts = [_molecule(subject, figures, states), _protein(subject, protein, states)]
+    parts = [_molecule(subject, figures, states), _protein(subject, protein, floors, states)]
     missing = (
         ()
         if any(parts)
@@ -94,8 +94,8 @@ def _molecule(subject, figures, states):
         lines.append([*line, *([_reported(paper.get(name), form)] if source else [])])
     head = ["", "these", "floor, or MD itself", "wanted", "", *([f"paper, {source}"] if source else [])]
     note = (
-        "<p>The paper's figures are of shuffled frames of explicit-solvent MD, mean \u00b1 standard error; ours of whole runs "
-        "held out. The floor is what MD scores against other runs of MD.</p>"
+        "<p>The paper's figures are of shuffled frames of explicit-solvent MD, mean \u00b1 standard error; ours of "
+        "whole runs held out. The floor is what MD scores against other runs of MD.</p>"
         if source
         else "<p>The floor is what MD scores against other runs of MD.</p>"
         if subject.reference is not None
@@ -128,36 +128,32 @@ def _reported(pair, form):
     return "" if pair is None else f"{shown(pair[0], form)} \u00b1 {shown(pair[1], form)}"
 
 
-def _protein(subject, protein, states):
+def _protein(subject, protein, floors, states):
     if not protein:
         return ""
-    peers = _peers(subject)
-    lines = []
+    peers, lines = _peers(subject), []
     for name, heading, kind in COLUMNS:
         own = protein.get(name)
         if own is None or own["value"] is None:
             continue
+        others = [_cell(floors.get(name), kind)] if floors else []
         cells = [_cell(row["figures"].get(name), kind) for row in peers.values()]
-        lines.append(
-            [
-                HEADINGS.get(name) or ANGSTROM.sub("\u00c5", heading),
-                _cell(own, kind),
-                *_judgement(states.get(name)),
-                *cells,
-            ]
+        heading = HEADINGS.get(name) or ANGSTROM.sub("\u00c5", heading)
+        lines.append([heading, _cell(own, kind), *others, *_judgement(states.get(name)), *cells])
+    note = ""
+    if peers:
+        chains = next(row["chains"] for row in peers.values())
+        note = (
+            f"<p>Beside these, what crystals and other programs score on {chains} held-out chains, not minimised.</p>"
         )
-    chains = next((row["chains"] for row in peers.values()), 0)
-    note = (
-        f"<p>Beside these: what crystals and other programs score on {chains} held-out chains, from C-alphas, not "
-        "minimised.</p>"
-        if peers
-        else ""
-    )
-    return note + table(["", "these", "wanted", "", *peers], lines, caption="Figures of proteins, against crystals")
+    head = ["", "these", *(["MD"] if floors else []), "wanted", "", *peers]
+    return note + table(head, lines, caption="Figures of proteins, against crystals")
 
 
 def _peers(subject):
-    """Rows of the bundled evaluation of the model's mapping, or of C-alphas, by name."""
+    """Rows of the bundled evaluation of the model's mapping, or of C-alphas; none of models of one molecule."""
+    if subject.metadata.get("kind", "protein") != "protein":
+        return {}
     names = [name for name, entry in read_index().items() if "evaluation" in entry]
     mapping = subject.metadata.get("mapping", "ca")
     name = f"protein-{mapping}" if f"protein-{mapping}" in names else "protein-ca"

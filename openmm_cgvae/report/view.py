@@ -5,10 +5,10 @@ from html import escape
 
 import numpy as np
 
+from openmm_cgvae.evaluation.subject import thinned
+from openmm_cgvae.evaluation.surprise import bead_surprise, residue_surprise
 from openmm_cgvae.metrics.peptides import backbone_torsions
 from openmm_cgvae.report.page import Section, figure
-from openmm_cgvae.report.subject import thinned
-from openmm_cgvae.report.surprise import bead_surprise, residue_surprise
 
 __all__ = ["view_section"]
 

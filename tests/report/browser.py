@@ -16,8 +16,8 @@ SECONDS = 180
 # WebGL by software: machines that test have no graphics card.
 FLAGS = (
     "--headless=new", "--remote-debugging-pipe", "--no-sandbox", "--use-angle=swiftshader",
-    "--enable-unsafe-swiftshader", "--hide-scrollbars", "--disable-dev-shm-usage", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-default-apps", "--mute-audio",
+    "--enable-unsafe-swiftshader", "--hide-scrollbars", "--disable-dev-shm-usage", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-default-apps", "--mute-audio",
 )  # fmt: skip
 
 

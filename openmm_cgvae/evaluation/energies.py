@@ -2,8 +2,8 @@
 
 from openmm_cgvae.atomistic.minimizer import Minimizer
 from openmm_cgvae.core.errors import SettingsError
+from openmm_cgvae.evaluation.subject import thinned
 from openmm_cgvae.molecule.mapping import custom_mapping
-from openmm_cgvae.report.subject import thinned
 
 __all__ = ["measure_energies"]
 
