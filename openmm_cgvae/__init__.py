@@ -34,6 +34,7 @@ _HOME = {
     "reference_divergence": "evaluation.comparison",
     "residue_mapping": "molecule.mapping",
     "to_atomistic_simulation": "simulation.atomistic",
+    "view": "report.notebook",
 }
 
 __all__ = ["__version__", *sorted(_HOME)]

@@ -17,6 +17,7 @@ from openmm_cgvae.core.errors import ModelFileError, PositionsError, SettingsErr
 from openmm_cgvae.core.noise import correlated_noise
 from openmm_cgvae.core.parallel import even_slices, on_torch_threads
 from openmm_cgvae.core.periodic import as_box_vectors, check_fits, make_whole, spanning_tree
+from openmm_cgvae.core.representation import html_table
 from openmm_cgvae.core.units import as_positions_nm
 from openmm_cgvae.molecule.mapping import CGMapping
 
@@ -40,6 +41,13 @@ WARN_FACTOR = 5.0
 REFUSE_FACTOR = 50.0
 # Upper limit of bond lengths, for the largest possible distance of an atom from its bead.
 BOND_NM = 0.2
+# Held-out figures that a notebook shows.
+HELD_OUT = {
+    "valid_ratio_all": "valid bond graphs",
+    "chirality_ratio": "right chirality",
+    "recon_rmsd_heavy_angstrom": "reconstruction, A",
+    "torsion_js_backbone": "backbone torsions, nats", "torsion_js_backbone_floor": "their floor, nats",
+}  # fmt: skip
 PRECISIONS = {"single": np.float32, "double": np.float64}
 # Structures decoded per call; larger batches make the bounds cheaper per frame (see benchmarks/pipeline.py).
 CHUNK_SIZES = {"cpu": 256, "cuda": 8192}
@@ -188,6 +196,17 @@ class Backmapper:
     def handedness(self) -> Sequence[int] | None:
         """Sign (+1 or -1) of each stereocentre in the reference, as `Minimizer` takes it; None if unknown."""
         return self.metadata.get("handedness")
+
+    def _repr_html_(self) -> str:
+        """Show what it is of, and its held-out figures, as a table in a notebook."""
+        rows: list[tuple[Any, ...]] = [
+            ("model", self.metadata.get("name", "unnamed")),
+            ("molecule", f"{self.n_atoms:,} atoms on {self.n_beads:,} beads"),
+            ("computes", f"on {self._device}, in {self.precision} precision"),
+        ]
+        held_out = self.metadata.get("held_out", {})
+        rows += [(f"held-out {name}", held_out[key]) for key, name in HELD_OUT.items() if held_out.get(key) is not None]
+        return html_table(type(self).__name__, rows)
 
     def cg_topology(self) -> Topology:
         """The coarse-grained ``openmm.app.Topology``."""

@@ -15,11 +15,14 @@ from openmm_cgvae.core.errors import DataError
 from openmm_cgvae.core.noise import checked_correlation_time
 from openmm_cgvae.core.output import check_output, complete_output
 from openmm_cgvae.core.pipeline import run_pipeline
+from openmm_cgvae.core.representation import html_table
 from openmm_cgvae.io.joining import spacing_of
 from openmm_cgvae.io.sources import given_paths
 from openmm_cgvae.io.trajectory_files import TrajectoryReader, TrajectoryWriter, box_lengths_and_angles, check_format
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from openmm_cgvae.atomistic.minimizer import Minimizer
     from openmm_cgvae.backmapping.sampler import Sampler
     from openmm_cgvae.core.types import Number, PathLike, SomeTopology, SomeTrajectory
@@ -63,6 +66,20 @@ class BackmapSummary:
             self.n_failed += int(minimized.failed.sum())
             self.energies_before.append(minimized.energy_before)
             self.energies_after.append(minimized.energy_after)
+
+    def _repr_html_(self) -> str:
+        """Show the summary as a table in a notebook."""
+        rows: list[tuple[Any, ...]] = [
+            ("structures", f"{self.n_frames * self.n_samples:,}, {self.n_samples} of each of {self.n_frames:,} frames"),
+            ("seed", self.seed),
+        ]
+        if self.skipped:
+            rows.append(("frames left out", len(self.skipped)))
+        if self.energies_before:
+            before, after = self.median_energies()
+            rows.append(("median energy, kJ/mol", f"{before:.5g} before, {after:.5g} after minimisation"))
+            rows.append(("left unminimised", self.n_failed))
+        return html_table("Backmapped", rows)
 
     def median_energies(self) -> tuple[float, ...]:
         """Return the median energies in kJ/mol before and after the minimisation (clashes would dominate a mean)."""

@@ -1,6 +1,7 @@
 """Turn a saved CG trajectory into an all-atom one."""
 
 import time
+from pathlib import Path
 
 from openmm_cgvae.cli.anyprotein import add_protein
 from openmm_cgvae.cli.common import (
@@ -12,7 +13,9 @@ from openmm_cgvae.cli.common import (
     print_table,
     skipped_rows,
 )
+from openmm_cgvae.cli.pages import command_source, concatenated, write_and_tell
 from openmm_cgvae.cli.system import add_system, load_backmapper
+from openmm_cgvae.core.output import check_output
 
 __all__ = ["add_arguments", "run"]
 
@@ -30,6 +33,7 @@ def add_arguments(parser):
     parser.add_argument(
         "--correlation-time", type=float, metavar="ps", help="keep frames closer than this alike (every one on its own)"
     )
+    parser.add_argument("--report", metavar="out.html", help="gets a page that shows and judges the structures")
     parser.add_argument("--wrap", action="store_true", help="translate molecules into the periodic box")
     add_reading(parser)
     add_overwrite(parser)
@@ -37,6 +41,7 @@ def add_arguments(parser):
 
 def run(options):
     check_with_topology(options.output, options.overwrite, [*options.trajectory, *filter(None, [options.top])])
+    page = options.report and check_output(options.report, options.overwrite, options.trajectory)
     from openmm_cgvae.backmapping.trajectory import backmap_trajectory
     from openmm_cgvae.io.trajectory_files import write_topology_beside
     from openmm_cgvae.molecule.renaming import parse_renaming
@@ -74,3 +79,24 @@ def run(options):
         rows.append(("median energy, kJ/mol", f"{before:.5g} before, {after:.5g} after minimisation"))
         rows.append(("left unminimised", summary.n_failed))
     print_table(rows)
+    if page:
+        write_and_tell(page, _subject(options, backmapper, summary))
+
+
+def _subject(options, backmapper, summary):
+    """What the page shows: the structures that were written."""
+    from openmm_cgvae.evaluation.subject import of_structures, read_structures
+
+    structures, frames = read_structures([options.output], backmapper.topology, n_samples=summary.n_samples)
+    energies = {}
+    if summary.energies_before:
+        each = (summary.energies_before, summary.energies_after)
+        energies = {
+            name: concatenated(values) / backmapper.n_atoms
+            for name, values in zip(("sampled", "minimised"), each, strict=True)
+        }
+    sources = [("model", ", ".join(options.model)), ("beads", ", ".join(options.trajectory)), *command_source(options)]
+    return of_structures(
+        backmapper.topology, structures, backmapper, title=Path(options.output).name, numbers=frames, energies=energies,
+        sources=sources,
+    )  # fmt: skip

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from openmm_cgvae.core.errors import MappingError, OutputError, TopologyMismatchError
+from openmm_cgvae.core.representation import html_table
 from openmm_cgvae.core.units import as_positions_nm
 from openmm_cgvae.molecule.topology import (
     CHEMISTRY,
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from openmm_cgvae.core.types import Beads, PathLike, Positions, SomeTopology
 
 __all__ = ["CGMapping"]
+
+# Beads, and atoms of each, that a notebook shows.
+SHOWN, SHOWN_ATOMS = 30, 12
 
 
 class CGMapping:
@@ -339,6 +343,17 @@ class CGMapping:
         return {**self.to_dict(), "topology": topology}
 
     __hash__ = None  # type: ignore[assignment]
+
+    def _repr_html_(self) -> str:
+        """Show the beads as a table in a notebook."""
+        parts = list(zip(self.names, self.beads, self.masses, strict=True))
+        atoms = [name for name, _, _ in self._description["atoms"]]
+        rows = [
+            (name, len(bead), float(mass), [atoms[i] for i in bead[:SHOWN_ATOMS]]) for name, bead, mass in parts[:SHOWN]
+        ]
+        rows += [(f"{len(parts) - SHOWN} more", "", "", "")] if len(parts) > SHOWN else []
+        title = f"CGMapping: {self.n_atoms} atoms on {self.n_beads} beads"
+        return html_table(title, rows, "bead", "atoms", "mass, amu", "the first of them")
 
     def __repr__(self):
         return f"CGMapping({self.n_atoms} atoms on {self.n_beads} beads: {', '.join(self.names)})"
