@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -45,6 +46,19 @@ class ModelKind(Protocol):
         ...
 
 
+def compiled(module: Any) -> Any:
+    """Compile a module to TorchScript, which is faster; what is no module of torch is left as it is."""
+    import torch
+
+    if not isinstance(module, torch.nn.Module):
+        return module
+    # Saved and loaded: what torch compiles shares its optimised code with all of its kind, in whatever mode these ran.
+    scripted = io.BytesIO()
+    torch.jit.save(torch.jit.script(module), scripted)
+    scripted.seek(0)
+    return torch.jit.load(scripted, map_location="cpu").eval()
+
+
 class Model:
     """A model file: ``Model.load("alanine-dipeptide-3").bind(cg_topology)`` gives a `Backmapper` of that molecule.
 
@@ -63,14 +77,20 @@ class Model:
         self.metadata = file.metadata
 
     @classmethod
-    def load(cls, name_or_path: PathLike, rebuild: bool = False) -> Model:
+    def load(cls, name_or_path: PathLike, rebuild: bool = False, trust: bool = False) -> Model:
         """Load a bundled model by name, or a model file by path.
+
+        Nothing in a file is executed: its weights and settings are put into the package's own classes, which are then
+        compiled. Of a bundled model, known by its checksum, the TorchScript is taken, which is there sooner.
 
         Parameters
         ----------
         name_or_path : str or path
         rebuild : bool
             Use the package's own classes in place of TorchScript. Samples are the same to rounding.
+        trust : bool
+            Use the TorchScript in the file, whatever it is. Its code can read, write and do anything that you can: only
+            for files of people whose programs you would run.
 
         Raises
         ------
@@ -78,9 +98,14 @@ class Model:
             If there is no such model, the file is not a model file, or it cannot be rebuilt.
         """
         path = resolve_model(name_or_path)
-        model = cls(ModelFile.load(path, scripted=not rebuild))
-        if rebuild:
-            model.file.module = model._kind.rebuild(model.file)
+        model = cls(ModelFile.load(path))
+        file = model.file
+        if trust or (file.released and not rebuild):
+            file.module = file.scripted(trust)
+        else:
+            file.module = model._kind.rebuild(file)
+            if not rebuild:
+                file.module = compiled(file.module)
         return model
 
     @property

@@ -38,7 +38,7 @@ def run(options):
     output = check_output(options.json, options.overwrite)
     from openmm_cgvae.backmapping.model import Model
 
-    model = Model.load(options.model)
+    model = Model.load(options.model, trust=options.trust)
     figures = _of_proteins(options, model) if model.of_any_molecule else _of_molecule(options, model)
     figures = {"model": options.model, "reference": options.trajectories, **figures}
     with complete_output(output) as temporary:

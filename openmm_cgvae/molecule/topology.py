@@ -1,6 +1,7 @@
 """Topologies as plain dictionaries, so that a model file carries names and bonds without a PDB parser's guesses."""
 
 from openmm_cgvae.core.errors import ModelFileError
+from openmm_cgvae.molecule.description import check_topology
 
 __all__ = ["as_mdtraj_topology", "copied_topology", "topology_from_dict", "topology_to_dict"]
 
@@ -63,6 +64,7 @@ def topology_from_dict(description):
     """
     from openmm.app import Element, Topology
 
+    check_topology(description)
     try:
         topology = Topology()
         chains, residues, atoms = {}, [], []
