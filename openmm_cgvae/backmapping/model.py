@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import io
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -47,19 +47,6 @@ class ModelKind(Protocol):
         ...
 
 
-def compiled(module: Any) -> Any:
-    """Compile a module to TorchScript, which is faster; what is no module of torch is left as it is."""
-    import torch
-
-    if not isinstance(module, torch.nn.Module):
-        return module
-    # Saved and loaded: what torch compiles shares its optimised code with all of its kind, in whatever mode these ran.
-    scripted = io.BytesIO()
-    torch.jit.save(torch.jit.script(module), scripted)
-    scripted.seek(0)
-    return torch.jit.load(scripted, map_location="cpu").eval()
-
-
 class Model:
     """A model file: ``Model.load("alanine-dipeptide-3").bind(cg_topology)`` gives a `Backmapper` of that molecule.
 
@@ -98,15 +85,13 @@ class Model:
         ModelFileError
             If there is no such model, the file is not a model file, or it cannot be rebuilt.
         """
+        from openmm_cgvae.models.loading import loaded_module, rebuilt_module
+
         path = resolve_model(name_or_path)
         model = cls(ModelFile.load(path))
         file = model.file
-        if trust or (file.released and not rebuild):
-            file.module = file.scripted(trust)
-        else:
-            file.module = model._kind.rebuild(file)
-            if not rebuild:
-                file.module = compiled(file.module)
+        load = rebuilt_module if rebuild else partial(loaded_module, trust=trust)
+        file.module = load(file, model._kind.rebuild)
         return model
 
     @property

@@ -89,14 +89,17 @@ class LearnedPotential(CGPotential):
             If it is anything else, or damaged.
         """
         from openmm_cgvae.models.energy import rebuild_energy
+        from openmm_cgvae.models.loading import loaded_module
 
         file = EnergyFile.load(path)
         with reading(path, "learned potential", EnergyFile.WRITER, ModelFileError):
             tables, mapping = CGPotential.from_dict(file.potential), CGMapping.from_dict(file.mapping)
             if tables.n_beads != mapping.n_beads:
-                raise ModelFileError(f"{path} has tables of {tables.n_beads} beads, and {mapping.n_beads} in its mapping")
+                raise ModelFileError(
+                    f"{path} has tables of {tables.n_beads} beads, and {mapping.n_beads} in its mapping"
+                )
             tree = spanning_tree(mapping.n_beads, mapping.bead_bonds).tolist()
-            module = file.scripted(trust) if trust else rebuild_energy(file.metadata.get("model", {}), file.state, tree)
+            module = loaded_module(file, lambda file: rebuild_energy(file.metadata["model"], file.state, tree), trust)
         return cls.joined(tables, module, file.mapping, file.metadata)
 
     @classmethod

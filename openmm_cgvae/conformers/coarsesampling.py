@@ -54,12 +54,14 @@ class CoarsenConfGenerator:
     def load(cls, path: Any, **options: Any) -> "CoarsenConfGenerator":
         """Read a model file (`ModelFileError` if it is none of CoarsenConf)."""
         from openmm_cgvae.io.modelfile import ModelFile
+        from openmm_cgvae.ligands.coarsemodel import rebuild_coarsenconf
+        from openmm_cgvae.models.loading import loaded_module
         from openmm_cgvae.pretrained.index import resolve_model
 
         file = ModelFile.load(resolve_model(path))
         if file.kind != "coarsenconf":
             raise ModelFileError(f"a model of kind {file.kind!r} given: one of CoarsenConf is expected")
-        return cls(file.module, **options)
+        return cls(loaded_module(file, lambda file: rebuild_coarsenconf(file.metadata["model"], file.state)), **options)
 
     def __call__(self, mol: Any, n: int = 20, seed: int | None = None, allow_unknown: bool = False) -> Any:
         """Sample conformers.

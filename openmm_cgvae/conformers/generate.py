@@ -93,7 +93,9 @@ def check_molecule(mol: Any, allow_unknown: bool = False) -> None:
             f"a mixture of {len(parts)} molecules given ({Chem.MolToSmiles(Chem.RemoveHs(mol))}): give each on its own"
         )
     if mol.GetNumHeavyAtoms() > MOST_HEAVY:
-        raise MoleculeError(f"a molecule of {mol.GetNumHeavyAtoms()} heavy atoms given: {MOST_HEAVY} at most are expected")
+        raise MoleculeError(
+            f"a molecule of {mol.GetNumHeavyAtoms()} heavy atoms given: {MOST_HEAVY} at most are expected"
+        )
     unknown = unknown_elements(mol)
     if unknown and not allow_unknown:
         raise MoleculeError(f"elements {', '.join(unknown)} given, which the model has not seen: --allow-unknown tries")
@@ -121,9 +123,14 @@ class ConformerModel:
     def load(cls, name_or_path: PathLike) -> ConformerModel:
         """Load a bundled model by name, or a model file by path (`ModelFileError` if there is none)."""
         from openmm_cgvae.io.modelfile import ModelFile
+        from openmm_cgvae.ligands.model import rebuild_ligand
+        from openmm_cgvae.models.loading import loaded_module
         from openmm_cgvae.pretrained.index import resolve_model
 
-        return cls(ModelFile.load(resolve_model(name_or_path)))
+        file = ModelFile.load(resolve_model(name_or_path))
+        if file.kind == "ligand":
+            file.module = loaded_module(file, lambda file: rebuild_ligand(file.metadata["model"], file.state))
+        return cls(file)
 
     def conformers(
         self,

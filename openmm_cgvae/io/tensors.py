@@ -5,15 +5,20 @@ of them. That pickle is examined operation by operation, and what it may name ar
 """
 
 import io
+import logging
 import pickle
 import pickletools
+import zipfile
 from collections import OrderedDict
 
 import torch
 
-from openmm_cgvae.core.archive import Archive, ArchiveError
+from openmm_cgvae.core.archive import Archive, ArchiveError, ArchiveWriter
+from openmm_cgvae.core.reading import reading
 
-__all__ = ["read_checkpoint_file", "read_pickled", "scripted_state", "storage"]
+__all__ = ["load_tensors", "read_pickled", "save_tensors", "scripted_state"]
+
+logger = logging.getLogger(__name__)
 
 MOST_OPERATIONS = 1_000_000
 MOST_PICKLE = 1 << 24
@@ -47,24 +52,34 @@ def _parameter(tensor, *_):
     return tensor
 
 
-def read_checkpoint_file(path):
-    """Read what ``torch.save`` wrote: dicts, lists, numbers, text and tensors on the CPU.
+def load_tensors(path, kind, expected, error, content=None):
+    """Read what `save_tensors` or ``torch.save`` wrote: a dict of dicts, lists, numbers, text and tensors on the CPU.
 
-    Returns
-    -------
-    content : object
-    sealed : bool
-        Whether the file has checksums, which have then been compared.
-
-    Raises
-    ------
-    ArchiveError
-        If it is no such archive, is damaged, or names anything else.
-    OSError
-        If it cannot be read.
+    Parameters
+    ----------
+    path : path
+    kind, expected, error
+        As of `openmm_cgvae.core.reading.reading`, whose `error` is raised of anything else.
+    content : bytes, optional
+        Of the file, where it was read before.
     """
-    with Archive(path) as archive:
-        return read_pickled(archive), archive.sealed
+    with reading(path, kind, expected, error), Archive(path if content is None else content) as archive:
+        found = read_pickled(archive)
+        if not isinstance(found, dict):
+            raise ArchiveError(f"it holds a {type(found).__name__}")
+        if not archive.sealed:
+            logger.info("%s is of an older version, without checksums: damage to it may go unnoticed", path)
+        return found
+
+
+def save_tensors(path, state):
+    """Write a dict of dicts, lists, numbers, text and tensors, sealed; ``torch.load`` reads it too."""
+    buffer = io.BytesIO()
+    # Not to the path: torch ends the process on a full disk.
+    torch.save(state, buffer)
+    with zipfile.ZipFile(buffer) as made, ArchiveWriter(path, folder="archive", compress=False) as archive:
+        for name in made.namelist():
+            archive.write(name.split("/", 1)[1], made.read(name))
 
 
 def read_pickled(archive):
@@ -93,7 +108,7 @@ def scripted_state(module, prefix="", depth=0):
     return state
 
 
-def storage(archive, member, dtype):
+def _storage(archive, member, dtype):
     """All numbers of a member, a tensor (count,) in memory of its own."""
     content = archive.read(member)
     size = torch.empty(0, dtype=dtype).element_size()
@@ -157,7 +172,7 @@ class _Reader(pickle.Unpickler):
         if kind != "storage" or not isinstance(dtype, torch.dtype) or not isinstance(key, str):
             raise ArchiveError("its member data.pkl names something other than numbers")
         if key not in self._storages:
-            self._storages[key] = storage(self._archive, f"data/{key}", dtype)
+            self._storages[key] = _storage(self._archive, f"data/{key}", dtype)
         found = self._storages[key]
         if found.dtype != dtype or len(found) != count:
             raise ArchiveError(f"its member data/{key} holds {len(found)} numbers, {count} are expected")

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from openmm_cgvae.core.errors import CGVAEError, ModelFileError, one_line
+from openmm_cgvae.core.errors import SettingsError
 from openmm_cgvae.core.units import ANGSTROM_PER_NM
 from openmm_cgvae.geometry.types import as_types, moments_by_type, n_types
 from openmm_cgvae.models.config import ModelConfig, config_from_dict
@@ -146,15 +146,15 @@ def rebuild_energy(settings, state, tree):
 
     Raises
     ------
-    ModelFileError
+    SettingsError, KeyError, RuntimeError
         If settings or weights are missing, or do not fit.
     """
     weights = {name.removeprefix("model."): value for name, value in state.items()}
-    try:
-        model = CGEnergy(_spec(weights), config_from_dict(ModelConfig, settings)).double()
-        model.load_state_dict({name: weights[name] for name in model.state_dict()})
-    except (CGVAEError, KeyError, IndexError, RuntimeError, TypeError, ValueError) as error:
-        raise ModelFileError(f"the learned term cannot be rebuilt ({one_line(error)}): learn it again") from error
+    config, there = config_from_dict(ModelConfig, settings), sum(value.numel() for value in weights.values())
+    if config.features**2 * config.prior_layers > there:
+        raise SettingsError(f"features={config.features} given, for which there are too few weights, {there}")
+    model = CGEnergy(_spec(weights), config).double()
+    model.load_state_dict({name: weights[name] for name in model.state_dict()})
     return script_energy(model, tree)
 
 

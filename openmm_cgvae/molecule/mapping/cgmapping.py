@@ -5,12 +5,12 @@ from __future__ import annotations
 import itertools
 import json
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from openmm_cgvae.core.errors import MappingError, OutputError, TopologyMismatchError
+from openmm_cgvae.core.errors import MappingError, TopologyMismatchError
+from openmm_cgvae.core.output import check_output, complete_output
 from openmm_cgvae.core.reading import read_json, reading
 from openmm_cgvae.core.units import as_positions_nm
 from openmm_cgvae.molecule.description import check_mapping
@@ -255,10 +255,8 @@ class CGMapping:
 
     def save(self, path: PathLike) -> None:
         """Write the mapping as JSON."""
-        path = Path(path)
-        if not path.parent.is_dir():
-            raise OutputError(f"folder {path.parent} does not exist: create it first")
-        path.write_text(json.dumps(self.to_dict(), indent=1) + "\n")
+        with complete_output(check_output(path, overwrite=True)) as temporary:
+            temporary.write_text(json.dumps(self.to_dict(), indent=1) + "\n")
 
     @classmethod
     def load(cls, path: PathLike) -> CGMapping:
