@@ -139,6 +139,7 @@ class Backmapper:
         device: Any = "cpu",
         precision: str = "single",
         chunk_size: int | None = None,
+        trust: bool = False,
         **options: Any,
     ) -> Any:
         """Load a model and bind it to a molecule, as ``Model.load(name_or_path).bind(topology, **options)`` does.
@@ -152,6 +153,8 @@ class Backmapper:
             `openmm_cgvae.binding.protein.bind_protein` reads.
         device, precision, chunk_size
             As of the class.
+        trust : bool
+            As of ``Model.load``: whether code in the file may run.
         **options
             Of the kind of model, such as ``representative=True`` of `openmm_cgvae.backmapping.protein.AnyProtein.bind`.
 
@@ -168,7 +171,7 @@ class Backmapper:
             If the model does not serve this molecule.
         """
         options |= {"device": device, "precision": precision, "chunk_size": chunk_size}
-        return Model.load(name_or_path).bind(topology, **options)
+        return Model.load(name_or_path, trust=trust).bind(topology, **options)
 
     def unbounded(self) -> Backmapper | None:
         """Return a `Backmapper` of the same model without the bounds on local geometry, or None if it has none."""

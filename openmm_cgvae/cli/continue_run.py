@@ -94,7 +94,7 @@ def _simulation(options):
     solvation = None
     if options.solvate is not None:
         solvation = Solvation(options.solvate, waterModel=options.water_model, ionicStrength=options.ionic_strength)
-    backmapper = bound(Model.load(options.model), options)
+    backmapper = bound(Model.load(options.model, trust=options.trust), options)
     return to_atomistic_simulation(
         read_frame(options.trajectory, backmapper.cg_topology(), options.frame),
         backmapper,

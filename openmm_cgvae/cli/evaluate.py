@@ -45,7 +45,7 @@ def run(options):
     ]
     from openmm_cgvae.backmapping.model import Model
 
-    model = Model.load(options.model)
+    model = Model.load(options.model, trust=options.trust)
     found = _of_proteins(options, model) if model.of_any_molecule else _of_molecule(options, model)
     figures = {"model": options.model, "reference": options.trajectories, **found}
     if options.json:

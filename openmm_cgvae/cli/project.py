@@ -27,7 +27,7 @@ def run(options):
     from openmm_cgvae.molecule.renaming import parse_renaming
 
     topology = load_topology(options.top)
-    mapping = projection(Model.load(options.model), topology)
+    mapping = projection(Model.load(options.model, trust=options.trust), topology)
     n = project_trajectory(
         options.trajectory, topology, mapping, options.output, options.stride, options.overwrite,
         salvage=options.salvage, frame_interval=options.frame_interval, rename=parse_renaming(options.rename),

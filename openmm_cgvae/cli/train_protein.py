@@ -113,7 +113,7 @@ def _start(name_or_path):
     from openmm_cgvae.io.modelfile import ModelFile
     from openmm_cgvae.pretrained.index import resolve_model
 
-    file = ModelFile.load(resolve_model(name_or_path), scripted=False)
+    file = ModelFile.load(resolve_model(name_or_path))
     if file.kind != "protein":
         raise SettingsError(f"--start {name_or_path} given, a model of one molecule: one of any protein is expected")
     return file

@@ -92,7 +92,7 @@ def bundle_protein(path, name, evaluation, description):
         raise DataError(
             f"evaluation {evaluation} cannot be read: what benchmarks/proteins.py writes is expected"
         ) from error
-    card = model_card(ModelFile.load(path, scripted=False), name, measured)
+    card = model_card(ModelFile.load(path), name, measured)
     (PRETRAINED / f"{name}.json").write_text(json.dumps(measured, indent=1) + "\n")
     (PRETRAINED / f"{name}.md").write_text(card)
     add_to_index(path, name, description, evaluation=f"{name}.json", card=f"{name}.md")

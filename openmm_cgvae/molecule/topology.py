@@ -4,6 +4,7 @@ import numpy as np
 
 from openmm_cgvae.chemistry.topologies import STEREO
 from openmm_cgvae.core.errors import MappingError, ModelFileError
+from openmm_cgvae.molecule.description import check_topology
 
 __all__ = [
     "CHEMISTRY",
@@ -104,6 +105,7 @@ def topology_from_dict(description):
     from openmm import app
     from openmm.app import Element, Topology
 
+    check_topology(description)
     kinds = description.get("bond_kinds") or [["", None]] * len(description.get("bonds", ()))
     charges = description.get("charges") or [None] * len(description.get("atoms", ()))
     try:

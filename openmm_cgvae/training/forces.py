@@ -12,6 +12,7 @@ import torch
 from openmm_cgvae.core.errors import DataError, SettingsError, TrainingError
 from openmm_cgvae.core.output import complete_output
 from openmm_cgvae.core.units import ANGSTROM_PER_NM
+from openmm_cgvae.io.tensors import load_tensors, save_tensors
 from openmm_cgvae.models.config import ModelConfig
 from openmm_cgvae.models.energy import CGEnergy
 from openmm_cgvae.training.dataset import split_runs
@@ -192,14 +193,16 @@ class ForceMatcher:
         state = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(), "best": self.best,
                  "history": self.history, "identity": self._identity()}  # fmt: skip
         with complete_output(self.checkpoint) as temporary:
-            torch.save(state, temporary)
+            save_tensors(temporary, state)
 
     def _resume(self):
         if self.checkpoint is None or not self.checkpoint.exists():
             return
         try:
-            state = torch.load(self.checkpoint, weights_only=True, map_location="cpu")
+            state = load_tensors(self.checkpoint, "checkpoint", "'openmm-cgvae learn-forcefield'", TrainingError)
             identity = state["identity"]
+        except TrainingError:
+            raise
         except Exception as error:
             raise TrainingError(f"{self.checkpoint} cannot be read ({type(error).__name__}): remove it") from error
         if identity != self._identity():

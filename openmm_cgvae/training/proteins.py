@@ -13,6 +13,7 @@ import torch
 
 from openmm_cgvae.core.errors import SettingsError, TrainingError
 from openmm_cgvae.core.output import complete_output, existing_folder
+from openmm_cgvae.io.tensors import load_tensors, save_tensors
 from openmm_cgvae.proteins.builder import N_TORSIONS, Builder
 from openmm_cgvae.proteins.torsionnet import TorsionNetwork
 from openmm_cgvae.training.average import moving_average
@@ -137,7 +138,7 @@ class ProteinTrainer:
             return
         own = self._identity()
         try:
-            state = torch.load(path, weights_only=True)
+            state = load_tensors(path, "checkpoint", "'openmm-cgvae train'", TrainingError)
             # What older checkpoints do not say is as it was by default.
             saved = {"config": asdict(ProteinConfig()) | state["config"]}
             saved["data_sha256"] = state.get("data_sha256", self.data_sha256)
@@ -147,6 +148,8 @@ class ProteinTrainer:
                 self.optimizer.load_state_dict(state["optimizer"])
                 self.update, self.seen, self.seconds = state["update"], state["seen"], state["seconds"]
                 self._losses = state.get("losses", [])
+        except TrainingError:
+            raise
         except Exception as error:
             raise TrainingError(f"{path} cannot be read ({type(error).__name__}): remove it") from error
         if saved != own:
@@ -158,7 +161,7 @@ class ProteinTrainer:
                  "average": self.average.state_dict(), "optimizer": self.optimizer.state_dict(),
                  "update": self.update, "seen": self.seen, "seconds": self.seconds, "losses": self._losses}  # fmt: skip
         with complete_output(self.checkpoint_path) as temporary:
-            torch.save(state, temporary)
+            save_tensors(temporary, state)
 
     def run(self, minutes: float | None = None, validate_every: int = 500, progress: bool = True):
         """Train until all residues are seen, or for so many minutes.

@@ -130,9 +130,6 @@ def test_the_command_trains_exports_and_samples(ensembles, tmp_path, capsys):
 
 @pytest.mark.slow
 def test_the_model_file_runs_where_this_package_is_not(model_path):
-    code = (
-        "import sys, torch\nsys.modules['openmm_cgvae'] = None\n"
-        f"print(torch.jit.load({str(model_path)!r}).latent)"
-    )
+    code = f"import sys, torch\nsys.modules['openmm_cgvae'] = None\nprint(torch.jit.load({str(model_path)!r}).latent)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0 and done.stdout.strip() == "2", done.stderr

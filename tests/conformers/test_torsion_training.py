@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 from ligandmodels import DRUG, SMALL, embedded, positions_of
+from openmm_cgvae.conformers.reference import boltzmann_weights
 
 from openmm_cgvae.chemistry.symmetry import heavy_symmetries
 from openmm_cgvae.cli.main import main
 from openmm_cgvae.conformers.approximate import optimized
 from openmm_cgvae.conformers.ensembles import Ensemble, PackedEnsembles
 from openmm_cgvae.conformers.forcefield import energies_kj
-from openmm_cgvae.conformers.reference import boltzmann_weights
 from openmm_cgvae.conformers.rmsd import pair_rmsd
 from openmm_cgvae.conformers.torsionbatch import TorsionBatch, TorsionEnsemble, torsion_loss
 from openmm_cgvae.conformers.torsionconfig import TorsionConfig

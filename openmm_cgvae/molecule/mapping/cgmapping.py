@@ -5,14 +5,16 @@ from __future__ import annotations
 import itertools
 import json
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from openmm_cgvae.core.errors import MappingError, OutputError, TopologyMismatchError
+from openmm_cgvae.core.errors import MappingError, TopologyMismatchError
+from openmm_cgvae.core.output import check_output, complete_output
+from openmm_cgvae.core.reading import read_json, reading
 from openmm_cgvae.core.representation import html_table
 from openmm_cgvae.core.units import as_positions_nm
+from openmm_cgvae.molecule.description import check_mapping
 from openmm_cgvae.molecule.topology import (
     CHEMISTRY,
     as_mdtraj_topology,
@@ -302,20 +304,14 @@ class CGMapping:
     @classmethod
     def from_dict(cls, description: dict[str, Any]) -> CGMapping:
         """Rebuild a mapping from `to_dict`."""
-        try:
-            topology = topology_from_dict(description["topology"])
-            return cls(topology, description["beads"], description["weights"], description["names"])
-        except MappingError:
-            raise
-        except (KeyError, TypeError, ValueError) as error:
-            raise MappingError(f"not a mapping ({error!r}): what CGMapping.save writes is expected") from error
+        check_mapping(description)
+        topology = topology_from_dict(description["topology"])
+        return cls(topology, description["beads"], description["weights"], description["names"])
 
     def save(self, path: PathLike) -> None:
         """Write the mapping as JSON."""
-        path = Path(path)
-        if not path.parent.is_dir():
-            raise OutputError(f"folder {path.parent} does not exist: create it first")
-        path.write_text(json.dumps(self.to_dict(), indent=1) + "\n")
+        with complete_output(check_output(path, overwrite=True)) as temporary:
+            temporary.write_text(json.dumps(self.to_dict(), indent=1) + "\n")
 
     @classmethod
     def load(cls, path: PathLike) -> CGMapping:
@@ -326,13 +322,8 @@ class CGMapping:
         MappingError
             If the file is missing or not a mapping.
         """
-        try:
-            description = json.loads(Path(path).read_text())
-        except OSError as error:
-            raise MappingError(f"mapping {path} cannot be read: {error.strerror}") from error
-        except ValueError as error:
-            raise MappingError(f"{path} is not JSON: expected what CGMapping.save writes") from error
-        return cls.from_dict(description)
+        with reading(path, "mapping", "CGMapping.save", MappingError):
+            return cls.from_dict(read_json(path))
 
     def __eq__(self, other):
         return isinstance(other, CGMapping) and self._compared() == other._compared()
