@@ -65,7 +65,7 @@ class TrajectoryReporter:
         self._clock = clock = FrameClock.of(simulation, self._interval)
         self._writer = TrajectoryWriter(self._file, simulation.topology, self._append, title=self._title)
         self._writer.join(clock.coming(simulation), periodic, gaps=clock.variable,
-                          before=clock.frame(simulation) - 1, spare=int(self._first > 0))  # fmt: skip
+                          before=clock.frame(simulation) - 1, spare=int(bool(self._first)))  # fmt: skip
         return clock
 
     def flush(self):
