@@ -1,5 +1,4 @@
 import os
-import resource
 import subprocess
 import sys
 from functools import partial
@@ -133,15 +132,6 @@ WRITERS = {
 def completed(path, save):
     with complete_output(path) as temporary:
         save(temporary, np.zeros(10**6))
-
-
-@pytest.fixture
-def full_disk():
-    """No file may grow beyond 100 kB."""
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (10**5, limits[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 @pytest.mark.parametrize("name", WRITERS)
