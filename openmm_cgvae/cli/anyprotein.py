@@ -62,11 +62,11 @@ def bound(model, options):
             raise SettingsError(
                 f"{', '.join(given)} given, of models of any protein: {options.model} is of one molecule"
             )
-        from openmm_cgvae.io.structures import load_topology
+        from openmm_cgvae.formats.structures import load_topology
 
         return model.bind(options.top and load_topology(options.top))
-    from openmm_cgvae.io.paths import file_format, plain_file
-    from openmm_cgvae.io.structures import STRUCTURES
+    from openmm_cgvae.formats.paths import file_format, plain_file
+    from openmm_cgvae.formats.structures import STRUCTURES
 
     if getattr(options, "rename", None):
         raise SettingsError("--rename given with a model of any protein, which knows amino acids by name: leave it out")

@@ -90,7 +90,7 @@ def _of_molecule(options, model):
 
     from openmm_cgvae.core.errors import SettingsError
     from openmm_cgvae.evaluation.evaluate import evaluate
-    from openmm_cgvae.io.structures import load_topology
+    from openmm_cgvae.formats.structures import load_topology
     from openmm_cgvae.preparation.dataset import read_reference
 
     if options.top is None:

@@ -13,10 +13,10 @@ from openmm_cgvae.core.checks import checked_number
 from openmm_cgvae.core.errors import DataError, OutputError, SettingsError, TopologyMismatchError
 from openmm_cgvae.core.output import complete_output
 from openmm_cgvae.core.periodic import boxes_of_frames, reduced_vectors, vectors_of_cells
-from openmm_cgvae.io.dcdwriter import DCDWriter
-from openmm_cgvae.io.pdb import PDBWriter
+from openmm_cgvae.formats.dcdwriter import DCDWriter
+from openmm_cgvae.formats.pdb import PDBWriter
+from openmm_cgvae.formats.xtc import XTCWriter
 from openmm_cgvae.io.sources import given_parts, open_source
-from openmm_cgvae.io.xtc import XTCWriter
 from openmm_cgvae.molecule.renaming import ORDER, renamed
 from openmm_cgvae.molecule.topology import as_mdtraj_topology
 

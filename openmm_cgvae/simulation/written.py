@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from openmm_cgvae.core.errors import OutputError
-from openmm_cgvae.io.dcdwriter import HEADER_BYTES, without_counts
+from openmm_cgvae.formats.dcdwriter import HEADER_BYTES, without_counts
 
 __all__ = ["WrittenFile", "remove_output"]
 

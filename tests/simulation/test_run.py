@@ -8,7 +8,7 @@ import pytest
 from openmm import unit
 
 from openmm_cgvae.core.errors import DataError, OutputError, SettingsError, SimulationError
-from openmm_cgvae.io.dcd import DCDHeader
+from openmm_cgvae.formats.dcd import DCDHeader
 from openmm_cgvae.io.trajectory_files import TrajectoryReader
 from openmm_cgvae.simulation import checkpoint
 from openmm_cgvae.simulation.run import run_and_backmap, whole_system

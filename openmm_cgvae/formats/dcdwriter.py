@@ -13,8 +13,8 @@ import numpy as np
 
 from openmm_cgvae.core.errors import DataError, OutputError
 from openmm_cgvae.core.units import ANGSTROM_PER_NM
-from openmm_cgvae.io.dcd import AKMA_PS, DCDHeader, frame_type
-from openmm_cgvae.io.joining import SINGLE, TOLERANCE, frames_to_keep, spacing_of, warn_of_cut
+from openmm_cgvae.formats.dcd import AKMA_PS, DCDHeader, frame_type
+from openmm_cgvae.formats.joining import SINGLE, TOLERANCE, frames_to_keep, spacing_of, warn_of_cut
 
 __all__ = ["HEADER_BYTES", "DCDWriter", "without_counts"]
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from openmm_cgvae.core.errors import DataError, OutputError, one_line
-from openmm_cgvae.io.joining import TOLERANCE, frames_to_keep, spacing_of, warn_of_cut
-from openmm_cgvae.io.paths import ascii_folder
+from openmm_cgvae.formats.joining import TOLERANCE, frames_to_keep, spacing_of, warn_of_cut
+from openmm_cgvae.formats.paths import ascii_folder
 
 __all__ = ["XTCFrames", "XTCWriter"]
 
