@@ -14,6 +14,7 @@ from openmm_cgvae.backmapping.model import Model
 from openmm_cgvae.core.checks import checked_count, checked_frames, checked_seed
 from openmm_cgvae.core.device import usable_device
 from openmm_cgvae.core.errors import ModelFileError, PositionsError, SettingsError
+from openmm_cgvae.core.fingerprint import fingerprint, weights_fingerprint
 from openmm_cgvae.core.noise import correlated_noise
 from openmm_cgvae.core.parallel import even_slices, on_torch_threads
 from openmm_cgvae.core.periodic import as_box_vectors, check_fits, make_whole, spanning_tree
@@ -188,6 +189,15 @@ class Backmapper:
     def handedness(self) -> Sequence[int] | None:
         """Sign (+1 or -1) of each stereocentre in the reference, as `Minimizer` takes it; None if unknown."""
         return self.metadata.get("handedness")
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of all that its structures depend on: weights, mapping and options."""
+        module, options = self._module, self._options()
+        return fingerprint(weights_fingerprint(module.state_dict()), self.mapping.to_dict(), options)
+
+    def _options(self) -> list[Any]:
+        return [self.precision, bool(getattr(self._module, "bounded", False)), str(self._device)]
 
     def cg_topology(self) -> Topology:
         """The coarse-grained ``openmm.app.Topology``."""
