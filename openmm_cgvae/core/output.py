@@ -78,8 +78,7 @@ def check_apart(outputs, inputs=None):
     Parameters
     ----------
     outputs, inputs : dict of str to path or None
-        By what they are called in messages; None of those that are left out. Inputs may be folders, in which no file
-        may be replaced, and names of what is no file.
+        By what they are called in messages; None of those that are left out. Inputs may be names of what is no file.
 
     Raises
     ------
@@ -90,7 +89,7 @@ def check_apart(outputs, inputs=None):
     inputs = [(what, Path(path)) for what, path in (inputs or {}).items() if path is not None]
     for k, (what, path) in enumerate(outputs):
         for other, given in inputs:
-            if _is_same(path, given) or _is_in(path, given):
+            if _is_same(path, given):
                 raise OutputError(
                     f"output {path} ({what}) is an input of the same command ({other}): choose another name"
                 )
@@ -109,11 +108,6 @@ def _is_same(path, other):
         return os.path.samefile(path, other)
     except OSError:
         return False
-
-
-def _is_in(path, folder):
-    """Whether there is such a file in a folder."""
-    return path.is_file() and folder.is_dir() and _is_same(path.parent, folder)
 
 
 @contextmanager
