@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 from dataclasses import dataclass, replace
@@ -15,6 +14,8 @@ from openmm_cgvae.cg.histograms import histogram_features, relative_entropy_step
 from openmm_cgvae.cg.replicas import choose_starts, run_replicas
 from openmm_cgvae.cg.timestep import stable_time_step
 from openmm_cgvae.core.errors import UNREADABLE_ARCHIVE, DataError, SettingsError
+from openmm_cgvae.core.fingerprint import check_same_folder, fingerprint
+from openmm_cgvae.core.lock import locked
 from openmm_cgvae.core.output import check_output, complete_output
 from openmm_cgvae.core.units import BOLTZMANN_KJ_PER_MOL_K, as_positions_nm
 from openmm_cgvae.metrics.distribution import jensen_shannon_with_floor
@@ -157,11 +158,20 @@ def iterative_boltzmann_inversion(
     SimulationError
         If a run becomes unstable.
     """
-    from tqdm.auto import tqdm
-
     reference = as_positions_nm(reference_nm, potential.n_beads, "beads").astype(float)
     _check_settings(len(reference), iterations, replicas, steps, rate)
-    identity = _identity(potential, reference, [iterations, replicas, steps, rate, seed])
+    settings = {"iterations": iterations, "replicas": replicas, "steps": steps, "rate": rate, "seed": seed}
+    inputs = {"potential": fingerprint(potential.to_dict()), "reference": fingerprint(reference)}
+    with locked(checkpoint):
+        return _improve(mapping, potential, reference, runs, settings, inputs, checkpoint, progress)
+
+
+def _improve(mapping, potential, reference, runs, settings, inputs, checkpoint, progress):
+    """What is left of the iterations, and the choice after them."""
+    from tqdm.auto import tqdm
+
+    iterations, replicas, steps, rate, seed = settings.values()
+    identity = settings | inputs | {"mapping": fingerprint(mapping.to_dict())}
     state = _State.load(checkpoint, identity) or _State.start(potential, choose_starts(reference, replicas, seed))
     kT = BOLTZMANN_KJ_PER_MOL_K * potential.temperature
     target = histogram_features(potential, reference)
@@ -217,13 +227,6 @@ def _timed(potential, mapping, frames):
     return replace(potential, time_step_ps=stable_time_step(potential.terms, mapping.masses, frames))
 
 
-def _identity(potential, reference, settings):
-    """Hash of all inputs."""
-    digest = hashlib.sha256(json.dumps([potential.to_dict(), settings]).encode())
-    digest.update(np.ascontiguousarray(reference))
-    return digest.hexdigest()
-
-
 @dataclass
 class _State:
     """State of the iterations: tables (current, best, sum over the second half), replicas, divergences so far."""
@@ -255,7 +258,7 @@ class _State:
             return
         lists = {f"{name}_{k}": getattr(self, name)[k] for name in ("energies", "best", "total") for k in range(3)}
         with complete_output(check_output(path, overwrite=True)) as temporary, open(temporary, "wb") as file:
-            np.savez(file, **lists, identity=identity, n_summed=self.n_summed, replicas=self.replicas,
+            np.savez(file, **lists, identity=json.dumps(identity), n_summed=self.n_summed, replicas=self.replicas,
                      history=self.history)  # fmt: skip
 
     @classmethod
@@ -265,8 +268,9 @@ class _State:
             return None
         try:
             with np.load(path, allow_pickle=False) as arrays:
-                if str(arrays["identity"]) != identity:
-                    raise SettingsError(f"{path} is a checkpoint of other data or settings: give another, or remove it")
+                stored = json.loads(str(arrays["identity"]))
+                what = "is a checkpoint of other data or settings"
+                check_same_folder(identity, stored, path, "give another, or remove it", what)
                 lists = [[arrays[f"{name}_{k}"] for k in range(3)] for name in ("energies", "best", "total")]
                 return cls(*lists, int(arrays["n_summed"]), arrays["replicas"], arrays["history"].tolist())
         except UNREADABLE_ARCHIVE as error:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from openmm_cgvae.core.output import check_apart
 
-__all__ = ["FILES", "POSITIONAL", "Files", "check_files"]
+__all__ = ["FILES", "POSITIONAL", "Files", "check_files", "named_files"]
 
 # Arguments without dashes.
 POSITIONAL = ("trajectory", "trajectories", "folder", "pdb", "molecules")
@@ -122,6 +122,11 @@ def check_files(command, options):
         given = {Path(path).name for path in inputs.values() if Path(path).parent.resolve() == folder.resolve()}
         outputs |= {f"{each} of {folder}": folder / each for each in names if each not in KEPT or each not in given}
     check_apart(outputs, inputs)
+
+
+def named_files(given):
+    """Paths of what an argument names, a word or several or None; with what lists of files name."""
+    return list(_inputs("", given).values())
 
 
 def _label(name):

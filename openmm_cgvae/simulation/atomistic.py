@@ -228,9 +228,7 @@ def run_and_write(simulation, steps, reportInterval, file, progress=True, checkp
             begin(simulation, [file], checkpoint, settings)
         title = "" if settings is None else f"run {run_id(settings)}"
         frames = TrajectoryReporter(file, reportInterval, file.is_file(), title)
-        return run_to(
-            simulation, steps, reportInterval, _alone(frames), [file], checkpoint, settings, progress
-        )
+        return run_to(simulation, steps, reportInterval, _alone(frames), [file], checkpoint, settings, progress)
 
 
 @contextmanager

@@ -176,7 +176,9 @@ def _settings(given):
     # As the simulation takes them where they are left out.
     usual = {"temperature": potential.temperature, "timeStep": potential.time_step_ps,
              "platform": default_platform(given["box"])}  # fmt: skip
-    return names | objects | {name: _plain(usual.get(name) if value is None else value) for name, value in given.items()}
+    return (
+        names | objects | {name: _plain(usual.get(name) if value is None else value) for name, value in given.items()}
+    )
 
 
 def _plain(value):

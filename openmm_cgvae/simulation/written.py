@@ -66,7 +66,9 @@ class WrittenFile:
             head = file.read(min(size, HEAD_BYTES))
             if self.size:
                 known = bytes.fromhex(self.head)
-                same = without_counts(head[: len(known)]) == without_counts(known) and _tail(file, self.size) == self.tail
+                same = (
+                    without_counts(head[: len(known)]) == without_counts(known) and _tail(file, self.size) == self.tail
+                )
             else:
                 # It began after the checkpoint; a process that was killed may have left less than a header.
                 same = run.encode() in head[:HEADER_BYTES] or not head.strip(b"\0")

@@ -135,9 +135,7 @@ def test_settings_left_out_are_what_they_are_by_default(backmapper, half):
     run_and_backmap(backmapper, 40, INTERVAL, "c.dcd", checkpoint="c.chk", seed=1, progress=False)
     same = {"temperature": potential.temperature, "timeStep": potential.time_step_ps * unit.picoseconds,
             "platform": "Reference", "friction": 1, "potential": potential}  # fmt: skip
-    again = run_and_backmap(
-        backmapper, 60, INTERVAL, "c.dcd", checkpoint="c.chk", resume=True, progress=False, **same
-    )
+    again = run_and_backmap(backmapper, 60, INTERVAL, "c.dcd", checkpoint="c.chk", resume=True, progress=False, **same)
     assert (again.steps, again.seed) == (20, 1)
 
 
@@ -183,9 +181,7 @@ def test_a_run_that_was_killed_before_its_first_frame_is_resumed(backmapper, mon
 def test_a_new_run_takes_the_place_of_the_old_ones_checkpoint(backmapper, half):
     old = Path("a.chk").read_bytes()
     with pytest.raises(SimulationError):
-        run_and_backmap(
-            backmapper, 100_000, INTERVAL, checkpoint="a.chk", overwrite=True, **half | {"timeStep": 1.0}
-        )
+        run_and_backmap(backmapper, 100_000, INTERVAL, checkpoint="a.chk", overwrite=True, **half | {"timeStep": 1.0})
     assert Path("a.chk").read_bytes() != old
     with pytest.raises(SettingsError, match="timeStep"):
         run_and_backmap(backmapper, 200, INTERVAL, checkpoint="a.chk", resume=True, **half)
