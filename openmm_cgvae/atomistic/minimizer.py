@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
+import openmm
 
 from openmm_cgvae.atomistic.contexts import GPU_PLATFORMS, FrameContext
 from openmm_cgvae.atomistic.copies import CopiesContext, can_copy
@@ -17,6 +18,7 @@ from openmm_cgvae.atomistic.restrained import bead_springs
 from openmm_cgvae.atomistic.stiffness import Stiffness
 from openmm_cgvae.core.checks import checked_count, checked_number
 from openmm_cgvae.core.errors import PositionsError, SettingsError, TopologyMismatchError
+from openmm_cgvae.core.fingerprint import fingerprint
 from openmm_cgvae.core.parallel import available_cores, in_threads
 from openmm_cgvae.core.periodic import as_box_vectors, box_widths, reduced_vectors
 from openmm_cgvae.core.units import as_positions_nm, value_in_md_units
@@ -141,15 +143,25 @@ class Minimizer:
         self._handedness = self._checked_handedness(handedness)
         self._box = None if boxVectors is None else reduced_vectors(as_box_vectors(boxVectors, 1))[0]
         system = create_atomistic_system(mapping, self.graph, forcefield, implicitSolvent, self._box)
-        springs = bead_springs(mapping, checked_number("restraint", restraint))
+        restraint = checked_number("restraint", restraint)
+        springs = bead_springs(mapping, restraint)
         fixed = Stiffness(system, mapping.sparse, springs), mapping, springs
         context = FrameContext(system, platform)
         self.platform = context.platform
         self.copies = self._checked_copies(copies, system)
         self.workers = self._checked_workers(workers)
+        self._restraint, self._system = restraint, system
         self._create = partial(_relaxation, system, platform, self.copies, *fixed)
         # Idle relaxations; one is created for each thread that runs at the same time.
         self._idle = [Relaxation(context, *fixed) if self.copies == 1 else self._create()]
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of all that minimised structures depend on: force field, beads, settings, platform."""
+        handedness = None if self._handedness is None else self._handedness.tolist()
+        settings = [self.maxIterations, self.tolerance, self._restraint, self.platform, handedness, self.periodic]
+        forces = openmm.XmlSerializer.serialize(self._system)
+        return fingerprint(forces, self.mapping.to_dict(), settings)
 
     @property
     def periodic(self) -> bool:

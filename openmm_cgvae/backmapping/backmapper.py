@@ -14,6 +14,7 @@ from openmm_cgvae.backmapping.model import Model
 from openmm_cgvae.core.checks import checked_count, checked_frames, checked_seed
 from openmm_cgvae.core.device import usable_device
 from openmm_cgvae.core.errors import ModelFileError, PositionsError, SettingsError
+from openmm_cgvae.core.fingerprint import fingerprint, weights_fingerprint
 from openmm_cgvae.core.noise import correlated_noise
 from openmm_cgvae.core.parallel import even_slices, on_torch_threads
 from openmm_cgvae.core.periodic import as_box_vectors, check_fits, make_whole, spanning_tree
@@ -210,6 +211,15 @@ class Backmapper:
         held_out = self.metadata.get("held_out", {})
         rows += [(f"held-out {name}", held_out[key]) for key, name in HELD_OUT.items() if held_out.get(key) is not None]
         return html_table(type(self).__name__, rows)
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of all that its structures depend on: weights, mapping and options."""
+        module, options = self._module, self._options()
+        return fingerprint(weights_fingerprint(module.state_dict()), self.mapping.to_dict(), options)
+
+    def _options(self) -> list[Any]:
+        return [self.precision, bool(getattr(self._module, "bounded", False)), str(self._device)]
 
     def cg_topology(self) -> Topology:
         """The coarse-grained ``openmm.app.Topology``."""

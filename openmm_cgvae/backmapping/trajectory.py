@@ -16,7 +16,7 @@ from openmm_cgvae.core.noise import checked_correlation_time
 from openmm_cgvae.core.output import check_output, complete_output
 from openmm_cgvae.core.pipeline import run_pipeline
 from openmm_cgvae.core.representation import html_table
-from openmm_cgvae.io.joining import spacing_of
+from openmm_cgvae.formats.joining import spacing_of
 from openmm_cgvae.io.sources import given_paths
 from openmm_cgvae.io.trajectory_files import TrajectoryReader, TrajectoryWriter, box_lengths_and_angles, check_format
 

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.interpolate import CubicSpline
 
 from openmm_cgvae.core.errors import ModelFileError
-from openmm_cgvae.core.output import check_output, complete_output
+from openmm_cgvae.core.output import check_output, write_text
 from openmm_cgvae.core.reading import read_json, reading
 from openmm_cgvae.core.schema import anything, entries, listing, number, record, whole
 
@@ -254,10 +254,8 @@ class CGPotential:
 
     def save(self, path: PathLike, overwrite: bool = False) -> None:
         """Write the potential alone, as JSON; the file appears complete or not at all."""
-        path = check_output(path, overwrite)
-        description = CGPotential.to_dict(self)
-        with complete_output(path) as temporary:
-            temporary.write_text(json.dumps(description | {CHECKSUM: _checksum(description)}) + "\n")
+        path, description = check_output(path, overwrite), CGPotential.to_dict(self)
+        write_text(path, json.dumps(description | {CHECKSUM: _checksum(description)}) + "\n")
 
     @classmethod
     def load(cls, path: PathLike) -> CGPotential:

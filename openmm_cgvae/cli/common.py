@@ -148,7 +148,7 @@ def load_dataset(options):
         return Dataset.load(options.trajectories[0])
     if options.top is None:
         raise SettingsError("--top is missing: give the all-atom topology (PDB) of the trajectories")
-    from openmm_cgvae.io.structures import load_topology
+    from openmm_cgvae.formats.structures import load_topology
     from openmm_cgvae.preparation.dataset import prepare_dataset, read_reference
 
     topology = load_topology(options.top)

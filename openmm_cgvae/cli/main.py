@@ -27,6 +27,7 @@ from openmm_cgvae.cli import (
     simulate,
     train,
 )
+from openmm_cgvae.cli.paths import check_files
 from openmm_cgvae.core.errors import CGVAEError
 
 __all__ = ["main"]
@@ -84,6 +85,7 @@ def main(arguments=None):
     logging.basicConfig(level=logging.WARNING, format="openmm-cgvae: %(levelname)s: %(message)s", stream=sys.stderr)
     logging.getLogger("openmm_cgvae").setLevel(level)
     try:
+        check_files(options.command, options)
         return options.run(options) or 0
     except BrokenPipeError:
         # The reader of our output has gone (``| head``); Python would complain once more when it closes stdout.

@@ -22,7 +22,7 @@ def run(options):
     check_with_topology(options.output, options.overwrite, [*options.trajectory, options.top])
     from openmm_cgvae.backmapping.model import Model
     from openmm_cgvae.backmapping.trajectory import project_trajectory
-    from openmm_cgvae.io.structures import load_topology
+    from openmm_cgvae.formats.structures import load_topology
     from openmm_cgvae.io.trajectory_files import write_topology_beside
     from openmm_cgvae.molecule.renaming import parse_renaming
 

@@ -8,10 +8,10 @@ import numpy as np
 
 from openmm_cgvae.core.errors import DataError, TopologyMismatchError, one_line
 from openmm_cgvae.core.periodic import vectors_of_cells
-from openmm_cgvae.io.dcd import DCDHeader
-from openmm_cgvae.io.paths import file_format, plain_file, unpack
-from openmm_cgvae.io.structures import STRUCTURES, StructureFile
-from openmm_cgvae.io.xtc import XTCFrames
+from openmm_cgvae.formats.dcd import DCDHeader
+from openmm_cgvae.formats.paths import file_format, plain_file, unpack
+from openmm_cgvae.formats.structures import STRUCTURES, StructureFile
+from openmm_cgvae.formats.xtc import XTCFrames
 
 __all__ = ["given_parts", "given_paths", "open_source"]
 

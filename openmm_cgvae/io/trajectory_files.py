@@ -13,10 +13,10 @@ from openmm_cgvae.core.checks import checked_number
 from openmm_cgvae.core.errors import DataError, OutputError, SettingsError, TopologyMismatchError
 from openmm_cgvae.core.output import complete_output
 from openmm_cgvae.core.periodic import boxes_of_frames, reduced_vectors, vectors_of_cells
-from openmm_cgvae.io.dcdwriter import DCDWriter
-from openmm_cgvae.io.pdb import PDBWriter
+from openmm_cgvae.formats.dcdwriter import DCDWriter
+from openmm_cgvae.formats.pdb import PDBWriter
+from openmm_cgvae.formats.xtc import XTCWriter
 from openmm_cgvae.io.sources import given_parts, open_source
-from openmm_cgvae.io.xtc import XTCWriter
 from openmm_cgvae.molecule.renaming import ORDER, renamed
 from openmm_cgvae.molecule.topology import as_mdtraj_topology
 
@@ -233,6 +233,8 @@ class TrajectoryWriter:
         Go on with an existing file (.dcd and .xtc).
     name : path, optional
         What the log calls the file, where `path` is a temporary one.
+    title : str
+        Of a new DCD file, a line of 80 characters at most; other formats have none.
 
     Raises
     ------
@@ -241,14 +243,20 @@ class TrajectoryWriter:
     """
 
     def __init__(
-        self, path: PathLike, topology: SomeTopology, append: bool = False, name: PathLike | None = None
+        self,
+        path: PathLike,
+        topology: SomeTopology,
+        append: bool = False,
+        name: PathLike | None = None,
+        title: str = "",
     ) -> None:
         self.path = check_format(path, append)
         self._topology = as_mdtraj_topology(topology)
         self._file: DCDWriter | XTCWriter | PDBWriter
-        if self.path.suffix.lower() in APPENDABLE:
-            writer = DCDWriter if self.path.suffix.lower() == ".dcd" else XTCWriter
-            self._file = writer(self.path, self._topology.n_atoms, append, name)
+        if self.path.suffix.lower() == ".dcd":
+            self._file = DCDWriter(self.path, self._topology.n_atoms, append, name, title)
+        elif self.path.suffix.lower() == ".xtc":
+            self._file = XTCWriter(self.path, self._topology.n_atoms, append, name)
         else:
             self._file = PDBWriter(self.path, topology)
 
@@ -273,13 +281,17 @@ class TrajectoryWriter:
         else:
             self._file.write(positions, box)
 
-    def join(self, times, boxed, gaps=False):
+    def join(self, times, boxed, **how):
         """Cut a file that is appended to back to where frames of these times (k,) in ps go on; see ``DCDWriter.join``.
 
         `write` does it too; here it can be refused (`OutputError`) before a frame is made.
         """
         if isinstance(self._file, (DCDWriter, XTCWriter)):
-            self._file.join(times, boxed, gaps)
+            self._file.join(times, boxed, **how)
+
+    def flush(self):
+        """Have all frames that were written put on the disk."""
+        self._file.flush()
 
     def close(self):
         """Finish the file."""

@@ -68,7 +68,9 @@ def test_a_run_that_stops_and_goes_on_gives_the_same_weights(ensembles, trained,
     CoarsenConfTrainer(ensembles, tmp_path / "run", SMALL).run(progress=False)
     whole, again = (load_trained_coarsenconf(folder) for folder in (trained, tmp_path / "run"))
     assert again[2]["update"] == whole[2]["update"] > 2
-    assert all(torch.equal(a, b) for a, b in zip(whole[0].state_dict().values(), again[0].state_dict().values()))
+    assert all(
+        torch.equal(a, b) for a, b in zip(whole[0].state_dict().values(), again[0].state_dict().values(), strict=True)
+    )
     assert (tmp_path / "run" / "training.csv").read_text().count("\n") == 2
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import itertools
-import json
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from openmm_cgvae.core.errors import MappingError, TopologyMismatchError
-from openmm_cgvae.core.output import check_output, complete_output
+from openmm_cgvae.core.output import check_output, write_json
 from openmm_cgvae.core.reading import read_json, reading
 from openmm_cgvae.core.representation import html_table
 from openmm_cgvae.core.units import as_positions_nm
@@ -310,8 +309,7 @@ class CGMapping:
 
     def save(self, path: PathLike) -> None:
         """Write the mapping as JSON."""
-        with complete_output(check_output(path, overwrite=True)) as temporary:
-            temporary.write_text(json.dumps(self.to_dict(), indent=1) + "\n")
+        write_json(check_output(path, overwrite=True), self.to_dict())
 
     @classmethod
     def load(cls, path: PathLike) -> CGMapping:

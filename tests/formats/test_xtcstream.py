@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from conftest import DATA
 
-from openmm_cgvae.io.xtc import HEAD_TYPE, XTCFrames
-from openmm_cgvae.io.xtcstream import stream_fits
+from openmm_cgvae.formats.xtc import HEAD_TYPE, XTCFrames
+from openmm_cgvae.formats.xtcstream import stream_fits
 
 
 def streams(path):
@@ -48,7 +48,7 @@ READ = """
 import sys, numpy as np
 from pathlib import Path
 from openmm_cgvae.core.errors import CGVAEError
-from openmm_cgvae.io.xtc import XTCFrames
+from openmm_cgvae.formats.xtc import XTCFrames
 path, content, rng = Path(sys.argv[1]), Path(sys.argv[2]).read_bytes(), np.random.default_rng(int(sys.argv[3]))
 for _ in range(1000):
     changed = bytearray(content)

@@ -14,7 +14,7 @@ import numpy as np
 from openmm_cgvae.core.errors import DataError, one_line
 from openmm_cgvae.core.periodic import boxes_of_frames, vectors_of_cells
 from openmm_cgvae.core.units import ANGSTROM_PER_NM
-from openmm_cgvae.io.paths import file_format, plain_file
+from openmm_cgvae.formats.paths import file_format, plain_file
 from openmm_cgvae.molecule.elements import forget_guessed_elements
 
 if TYPE_CHECKING:

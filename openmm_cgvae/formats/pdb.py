@@ -5,6 +5,7 @@ on in hexadecimal, which OpenMM reads back whole, and mdtraj without the bonds o
 limit.
 """
 
+import os
 from collections import defaultdict
 from io import StringIO
 from pathlib import Path
@@ -85,6 +86,11 @@ class PDBWriter:
             self._file.write(f"{before}{bonds}loop_\n_atom_site.{atoms}")
         else:
             PDBFile.writeHeader(self._topology, self._file)
+
+    def flush(self):
+        """Have what was written put on the disk."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
 
     def close(self):
         """Finish the file: a PDB file has its bonds at the end."""
