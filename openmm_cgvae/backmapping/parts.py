@@ -1,13 +1,43 @@
-"""Frames written in parts that are kept in a journal, so that a run that is interrupted goes on where it was."""
+"""Frames made and written in parts that a journal keeps, so that a run that is interrupted goes on where it was."""
 
-import logging
-
+from openmm_cgvae.backmapping.frames import sample_times
 from openmm_cgvae.core.errors import DataError
 from openmm_cgvae.core.pipeline import run_pipeline
+from openmm_cgvae.io.trajectory_files import box_lengths_and_angles
 
-__all__ = ["write_parts"]
+__all__ = ["PartOfFrames", "write_parts"]
 
-logger = logging.getLogger(__name__)
+
+class PartOfFrames:
+    """Makes the arrays and the record of the part that a chunk of frames is.
+
+    Parameters
+    ----------
+    backmapped : FrameBackmapper
+    n_samples : int
+    wrap : bool
+        Translate molecules into the periodic box.
+    """
+
+    def __init__(self, backmapped, n_samples, wrap):
+        self._backmapped, self._n_samples, self._wrap = backmapped, n_samples, wrap
+
+    def __call__(self, item):
+        """Backmap a chunk, with the spacing of its frames in ps and the correlation time in frames."""
+        chunk, spacing, correlation = item
+        made = self._backmapped(chunk.positions, chunk.frames, correlation, chunk.vectors, into_box=self._wrap)
+        if made.error is not None:
+            raise made.error
+        times = None if chunk.times is None else sample_times(chunk.times[made.rows], self._n_samples, spacing)
+        lengths, angles = (None, None) if made.vectors is None else box_lengths_and_angles(made.vectors)
+        arrays = {"positions": made.positions, "times": times, "lengths": lengths, "angles": angles}
+        minimized = made.minimized
+        if minimized is not None:
+            arrays |= {"energy_before": minimized.energy_before, "energy_after": minimized.energy_after}
+        n_failed = 0 if minimized is None else int(minimized.failed.sum())
+        return arrays, {
+            "n_frames": len(made.rows), "n_failed": n_failed, "skipped": made.skipped, "moved": list(made.moved),
+        }  # fmt: skip
 
 
 def write_parts(journal, items, compute, write, done, partial=False):

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from openmm_cgvae.backmapping.backmapper import as_sampler
-from openmm_cgvae.backmapping.frames import FrameBackmapper, sample_times
+from openmm_cgvae.backmapping.frames import FrameBackmapper
 from openmm_cgvae.backmapping.identity import digest, sampler_digest, trajectory_digest
-from openmm_cgvae.backmapping.parts import write_parts
+from openmm_cgvae.backmapping.parts import PartOfFrames, write_parts
 from openmm_cgvae.core.checks import checked_count, checked_number, checked_seed
 from openmm_cgvae.core.errors import DataError
 from openmm_cgvae.core.journal import Journal
@@ -22,7 +23,6 @@ from openmm_cgvae.io.sources import given_paths
 from openmm_cgvae.io.trajectory_files import (
     TrajectoryReader,
     TrajectoryWriter,
-    box_lengths_and_angles,
     check_format,
     write_topology_beside,
 )
@@ -189,15 +189,15 @@ def backmap_trajectory(
         )
     _warn_of_times(reader, output)
     settings = {
-        "format": output.suffix.lower(), "n_samples": n_samples, "seed": seed, "stride": stride, "chunk_size": size,
-        "correlation_time": correlation_time, "wrap": wrap, "salvage": salvage, "frame_interval": frame_interval,
-        "rename": rename, "trajectory": trajectory_digest(trajectory), "model": sampler_digest(sampler),
-        "minimizer": None if minimizer is None else digest(minimizer.identity),
+        "format": Path(output).suffix.lower(), "n_samples": n_samples, "seed": seed, "stride": stride,
+        "chunk_size": size, "correlation_time": correlation_time, "wrap": wrap, "salvage": salvage,
+        "frame_interval": frame_interval, "rename": rename, "trajectory": trajectory_digest(trajectory),
+        "model": sampler_digest(sampler), "minimizer": None if minimizer is None else digest(minimizer.identity),
     }  # fmt: skip
     journal = Journal(output, settings, resume or partial, overwrite)
     seed = journal.settings["seed"] = checked_seed(journal.settings["seed"])
     backmapped = FrameBackmapper(sampler, n_samples, seed, minimizer, on_bad_frame)
-    compute = _PartOfFrames(backmapped, n_samples, wrap)
+    compute = PartOfFrames(backmapped, n_samples, wrap)
     summary = BackmapSummary(n_samples=n_samples, seed=seed)
     with journal, complete_output(output) as temporary:
         with (
@@ -221,29 +221,6 @@ def backmap_trajectory(
     if summary.skipped:
         logger.warning("%d frames of %s could not be backmapped and are left out", len(summary.skipped), trajectory)
     return summary
-
-
-class _PartOfFrames:
-    """Makes the part of the journal that a chunk of frames is."""
-
-    def __init__(self, backmapped, n_samples, wrap):
-        self._backmapped, self._n_samples, self._wrap = backmapped, n_samples, wrap
-
-    def __call__(self, item):
-        chunk, spacing, correlation = item
-        made = self._backmapped(chunk.positions, chunk.frames, correlation, chunk.vectors, into_box=self._wrap)
-        if made.error is not None:
-            raise made.error
-        times = None if chunk.times is None else sample_times(chunk.times[made.rows], self._n_samples, spacing)
-        lengths, angles = (None, None) if made.vectors is None else box_lengths_and_angles(made.vectors)
-        arrays = {"positions": made.positions, "times": times, "lengths": lengths, "angles": angles}
-        minimized = made.minimized
-        if minimized is not None:
-            arrays |= {"energy_before": minimized.energy_before, "energy_after": minimized.energy_after}
-        n_failed = 0 if minimized is None else int(minimized.failed.sum())
-        return arrays, {
-            "n_frames": len(made.rows), "n_failed": n_failed, "skipped": made.skipped, "moved": list(made.moved),
-        }  # fmt: skip
 
 
 def _with_timing(reader, time):
@@ -285,6 +262,9 @@ def project_trajectory(
     salvage: bool = False,
     frame_interval: Number | None = None,
     rename: dict[str, str] | str | None = None,
+    resume: bool = False,
+    partial: bool = False,
+    write_topology: bool = False,
 ) -> int:
     """Project an all-atom trajectory to beads, X = M x, in constant memory.
 
@@ -297,7 +277,7 @@ def project_trajectory(
     mapping : CGMapping
     output : path
         CG trajectory ending in .dcd, .xtc or .pdb.
-    stride, overwrite, progress, salvage, frame_interval, rename
+    stride, overwrite, progress, salvage, frame_interval, rename, resume, partial, write_topology
         As in `backmap_trajectory`.
 
     Returns
@@ -307,23 +287,37 @@ def project_trajectory(
     """
     from tqdm.auto import tqdm
 
-    output = check_format(check_output(output, overwrite, given_paths(trajectory)))
+    output = check_format(check_output(output, overwrite or resume or partial, given_paths(trajectory)))
     mapping.check_topology(topology)
     reader = TrajectoryReader(
         trajectory, topology, stride=stride, salvage=salvage, frame_interval=frame_interval, rename=rename
     )
     _warn_of_times(reader, output)
+    settings = {
+        "format": Path(output).suffix.lower(), "stride": stride, "salvage": salvage, "rename": rename,
+        "frame_interval": frame_interval and checked_number("frame_interval", frame_interval),
+        "trajectory": trajectory_digest(trajectory), "mapping": digest(mapping.to_dict()),
+    }  # fmt: skip
     written = 0
-    with (
-        complete_output(output) as temporary,
-        TrajectoryWriter(temporary, mapping.cg_topology(), name=output) as writer,
-    ):
-        bar = tqdm(total=reader.n_frames, disable=not progress, unit="frame", delay=2, leave=False)
-        for chunk in reader:
-            writer.write(mapping.project(chunk.positions), chunk.times, chunk.lengths, chunk.angles)
-            written += len(chunk.frames)
-            bar.update(len(chunk.frames))
-        bar.close()
+    with Journal(output, settings, resume or partial, overwrite) as journal, complete_output(output) as temporary:
+        with (
+            TrajectoryWriter(temporary, mapping.cg_topology(), name=output) as writer,
+            tqdm(total=reader.n_frames, disable=not progress, unit="frame", delay=2, leave=False) as bar,
+        ):
+
+            def compute(chunk):
+                arrays = {"positions": mapping.project(chunk.positions), "times": chunk.times}
+                return arrays | {"lengths": chunk.lengths, "angles": chunk.angles}, {"n_frames": len(chunk.frames)}
+
+            def write(arrays, record):
+                nonlocal written
+                writer.write(*(arrays.get(name) for name in ("positions", "times", "lengths", "angles")))
+                written += record["n_frames"]
+
+            write_parts(journal, reader, compute, write, lambda chunk: bar.update(len(chunk.frames)), partial)
+        if write_topology:
+            write_topology_beside(temporary, mapping.cg_topology(), output)
+        journal.complete(temporary)
     return written
 
 

@@ -8,9 +8,10 @@ import pytest
 from openmm_cgvae.atomistic.minimizer import Minimizer
 from openmm_cgvae.backmapping.backmapper import Backmapper
 from openmm_cgvae.backmapping.frames import FrameBackmapper
-from openmm_cgvae.backmapping.trajectory import backmap_trajectory
+from openmm_cgvae.backmapping.trajectory import backmap_trajectory, project_trajectory
 from openmm_cgvae.core.errors import DataError, OutputError, SettingsError
 from openmm_cgvae.io.trajectory_files import TrajectoryReader, TrajectoryWriter
+from openmm_cgvae.molecule.mapping import CGMapping
 
 FRAMES = 60
 CHUNK = 12
@@ -163,3 +164,26 @@ def test_a_full_disk_costs_nothing_that_was_done(cg, backmapper, tmp_path):
     assert names(tmp_path) == ["aa.dcd.unfinished", "cg.dcd", "whole.dcd"]
     backmap(cg, backmapper, tmp_path / "aa.dcd", resume=True)
     assert (tmp_path / "aa.dcd").read_bytes() == (tmp_path / "whole.dcd").read_bytes()
+
+
+def test_a_projection_goes_on_too(cg, backmapper, tmp_path, monkeypatch):
+    backmap(cg, backmapper, tmp_path / "aa.dcd")
+    # Three chunks of frames.
+    arguments = [tmp_path / "aa.dcd"] * 40, backmapper.topology, backmapper.mapping
+    assert project_trajectory(*arguments, tmp_path / "whole.xtc", write_topology=True) == 40 * (FRAMES - 2)
+    project, calls = CGMapping.project, iter([True, False])
+
+    def once(*given):
+        if not next(calls, False):
+            raise KeyboardInterrupt
+        return project(*given)
+
+    monkeypatch.setattr(CGMapping, "project", once)
+    with pytest.raises(KeyboardInterrupt):
+        project_trajectory(*arguments, tmp_path / "cg.xtc", write_topology=True)
+    monkeypatch.undo()
+    with pytest.raises(SettingsError, match="stride=2"):
+        project_trajectory(*arguments, tmp_path / "cg.xtc", stride=2, resume=True)
+    assert project_trajectory(*arguments, tmp_path / "cg.xtc", write_topology=True, resume=True) == 40 * (FRAMES - 2)
+    for suffix in ("xtc", "pdb"):
+        assert (tmp_path / f"cg.{suffix}").read_bytes() == (tmp_path / f"whole.{suffix}").read_bytes()
