@@ -19,7 +19,7 @@ from openmm_cgvae.core.output import complete_output, existing_folder
 from openmm_cgvae.ligands.coarsenconf import CoarsenConf
 from openmm_cgvae.ligands.coarsening import N_ROWS
 from openmm_cgvae.training.average import moving_average
-from openmm_cgvae.training.interruption import deferred_interruption
+from openmm_cgvae.core.signals import deferred_interruption
 from openmm_cgvae.training.progress import progress_bar
 
 __all__ = ["CoarsenConfTrainer", "load_trained_coarsenconf"]
