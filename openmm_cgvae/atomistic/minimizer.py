@@ -143,15 +143,30 @@ class Minimizer:
         self._box = None if boxVectors is None else reduced_vectors(as_box_vectors(boxVectors, 1))[0]
         system = create_atomistic_system(mapping, self.graph, forcefield, implicitSolvent, self._box)
         springs = bead_springs(mapping, checked_number("restraint", restraint))
-        fixed = Stiffness(system, mapping.sparse, springs), mapping, springs
+        self._system, self._springs, self._asked_platform = system, springs, platform
         context = FrameContext(system, platform)
         self.platform = context.platform
-        self._system, self._restraint = system, springs
         self.copies = self._checked_copies(copies, system)
         self.workers = self._checked_workers(workers)
-        self._create = partial(_relaxation, system, platform, self.copies, *fixed)
-        # Idle relaxations; one is created for each thread that runs at the same time.
+        self._prepare(context)
+
+    def _prepare(self, context):
+        """Make what minimises; ``_idle`` has it where no thread is at work with it."""
+        fixed = Stiffness(self._system, self.mapping.sparse, self._springs), self.mapping, self._springs
+        self._create = partial(_relaxation, self._system, self._asked_platform, self.copies, *fixed)
+        # One more is created for each thread that runs at the same time.
         self._idle = [Relaxation(context, *fixed) if self.copies == 1 else self._create()]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is pickled for other processes, which make Contexts of their own."""
+        state = {name: value for name, value in self.__dict__.items() if name not in ("_create", "_idle")}
+        platform = self._asked_platform
+        named = platform if platform is None or isinstance(platform, str) else platform.getName()
+        return state | {"_system": XmlSerializer.serialize(self._system), "_asked_platform": named}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state | {"_system": XmlSerializer.deserialize(state["_system"])})
+        self._prepare(FrameContext(self._system, self._asked_platform))
 
     @property
     def periodic(self) -> bool:
@@ -162,7 +177,7 @@ class Minimizer:
     def identity(self) -> dict[str, Any]:
         """What minimised structures depend on: JSON types and arrays."""
         return {
-            "system": XmlSerializer.serialize(self._system), "restraint": self._restraint, "box": self._box,
+            "system": XmlSerializer.serialize(self._system), "restraint": self._springs, "box": self._box,
             "handedness": self._handedness, "iterations": self.maxIterations, "tolerance": self.tolerance,
             "platform": self.platform,
         }  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 import logging
 import time
 from os import PathLike
@@ -161,6 +162,24 @@ class Backmapper:
         """
         options |= {"device": device, "precision": precision, "chunk_size": chunk_size}
         return Model.load(name_or_path).bind(topology, **options)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is pickled for other processes: TorchScript as its file, which has no pickle of its own."""
+        import torch
+
+        state = self.__dict__.copy()
+        if isinstance(self._module, torch.jit.ScriptModule):
+            buffer = io.BytesIO()
+            torch.jit.save(self._module, buffer)
+            state["_module"] = buffer.getvalue()
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        import torch
+
+        self.__dict__.update(state)
+        if isinstance(self._module, bytes):
+            self._module = torch.jit.load(io.BytesIO(self._module), usable_device(self._device)).eval()
 
     def unbounded(self) -> Backmapper | None:
         """Return a `Backmapper` of the same model without the bounds on local geometry, or None if it has none."""
