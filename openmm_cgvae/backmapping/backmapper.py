@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 import logging
 import time
 from os import PathLike
@@ -174,6 +175,24 @@ class Backmapper:
         options |= {"device": device, "precision": precision, "chunk_size": chunk_size}
         return Model.load(name_or_path, trust=trust).bind(topology, **options)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What is pickled for other processes: TorchScript as its file, which has no pickle of its own."""
+        import torch
+
+        state = self.__dict__.copy()
+        if isinstance(self._module, torch.jit.ScriptModule):
+            buffer = io.BytesIO()
+            torch.jit.save(self._module, buffer)
+            state["_module"] = buffer.getvalue()
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        import torch
+
+        self.__dict__.update(state)
+        if isinstance(self._module, bytes):
+            self._module = torch.jit.load(io.BytesIO(self._module), usable_device(self._device)).eval()
+
     def unbounded(self) -> Backmapper | None:
         """Return a `Backmapper` of the same model without the bounds on local geometry, or None if it has none."""
         if not getattr(self._module, "bounded", False):
@@ -220,6 +239,13 @@ class Backmapper:
 
     def _options(self) -> list[Any]:
         return [self.precision, bool(getattr(self._module, "bounded", False)), str(self._device)]
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What structures depend on: JSON types and arrays."""
+        state = {name: tensor.detach().cpu().numpy() for name, tensor in self._module.state_dict().items()}
+        how = {"precision": self.precision, "device": self._device.type, "chunk_size": self.chunk_size}
+        return {"mapping": self.mapping.to_dict(), "weights": state, **how}
 
     def cg_topology(self) -> Topology:
         """The coarse-grained ``openmm.app.Topology``."""

@@ -15,6 +15,7 @@ from openmm_cgvae.core.errors import SettingsError, TrainingError
 from openmm_cgvae.core.fingerprint import check_same_folder, weights_fingerprint
 from openmm_cgvae.core.lock import locking
 from openmm_cgvae.core.output import complete_output, existing_folder
+from openmm_cgvae.core.signals import deferred_interruption
 from openmm_cgvae.io.tensors import load_tensors, save_tensors
 from openmm_cgvae.proteins.builder import N_TORSIONS, Builder
 from openmm_cgvae.proteins.torsionnet import TorsionNetwork
@@ -22,7 +23,6 @@ from openmm_cgvae.training.average import moving_average
 from openmm_cgvae.training.chains import PackedChains
 from openmm_cgvae.training.crops import cropped
 from openmm_cgvae.training.geometry import ProteinGeometry, network_weights
-from openmm_cgvae.training.interruption import deferred_interruption
 from openmm_cgvae.training.progress import progress_bar
 from openmm_cgvae.training.proteinbatch import joined, torsion_loss
 from openmm_cgvae.training.proteinconfig import ProteinConfig
