@@ -38,8 +38,8 @@ def add_arguments(parser):
 def run(options):
     check_with_topology(options.output, options.overwrite, [*options.trajectory, *filter(None, [options.top])])
     from openmm_cgvae.backmapping.trajectory import backmap_trajectory
+    from openmm_cgvae.io.renaming import parse_renaming
     from openmm_cgvae.io.trajectory_files import write_topology_beside
-    from openmm_cgvae.molecule.renaming import parse_renaming
 
     backmapper = load_backmapper(options)
     minimizer = make_minimizer(options, backmapper)

@@ -23,8 +23,8 @@ def run(options):
     from openmm_cgvae.backmapping.model import Model
     from openmm_cgvae.backmapping.trajectory import project_trajectory
     from openmm_cgvae.formats.structures import load_topology
+    from openmm_cgvae.io.renaming import parse_renaming
     from openmm_cgvae.io.trajectory_files import write_topology_beside
-    from openmm_cgvae.molecule.renaming import parse_renaming
 
     topology = load_topology(options.top)
     mapping = projection(Model.load(options.model), topology)

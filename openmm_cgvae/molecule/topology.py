@@ -1,17 +1,14 @@
 """Topologies as plain dictionaries, so that a model file carries names and bonds without a PDB parser's guesses."""
 
 from openmm_cgvae.core.errors import ModelFileError
+from openmm_cgvae.molecule.foreign import foreign_topology
 
 __all__ = ["as_mdtraj_topology", "copied_topology", "topology_from_dict", "topology_to_dict"]
 
 
 def as_mdtraj_topology(topology):
-    """Return `topology` as an mdtraj ``Topology``; an OpenMM one is converted."""
-    import mdtraj
-
-    if isinstance(topology, mdtraj.Topology):
-        return topology
-    return mdtraj.Topology.from_openmm(topology)
+    """Return `topology` as an mdtraj ``Topology``; those of other libraries are converted, see `foreign_topology`."""
+    return foreign_topology(topology)
 
 
 def copied_topology(topology):
