@@ -1,5 +1,6 @@
 """Small real data, and small models on it."""
 
+import resource
 from dataclasses import asdict
 from pathlib import Path
 
@@ -25,6 +26,15 @@ TINY = ModelConfig(features=16, radial=4, encoder_layers=1, prior_layers=1, deco
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread():
     torch.set_num_threads(1)
+
+
+@pytest.fixture
+def full_disk():
+    """No file may grow beyond 100 kB."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10**5, limits[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 @pytest.fixture(scope="session")

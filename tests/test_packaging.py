@@ -21,8 +21,9 @@ PACKAGE = ROOT / "openmm_cgvae"
 CONDA_NAMES = {"pytorch": "torch", "matplotlib-base": "matplotlib", "openmm-torch": "openmmtorch"}
 # From the bottom up: a room imports from rooms above it in this list, and from no other.
 ROOMS = [
-    "core", "pretrained", "molecule", "binding", "formats", "io", "geometry", "models", "proteins", "training",
-    "metrics", "cg", "atomistic", "backmapping", "simulation", "preparation", "evaluation", "report", "cli",
+    "core", "pretrained", "chemistry", "molecule", "binding", "formats", "io", "geometry", "models", "proteins",
+    "ligands", "training", "metrics", "conformers", "cg", "atomistic", "backmapping", "simulation", "preparation",
+    "evaluation", "report", "cli",
 ]  # fmt: skip
 
 
@@ -157,14 +158,12 @@ def test_the_tests_mirror_the_package():
     [
         (
             "openmm",
-            {
-                "core", "molecule", "binding", "formats", "io", "cg", "atomistic", "backmapping", "simulation",
-                "preparation",
-            },
+            {"core", "chemistry", "molecule", "binding", "formats", "io", "cg", "atomistic", "backmapping",
+             "simulation", "preparation"},
         ),
         ("mdtraj", {"molecule", "binding", "formats", "io", "metrics"}),
-        ("rdkit", {"molecule"}),
-        ("parmed", {"binding", "io", "atomistic"}),
+        ("rdkit", {"chemistry", "molecule", "ligands", "conformers"}),
+        ("parmed", {"chemistry", "atomistic", "binding", "io"}),
         ("deeptime", {"metrics"}),
     ],
 )  # fmt: skip

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.interpolate import CubicSpline
 
 from openmm_cgvae.core.errors import ModelFileError
-from openmm_cgvae.core.output import check_output, complete_output
+from openmm_cgvae.core.output import check_output, write_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -224,9 +224,7 @@ class CGPotential:
 
     def save(self, path: PathLike, overwrite: bool = False) -> None:
         """Write the potential alone, as JSON; the file appears complete or not at all."""
-        path = check_output(path, overwrite)
-        with complete_output(path) as temporary:
-            temporary.write_text(json.dumps(self.to_dict()) + "\n")
+        write_text(check_output(path, overwrite), json.dumps(self.to_dict()) + "\n")
 
     @classmethod
     def load(cls, path: PathLike) -> CGPotential:

@@ -13,6 +13,7 @@ from openmm import app
 from openmm_cgvae.cg.box import box_vectors, excluded_volume_force, pack, tiled_topology
 from openmm_cgvae.core.checks import checked_number
 from openmm_cgvae.core.errors import OutputError, SettingsError, SimulationError
+from openmm_cgvae.core.output import write_text
 from openmm_cgvae.core.platforms import installed_platforms
 from openmm_cgvae.core.units import value_in_md_units
 
@@ -232,7 +233,7 @@ def run_steps(simulation, steps, progress=False, lastState=None):
                 state = _finite_state(simulation)
             except (openmm.OpenMMException, FloatingPointError) as error:
                 if lastState is not None:
-                    Path(lastState).write_text(openmm.XmlSerializer.serialize(state))
+                    write_text(lastState, openmm.XmlSerializer.serialize(state))
                 step = value_in_md_units(simulation.integrator.getStepSize())
                 saved = "" if lastState is None else f"; the last good state is in {lastState}"
                 raise SimulationError(

@@ -4,10 +4,8 @@ A model of any protein takes structures in place of MD: PDB or mmCIF files, or p
 split. Beads are made of every chain, and the chain is built from them.
 """
 
-import json
-
 from openmm_cgvae.cli.common import add_model, add_overwrite, add_salvage, add_topology, print_table
-from openmm_cgvae.core.output import check_output, complete_output
+from openmm_cgvae.core.output import check_output, write_json
 
 __all__ = ["add_arguments", "run"]
 
@@ -41,8 +39,7 @@ def run(options):
     model = Model.load(options.model)
     figures = _of_proteins(options, model) if model.of_any_molecule else _of_molecule(options, model)
     figures = {"model": options.model, "reference": options.trajectories, **figures}
-    with complete_output(output) as temporary:
-        temporary.write_text(json.dumps(figures, indent=1) + "\n")
+    write_json(output, figures)
     if not model.of_any_molecule:
         print_table(list(_rows(figures)))
 

@@ -17,7 +17,7 @@ from openmm_cgvae.cli.common import add_reference, load_dataset
 from openmm_cgvae.cli.proteins import of_proteins
 from openmm_cgvae.cli.train_protein import train_protein
 from openmm_cgvae.core.errors import SettingsError
-from openmm_cgvae.core.output import existing_folder
+from openmm_cgvae.core.output import existing_folder, write_json
 
 __all__ = ["add_arguments", "run"]
 
@@ -68,7 +68,7 @@ def _train(options, device):
     if rank() == 0 and not _is_dataset(options) and not kept.exists():
         # So that the command, repeated, need not read the trajectories again, and can export.
         dataset.save(kept)
-        kept.with_suffix(".json").write_text(json.dumps(_origin(options), indent=1) + "\n")
+        write_json(kept.with_suffix(".json"), _origin(options))
     trainer.run(options.minutes)
     if rank() == 0:
         _plot(folder)

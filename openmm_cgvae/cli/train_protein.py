@@ -6,6 +6,7 @@ from pathlib import Path
 
 from openmm_cgvae.cli.proteins import load_chains, mapping_of
 from openmm_cgvae.core.errors import SettingsError
+from openmm_cgvae.core.output import write_json
 
 __all__ = ["protein_settings", "train_protein"]
 
@@ -30,7 +31,7 @@ def train_protein(options, changes):
     if not _is_packed(options) and not (folder / KEPT).exists():
         # So that the command, repeated, need not read the files again.
         chains.save(folder / KEPT)
-        (folder / KEPT).with_suffix(".json").write_text(json.dumps(_origin(options), indent=1) + "\n")
+        write_json((folder / KEPT).with_suffix(".json"), _origin(options))
     more = {} if start is None else {"start": {"model": options.start, **start.metadata.get("data", {})}}
     write_data(folder, chains, **more)
     trainer.run(options.minutes)

@@ -14,6 +14,7 @@ __all__ = [
     "MinimizationError",
     "MissingDependencyError",
     "ModelFileError",
+    "MoleculeError",
     "OutputError",
     "PositionsError",
     "SettingsError",
@@ -62,6 +63,10 @@ class DataError(CGVAEError, ValueError):
 
 class ModelFileError(CGVAEError, ValueError):
     """A model file that is missing, unreadable, foreign or from a newer version."""
+
+
+class MoleculeError(CGVAEError, ValueError):
+    """A small molecule that cannot be read, or that a model or force field does not know."""
 
 
 class OutputError(CGVAEError, OSError):

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from openmm_cgvae.core.errors import DataError, SettingsError
-from openmm_cgvae.core.output import complete_output, existing_folder
+from openmm_cgvae.core.output import existing_folder, write_json
 from openmm_cgvae.evaluation.exporting import held_out_figures, model_file
 from openmm_cgvae.models.config import ModelConfig, TrainingConfig
 from openmm_cgvae.models.export import script_model
@@ -206,8 +206,7 @@ def _complete(case, dataset, settings, folder, command, progress):
     case_file = identity | {"n_beads": dataset.spec.n_beads, "residues": residues, "command": command}
     case_file["training"] = spent
     case_file["figures"] = held_out_figures(file, dataset, measured, settings.samples, settings.seed)
-    with complete_output(path) as temporary:
-        temporary.write_text(json.dumps(case_file, indent=1) + "\n")
+    write_json(path, case_file)
 
 
 def _trained(case, dataset, train, settings, folder, progress):

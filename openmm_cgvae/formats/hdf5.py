@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from openmm_cgvae.core.errors import DataError, MissingDependencyError, OutputError, one_line
+from openmm_cgvae.core.output import sync
 from openmm_cgvae.core.periodic import vectors_of_cells
 from openmm_cgvae.formats.paths import plain_file
 
@@ -181,6 +182,10 @@ class HDF5Writer:
             raise OutputError(
                 f"output {self._name} cannot be written ({one_line(error)}): free space there, or choose another place"
             ) from error
+
+    def flush(self):
+        """Have what was written put on the disk."""
+        sync(self.path)
 
     def close(self):
         """Finish the file; `OutputError` if not all frames are on the disk."""

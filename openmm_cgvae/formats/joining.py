@@ -49,8 +49,10 @@ class ClockWarning:
             )  # fmt: skip
 
 
-def frames_to_keep(path, old, new, boxed_old, boxed_new, gaps=False):
+def frames_to_keep(path, old, new, boxed_old, boxed_new, gaps=False, n_old=0, before=None, spare=0):
     """Say how many frames of a file stay when a run goes on with it.
+
+    Frames are counted, not compared by time, so that the rounding of times does not matter, however long a run is.
 
     Parameters
     ----------
@@ -63,11 +65,16 @@ def frames_to_keep(path, old, new, boxed_old, boxed_new, gaps=False):
         Whether frames have a periodic box.
     gaps : bool
         Whether frames may be missing in between, such as bad ones that were left out.
+    n_old, before : int, optional
+        Of frames without times: how many are there, and how many the run has made before the first that comes.
+    spare : int
+        Frames of one report, of a run that goes on from a checkpoint: so many may all be later than that.
 
     Returns
     -------
     int
-        Frames at and after the first that comes, written after the checkpoint the run goes on from, do not stay.
+        Frames at and after the first that comes, written after the checkpoint the run goes on from, do not stay. -1
+        for all.
 
     Raises
     ------
@@ -80,30 +87,44 @@ def frames_to_keep(path, old, new, boxed_old, boxed_new, gaps=False):
     if (old is None) != (new is None):
         raise OutputError(f"cannot append to {path}: the times of its frames, or of those that come, are not known")
     if old is None:
-        return -1
+        return _by_count(path, n_old, before, gaps)
     spacing, coming = spacing_of(old), spacing_of(new)
-    start, size = float(new[0]), spacing or coming
-    if size is None:
-        size = abs(start - float(old[-1]))
+    start, size = float(new[0]), coming or spacing
     if spacing and coming and abs(coming - spacing) > TOLERANCE * spacing:
         raise OutputError(
             f"cannot append frames {coming:g} ps apart to {path}, whose frames are {spacing:g} ps apart: "
             "report as often as before, or give a new file"
         )
-    slack = TOLERANCE * size + 4 * SINGLE * abs(start)
-    keep = int(np.count_nonzero(old < start - slack))
-    if keep == 0:
+    if size is None:
+        size = abs(start - float(old[-1])) or 1.0
+    # In frames since the file's first, each clock in its own units.
+    number = start / size - float(old[0]) / (spacing or size)
+    slack = min(0.4, TOLERANCE + 4 * SINGLE * abs(start) / size)
+    keep = int(np.count_nonzero(old < start - 0.5 * size)) if gaps else max(0, round(number))
+    if number < -slack or (keep == 0 and len(old) > spare):
         raise OutputError(
             f"cannot append to {path}: it begins at {old[0]:g} ps, and the run at {start:g} ps: go on from a "
             "checkpoint with its step count, or give a new file"
         )
-    gap = start - float(old[keep - 1])
-    if abs(gap - size) > slack and not gaps:
+    if not gaps and (keep > len(old) or abs(number - keep) > slack):
+        last = min(keep, len(old)) - 1
         raise OutputError(
-            f"cannot append to {path}: its frames end at {old[keep - 1]:g} ps, the next is at {start:g} ps where "
-            f"{old[keep - 1] + size:g} ps is expected: go on from a checkpoint that is not ahead of it"
+            f"cannot append to {path}: its frames end at {old[last]:g} ps, the next is at {start:g} ps where "
+            f"{old[last] + size:g} ps is expected: go on from a checkpoint that is not ahead of it"
         )
     return keep
+
+
+def _by_count(path, n_old, before, gaps):
+    """As `frames_to_keep`, of frames without times."""
+    if before is None or gaps:
+        return -1
+    if before > n_old:
+        raise OutputError(
+            f"cannot append to {path}: it has {n_old} frames, {before} are expected before those that come: go on from "
+            "a checkpoint that is not ahead of it"
+        )
+    return before
 
 
 def warn_of_cut(path, n_frames, n_bytes):

@@ -50,6 +50,9 @@ class NetCDFWriter:
         self._file = OutputFile(self.path, append, self._name)
 
     def _read_existing(self):
+        if not self.path.stat().st_size:
+            # A run that was killed before its first frame.
+            return None
         try:
             found = NetCDFFrames.read(self.path, salvage=True)
         except (DataError, OSError) as error:
@@ -59,17 +62,19 @@ class NetCDFWriter:
                 f"cannot append frames of {self._n_atoms} particles to {self.path}, which has {found.n_atoms}"
             )
         header = _header(self._n_atoms, "time" in found.variables, found.has_box)
-        if self.path.open("rb").read(len(header))[8:] != header[8:]:
+        with open(self.path, "rb") as file:
+            same = file.read(len(header))[8:] == header[8:]
+        if not same:
             raise OutputError(f"cannot append to {self.path}, which another program wrote: give a new file")
         return found
 
-    def join(self, times, boxed, gaps=False):
+    def join(self, times, boxed, **how):
         """Cut an existing file back to where frames of these times go on; as ``DCDWriter.join``."""
         if self._existing is None:
             return
         found, self._existing = self._existing, None
         old = found.times(np.arange(found.n_frames)).astype(float) if found.has_times else None
-        keep = frames_to_keep(self.path, old, times, found.has_box, boxed, gaps)
+        keep = frames_to_keep(self.path, old, times, found.has_box, boxed, n_old=found.n_frames, **how)
         self._count = found.n_frames if keep < 0 else keep
         warn_of_cut(self._name, found.n_frames - self._count, found.n_left)
         self._file.truncate(found.start + self._count * found.size)
@@ -106,6 +111,10 @@ class NetCDFWriter:
     def _tell_count(self):
         # After the frames, so that a killed process leaves a header that is true.
         self._file.overwrite(4, struct.pack(">I", self._count))
+
+    def flush(self):
+        """Have what was written put on the disk."""
+        self._file.flush()
 
     def close(self):
         """Finish the file; `OutputError` if not all of it is on the disk."""

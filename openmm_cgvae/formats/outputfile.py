@@ -5,21 +5,22 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from openmm_cgvae.core.errors import OutputError, one_line
+from openmm_cgvae.core.output import FULL
 
 __all__ = ["OutputFile", "naming"]
 
 
 @contextmanager
 def naming(path):
-    """Turn an ``OSError`` of the block into an `OutputError` that names the file."""
+    """Turn every ``OSError`` of the block, in which that file alone is written, into an `OutputError` that names it."""
     try:
         yield
     except OutputError:
         raise
     except OSError as error:
+        reason = FULL.get(error.errno, error.strerror or one_line(error))
         raise OutputError(
-            f"output {path} cannot be written ({error.strerror or one_line(error)}): free space there, or choose "
-            "another place"
+            f"output {path} cannot be written: {reason}; free space there, or choose another place"
         ) from error
 
 
@@ -83,6 +84,11 @@ class OutputFile:
         except OutputError:
             self.failed = True
             raise
+
+    def flush(self):
+        """Have what was written put on the disk."""
+        with naming(self.name):
+            os.fsync(self._file.fileno())
 
     def close(self):
         """Finish the file, and make sure that all of it is there; harmless if called again."""

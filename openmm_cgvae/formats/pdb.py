@@ -91,6 +91,10 @@ class PDBWriter:
         else:
             PDBFile.writeHeader(self._topology, file)
 
+    def flush(self):
+        """Have what was written put on the disk."""
+        self._file.flush()
+
     def close(self):
         """Finish the file, a PDB file with its bonds; `OutputError` if not all of it is on the disk."""
         if not self._cif and not self._file.closed and not self._file.failed:

@@ -247,22 +247,27 @@ class XTCWriter:
         self._file = OutputFile(self.path, append, self._name)
 
     def _read_existing(self, n_atoms):
+        """The frames of the file to go on with; None if it holds none yet."""
+        with open(self.path, "rb") as file:
+            head = file.read(8)
         try:
             found = XTCFrames.read(self.path, salvage=True)
         except (DataError, OSError, ValueError) as error:
+            if any(struct.pack(">2i", magic, n_atoms).startswith(head) for magic in (MAGIC, LONG_MAGIC)):
+                return None
             raise OutputError(f"cannot append to {self.path}: {error}") from error
         if found.n_atoms != n_atoms:
             raise OutputError(f"cannot append frames of {n_atoms} particles to {self.path}, which has {found.n_atoms}")
         return found
 
-    def join(self, times, boxed, gaps=False):
+    def join(self, times, boxed, **how):
         """Cut an existing file back to where frames of these times go on; as ``DCDWriter.join``."""
         if self._existing is None:
             return
         found, self._existing = self._existing, None
         old = None if times is None else found.all_times
         boxed_old = bool(found.frames([0])[1].any())
-        keep = frames_to_keep(self.path, old, times, boxed_old, boxed, gaps)
+        keep = frames_to_keep(self.path, old, times, boxed_old, boxed, n_old=found.n_frames, **how)
         self._count = found.n_frames if keep < 0 else keep
         warn_of_cut(self._name, found.n_frames - self._count, found.n_left)
         self._file.truncate(found.offsets[self._count])
@@ -282,6 +287,9 @@ class XTCWriter:
         from mdtraj.formats import XTCTrajectoryFile
 
         self.join(times, vectors is not None)
+        if self._count == 0:
+            # What a process that was killed left of its first frame.
+            self._file.truncate(0)
         numbers = np.arange(self._count, self._count + len(positions))
         if times is None:
             self._say_unknown()
@@ -311,6 +319,10 @@ class XTCWriter:
         if not self._told:
             self._told = True
             logger.warning("times of the frames of %s are not known: 0, 1, 2, ... ps are written", self._name)
+
+    def flush(self):
+        """Have what was written put on the disk."""
+        self._file.flush()
 
     def close(self):
         """Finish the file; `OutputError` if not all of it is on the disk."""

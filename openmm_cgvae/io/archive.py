@@ -15,21 +15,21 @@ __all__ = ["add_members", "read_members", "read_weights"]
 WEIGHTS = "weights.json"
 
 
-def add_members(path, state, arrays=None):
+def add_members(file, state, arrays=None):
     """Say in a TorchScript archive where its weights are, and put the molecule's index arrays beside them.
 
     TorchScript keeps every tensor as a member of its own, so that the weights need not be stored twice.
 
     Parameters
     ----------
-    path : path
+    file : path or file object
         What ``torch.jit.save`` wrote.
     state : dict of str to Tensor
         State dict of the module in it.
     arrays : dict of str to numpy.ndarray, optional
         ``MoleculeSpec.to_arrays`` of the molecule.
     """
-    with zipfile.ZipFile(path, "a") as archive:
+    with zipfile.ZipFile(file, "a") as archive:
         root = archive.namelist()[0].split("/")[0]
         known = {_digest(archive.read(name)): name for name in archive.namelist() if f"{root}/data/" in name}
         index = {}

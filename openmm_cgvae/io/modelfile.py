@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from openmm_cgvae import __version__
 from openmm_cgvae.core.errors import ModelFileError
-from openmm_cgvae.core.output import check_output, complete_output
+from openmm_cgvae.core.output import check_output, write_bytes
 from openmm_cgvae.io.archive import add_members, read_members, read_weights
 
 __all__ = ["FORMAT_VERSION", "EnergyFile", "ModelFile"]
@@ -86,9 +86,12 @@ class ModelFile:
         metadata |= {"kind": self.KIND, "units": self.UNITS}
         contents = (metadata | self.metadata, self.mapping, self.potential)
         files = {name: json.dumps(value) for name, value in zip(EXTRA_FILES, contents, strict=True)}
-        with complete_output(path) as temporary:
-            torch.jit.save(self.module, str(temporary), _extra_files=files)
-            add_members(temporary, self.state, self.molecule)
+
+        def save(file):
+            torch.jit.save(self.module, file, _extra_files=files)
+            add_members(file, self.state, self.molecule)
+
+        write_bytes(path, save)
 
     @classmethod
     def load(cls, path, scripted=True):

@@ -283,6 +283,8 @@ class TrajectoryWriter:
         Go on with an existing file (.dcd, .xtc and .nc).
     name : path, optional
         What messages and the log call the file, where `path` is a temporary one.
+    title : str
+        Of a new DCD file, a line of 80 characters at most; other formats have none.
 
     Raises
     ------
@@ -291,14 +293,20 @@ class TrajectoryWriter:
     """
 
     def __init__(
-        self, path: PathLike, topology: SomeTopology, append: bool = False, name: PathLike | None = None
+        self,
+        path: PathLike,
+        topology: SomeTopology,
+        append: bool = False,
+        name: PathLike | None = None,
+        title: str = "",
     ) -> None:
         self.path = check_format(path, append)
         self._topology = as_mdtraj_topology(topology)
         kind, n_atoms = self.path.suffix.lower(), self._topology.n_atoms
         self._file: DCDWriter | XTCWriter | NetCDFWriter | HDF5Writer | PDBWriter
         if kind in WRITERS:
-            self._file = WRITERS[kind](self.path, n_atoms, append, name)
+            more = {"title": title} if kind == ".dcd" else {}
+            self._file = WRITERS[kind](self.path, n_atoms, append, name, **more)
         elif kind == ".h5":
             self._file = HDF5Writer(self.path, self._topology, name)
         else:
@@ -327,13 +335,17 @@ class TrajectoryWriter:
             cells = (None, None) if box is None else box_lengths_and_angles(box)
             self._file.write(positions, times, *cells)
 
-    def join(self, times, boxed, gaps=False):
+    def join(self, times, boxed, **how):
         """Cut a file that is appended to back to where frames of these times (k,) in ps go on; see ``DCDWriter.join``.
 
         `write` does it too; here it can be refused (`OutputError`) before a frame is made.
         """
         if isinstance(self._file, tuple(WRITERS.values())):
-            self._file.join(times, boxed, gaps)
+            self._file.join(times, boxed, **how)
+
+    def flush(self):
+        """Have all frames that were written put on the disk."""
+        self._file.flush()
 
     def close(self):
         """Finish the file; `OutputError` if not all of it is on the disk."""

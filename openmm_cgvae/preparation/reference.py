@@ -15,7 +15,7 @@ import numpy as np
 
 from openmm_cgvae.cg.mappedforces import evaluate_forces
 from openmm_cgvae.core.errors import DataError, MinimizationError, SettingsError, one_line
-from openmm_cgvae.core.output import complete_output, existing_folder
+from openmm_cgvae.core.output import complete_output, existing_folder, write_json
 from openmm_cgvae.metrics import cis_trans, handedness
 from openmm_cgvae.molecule.graph import MolecularGraph
 from openmm_cgvae.molecule.topology import as_mdtraj_topology
@@ -196,8 +196,7 @@ def _record(path, pdb, protocol, seed):
         if json.loads(path.read_text()) != record:
             raise SettingsError(f"{path.parent} holds runs of other settings (see {path.name}): give another folder")
         return
-    with complete_output(path) as temporary:
-        temporary.write_text(json.dumps(record, indent=1) + "\n")
+    write_json(path, record)
 
 
 def _simulation(topology, protocol, platform=None):

@@ -2,12 +2,13 @@
 
 import io
 import logging
+from functools import partial
 
 import numpy as np
 import torch
 
 from openmm_cgvae.core.errors import SettingsError, TrainingError
-from openmm_cgvae.core.output import complete_output
+from openmm_cgvae.core.output import write_bytes
 from openmm_cgvae.models.cgvae import CGVAE
 from openmm_cgvae.models.config import ModelConfig, config_from_dict
 from openmm_cgvae.molecule.spec import MoleculeSpec
@@ -31,8 +32,7 @@ def write_checkpoint(path, spec, state):
     if rank() > 0:
         return
     arrays = {name: torch.as_tensor(array) for name, array in spec.to_arrays().items()}
-    with complete_output(path) as temporary:
-        torch.save({**state, "spec": arrays}, temporary)
+    write_bytes(path, partial(torch.save, {**state, "spec": arrays}))
 
 
 def read_checkpoint(path, spec, identity, device):

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from openmm_cgvae.core.errors import UNREADABLE_ARCHIVE, DataError, OutputError
+from openmm_cgvae.core.output import complete_output
 from openmm_cgvae.molecule.spec import MoleculeSpec
 
 __all__ = ["Dataset", "split_runs"]
@@ -57,8 +58,7 @@ class Dataset:
         path = Path(path)
         if not path.parent.is_dir():
             raise OutputError(f"folder {path.parent} does not exist: create it first")
-        temporary = path.with_name(path.name + ".tmp")
-        with open(temporary, "wb") as file:
+        with complete_output(path) as temporary, open(temporary, "wb") as file:
             np.savez_compressed(
                 file,
                 format=np.array(FORMAT),
@@ -67,7 +67,6 @@ class Dataset:
                 description=np.array(json.dumps(self.description)),
                 **self.spec.to_arrays(),
             )
-        temporary.replace(path)
 
     @classmethod
     def load(cls, path):

@@ -4,13 +4,14 @@ import copy
 import logging
 import math
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from openmm_cgvae.core.errors import DataError, SettingsError, TrainingError
-from openmm_cgvae.core.output import complete_output
+from openmm_cgvae.core.output import write_bytes
 from openmm_cgvae.core.units import ANGSTROM_PER_NM
 from openmm_cgvae.models.config import ModelConfig
 from openmm_cgvae.models.energy import CGEnergy
@@ -191,8 +192,7 @@ class ForceMatcher:
             return
         state = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(), "best": self.best,
                  "history": self.history, "identity": self._identity()}  # fmt: skip
-        with complete_output(self.checkpoint) as temporary:
-            torch.save(state, temporary)
+        write_bytes(self.checkpoint, partial(torch.save, state))
 
     def _resume(self):
         if self.checkpoint is None or not self.checkpoint.exists():

@@ -2,13 +2,14 @@
 
 import logging
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from openmm_cgvae.core.errors import SettingsError, TrainingError
-from openmm_cgvae.core.output import complete_output
+from openmm_cgvae.core.output import write_bytes
 from openmm_cgvae.proteins.builder import Builder
 from openmm_cgvae.proteins.heavy import heavy_graph
 from openmm_cgvae.proteins.relaxation import measured_bounds
@@ -83,8 +84,7 @@ class ProteinGeometry:
 
     def save(self, path: str | Path):
         """Write the tables."""
-        with complete_output(path) as temporary:
-            torch.save({"builder": self.builder, "bounds": self.bounds}, temporary)
+        write_bytes(path, partial(torch.save, {"builder": self.builder, "bounds": self.bounds}))
 
     @classmethod
     def load(cls, path: str | Path) -> "ProteinGeometry":

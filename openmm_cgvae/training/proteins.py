@@ -6,13 +6,14 @@ import math
 import time
 from contextlib import nullcontext
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from openmm_cgvae.core.errors import SettingsError, TrainingError
-from openmm_cgvae.core.output import complete_output, existing_folder
+from openmm_cgvae.core.output import complete_output, existing_folder, write_bytes
 from openmm_cgvae.proteins.builder import N_TORSIONS, Builder
 from openmm_cgvae.proteins.torsionnet import TorsionNetwork
 from openmm_cgvae.training.average import moving_average
@@ -157,8 +158,7 @@ class ProteinTrainer:
         state = {**self._identity(), "network": self.network.state_dict(),
                  "average": self.average.state_dict(), "optimizer": self.optimizer.state_dict(),
                  "update": self.update, "seen": self.seen, "seconds": self.seconds, "losses": self._losses}  # fmt: skip
-        with complete_output(self.checkpoint_path) as temporary:
-            torch.save(state, temporary)
+        write_bytes(self.checkpoint_path, partial(torch.save, state))
 
     def run(self, minutes: float | None = None, validate_every: int = 500, progress: bool = True):
         """Train until all residues are seen, or for so many minutes.

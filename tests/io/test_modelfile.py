@@ -202,19 +202,11 @@ def test_existing_output_is_left_alone_unless_it_may_be_replaced(model_path, tmp
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_failed_save_leaves_the_old_file(model_path, tmp_path, monkeypatch):
-    file = ModelFile.load(model_path)
+def test_a_full_disk_is_named_and_leaves_the_old_file(model_path, tmp_path, full_disk):
     path = tmp_path / "model.pt"
     path.write_text("old")
-
-    def full_disk(module, name, _extra_files):
-        with open(name, "w") as half:
-            half.write("half")
-        raise RuntimeError("No space left")
-
-    monkeypatch.setattr(torch.jit, "save", full_disk)
-    with pytest.raises(RuntimeError, match="No space left"):
-        file.save(path, overwrite=True)
+    with pytest.raises(OutputError, match=r"output .*model\.pt cannot be written"):
+        ModelFile.load(model_path).save(path, overwrite=True)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from openmm_cgvae.core.errors import MappingError, OutputError, TopologyMismatchError
+from openmm_cgvae.core.output import write_json
 from openmm_cgvae.core.units import as_positions_nm
 from openmm_cgvae.molecule.topology import as_mdtraj_topology, topology_from_dict, topology_to_dict
 
@@ -260,7 +261,7 @@ class CGMapping:
         path = Path(path)
         if not path.parent.is_dir():
             raise OutputError(f"folder {path.parent} does not exist: create it first")
-        path.write_text(json.dumps(self.to_dict(), indent=1) + "\n")
+        write_json(path, self.to_dict())
 
     @classmethod
     def load(cls, path: PathLike) -> CGMapping:

@@ -1,0 +1,1 @@
+"""Conformer ensembles of small molecules: reference data, training, sampling, and their evaluation."""
