@@ -1,19 +1,26 @@
 """HDF5 trajectories as mdtraj has them, with their topology; they need the package tables (PyTables)."""
 
+import errno
 import json
+import shutil
 import warnings
-from contextlib import contextmanager
+import zlib
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from openmm_cgvae.core.errors import DataError, MissingDependencyError, OutputError, one_line
-from openmm_cgvae.core.output import sync
+from openmm_cgvae.core.output import FULL, sync
 from openmm_cgvae.core.periodic import vectors_of_cells
+from openmm_cgvae.formats.outputfile import OutputFile, naming
 from openmm_cgvae.formats.paths import plain_file
 
 __all__ = ["HDF5Frames", "HDF5Writer"]
+
+# Bytes that are read at once to check a file.
+BLOCK = 2**25
 
 
 def _tables():
@@ -129,7 +136,10 @@ def _refusing(path):
 
 
 class HDF5Writer:
-    """Writes frames, many at a time, with mdtraj; the file is on the disk after every call.
+    """Writes frames, many at a time, with mdtraj.
+
+    The library goes on when a disk is full, without a word. Room is asked for before each call, therefore, and all
+    frames are read again at the end.
 
     Parameters
     ----------
@@ -145,10 +155,11 @@ class HDF5Writer:
     """
 
     def __init__(self, path, topology, name=None):
-        self.path, self._name, self._count = Path(path), name or path, 0
+        self.path, self._name, self._count, self._sum = Path(path), name or path, 0, 0
         self._opened, self._failed = _opened(self.path, "w"), False
-        # The library opens a new file by its name alone.
-        self.path.touch()
+        with naming(self._name):
+            # The library opens a new file by its name alone.
+            OutputFile(self.path, name=self._name).close()
         with self._named():
             self._file = self._opened.__enter__()
             self._file.topology = topology
@@ -164,11 +175,20 @@ class HDF5Writer:
             ps; None in all calls or in none.
         lengths, angles : numpy.ndarray, shape (f, 3), optional
             Periodic box in nm and degrees; in all calls or in none.
+
+        Raises
+        ------
+        OutputError
+            If the disk has no room for them.
         """
+        positions = np.ascontiguousarray(positions, np.float32)
         parts = [None if part is None else np.asarray(part, np.float32) for part in (times, lengths, angles)]
         with self._named():
-            self._file.write(np.asarray(positions, np.float32), parts[0], parts[1], parts[2])
+            if shutil.disk_usage(self.path.parent).free < positions.nbytes:
+                raise OSError(FULL[errno.ENOSPC])
+            self._file.write(positions, *parts)
             self._file.flush()
+        self._sum = zlib.crc32(positions, self._sum)
         self._count += len(positions)
 
     @contextmanager
@@ -180,7 +200,7 @@ class HDF5Writer:
         except Exception as error:
             self._failed = True
             raise OutputError(
-                f"output {self._name} cannot be written ({one_line(error)}): free space there, or choose another place"
+                f"output {self._name} cannot be written: {one_line(error)}; free space there, or choose another place"
             ) from error
 
     def flush(self):
@@ -194,8 +214,20 @@ class HDF5Writer:
         opened, self._opened = self._opened, None
         with self._named():
             opened.__exit__(None, None, None)
-        if self._failed:
-            return
-        found = HDF5Frames.read(self.path).n_frames if self._count else 0
-        if found != self._count:
-            raise OutputError(f"output {self._name} holds {found} of {self._count} frames: the disk is full or faulty")
+        if not self._failed and self._count and self._found() != (self._count, self._sum):
+            raise OutputError(
+                f"output {self._name} does not hold what was written to it: the disk is full or faulty; free space "
+                "there, or choose another place"
+            )
+
+    def _found(self):
+        """Number of frames in the file, and their checksum; -1 where they cannot be read."""
+        found, checksum = -1, 0
+        with suppress(DataError):
+            frames = HDF5Frames.read(self.path)
+            size = max(1, BLOCK // (12 * frames.n_atoms))
+            for first in range(0, frames.n_frames, size):
+                numbers = np.arange(first, min(first + size, frames.n_frames))
+                checksum = zlib.crc32(np.ascontiguousarray(frames.frames(numbers)[0]), checksum)
+            found = frames.n_frames
+        return found, checksum

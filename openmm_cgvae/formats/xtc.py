@@ -7,6 +7,7 @@ import logging
 import mmap
 import struct
 from array import array
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -298,7 +299,8 @@ class XTCWriter:
         times = np.asarray(times, dtype=np.float32)
         with ascii_folder() as folder:
             part = folder / "part.xtc"
-            with naming(self._name), XTCTrajectoryFile(str(part), "w") as file:
+            # What is not written whole is noticed below; the library tells some of it.
+            with naming(self._name), suppress(RuntimeError), XTCTrajectoryFile(str(part), "w") as file:
                 steps = (numbers % STEPS).astype(np.int32)
                 file.write(np.asarray(positions, np.float32), times, steps, vectors)
             content = part.read_bytes() if part.exists() else b""
@@ -311,8 +313,8 @@ class XTCWriter:
         _, _, times, fault = _scan(content)
         if fault or len(times) != n_frames:
             raise OutputError(
-                f"output {self._name} cannot be written: the folder of temporary files, where frames are compressed, "
-                "has no room for them; free space there, or set TMPDIR to another place"
+                f"output {self._name} cannot be written: frames cannot be compressed, as the folder of temporary files "
+                "has no room (free some, or set TMPDIR), or coordinates are beyond 10^6 nm"
             )
 
     def _say_unknown(self):

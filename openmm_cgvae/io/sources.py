@@ -178,6 +178,8 @@ class StreamedSource:
         """As ``IndexedSource.chunks``."""
         import mdtraj
 
+        if self._seeks and not len(selection.numbers(first, self.n_frames)):
+            return
         # What it takes to reach the first frame that is wanted.
         skipped = min(max(0, (selection.start or 0) - first), self.n_frames) if self._seeks else 0
         count = skipped
