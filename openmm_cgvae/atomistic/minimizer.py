@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
+from openmm import XmlSerializer
 
 from openmm_cgvae.atomistic.contexts import GPU_PLATFORMS, FrameContext
 from openmm_cgvae.atomistic.copies import CopiesContext, can_copy
@@ -145,6 +146,7 @@ class Minimizer:
         fixed = Stiffness(system, mapping.sparse, springs), mapping, springs
         context = FrameContext(system, platform)
         self.platform = context.platform
+        self._system, self._restraint = system, springs
         self.copies = self._checked_copies(copies, system)
         self.workers = self._checked_workers(workers)
         self._create = partial(_relaxation, system, platform, self.copies, *fixed)
@@ -155,6 +157,15 @@ class Minimizer:
     def periodic(self) -> bool:
         """Whether the molecules are in a periodic box."""
         return self._box is not None
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What minimised structures depend on: JSON types and arrays."""
+        return {
+            "system": XmlSerializer.serialize(self._system), "restraint": self._restraint, "box": self._box,
+            "handedness": self._handedness, "iterations": self.maxIterations, "tolerance": self.tolerance,
+            "platform": self.platform,
+        }  # fmt: skip
 
     def minimize(
         self,

@@ -189,6 +189,13 @@ class Backmapper:
         """Sign (+1 or -1) of each stereocentre in the reference, as `Minimizer` takes it; None if unknown."""
         return self.metadata.get("handedness")
 
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What structures depend on: JSON types and arrays."""
+        state = {name: tensor.detach().cpu().numpy() for name, tensor in self._module.state_dict().items()}
+        how = {"precision": self.precision, "device": self._device.type, "chunk_size": self.chunk_size}
+        return {"mapping": self.mapping.to_dict(), "weights": state, **how}
+
     def cg_topology(self) -> Topology:
         """The coarse-grained ``openmm.app.Topology``."""
         return self.mapping.cg_topology()

@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from openmm_cgvae.backmapping.backmapper import as_sampler
-from openmm_cgvae.backmapping.frames import FrameBackmapper, sample_times
-from openmm_cgvae.core.checks import checked_count, checked_seed
+from openmm_cgvae.backmapping.frames import FrameBackmapper
+from openmm_cgvae.backmapping.identity import digest, sampler_digest, trajectory_digest
+from openmm_cgvae.backmapping.parts import PartOfFrames, write_parts
+from openmm_cgvae.core.checks import checked_count, checked_number, checked_seed
 from openmm_cgvae.core.errors import DataError
+from openmm_cgvae.core.journal import Journal
 from openmm_cgvae.core.noise import checked_correlation_time
 from openmm_cgvae.core.output import check_output, complete_output
-from openmm_cgvae.core.pipeline import run_pipeline
 from openmm_cgvae.formats.joining import spacing_of
 from openmm_cgvae.io.sources import given_paths
-from openmm_cgvae.io.trajectory_files import TrajectoryReader, TrajectoryWriter, box_lengths_and_angles, check_format
+from openmm_cgvae.io.trajectory_files import (
+    TrajectoryReader,
+    TrajectoryWriter,
+    check_format,
+    write_topology_beside,
+)
 
 if TYPE_CHECKING:
     from openmm_cgvae.atomistic.minimizer import Minimizer
@@ -55,14 +63,23 @@ class BackmapSummary:
     skipped: dict[int, str] = field(default_factory=dict)
     energies_before: list = field(default_factory=list)
     energies_after: list = field(default_factory=list)
+    _moved: list = field(default_factory=list, repr=False)
 
-    def add(self, n_frames, minimized=None):
-        """Count frames, and what `Minimizer.minimize` returned of their structures."""
-        self.n_frames += n_frames
-        if minimized is not None:
-            self.n_failed += int(minimized.failed.sum())
-            self.energies_before.append(minimized.energy_before)
-            self.energies_after.append(minimized.energy_after)
+    def add(self, arrays, record):
+        """Count a part: its arrays, and its record in the journal."""
+        self.n_frames += record["n_frames"]
+        self.n_failed += record["n_failed"]
+        self.skipped.update({int(frame): reason for frame, reason in record["skipped"].items()})
+        self._moved.append(record["moved"])
+        if "energy_before" in arrays:
+            self.energies_before.append(arrays["energy_before"])
+            self.energies_after.append(arrays["energy_after"])
+
+    @property
+    def bead_shift_nm(self) -> tuple[float, float]:
+        """How far the model moved beads, in nm, on average and at most; zero where they are exact."""
+        total, count, most = zip(*(self._moved or [(0.0, 1, 0.0)]), strict=True)
+        return sum(total) / max(1, sum(count)), max(most)
 
     def median_energies(self) -> tuple[float, ...]:
         """Return the median energies in kJ/mol before and after the minimisation (clashes would dominate a mean)."""
@@ -86,8 +103,14 @@ def backmap_trajectory(
     frame_interval: Number | None = None,
     on_bad_frame: str = "raise",
     rename: dict[str, str] | str | None = None,
+    resume: bool = False,
+    partial: bool = False,
+    write_topology: bool = False,
 ) -> BackmapSummary:
     """Turn a saved CG trajectory into an all-atom one, in constant memory.
+
+    What is done is kept in a folder beside the output, ``aa.dcd.unfinished``, until it is complete, so that a call
+    that is interrupted in any way (Ctrl-C, a full disk, a killed process) can go on.
 
     Parameters
     ----------
@@ -130,6 +153,13 @@ def backmap_trajectory(
     rename : dict of str to str, or "order", optional
         Names of beads in the file (``BB``, or ``ALA:BB``) by those of the model, ``{"ALA:BB": "ALA"}``; "order" to
         take the beads for the model's, in their order, whatever they are called.
+    resume : bool
+        Go on with a call that was interrupted, if there was one: the output is, byte for byte, that of one which was
+        not. `seed` may be left out, `on_bad_frame` may be another.
+    partial : bool
+        Make the output of what an interrupted call has done, and no more.
+    write_topology : bool
+        Write the first frame as ``aa.pdb`` beside ``aa.dcd`` too.
 
     Returns
     -------
@@ -139,16 +169,18 @@ def backmap_trajectory(
     ------
     OutputError, DataError, TopologyMismatchError, PositionsError
         Before anything is written, or without leaving anything half-written.
+    SettingsError
+        If a setting is out of its range; or if it, or the hash of an input, differs from that of the call to go on
+        with, naming it.
     """
     from tqdm.auto import tqdm
 
     n_samples, sampler = checked_count("n_samples", n_samples), as_sampler(backmapper)
     correlation_time = checked_correlation_time(correlation_time)
-    output = check_format(check_output(output, overwrite, given_paths(trajectory)))
-    summary = BackmapSummary(n_samples=n_samples, seed=checked_seed(seed))
-    backmapped = FrameBackmapper(sampler, n_samples, summary.seed, minimizer, on_bad_frame)
+    output = check_format(check_output(output, overwrite or resume or partial, given_paths(trajectory)))
+    frame_interval = None if frame_interval is None else checked_number("frame_interval", frame_interval, "ps")
     # At least two frames, which tell the spacing of the times.
-    size = max(2, chunk_size // n_samples)
+    size = max(2, checked_count("chunk_size", chunk_size) // n_samples)
     reader = TrajectoryReader(trajectory, sampler.cg_topology(), size, stride, salvage, frame_interval, rename)
     if correlation_time and not reader.has_times:
         raise DataError(
@@ -156,32 +188,36 @@ def backmap_trajectory(
             "as frame_interval (--frame-interval)"
         )
     _warn_of_times(reader, output)
+    settings = {
+        "format": Path(output).suffix.lower(), "n_samples": n_samples, "seed": seed, "stride": stride,
+        "chunk_size": size, "correlation_time": correlation_time, "wrap": wrap, "salvage": salvage,
+        "frame_interval": frame_interval, "rename": rename, "trajectory": trajectory_digest(trajectory),
+        "model": sampler_digest(sampler), "minimizer": None if minimizer is None else digest(minimizer.identity),
+    }  # fmt: skip
+    journal = Journal(output, settings, resume or partial, overwrite)
+    seed = journal.settings["seed"] = checked_seed(journal.settings["seed"])
+    backmapped = FrameBackmapper(sampler, n_samples, seed, minimizer, on_bad_frame)
+    compute = PartOfFrames(backmapped, n_samples, wrap)
+    summary = BackmapSummary(n_samples=n_samples, seed=seed)
+    with journal, complete_output(output) as temporary:
+        with (
+            TrajectoryWriter(temporary, sampler.topology, name=output) as writer,
+            tqdm(total=reader.n_frames, disable=not progress, unit="frame", delay=2, leave=False) as bar,
+        ):
 
-    def compute(item):
-        chunk, spacing, correlation = item
-        made = backmapped(chunk.positions, chunk.frames, correlation, chunk.vectors, into_box=wrap)
-        if made.error is not None:
-            raise made.error
-        summary.add(len(made.rows), made.minimized)
-        summary.skipped.update(made.skipped)
-        box = (None, None) if made.vectors is None else box_lengths_and_angles(made.vectors)
-        times = None if chunk.times is None else sample_times(chunk.times[made.rows], n_samples, spacing)
-        return made.positions, times, *box
+            def write(arrays, record):
+                if record["n_frames"]:
+                    writer.write(*(arrays.get(name) for name in ("positions", "times", "lengths", "angles")))
+                summary.add(arrays, record)
 
-    with (
-        complete_output(output) as temporary,
-        TrajectoryWriter(temporary, sampler.topology, name=output) as writer,
-        tqdm(total=reader.n_frames, disable=not progress, unit="frame", delay=2, leave=False) as bar,
-    ):
-
-        def write_all(made):
-            if len(made[0]):
-                writer.write(*made)
-
-        items = _with_timing(reader, correlation_time)
-        run_pipeline(items, compute, write_all, lambda item: bar.update(len(item[0].frames)))
-        if not summary.n_frames:
-            raise DataError(f"no frame of {trajectory} could be backmapped; {next(iter(summary.skipped.values()))}")
+            items = _with_timing(reader, correlation_time)
+            write_parts(journal, items, compute, write, lambda item: bar.update(len(item[0].frames)), partial)
+            if not summary.n_frames:
+                journal.forget()
+                raise DataError(f"no frame of {trajectory} could be backmapped; {next(iter(summary.skipped.values()))}")
+        if write_topology:
+            write_topology_beside(temporary, sampler.topology, output)
+        journal.complete(temporary)
     if summary.skipped:
         logger.warning("%d frames of %s could not be backmapped and are left out", len(summary.skipped), trajectory)
     return summary
@@ -226,6 +262,9 @@ def project_trajectory(
     salvage: bool = False,
     frame_interval: Number | None = None,
     rename: dict[str, str] | str | None = None,
+    resume: bool = False,
+    partial: bool = False,
+    write_topology: bool = False,
 ) -> int:
     """Project an all-atom trajectory to beads, X = M x, in constant memory.
 
@@ -238,7 +277,7 @@ def project_trajectory(
     mapping : CGMapping
     output : path
         CG trajectory ending in .dcd, .xtc or .pdb.
-    stride, overwrite, progress, salvage, frame_interval, rename
+    stride, overwrite, progress, salvage, frame_interval, rename, resume, partial, write_topology
         As in `backmap_trajectory`.
 
     Returns
@@ -248,23 +287,37 @@ def project_trajectory(
     """
     from tqdm.auto import tqdm
 
-    output = check_format(check_output(output, overwrite, given_paths(trajectory)))
+    output = check_format(check_output(output, overwrite or resume or partial, given_paths(trajectory)))
     mapping.check_topology(topology)
     reader = TrajectoryReader(
         trajectory, topology, stride=stride, salvage=salvage, frame_interval=frame_interval, rename=rename
     )
     _warn_of_times(reader, output)
+    settings = {
+        "format": Path(output).suffix.lower(), "stride": stride, "salvage": salvage, "rename": rename,
+        "frame_interval": frame_interval and checked_number("frame_interval", frame_interval),
+        "trajectory": trajectory_digest(trajectory), "mapping": digest(mapping.to_dict()),
+    }  # fmt: skip
     written = 0
-    with (
-        complete_output(output) as temporary,
-        TrajectoryWriter(temporary, mapping.cg_topology(), name=output) as writer,
-    ):
-        bar = tqdm(total=reader.n_frames, disable=not progress, unit="frame", delay=2, leave=False)
-        for chunk in reader:
-            writer.write(mapping.project(chunk.positions), chunk.times, chunk.lengths, chunk.angles)
-            written += len(chunk.frames)
-            bar.update(len(chunk.frames))
-        bar.close()
+    with Journal(output, settings, resume or partial, overwrite) as journal, complete_output(output) as temporary:
+        with (
+            TrajectoryWriter(temporary, mapping.cg_topology(), name=output) as writer,
+            tqdm(total=reader.n_frames, disable=not progress, unit="frame", delay=2, leave=False) as bar,
+        ):
+
+            def compute(chunk):
+                arrays = {"positions": mapping.project(chunk.positions), "times": chunk.times}
+                return arrays | {"lengths": chunk.lengths, "angles": chunk.angles}, {"n_frames": len(chunk.frames)}
+
+            def write(arrays, record):
+                nonlocal written
+                writer.write(*(arrays.get(name) for name in ("positions", "times", "lengths", "angles")))
+                written += record["n_frames"]
+
+            write_parts(journal, reader, compute, write, lambda chunk: bar.update(len(chunk.frames)), partial)
+        if write_topology:
+            write_topology_beside(temporary, mapping.cg_topology(), output)
+        journal.complete(temporary)
     return written
 
 

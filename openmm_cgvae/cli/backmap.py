@@ -6,6 +6,7 @@ from openmm_cgvae.cli.anyprotein import add_protein
 from openmm_cgvae.cli.common import (
     add_overwrite,
     add_reading,
+    add_resume,
     add_sampling,
     check_with_topology,
     make_minimizer,
@@ -32,14 +33,15 @@ def add_arguments(parser):
     )
     parser.add_argument("--wrap", action="store_true", help="translate molecules into the periodic box")
     add_reading(parser)
+    add_resume(parser)
     add_overwrite(parser)
 
 
 def run(options):
-    check_with_topology(options.output, options.overwrite, [*options.trajectory, *filter(None, [options.top])])
+    inputs = [*options.trajectory, *filter(None, [options.top])]
+    check_with_topology(options.output, options.overwrite, inputs, options.resume or options.partial)
     from openmm_cgvae.backmapping.trajectory import backmap_trajectory
     from openmm_cgvae.io.renaming import parse_renaming
-    from openmm_cgvae.io.trajectory_files import write_topology_beside
 
     backmapper = load_backmapper(options)
     minimizer = make_minimizer(options, backmapper)
@@ -59,14 +61,16 @@ def run(options):
         frame_interval=options.frame_interval,
         on_bad_frame=options.on_bad_frame,
         rename=parse_renaming(options.rename),
+        resume=options.resume,
+        partial=options.partial,
+        write_topology=True,
     )
     seconds = time.perf_counter() - started
-    write_topology_beside(options.output, backmapper.topology)
     structures = summary.n_frames * summary.n_samples
     rows = [("structures", f"{structures} in {options.output}"), ("seed", summary.seed)]
     rows += skipped_rows(summary.skipped)
     if getattr(backmapper, "consistency", "exact") == "sound":
-        mean, most = backmapper.bead_shift_nm
+        mean, most = summary.bead_shift_nm
         rows.append(("beads moved, nm", f"{mean:.4f} on average, {most:.4f} at most"))
     rows.append(("structures/s", f"{structures / seconds:.0f}"))
     if minimizer is not None:

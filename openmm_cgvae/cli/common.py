@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from openmm_cgvae.core.errors import SettingsError
+from openmm_cgvae.core.journal import unfinished_folder
 from openmm_cgvae.core.output import check_output
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "add_reading",
     "add_reference",
     "add_rename",
+    "add_resume",
     "add_salvage",
     "add_sampling",
     "add_topology",
@@ -162,8 +164,19 @@ def make_mapping(options, topology):
     return mapping
 
 
-def check_with_topology(output, overwrite, inputs=()):
+def add_resume(parser):
+    """What is to become of a run that was interrupted."""
+    way = parser.add_mutually_exclusive_group()
+    way.add_argument("--resume", action="store_true", help="go on with a run that was interrupted, if there is one")
+    way.add_argument(
+        "--partial", action="store_true", help="make the output of what an interrupted run has done, and no more"
+    )
+
+
+def check_with_topology(output, overwrite, inputs=(), resume=False):
     """Refuse a trajectory, or the PDB file to be written beside it, that may not be written."""
+    # Those of a run to go on with may be there: it looks whose they are.
+    overwrite = overwrite or (resume and unfinished_folder(output).is_dir())
     check_output(output, overwrite, inputs)
     # As `topology_beside` of io, which is not imported before it is needed.
     if Path(output).suffix.lower() != ".pdb":

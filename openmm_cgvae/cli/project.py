@@ -1,7 +1,15 @@
 """Project an all-atom trajectory to a model's beads."""
 
 from openmm_cgvae.cli.anyprotein import projection
-from openmm_cgvae.cli.common import add_model, add_overwrite, add_reading, add_rename, add_topology, check_with_topology
+from openmm_cgvae.cli.common import (
+    add_model,
+    add_overwrite,
+    add_reading,
+    add_rename,
+    add_resume,
+    add_topology,
+    check_with_topology,
+)
 
 __all__ = ["add_arguments", "run"]
 
@@ -15,22 +23,23 @@ def add_arguments(parser):
     )
     add_reading(parser)
     add_rename(parser)
+    add_resume(parser)
     add_overwrite(parser)
 
 
 def run(options):
-    check_with_topology(options.output, options.overwrite, [*options.trajectory, options.top])
+    inputs = [*options.trajectory, options.top]
+    check_with_topology(options.output, options.overwrite, inputs, options.resume or options.partial)
     from openmm_cgvae.backmapping.model import Model
     from openmm_cgvae.backmapping.trajectory import project_trajectory
     from openmm_cgvae.formats.structures import load_topology
     from openmm_cgvae.io.renaming import parse_renaming
-    from openmm_cgvae.io.trajectory_files import write_topology_beside
 
     topology = load_topology(options.top)
     mapping = projection(Model.load(options.model), topology)
     n = project_trajectory(
         options.trajectory, topology, mapping, options.output, options.stride, options.overwrite,
         salvage=options.salvage, frame_interval=options.frame_interval, rename=parse_renaming(options.rename),
+        resume=options.resume, partial=options.partial, write_topology=True,
     )  # fmt: skip
-    write_topology_beside(options.output, mapping.cg_topology())
     print(f"{n} frames of {mapping.n_beads} beads in {options.output}")

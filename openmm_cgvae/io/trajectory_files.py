@@ -100,9 +100,12 @@ def topology_beside(trajectory):
     return None if path.suffix.lower() == ".pdb" else path.with_suffix(".pdb")
 
 
-def write_topology_beside(trajectory, topology):
-    """Write the first frame of ``aa.dcd`` as ``aa.pdb``; nothing where the trajectory is a PDB file itself."""
-    path = topology_beside(trajectory)
+def write_topology_beside(trajectory, topology, name=None):
+    """Write the first frame of ``aa.dcd`` as ``aa.pdb``; nothing where the trajectory is a PDB file itself.
+
+    `name` is that of the trajectory, where it still has a temporary one.
+    """
+    path = topology_beside(name or trajectory)
     if path is None:
         return
     first = next(iter(TrajectoryReader(trajectory, topology, chunk_size=1)))
