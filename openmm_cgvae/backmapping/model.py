@@ -20,6 +20,7 @@ KINDS = {
     "cgvae": "openmm_cgvae.backmapping.fixed:FixedMolecule",
     "baseline": "openmm_cgvae.backmapping.fixed:FixedMolecule",
     "protein": "openmm_cgvae.backmapping.protein:AnyProtein",
+    "coarsenconf": "openmm_cgvae.conformers.coarseexport:CoarsenConfKind",
 }
 
 

@@ -19,6 +19,7 @@ def add_arguments(parser):
 
 
 def run(options):
+    from openmm_cgvae.conformers.torsionexport import export_ligand_model, is_ligand_training
     from openmm_cgvae.evaluation.exporting import export_model
     from openmm_cgvae.training.dataset import Dataset
     from openmm_cgvae.training.proteincheckpoint import is_protein_training
@@ -26,6 +27,10 @@ def run(options):
     folder = Path(options.folder)
     output = Path(options.output or folder / "model.pt")
     name = options.name or folder.name
+    if is_ligand_training(folder):
+        export_ligand_model(folder, output, name, options.overwrite)
+        print(f"model file: {output}")
+        return
     if is_protein_training(folder):
         from openmm_cgvae.evaluation.proteinexport import export_protein
 

@@ -11,6 +11,7 @@ from openmm_cgvae.cli import (
     backmap,
     benchmark,
     cg_forcefield,
+    conformers,
     continue_run,
     demo,
     evaluate,
@@ -35,6 +36,7 @@ COMMANDS = {
     "backmap": backmap,
     "simulate": simulate,
     "continue": continue_run,
+    "conformers": conformers,
     "info": info,
     "evaluate": evaluate,
     "benchmark": benchmark,
@@ -71,8 +73,8 @@ def main(arguments=None):
     Returns
     -------
     int
-        0; 2 for an error of use or input, which is explained in one line; 130 if interrupted; 1 if the reader of the
-        output has gone.
+        0; 1 if some of many inputs were left out, as told, or the reader of the output has gone; 2 for an error of use
+        or input, which is explained in one line; 130 if interrupted.
     """
     options = parser().parse_args(arguments)
     options.command_line = shlex.join(["openmm-cgvae", *(sys.argv[1:] if arguments is None else arguments)])
@@ -80,7 +82,7 @@ def main(arguments=None):
     logging.basicConfig(level=logging.WARNING, format="openmm-cgvae: %(levelname)s: %(message)s", stream=sys.stderr)
     logging.getLogger("openmm_cgvae").setLevel(level)
     try:
-        options.run(options)
+        return options.run(options) or 0
     except BrokenPipeError:
         # The reader of our output has gone (``| head``); Python would complain once more when it closes stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -94,7 +96,6 @@ def main(arguments=None):
     except KeyboardInterrupt:
         print("openmm-cgvae: interrupted", file=sys.stderr)
         return 130
-    return 0
 
 
 if __name__ == "__main__":

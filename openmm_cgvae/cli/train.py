@@ -1,8 +1,8 @@
-"""Train a model on reference MD or on proteins; run it again to go on after an interruption.
+"""Train a model on reference MD, proteins or conformers; run it again to go on after an interruption.
 
 On several GPUs with torchrun. Protein chains give a model of any protein: packed ones, PDB or mmCIF files, a folder of
 these, or a .txt list of them and of MD runs, on each line a topology and its trajectories. So does MD with --mapping
-ca, com or martini.
+ca, com or martini. Conformer ensembles of sample-conformers (.npz) give a model of any small molecule.
 """
 
 import ast
@@ -15,6 +15,7 @@ from pathlib import Path
 
 from openmm_cgvae.cli.common import add_reference, load_dataset
 from openmm_cgvae.cli.proteins import of_proteins
+from openmm_cgvae.cli.train_ligand import of_ligands, train_ligand
 from openmm_cgvae.cli.train_protein import train_protein
 from openmm_cgvae.core.errors import SettingsError
 from openmm_cgvae.core.output import existing_folder, write_json
@@ -41,8 +42,12 @@ def add_arguments(parser):
 
 
 def run(options):
+    changes = dict(_change(text) for text in options.set)
+    if of_ligands(options):
+        train_ligand(options, changes)
+        return
     if of_proteins(options):
-        train_protein(options, dict(_change(text) for text in options.set))
+        train_protein(options, changes)
         return
     from openmm_cgvae.training.distributed import process_group, rank
 

@@ -1,0 +1,51 @@
+"""Sample conformers of small molecules: a SMILES, or the records of an SDF or SMILES file."""
+
+import sys
+import time
+from pathlib import Path
+
+from openmm_cgvae.cli.common import add_overwrite, print_table
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser):
+    parser.add_argument("molecules", metavar="SMILES_OR_FILE", help="a SMILES, or an .sdf or .smi file")
+    parser.add_argument("-n", type=int, default=20, metavar="n", help="conformers a molecule (20)")
+    parser.add_argument("-o", "--output", required=True, metavar="out.sdf", help="a record each, by rising energy")
+    parser.add_argument("--model", default="ligands", metavar="NAME_OR_FILE", help="bundled or a file (ligands)")
+    parser.add_argument(
+        "--optimize", default="none", metavar="METHOD", help="minimise what is sampled: mmff, uff or none (default)"
+    )
+    parser.add_argument("--prune", type=float, metavar="A", help="leave out what is nearer than this RMSD to another")
+    parser.add_argument("--seed", type=int, metavar="S", help="same seed, same conformers; random if omitted")
+    parser.add_argument("--temperature", type=float, default=1.0, metavar="T", help="of the torsions: 1; 0 the likeliest")
+    parser.add_argument("--allow-unknown", action="store_true", help="try elements and radicals that were never seen")
+    add_overwrite(parser)
+
+
+def run(options):
+    from openmm_cgvae.conformers.generate import ConformerModel
+    from openmm_cgvae.conformers.writing import sampled_records
+    from openmm_cgvae.core.checks import checked_seed
+    from openmm_cgvae.core.output import check_output
+
+    given = Path(options.molecules)
+    output = check_output(options.output, options.overwrite, [given] if given.exists() else [])
+    seed = checked_seed(options.seed)
+    settings = {"optimize": options.optimize, "prune": options.prune, "temperature": options.temperature}
+    model, started = ConformerModel.load(options.model), time.monotonic()
+    done = sampled_records(
+        model, options.molecules, output, options.n, seed, allow_unknown=options.allow_unknown, **settings
+    )
+    seconds = time.monotonic() - started
+    for place, problem in done.problems:
+        print(f"openmm-cgvae: {place}: {problem}", file=sys.stderr)
+    print_table([
+        ("molecules", done.molecules),
+        ("conformers", done.conformers),
+        ("conformers/s", f"{done.conformers / seconds:.1f}"),
+        ("seed", seed),
+        ("output", output),
+    ])  # fmt: skip
+    return 1 if done.problems else 0

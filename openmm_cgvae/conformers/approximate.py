@@ -1,0 +1,111 @@
+"""Approximate conformers of RDKit, which give rings, bond lengths and angles to those that are sampled."""
+
+import logging
+from typing import Any
+
+import numpy as np
+
+from openmm_cgvae.core.errors import MoleculeError, SettingsError
+
+__all__ = ["RELAXATIONS", "approximate_conformers", "canonical_molecule", "optimized"]
+
+logger = logging.getLogger(__name__)
+
+# What brings an approximate conformer, or a sampled one, to a minimum.
+RELAXATIONS = ("mmff", "uff", "none")
+MOST_STEPS = 200
+
+
+def canonical_molecule(mol: Any) -> tuple[Any, np.ndarray]:
+    """The molecule as its canonical SMILES has it, with hydrogens: the same for any order of atoms that is given.
+
+    Parameters
+    ----------
+    mol : rdkit.Chem.Mol
+        With all hydrogens.
+
+    Returns
+    -------
+    canonical : rdkit.Chem.Mol
+        Without conformers.
+    order : int array, shape (N,)
+        For every atom of `mol` the atom of the canonical one.
+    """
+    from rdkit import Chem
+
+    marked = Chem.Mol(mol)
+    for atom in marked.GetAtoms():
+        atom.SetIntProp("given", atom.GetIdx())
+    bare = Chem.RemoveHs(marked)
+    smiles = Chem.MolToSmiles(bare)
+    rows = list(bare.GetPropsAsDict(True, True)["_smilesAtomOutputOrder"])
+    canonical = Chem.AddHs(Chem.MolFromSmiles(smiles))
+    order = np.full(mol.GetNumAtoms(), -1)
+    for k, row in enumerate(rows):
+        given = bare.GetAtomWithIdx(row).GetIntProp("given")
+        order[given] = k
+        own = [a.GetIdx() for a in canonical.GetAtomWithIdx(k).GetNeighbors() if a.GetIdx() >= len(rows)]
+        rest = [a.GetIdx() for a in mol.GetAtomWithIdx(given).GetNeighbors() if a.GetAtomicNum() == 1]
+        rest = [i for i in rest if i not in {a.GetIntProp("given") for a in bare.GetAtoms()}]
+        if len(own) == len(rest):
+            order[rest] = own
+    if canonical.GetNumAtoms() != mol.GetNumAtoms() or (order < 0).any():
+        # A hydrogen of its own, as of H2 or an isotope: as it is.
+        canonical = Chem.Mol(mol)
+        canonical.RemoveAllConformers()
+        order = np.arange(mol.GetNumAtoms())
+    return canonical, order
+
+
+def approximate_conformers(mol: Any, count: int, seed: int, relaxation: str = "mmff") -> Any:
+    """Embed a molecule by ETKDGv3, and relax each conformer briefly.
+
+    Parameters
+    ----------
+    mol : rdkit.Chem.Mol
+        With hydrogens.
+    count : int
+    seed : int
+        Same seed, same conformers.
+    relaxation : {"mmff", "uff", "none"}
+
+    Returns
+    -------
+    rdkit.Chem.Mol
+        A copy with at most `count` conformers.
+
+    Raises
+    ------
+    MoleculeError
+        If it cannot be embedded.
+    """
+    from rdkit import Chem, rdBase
+    from rdkit.Chem import rdDistGeom
+
+    made = Chem.Mol(mol)
+    parameters = rdDistGeom.ETKDGv3()
+    parameters.randomSeed, parameters.numThreads = int(seed % (1 << 31)), 1
+    with rdBase.BlockLogs():
+        for random_start in (False, True):
+            parameters.useRandomCoords = random_start
+            if len(rdDistGeom.EmbedMultipleConfs(made, count, parameters)):
+                return optimized(made, relaxation, MOST_STEPS)
+    raise MoleculeError(
+        f"no approximate conformer of {Chem.MolToSmiles(Chem.RemoveHs(mol))} can be embedded: check its stereo marks "
+        "and rings"
+    )
+
+
+def optimized(mol: Any, method: str, steps: int = 2000) -> Any:
+    """Minimise all conformers of a molecule with hydrogens, in place, by MMFF94s (UFF where it has none) or UFF."""
+    from rdkit.Chem import rdForceFieldHelpers
+
+    if method not in RELAXATIONS:
+        raise SettingsError(f"optimize={method!r} given: one of {', '.join(RELAXATIONS)} is expected")
+    if method == "mmff" and rdForceFieldHelpers.MMFFHasAllMoleculeParams(mol):
+        rdForceFieldHelpers.MMFFOptimizeMoleculeConfs(mol, numThreads=1, maxIters=steps, mmffVariant="MMFF94s")
+    elif method != "none" and rdForceFieldHelpers.UFFHasAllMoleculeParams(mol):
+        rdForceFieldHelpers.UFFOptimizeMoleculeConfs(mol, numThreads=1, maxIters=steps)
+    elif method != "none":
+        logger.warning("neither MMFF94s nor UFF has parameters for the molecule: it is not minimised")
+    return mol

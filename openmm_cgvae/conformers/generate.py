@@ -1,0 +1,227 @@
+"""Conformers of any small molecule by a model of torsions on approximate conformers."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from openmm_cgvae.conformers.approximate import approximate_conformers, canonical_molecule, optimized
+from openmm_cgvae.conformers.binding import ligand_tensors
+from openmm_cgvae.conformers.forcefield import energies_kj
+from openmm_cgvae.conformers.selection import chosen_conformers
+from openmm_cgvae.core.checks import checked_count, checked_number, checked_seed
+from openmm_cgvae.core.errors import ModelFileError, MoleculeError
+from openmm_cgvae.core.noise import gaussian_noise
+from openmm_cgvae.core.units import ANGSTROM_PER_NM
+from openmm_cgvae.ligands.features import ligand_arrays, unknown_elements
+
+if TYPE_CHECKING:
+    from openmm_cgvae.core.types import PathLike
+
+__all__ = ["ENERGY", "ConformerModel", "check_molecule", "conformers"]
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_MODEL = "ligands"
+# Property of a conformer, and of an SDF record: kJ/mol.
+ENERGY = "energy_kj_mol"
+MOST_HEAVY = 300
+# Approximate conformers are one in so many, within these limits; samples are so many times what is asked for.
+PER_BASE, FEWEST_BASES, MOST_BASES = 4, 4, 12
+POOL = 4
+
+
+def conformers(
+    mol: Any,
+    n: int = 20,
+    *,
+    model: PathLike | ConformerModel = DEFAULT_MODEL,
+    seed: int | None = None,
+    optimize: str = "none",
+    prune: float | None = None,
+    temperature: float = 1.0,
+    allow_unknown: bool = False,
+) -> Any:
+    """Sample conformers of a small molecule.
+
+    Parameters
+    ----------
+    mol : rdkit.Chem.Mol or str
+        One molecule, or its SMILES; of a molecule with a 3D conformer its stereo marks are read from that.
+    n : int
+        Conformers wanted.
+    model : str, path or ConformerModel
+        A bundled model, a model file, or one that is loaded.
+    seed : int, optional
+        Same seed, same conformers, whatever the order of atoms. Drawn at random if omitted.
+    optimize : {"none", "mmff", "uff"}
+        What the conformers are minimised with afterwards.
+    prune : float, optional
+        Heavy-atom RMSD in Angstrom below which two conformers are one; fewer than `n` may be left.
+    temperature : float
+        Of the torsions' distributions: 1 samples them, less prefers the likely ones.
+    allow_unknown : bool
+        Try molecules with elements or radicals that no model has seen.
+
+    Returns
+    -------
+    rdkit.Chem.Mol
+        With all hydrogens, in the order of `mol` with added ones last, and conformers by rising energy, each with the
+        property ``energy_kj_mol`` (MMFF94s; UFF where it has no parameters).
+
+    Raises
+    ------
+    MoleculeError
+        If the molecule cannot be read, is a mixture, or holds what the model does not know.
+    """
+    if not isinstance(model, ConformerModel):
+        model = ConformerModel.load(model)
+    return model.conformers(mol, n, seed, optimize, prune, temperature, allow_unknown)
+
+
+def check_molecule(mol: Any, allow_unknown: bool = False) -> None:
+    """Refuse what is no single molecule of known elements (`MoleculeError`)."""
+    from rdkit import Chem
+
+    if not mol.GetNumAtoms():
+        raise MoleculeError("a molecule without atoms given: one atom at least is expected")
+    parts = Chem.GetMolFrags(mol)
+    if len(parts) > 1:
+        raise MoleculeError(
+            f"a mixture of {len(parts)} molecules given ({Chem.MolToSmiles(Chem.RemoveHs(mol))}): give each on its own"
+        )
+    if mol.GetNumHeavyAtoms() > MOST_HEAVY:
+        raise MoleculeError(f"a molecule of {mol.GetNumHeavyAtoms()} heavy atoms given: {MOST_HEAVY} at most are expected")
+    unknown = unknown_elements(mol)
+    if unknown and not allow_unknown:
+        raise MoleculeError(f"elements {', '.join(unknown)} given, which the model has not seen: --allow-unknown tries")
+    radicals = sum(atom.GetNumRadicalElectrons() for atom in mol.GetAtoms())
+    if radicals and not allow_unknown:
+        raise MoleculeError("a radical given, which the model has not seen: --allow-unknown tries")
+
+
+class ConformerModel:
+    """A model of any small molecule: ``ConformerModel.load("ligands").conformers("CCO", 20)``.
+
+    Parameters
+    ----------
+    file : ModelFile
+        Of kind "ligand".
+    """
+
+    def __init__(self, file: Any):
+        if file.kind != "ligand":
+            raise ModelFileError(f"a model of kind {file.kind!r} given: one of small molecules is expected")
+        self.metadata, self._module = file.metadata, file.module
+        self.relaxation = file.metadata.get("approximate", "mmff")
+
+    @classmethod
+    def load(cls, name_or_path: PathLike) -> ConformerModel:
+        """Load a bundled model by name, or a model file by path (`ModelFileError` if there is none)."""
+        from openmm_cgvae.io.modelfile import ModelFile
+        from openmm_cgvae.pretrained.index import resolve_model
+
+        return cls(ModelFile.load(resolve_model(name_or_path)))
+
+    def conformers(
+        self,
+        mol: Any,
+        n: int = 20,
+        seed: int | None = None,
+        optimize: str = "none",
+        prune: float | None = None,
+        temperature: float = 1.0,
+        allow_unknown: bool = False,
+    ) -> Any:
+        """Sample conformers, see `conformers`."""
+        from rdkit import Chem
+
+        n, seed = checked_count("n", n), checked_seed(seed)
+        temperature = checked_number("temperature", temperature, zero=True)
+        if prune is not None:
+            prune = checked_number("prune", prune, "Angstrom", zero=True)
+        mol = _prepared(mol)
+        check_molecule(mol, allow_unknown)
+        canonical, order = canonical_molecule(mol)
+        _report_stereo(canonical)
+        positions = self.sampled(canonical, n, seed, temperature)
+        made = Chem.Mol(mol)
+        made.RemoveAllConformers()
+        for places in positions[:, order]:
+            conformer = Chem.Conformer(len(places))
+            conformer.SetPositions(np.ascontiguousarray(places, dtype=np.float64))
+            made.AddConformer(conformer, assignId=True)
+        return _ranked(optimized(made, optimize), prune)
+
+    def sampled(self, mol: Any, n: int, seed: int, temperature: float = 1.0) -> np.ndarray:
+        """Sample positions (n, N, 3) in Angstrom of a molecule with hydrogens, in the order of its atoms."""
+        import torch
+
+        count = max(FEWEST_BASES, min(MOST_BASES, -(-n // PER_BASE)))
+        made = approximate_conformers(mol, count, seed, self.relaxation)
+        arrays = ligand_arrays(made)
+        self._module.take(ligand_tensors(made, arrays))
+        self._module.temperature = temperature
+        pool = max(POOL * n, self._module.n_bases())
+        noise = gaussian_noise(seed, [0], np.arange(pool), max(1, self._module.n_noise()))[0]
+        base = torch.arange(pool) % self._module.n_bases()
+        with torch.inference_mode(), torch.jit.optimized_execution(False):
+            x, energy = self._module(torch.as_tensor(noise, dtype=torch.float32), base)
+        x, energy = x.numpy() * ANGSTROM_PER_NM, energy.numpy()
+        return x[chosen_conformers(mol, x, energy, n, seed)]
+
+
+def _prepared(mol):
+    """A molecule with all hydrogens, of a SMILES or an RDKit molecule."""
+    from rdkit import Chem
+
+    if isinstance(mol, str):
+        from openmm_cgvae.chemistry.reading import parsed_smiles
+
+        mol = parsed_smiles(mol)
+    if any(conformer.Is3D() for conformer in mol.GetConformers()):
+        mol = Chem.Mol(mol)
+        Chem.AssignStereochemistryFrom3D(mol)
+    return Chem.AddHs(mol)
+
+
+def _report_stereo(mol):
+    """Say of stereo marks that are not set that each approximate conformer has its own."""
+    from rdkit import Chem
+
+    open_marks = [
+        str(info.type).split("_")[0].lower() + f" {info.centeredOn}"
+        for info in Chem.FindPotentialStereo(mol)
+        if info.specified != Chem.StereoSpecified.Specified
+    ]
+    if open_marks:
+        logger.warning("%d stereo marks are not set: both forms are sampled", len(open_marks))
+
+
+def _ranked(mol, prune):
+    """Conformers by rising energy, each with it as a property, without those alike."""
+    from rdkit import Chem
+
+    from openmm_cgvae.chemistry.symmetry import heavy_symmetries
+    from openmm_cgvae.conformers.rmsd import pair_rmsd
+
+    energies = energies_kj(mol)
+    if np.isnan(energies).any():
+        energies = energies_kj(mol, "uff")
+    order = np.argsort(energies, kind="stable")
+    if prune:
+        positions = np.array([conformer.GetPositions() for conformer in mol.GetConformers()])
+        apart, kept = pair_rmsd(positions, positions, heavy_symmetries(mol)), []
+        for k in order.tolist():
+            if not kept or apart[k, kept].min() >= prune:
+                kept.append(k)
+        order = kept
+    made, old = Chem.Mol(mol), list(mol.GetConformers())
+    made.RemoveAllConformers()
+    for k in order:
+        conformer = Chem.Conformer(old[int(k)])
+        conformer.SetDoubleProp(ENERGY, float(energies[int(k)]))
+        made.AddConformer(conformer, assignId=True)
+    return made
