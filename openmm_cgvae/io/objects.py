@@ -10,7 +10,7 @@ from openmm_cgvae.core.periodic import box_lengths_and_angles, vectors_of_cells
 from openmm_cgvae.core.units import ANGSTROM_PER_NM, value_in_md_units
 from openmm_cgvae.molecule.foreign import foreign_topology
 
-__all__ = ["LIBRARIES", "as_library", "in_memory", "is_in_memory"]
+__all__ = ["as_library", "check_library", "in_memory", "is_in_memory"]
 
 NAME = Path("given in memory")
 
@@ -232,15 +232,19 @@ def as_library(library, topology, positions, times=None, vectors=None):
     MissingDependencyError
         If it is not installed.
     """
-    name = str(library).lower()
-    if name not in LIBRARIES:
-        raise SettingsError(f"library={library!r} given: one of {', '.join(LIBRARIES)} is expected")
+    check_library(library)
     try:
-        return LIBRARIES[name](topology, positions, times, vectors)
+        return LIBRARIES[library.lower()](topology, positions, times, vectors)
     except ImportError as error:
         raise MissingDependencyError(
             f"structures asked for as an object of {library}, which is not installed: pip install {library}"
         ) from error
+
+
+def check_library(library):
+    """Refuse what `as_library` does not know (`SettingsError`)."""
+    if not isinstance(library, str) or library.lower() not in LIBRARIES:
+        raise SettingsError(f"library={library!r} given: one of {', '.join(LIBRARIES)} is expected")
 
 
 def _as_mdtraj(topology, positions, times, vectors):
@@ -259,9 +263,16 @@ def _as_openmm(topology, positions, times, vectors):
 
 
 def _as_parmed(topology, positions, times, vectors):
-    from parmed import openmm as bridge
+    import parmed
 
-    structure = bridge.load_topology(topology)
+    structure, atoms = parmed.Structure(), list(topology.atoms())
+    for atom in atoms:
+        residue, element = atom.residue, atom.element
+        # Its own way from OpenMM's topology takes beads for extra points, which it does not bond.
+        own = parmed.Atom(name=atom.name, atomic_number=element.atomic_number if element else 0,
+                          mass=element.mass._value if element else 0.0)  # fmt: skip
+        structure.add_atom(own, residue.name, _number(residue), residue.chain.id, residue.insertionCode)
+    structure.bonds.extend(parmed.Bond(*(structure.atoms[a.index] for a in bond)) for bond in topology.bonds())
     structure.coordinates = positions * ANGSTROM_PER_NM
     if vectors is not None and len(vectors):
         lengths, angles = box_lengths_and_angles(vectors[:1])
@@ -275,8 +286,8 @@ def _as_mdanalysis(topology, positions, times, vectors):
 
     atoms, residues = list(topology.atoms()), list(topology.residues())
     universe = MDAnalysis.Universe.empty(
-        len(atoms), len(residues), topology.getNumChains(), [atom.residue.index for atom in atoms],
-        [residue.chain.index for residue in residues],
+        len(atoms), len(residues), topology.getNumChains(), atom_resindex=[atom.residue.index for atom in atoms],
+        residue_segindex=[residue.chain.index for residue in residues],
     )  # fmt: skip
     chains = [chain.id or "" for chain in topology.chains()]
     values = {

@@ -108,12 +108,16 @@ class FrameSelection:
         return found
 
     def __str__(self) -> str:
-        parts = [
-            f"{name} {'' if limits[0] is None else limits[0]}:{'' if limits[1] is None else limits[1]}"
-            for name, limits in (("frames", (self.start, self.stop)), ("times", (self.begin, self.end)))
-            if limits != (None, None)
-        ]
+        parts = []
+        if (self.start, self.stop, self.step) != (None, None, 1):
+            parts.append(f"frames {_joined(self.start, self.stop)}{f':{self.step}' if self.step > 1 else ''}")
+        if self.by_time:
+            parts.append(f"times {_joined(self.begin, self.end)}")
         return " and ".join(parts) or "all frames"
+
+
+def _joined(first, last):
+    return ":".join("" if limit is None else f"{limit:g}" for limit in (first, last))
 
 
 def _limits(frames):
