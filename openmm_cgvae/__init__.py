@@ -25,6 +25,7 @@ _HOME = {
     "boltzmann_inversion": "cg.boltzmann",
     "cg_force": "cg.force",
     "community_mapping": "molecule.mapping",
+    "backmap_in_memory": "backmapping.inmemory",
     "backmap_trajectory": "backmapping.trajectory",
     "conformers": "conformers.generate",
     "create_cg_simulation": "cg.system",

@@ -6,9 +6,12 @@ import json
 import numpy as np
 
 from openmm_cgvae.core.journal import file_digest
+from openmm_cgvae.io.objects import in_memory
 from openmm_cgvae.io.sources import given_parts, given_paths
 
 __all__ = ["digest", "sampler_digest", "trajectory_digest"]
+
+FRAMES_AT_ONCE = 100
 
 
 def digest(value):
@@ -27,15 +30,24 @@ def _plain(value):
 
 
 def trajectory_digest(trajectory):
-    """SHA-256 of all frames that are given as a trajectory: a path, a list of them, or an ``mdtraj.Trajectory``."""
+    """SHA-256 of all frames that are given as a trajectory: a path, an object of another library, or a list of them."""
     digests = []
     for part in given_parts(trajectory):
         if given_paths([part]):
             digests.append(file_digest(part))
         else:
-            cells = part.unitcell_lengths, part.unitcell_angles
-            digests.append(digest([part.xyz, part.time, *(None if cell is None else cell for cell in cells)]))
+            digests.append(_digest_of_frames(in_memory(part)))
     return digests[0] if len(digests) == 1 else digest(digests)
+
+
+def _digest_of_frames(found):
+    own = hashlib.sha256()
+    for first in range(0, found.n_frames, FRAMES_AT_ONCE):
+        numbers = np.arange(first, min(first + FRAMES_AT_ONCE, found.n_frames))
+        arrays = [*found.frames(numbers), found.times(numbers) if found.has_times else np.zeros(0)]
+        for array in arrays:
+            own.update(np.ascontiguousarray(array))
+    return own.hexdigest()
 
 
 def sampler_digest(sampler):

@@ -7,6 +7,7 @@ from openmm_cgvae.core.journal import unfinished_folder
 from openmm_cgvae.core.output import check_output
 
 __all__ = [
+    "add_json",
     "add_model",
     "add_overwrite",
     "add_reading",
@@ -22,6 +23,7 @@ __all__ = [
     "make_minimizer",
     "print_run",
     "print_table",
+    "reading",
     "skipped_rows",
 ]
 
@@ -56,9 +58,32 @@ def add_reading(parser):
     """How a trajectory is read that is written again, with its times."""
     parser.add_argument("--stride", type=int, default=1, metavar="n", help="use every n-th frame (1)")
     parser.add_argument(
+        "--frames", metavar="a:b:n", help="use frames a to b - 1, every n-th; numbers from 0, or negative from the end"
+    )
+    parser.add_argument("--times", metavar="a:b", help="use frames from a to b ps")
+    parser.add_argument(
         "--frame-interval", type=float, metavar="ps", help="between frames, where the file does not tell their times"
     )
     add_salvage(parser)
+
+
+def reading(options):
+    """What `add_reading` and `add_rename` read, as functions that read trajectories take it."""
+    from openmm_cgvae.io.renaming import parse_renaming
+    from openmm_cgvae.io.selection import parse_frames, parse_times
+
+    return {
+        "stride": options.stride,
+        "frames": parse_frames(options.frames),
+        "times": parse_times(options.times),
+        "frame_interval": options.frame_interval,
+        "salvage": options.salvage,
+        "rename": parse_renaming(options.rename),
+    }
+
+
+def add_json(parser):
+    parser.add_argument("--json", metavar="FILE", help="write what was done there, as JSON")
 
 
 def add_rename(parser):
@@ -72,7 +97,7 @@ def add_rename(parser):
 
 def add_salvage(parser):
     parser.add_argument(
-        "--salvage", action="store_true", help="use the complete frames of a DCD or XTC file that is cut off"
+        "--salvage", action="store_true", help="use the complete frames of a DCD, XTC or NetCDF file that is cut off"
     )
 
 

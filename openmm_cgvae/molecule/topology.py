@@ -5,6 +5,7 @@ import numpy as np
 from openmm_cgvae.chemistry.topologies import STEREO
 from openmm_cgvae.core.errors import MappingError, ModelFileError
 from openmm_cgvae.molecule.description import check_topology
+from openmm_cgvae.molecule.foreign import foreign_topology
 
 __all__ = [
     "CHEMISTRY",
@@ -20,13 +21,10 @@ CHEMISTRY = ("bond_kinds", "charges", "stereo")
 
 
 def as_mdtraj_topology(topology):
-    """Return `topology` as an mdtraj ``Topology``; an OpenMM one is converted."""
-    import mdtraj
-
-    if isinstance(topology, mdtraj.Topology):
-        return topology
-    converted = mdtraj.Topology.from_openmm(topology)
-    setattr(converted, STEREO, getattr(topology, STEREO, None))
+    """Return `topology` as an mdtraj ``Topology``; those of other libraries are converted, see `foreign_topology`."""
+    converted = foreign_topology(topology)
+    if converted is not topology:
+        setattr(converted, STEREO, getattr(topology, STEREO, None))
     return converted
 
 
