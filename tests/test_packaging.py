@@ -26,7 +26,7 @@ CONDA_NAMES = {
 ROOMS = [
     "core", "pretrained", "chemistry", "molecule", "binding", "formats", "io", "geometry", "models", "proteins",
     "ligands", "training", "metrics", "conformers", "cg", "atomistic", "backmapping", "simulation", "preparation",
-    "evaluation", "report", "cli",
+    "ensembles", "evaluation", "report", "cli",
 ]  # fmt: skip
 
 
@@ -165,7 +165,7 @@ def test_the_tests_mirror_the_package():
              "simulation", "preparation"},
         ),
         ("mdtraj", {"molecule", "binding", "formats", "io", "metrics"}),
-        ("rdkit", {"chemistry", "molecule", "ligands", "conformers", "preparation", "evaluation"}),
+        ("rdkit", {"chemistry", "molecule", "ligands", "conformers", "preparation", "ensembles"}),
         ("parmed", {"chemistry", "atomistic", "binding", "io"}),
         ("deeptime", {"metrics"}),
     ],

@@ -23,8 +23,8 @@ def add_arguments(parser):
 
 def run(options):
     from openmm_cgvae.conformers.ensembles import PackedEnsembles
-    from openmm_cgvae.evaluation.conformers import ConformerSettings, evaluate_conformers
-    from openmm_cgvae.evaluation.conformersummary import summary_table
+    from openmm_cgvae.ensembles.evaluation import ConformerSettings, evaluate_conformers
+    from openmm_cgvae.ensembles.summary import summary_table
 
     settings = ConformerSettings(
         generators=tuple(options.generators),

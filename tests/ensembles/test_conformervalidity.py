@@ -6,8 +6,8 @@ from rdkit import Chem
 from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
 
 from openmm_cgvae.conformers.ensembles import with_conformers
-from openmm_cgvae.evaluation.conformeraccuracy import conformer_positions
-from openmm_cgvae.evaluation.conformervalidity import CHECKS, ConformerChecks
+from openmm_cgvae.ensembles.accuracy import conformer_positions
+from openmm_cgvae.ensembles.validity import CHECKS, ConformerChecks
 
 SMILES = [
     "CC(C)Cc1ccc(cc1)[C@@H](C)C(=O)O", "C/C=C\\C/C=C/C", "C[C@H]1CC[C@@H](O)CC1", "O=S(=O)(N)c1ccc(Cl)cc1",

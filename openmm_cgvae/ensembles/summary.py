@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from openmm_cgvae.evaluation.conformeraccuracy import THRESHOLDS
-from openmm_cgvae.evaluation.conformervalidity import CHECKS
+from openmm_cgvae.ensembles.accuracy import THRESHOLDS
+from openmm_cgvae.ensembles.validity import CHECKS
 
 __all__ = ["summarised", "summary_table"]
 

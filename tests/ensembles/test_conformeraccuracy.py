@@ -7,7 +7,7 @@ from rdkit.Chem import rdDistGeom, rdMolAlign
 
 from openmm_cgvae.chemistry.symmetry import heavy_symmetries
 from openmm_cgvae.conformers.rmsd import distinct_conformers, pair_rmsd
-from openmm_cgvae.evaluation.conformeraccuracy import conformer_positions, crystal_accuracy, ensemble_accuracy
+from openmm_cgvae.ensembles.accuracy import conformer_positions, crystal_accuracy, ensemble_accuracy
 
 
 def embedded(smiles, count, seed=1):

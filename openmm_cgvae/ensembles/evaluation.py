@@ -17,11 +17,11 @@ from openmm_cgvae.chemistry.usable import usable_molecules
 from openmm_cgvae.conformers.ensembles import PackedEnsembles, with_conformers
 from openmm_cgvae.core.errors import CGVAEError, DataError, MoleculeError, SettingsError, one_line
 from openmm_cgvae.core.output import complete_output, existing_folder
-from openmm_cgvae.evaluation.conformeraccuracy import conformer_positions, crystal_accuracy, ensemble_accuracy
-from openmm_cgvae.evaluation.conformerenergies import energy_errors
-from openmm_cgvae.evaluation.conformergenerators import BASELINES, Generator, named_generator
-from openmm_cgvae.evaluation.conformersummary import summarised
-from openmm_cgvae.evaluation.conformervalidity import ConformerChecks
+from openmm_cgvae.ensembles.accuracy import conformer_positions, crystal_accuracy, ensemble_accuracy
+from openmm_cgvae.ensembles.energies import energy_errors
+from openmm_cgvae.ensembles.generators import BASELINES, Generator, named_generator
+from openmm_cgvae.ensembles.summary import summarised
+from openmm_cgvae.ensembles.validity import ConformerChecks
 
 __all__ = ["ConformerSettings", "crystal_molecules", "evaluate_conformers", "measured"]
 
