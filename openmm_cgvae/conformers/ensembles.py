@@ -262,7 +262,8 @@ def _whole(positions):
 
 
 def _joined(parts, kind, *row):
-    return np.concatenate([np.asarray(part, dtype=kind).reshape(-1, *row) for part in parts] or [np.empty((0, *row))])
+    rows = [np.asarray(part, dtype=kind).reshape(-1, *row) for part in parts]
+    return np.concatenate(rows or [np.empty((0, *row), dtype=kind)])
 
 
 def _rows(n, k, a):
