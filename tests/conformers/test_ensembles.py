@@ -73,7 +73,8 @@ def test_a_molecule_has_its_conformers_and_its_own_order_of_atoms(packed):
     [
         ("conformers", lambda a: a + 1, "positions has shape"), ("weight", lambda a: a * 2, "add up to 1"),
         ("split", lambda a: np.array(["train", "tset", "train"]), "'tset' found"),
-        ("energy", lambda a: a * np.nan, "finite"), ("method", lambda a: a[:2], "method has shape"), ("atoms", lambda a: a * 0, "without atoms"),
+        ("energy", lambda a: a * np.nan, "finite"), ("atoms", lambda a: a * 0, "without atoms"),
+        ("method", lambda a: a[:2], "method has shape"),
     ],
 )  # fmt: skip
 def test_archives_whose_arrays_do_not_belong_together_are_refused(packed, tmp_path, name, change, why):
