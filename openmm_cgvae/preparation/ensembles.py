@@ -156,6 +156,8 @@ def relaxed(mol, positions):
     from rdkit.Chem import rdForceFieldHelpers
 
     built = with_conformers(mol, positions)
+    if not built.GetNumConformers():
+        return _positions(built), np.empty(0)
     results = rdForceFieldHelpers.MMFFOptimizeMoleculeConfs(
         built, numThreads=1, maxIters=MINIMIZER_STEPS, mmffVariant="MMFF94s"
     )
