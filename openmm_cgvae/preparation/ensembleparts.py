@@ -7,11 +7,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from openmm_cgvae.chemistry.isomers import drawn_isomer
 from openmm_cgvae.chemistry.reading import read_molecules
 from openmm_cgvae.conformers.ensembles import SPLITS, Ensemble, PackedEnsembles
 from openmm_cgvae.core.errors import DataError, MoleculeError, SettingsError
 from openmm_cgvae.core.output import complete_output, existing_folder
-from openmm_cgvae.preparation.ensembles import EnsembleProtocol, reference_ensemble, seed_of, with_definite_stereo
+from openmm_cgvae.preparation.ensembles import EnsembleProtocol, reference_ensemble, seed_of
 from openmm_cgvae.preparation.scaffolds import split_of, structure_key
 
 __all__ = ["Candidate", "chosen_molecules", "pack_parts", "reoptimise_parts", "sample_ensembles"]
@@ -220,7 +221,7 @@ def _sample_one(candidate: Candidate, protocol: EnsembleProtocol, seed: int) -> 
 
     mol = Chem.MolFromSmiles(candidate.smiles)
     try:
-        isomer = with_definite_stereo(mol, seed_of(seed, candidate.smiles))
+        isomer = drawn_isomer(mol, seed_of(seed, candidate.smiles))
         return reference_ensemble(isomer, candidate.source, protocol, seed)
     except MoleculeError as error:
         logger.warning("left out: %s", error)
