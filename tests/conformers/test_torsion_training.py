@@ -107,7 +107,7 @@ def test_a_run_goes_on_as_if_it_had_not_been_interrupted(ensembles, tmp_path):
     with (tmp_path / "whole" / "training.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [int(row["conformers"]) for row in rows] == [160] and np.isfinite(float(rows[-1]["nothing_known"]))
-    network, config, progress = load_torsion_network(tmp_path / "whole")
+    _, config, progress = load_torsion_network(tmp_path / "whole")
     assert config == TINY and progress["seen"] == 160
 
 
