@@ -21,6 +21,7 @@ KINDS = {
     "baseline": "openmm_cgvae.backmapping.fixed:FixedMolecule",
     "protein": "openmm_cgvae.backmapping.protein:AnyProtein",
     "ligand": "openmm_cgvae.backmapping.ligand:AnyLigand",
+    "coarsenconf": "openmm_cgvae.conformers.coarseexport:CoarsenConfKind",
 }
 
 

@@ -7,6 +7,9 @@ from openmm_cgvae.core.errors import SettingsError
 
 __all__ = ["of_ligands", "train_ligand"]
 
+# ``--set network=...``; the first by default.
+NETWORKS = ("torsions", "coarsenconf")
+
 
 def of_ligands(options):
     """Whether the data of `add_reference` are an archive of conformer ensembles, as ``sample-conformers`` makes."""
@@ -20,20 +23,36 @@ def of_ligands(options):
 
 
 def train_ligand(options, changes):
-    """Train, or go on, and export; `changes` are settings that were given by name."""
+    """Train, or go on, and export; `changes` are settings that were given by name, and which ``network``."""
     _check(options)
     from openmm_cgvae.conformers.ensembles import PackedEnsembles
+    from openmm_cgvae.models.config import config_from_dict
+
+    changes = dict(changes)
+    settings, trainer, export = _parts(changes.pop("network", NETWORKS[0]))
+    config = config_from_dict(settings, changes)
+    folder = Path(options.output)
+    trainer(PackedEnsembles.load(options.trajectories[0]), folder, config).run(options.minutes)
+    path = folder / "model.pt"
+    export(folder, path, options.name or folder.name, overwrite=True)
+    print(f"model file: {path}")
+
+
+def _parts(network):
+    """Settings, trainer and exporter of a network, by its name."""
+    if network == "coarsenconf":
+        from openmm_cgvae.conformers.coarseconfig import CoarsenConfTraining
+        from openmm_cgvae.conformers.coarseexport import export_coarsenconf
+        from openmm_cgvae.conformers.coarsetraining import CoarsenConfTrainer
+
+        return CoarsenConfTraining, CoarsenConfTrainer, export_coarsenconf
+    if network != "torsions":
+        raise SettingsError(f"network={network!r} given: one of {', '.join(NETWORKS)} is expected")
     from openmm_cgvae.conformers.torsionconfig import TorsionConfig
     from openmm_cgvae.conformers.torsionexport import export_ligand_model
     from openmm_cgvae.conformers.torsiontrainer import TorsionTrainer
-    from openmm_cgvae.models.config import config_from_dict
 
-    config = config_from_dict(TorsionConfig, changes)
-    folder = Path(options.output)
-    TorsionTrainer(PackedEnsembles.load(options.trajectories[0]), folder, config).run(options.minutes)
-    path = folder / "model.pt"
-    export_ligand_model(folder, path, options.name or folder.name, overwrite=True)
-    print(f"model file: {path}")
+    return TorsionConfig, TorsionTrainer, export_ligand_model
 
 
 def _check(options):

@@ -2,7 +2,7 @@
 
 import torch
 
-__all__ = ["DENSE_ATOMS", "listed_pairs", "neighbour_table", "pairs_within"]
+__all__ = ["DENSE_ATOMS", "listed_pairs", "neighbour_table", "owned_pairs", "pairs_within"]
 
 # Number of atoms above which neighbour lists are cheaper than all pairs.
 DENSE_ATOMS = 500
@@ -57,24 +57,48 @@ def pairs_within(x: torch.Tensor, reach: torch.Tensor, max_elements: int = 1 << 
     return torch.cat(found)
 
 
+def owned_pairs(points, owner, cutoff):
+    # type: (Tensor, Tensor, float) -> tuple[Tensor, Tensor]
+    """Rows i and j of all pairs within a cutoff that belong to the same owner, each in both orders, sorted by i.
+
+    Parameters
+    ----------
+    points : Tensor, shape (m, 3)
+    owner : int Tensor, shape (m,)
+        From 0: the frame or molecule of every point, of any number of points each.
+    cutoff : float
+    """
+    flat = points.detach()
+    if flat.shape[0] == 0:
+        return owner, owner
+    lowest = torch.zeros(int(owner.max()) + 1, 3, dtype=flat.dtype, device=flat.device)
+    lowest = lowest.scatter_reduce(0, owner.unsqueeze(1).expand(-1, 3), flat, "amin", include_self=False)
+    return _near_in_cells(flat, ((flat - lowest.index_select(0, owner)) / cutoff).long() + 1, owner, cutoff)
+
+
 def _near_rows(points, cutoff):
     # type: (Tensor, float) -> tuple[Tensor, Tensor]
-    """Rows of ``points.flatten(0, 1)`` within the cutoff of each other: points, in their order, and neighbours.
-
-    Points are sorted by cells as wide as the cutoff. The three cells along z are next to each other in that order,
-    so that 9 runs of it hold all candidates of a point.
-    """
+    """Rows of ``points.flatten(0, 1)`` within the cutoff of each other: points, in their order, and neighbours."""
     batch, n = points.shape[0], points.shape[1]
-    flat = points.flatten(0, 1)
     rows = torch.arange(batch * n, device=points.device)
     if batch * n == 0:
         return rows, rows
     cell = ((points - points.amin(1, keepdim=True)) / cutoff).long().flatten(0, 1) + 1
+    return _near_in_cells(points.flatten(0, 1), cell, rows // n, cutoff)
+
+
+def _near_in_cells(flat, cell, frame, cutoff):
+    # type: (Tensor, Tensor, Tensor, float) -> tuple[Tensor, Tensor]
+    """Rows of points (m, 3) of one frame within the cutoff, by cells (m, 3) as wide, counted from 1.
+
+    Points are sorted by cells. The three cells along z are next to each other in that order, so that 9 runs of it hold
+    all candidates of a point.
+    """
     size = cell.amax(0) + 2
-    key = (((rows // n) * size[0] + cell[:, 0]) * size[1] + cell[:, 1]) * size[2] + cell[:, 2]
+    key = ((frame * size[0] + cell[:, 0]) * size[1] + cell[:, 1]) * size[2] + cell[:, 2]
     ordered, order = torch.sort(key, stable=True)
 
-    shift = torch.arange(-1, 2, device=points.device)
+    shift = torch.arange(-1, 2, device=flat.device)
     column = key.unsqueeze(1) + ((shift.unsqueeze(1) * size[1] + shift) * size[2]).flatten()
     first = torch.searchsorted(ordered, column - 1)
     centre, candidate = _runs(first, torch.searchsorted(ordered, column + 1, right=True) - first)

@@ -7,7 +7,7 @@ from openmm_cgvae.core.units import as_positions_nm
 from openmm_cgvae.metrics.distribution import jensen_shannon_with_floor
 from openmm_cgvae.metrics.structure import in_chunks
 
-__all__ = ["slow_pairs", "tica_divergence"]
+__all__ = ["slow_coordinates", "slow_pairs", "tica_divergence"]
 
 # More distances than this are fitted to noise by a few thousand frames.
 MAX_PAIRS = 100
@@ -57,16 +57,44 @@ def tica_divergence(positions, reference, graph, runs=None, lag=None, seed=0):
     DataError
         If no run is longer than `lag`, or there are fewer than two runs.
     """
+    found = slow_coordinates(reference, graph, runs, positions, lag=lag)
+    if found is None:
+        return None
+    expected, found = found
+    low, high = np.percentile(expected, (TAIL_PERCENT, 100 - TAIL_PERCENT), axis=0)
+    # One bin is 1 wide; the histogram wraps, so that what is outside has to be put into the outermost bins.
+    expected, found = (np.clip((x - low) / (high - low) * (BINS - 2) + 1, 0.5, BINS - 0.5) for x in (expected, found))
+    return jensen_shannon_with_floor(found, expected, runs, seed=seed, bins=BINS, range=(0, BINS))
+
+
+def slow_coordinates(reference, graph, runs, *others, lag=None):
+    """Project a reference, and other structures, on the reference's slowest motions.
+
+    Parameters
+    ----------
+    reference, graph, runs, lag
+        As of `tica_divergence`.
+    *others : array_like, shape (frames, n, 3)
+        nm.
+
+    Returns
+    -------
+    list of numpy.ndarray, shape (frames, 1 or 2), or None
+        Of the reference and of each of the others; None for a molecule without a distance that varies.
+
+    Raises
+    ------
+    MissingDependencyError
+        If deeptime is not installed.
+    DataError
+        If no run is longer than `lag`.
+    """
     pairs = slow_pairs(graph)
     features = _distances(reference, graph, pairs)
     if not features.var(0).max(initial=0) > STIFF:
         return None
     slow = _fit_tica(features, np.zeros(len(features)) if runs is None else np.asarray(runs), lag)
-    expected, found = slow(features), slow(_distances(positions, graph, pairs))
-    low, high = np.percentile(expected, (TAIL_PERCENT, 100 - TAIL_PERCENT), axis=0)
-    # One bin is 1 wide; the histogram wraps, so that what is outside has to be put into the outermost bins.
-    expected, found = (np.clip((x - low) / (high - low) * (BINS - 2) + 1, 0.5, BINS - 0.5) for x in (expected, found))
-    return jensen_shannon_with_floor(found, expected, runs, seed=seed, bins=BINS, range=(0, BINS))
+    return [slow(features), *(slow(_distances(positions, graph, pairs)) for positions in others)]
 
 
 def slow_pairs(graph):

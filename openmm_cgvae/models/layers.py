@@ -67,6 +67,14 @@ class RadialBasis(nn.Module):
         """(...) in Angstrom to (..., K + 1)."""
         return torch.stack(self.functions(distance, torch.ones_like(distance)), dim=-1)
 
+    def listed(self, distance: torch.Tensor) -> torch.Tensor:
+        """As `forward` of listed pairs, (E,) to (E, K + 1), in few calls: gradients of the recursion take many."""
+        phase = distance.unsqueeze(1) * (math.pi / self.cutoff)
+        within = (distance < self.cutoff).to(distance.dtype).unsqueeze(1)
+        envelope = 0.5 * (torch.cos(phase) + 1.0) * within
+        orders = torch.arange(1, self.n_radial + 1, dtype=distance.dtype, device=distance.device)
+        return torch.cat([torch.sin(phase * orders) * (envelope / distance.unsqueeze(1)), envelope], dim=1)
+
     def pairs(self, distance: torch.Tensor) -> torch.Tensor:
         """As `forward` for (B, n, n) distances, zero on the diagonal: a point is not its own neighbour."""
         others = 1.0 - torch.eye(distance.shape[1], dtype=distance.dtype, device=distance.device)

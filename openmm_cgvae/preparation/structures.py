@@ -11,7 +11,7 @@ from openmm_cgvae.molecule.names import variant_of
 from openmm_cgvae.molecule.residues import AMINO_ACIDS, HEAVY_ATOMS, N_SLOTS, RESIDUE_NAMES, VARIANT_TYPES
 from openmm_cgvae.training.chains import Chain
 
-__all__ = ["beads_of", "chain_of", "heavy_atoms"]
+__all__ = ["amino_acids", "beads_of", "chain_of", "heavy_atoms"]
 
 
 def beads_of(chain, mapping="ca"):
@@ -69,7 +69,7 @@ def heavy_atoms(positions, topology):
     mask : numpy.ndarray of bool, shape (N, 14)
         Which atoms are there.
     """
-    residues = _amino_acids(topology)
+    residues = amino_acids(topology)
     rows = [
         (atom.index, i, HEAVY_ATOMS[kind].index(atom.name))
         for i, (residue, kind) in enumerate(residues)
@@ -102,7 +102,7 @@ def chain_of(topology, positions, name=""):
         If there is no amino acid, or one has no C-alpha.
     """
     atoms, mask = heavy_atoms(as_positions_nm(positions, topology.getNumAtoms(), "atoms")[0], topology)
-    residues = _amino_acids(topology)
+    residues = amino_acids(topology)
     if not mask[:, 1].all() or not len(mask):
         lacking = [str(residue) for (residue, _), there in zip(residues, mask[:, 1], strict=True) if not there]
         raise TopologyMismatchError(
@@ -117,7 +117,7 @@ def chain_of(topology, positions, name=""):
     return Chain(name, np.array([kind for _, kind in residues]), atoms, mask, connected)
 
 
-def _amino_acids(topology):
+def amino_acids(topology):
     """Amino acids of a topology, each with its type."""
     types = ((residue, _type_of(residue.name)) for residue in topology.residues())
     return [(residue, kind) for residue, kind in types if kind is not None]

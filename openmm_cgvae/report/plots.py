@@ -90,7 +90,7 @@ def plot_training(log_csv, path):
     OutputError
         If the file cannot be written.
     """
-    columns = _read_columns(log_csv)
+    columns = read_columns(log_csv)
     shown = {
         title: {c: label for c, label in lines.items() if c in columns} for title, lines in TRAINING_PANELS.items()
     }
@@ -112,7 +112,7 @@ def plot_training(log_csv, path):
     _write(figure, path)
 
 
-def _read_columns(log_csv):
+def read_columns(log_csv):
     """The needed columns of a CSV file as float arrays; an empty cell is NaN."""
     needed = {"epoch"}.union(*TRAINING_PANELS.values())
     try:

@@ -13,13 +13,13 @@ from openmm_cgvae.cli.main import main
 from openmm_cgvae.conformers.approximate import optimized
 from openmm_cgvae.conformers.ensembles import Ensemble, PackedEnsembles
 from openmm_cgvae.conformers.forcefield import energies_kj
-from openmm_cgvae.conformers.reference import boltzmann_weights
 from openmm_cgvae.conformers.rmsd import pair_rmsd
 from openmm_cgvae.conformers.torsionbatch import TorsionBatch, TorsionEnsemble, torsion_loss
 from openmm_cgvae.conformers.torsionconfig import TorsionConfig
 from openmm_cgvae.conformers.torsiontrainer import TorsionTrainer, load_torsion_network
 from openmm_cgvae.core.errors import SettingsError, TrainingError
 from openmm_cgvae.ligands.turning import turned_by_all
+from openmm_cgvae.preparation.ensembles import boltzmann_weights
 
 TINY = TorsionConfig(**SMALL, conformers=160, batch_molecules=2, columns=4)
 

