@@ -71,11 +71,11 @@ def bound(model, options):
             raise SettingsError(
                 f"{', '.join(given)} given, of models of any protein: {options.model} is of one molecule"
             )
-        from openmm_cgvae.io.structures import load_topology
+        from openmm_cgvae.formats.structures import load_topology
 
         return model.bind(options.top and load_topology(options.top))
-    from openmm_cgvae.io.paths import file_format, plain_file
-    from openmm_cgvae.io.structures import STRUCTURES
+    from openmm_cgvae.formats.paths import file_format, plain_file
+    from openmm_cgvae.formats.structures import STRUCTURES
 
     if getattr(options, "rename", None):
         raise SettingsError("--rename given with a model of any protein, which knows amino acids by name: leave it out")
@@ -93,7 +93,7 @@ def bound(model, options):
 
 def _bound_ligand(model, options, molecule, given):
     """The sampler of a model of any small molecule."""
-    from openmm_cgvae.io.structures import load_topology
+    from openmm_cgvae.formats.structures import load_topology
 
     foreign = set(given) - {"representative", "temperature"}
     if foreign:

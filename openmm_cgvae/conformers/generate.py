@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,6 +30,11 @@ __all__ = ["ENERGY", "ConformerModel", "conformers"]
 logger = logging.getLogger(__name__)
 
 DEFAULT_MODEL = "ligands"
+# What samples by a model of each kind, as "module:class".
+SAMPLERS = {
+    "ligand": "openmm_cgvae.conformers.generate:ConformerModel",
+    "coarsenconf": "openmm_cgvae.conformers.coarsesampling:CoarsenConfConformers",
+}
 # Property of a conformer, and of an SDF record: kJ/mol.
 ENERGY = "energy_kj_mol"
 # Approximate conformers are one in so many, within these limits; samples are so many times what is asked for.
@@ -95,18 +101,33 @@ class ConformerModel:
     """
 
     def __init__(self, file: Any):
-        if file.kind != "ligand":
-            raise ModelFileError(f"a model of kind {file.kind!r} given: one of small molecules is expected")
         self.metadata, self._module = file.metadata, file.module
         self.relaxation = file.metadata.get("approximate", "mmff")
 
     @classmethod
-    def load(cls, name_or_path: PathLike) -> ConformerModel:
-        """Load a bundled model by name, or a model file by path (`ModelFileError` if there is none)."""
+    def load(cls, name_or_path: PathLike, trust: bool = False) -> ConformerModel:
+        """Load a bundled model by name, or a model file by path (`ModelFileError` if there is none).
+
+        `trust` as in `Model.load`.
+        """
         from openmm_cgvae.io.modelfile import ModelFile
+        from openmm_cgvae.models.loading import loaded_module
         from openmm_cgvae.pretrained.index import resolve_model
 
-        return cls(ModelFile.load(resolve_model(name_or_path)))
+        file = ModelFile.load(resolve_model(name_or_path))
+        if file.kind not in SAMPLERS:
+            raise ModelFileError(f"a model of kind {file.kind!r} given: one of small molecules is expected")
+        module, name = SAMPLERS[file.kind].split(":")
+        sampler = getattr(import_module(module), name)
+        file.module = loaded_module(file, sampler.rebuild, trust)
+        return sampler(file)
+
+    @staticmethod
+    def rebuild(file: Any) -> Any:
+        """Build the module of a model file by the package's own classes."""
+        from openmm_cgvae.ligands.model import rebuild_ligand
+
+        return rebuild_ligand(file.metadata["model"], file.state)
 
     def conformers(
         self,
