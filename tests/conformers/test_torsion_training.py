@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 from ligandmodels import DRUG, SMALL, embedded, positions_of
-from openmm_cgvae.conformers.reference import boltzmann_weights
 
 from openmm_cgvae.chemistry.symmetry import heavy_symmetries
 from openmm_cgvae.cli.main import main
