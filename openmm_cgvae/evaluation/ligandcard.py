@@ -19,8 +19,8 @@ __all__ = ["bundle_ligand", "ligand_card"]
 
 WIDTH = 125
 LIMITS = (
-    "Molecules of {elements}, in the protonation state and tautomer that are given; other elements, radicals and metals "
-    "are refused unless allowed. 300 heavy atoms at most.",
+    "Molecules of {elements}, in the protonation state and tautomer that are given; other elements, radicals and "
+    "metals are refused unless allowed. 300 heavy atoms at most.",
     "Rings, bond lengths and angles, amine inversions and turns about triple bonds come from a few ETKDGv3 conformers, "
     "relaxed briefly with MMFF94s: ring conformations are as diverse as these. What is learned are torsions.",
     "References are minima of MMFF94s in vacuum, where molecules fold onto themselves more than in water or a crystal.",
@@ -57,8 +57,8 @@ def ligand_card(file: ModelFile, name: str, results: dict | None = None) -> str:
     limits = (text.format(elements=", ".join(known["elements"])) for text in LIMITS)
     parts = [
         f"# {name}",
-        f"Conformers of any small molecule (`openmm-cgvae conformers`), and all atoms at the {known['beads']} of one in a "
-        f"coarse-grained run. `openmm-cgvae info {name} --json` prints all that the file says.",
+        f"Conformers of any small molecule (`openmm-cgvae conformers`), and all atoms at the {known['beads']} of one in "
+        f"a coarse-grained run. `openmm-cgvae info {name} --json` prints all that the file says.",
         "## Data",
         _data(known["data"]),
         "## Training",
@@ -96,8 +96,8 @@ def _data(data):
     train, validation, test = (data["molecules"][split] for split in ("train", "validation", "test"))
     return (
         f"{train:,} molecules to train on with {data['conformers']:,} conformers ({', '.join(data['methods'])}), "
-        f"{validation:,} for validation, {test:,} held out for test; no Bemis-Murcko scaffold is in two of them. Sources: "
-        f"{', '.join(data['sources'])}; how conformers are made: `openmm-cgvae sample-conformers`. SHA-256 of the "
+        f"{validation:,} for validation, {test:,} held out for test; no Bemis-Murcko scaffold is in two of them. "
+        f"Sources: {', '.join(data['sources'])}; how conformers are made: `openmm-cgvae sample-conformers`. SHA-256 of the "
         f"ensembles: `{data['sha256']}`."
     )
 
@@ -118,9 +118,9 @@ def _training(known):
 def _figures(results):
     settings = results["settings"]
     return (
-        f"Molecules of the {settings['split']} split, 2 K conformers for K references, RMSD of heavy atoms superposed, by "
-        f"the best of equivalent labels; {settings['crystal_samples']} conformers for each crystal ligand. Generators are "
-        "given the molecule without a conformer; `+mmff` is minimised afterwards, the others are as they come."
+        f"Molecules of the {settings['split']} split, 2 K conformers for K references, RMSD of heavy atoms superposed, "
+        f"by the best of equivalent labels; {settings['crystal_samples']} conformers for each crystal ligand. Generators "
+        "are given the molecule without a conformer; `+mmff` is minimised afterwards, the others are as they come."
     )
 
 
