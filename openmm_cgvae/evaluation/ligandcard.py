@@ -57,7 +57,8 @@ def ligand_card(file: ModelFile, name: str, results: dict | None = None) -> str:
     limits = (text.format(elements=", ".join(known["elements"])) for text in LIMITS)
     parts = [
         f"# {name}",
-        f"Conformers of any small molecule (`openmm-cgvae conformers`), and all atoms at the {known['beads']} of one in "
+        f"Conformers of any small molecule (`openmm-cgvae conformers`), and all atoms at the "
+        f"{known['beads']} of one in "
         f"a coarse-grained run. `openmm-cgvae info {name} --json` prints all that the file says.",
         "## Data",
         _data(known["data"]),
@@ -97,7 +98,8 @@ def _data(data):
     return (
         f"{train:,} molecules to train on with {data['conformers']:,} conformers ({', '.join(data['methods'])}), "
         f"{validation:,} for validation, {test:,} held out for test; no Bemis-Murcko scaffold is in two of them. "
-        f"Sources: {', '.join(data['sources'])}; how conformers are made: `openmm-cgvae sample-conformers`. SHA-256 of the "
+        f"Sources: {', '.join(data['sources'])}; how conformers are made: `openmm-cgvae "
+        f"sample-conformers`. SHA-256 of the "
         f"ensembles: `{data['sha256']}`."
     )
 
@@ -119,7 +121,8 @@ def _figures(results):
     settings = results["settings"]
     return (
         f"Molecules of the {settings['split']} split, 2 K conformers for K references, RMSD of heavy atoms superposed, "
-        f"by the best of equivalent labels; {settings['crystal_samples']} conformers for each crystal ligand. Generators "
+        f"by the best of equivalent labels; {settings['crystal_samples']} conformers for each "
+        f"crystal ligand. Generators "
         "are given the molecule without a conformer; `+mmff` is minimised afterwards, the others are as they come."
     )
 
