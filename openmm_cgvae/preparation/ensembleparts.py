@@ -76,7 +76,8 @@ def chosen_molecules(
                     found.append(Candidate(smiles, Path(path).stem, split))
             known.add(key)
         chosen += found[:most]
-    return sorted(chosen, key=lambda c: (seed_of(seed, c.smiles), c.smiles))
+    # In another order than that which chose them, or large files of which few are taken would come first.
+    return sorted(chosen, key=lambda c: (seed_of(seed, c.smiles, "order"), c.smiles))
 
 
 def _shuffled(path, seed):
