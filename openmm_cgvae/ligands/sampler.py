@@ -37,14 +37,14 @@ class LigandSampler(nn.Module):
     """
 
     def __init__(
-        self, network: LigandNetwork, rounds: int = 4, sweeps: int = 2, settles: int = 1, candidates: int = 16
+        self, network: LigandNetwork, rounds: int = 2, sweeps: int = 1, settles: int = 1, candidates: int = 16
     ):
         super().__init__()
         self.network, self.pairs = network, PairEnergy()
         self.rounds, self.sweeps, self.settles, self.candidates = rounds, sweeps, settles, candidates
         self.register_buffer("settling", torch.tensor(SETTLING).deg2rad(), persistent=False)
         # K of the energy, at temperature 1 of the network's distributions.
-        self.kelvin = 600.0
+        self.kelvin = 300.0
         self.gas, self.samples = BOLTZMANN_KJ_PER_MOL_K, SAMPLES
         self.n_tokens, self.n_colours, self.n_bases = 0, 0, 0
         index, none = torch.zeros(0, dtype=torch.int64), torch.zeros(0)
