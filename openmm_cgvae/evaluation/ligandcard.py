@@ -87,7 +87,7 @@ def bundle_ligand(path: str | Path, name: str, results: str | Path, description:
         measured = json.loads(Path(results).read_text())
     except (OSError, ValueError) as error:
         raise DataError(f"evaluation {results} cannot be read: what evaluate-conformers writes is expected") from error
-    card = ligand_card(ModelFile.load(path, scripted=False), name, measured)
+    card = ligand_card(ModelFile.load(path), name, measured)
     (PRETRAINED / f"{name}.json").write_text(json.dumps(measured, indent=1) + "\n")
     (PRETRAINED / f"{name}.md").write_text(card)
     add_to_index(path, name, description, evaluation=f"{name}.json", card=f"{name}.md")
