@@ -113,6 +113,7 @@ def test_conformers_are_reproducible_and_keep_the_molecule(model_path, smiles):
         assert Chem.MolToSmiles(Chem.RemoveHs(built)) == Chem.CanonSmiles(smiles)
 
 
+@pytest.mark.slow
 def test_the_command_trains_exports_and_samples(ensembles, tmp_path, capsys):
     data, folder = tmp_path / "ensembles.npz", tmp_path / "run"
     ensembles.save(data)
