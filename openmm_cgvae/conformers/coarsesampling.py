@@ -47,6 +47,13 @@ class CoarsenConfConformers(ConformerModel):
         super().__init__(file)
         self.bounded, self.replaced = True, 0
 
+    @staticmethod
+    def rebuild(file: Any) -> Any:
+        """Build the module of a model file by the package's own classes."""
+        from openmm_cgvae.ligands.coarsemodel import rebuild_coarsenconf
+
+        return rebuild_coarsenconf(file.metadata["model"], file.state)
+
     def sampled(self, mol: Any, n: int, seed: int, temperature: float = 1.0) -> np.ndarray:
         """Sample positions (n, N, 3) in Angstrom of a molecule with hydrogens, in the order of its atoms.
 

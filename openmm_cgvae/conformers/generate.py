@@ -105,16 +105,29 @@ class ConformerModel:
         self.relaxation = file.metadata.get("approximate", "mmff")
 
     @classmethod
-    def load(cls, name_or_path: PathLike) -> ConformerModel:
-        """Load a bundled model by name, or a model file by path (`ModelFileError` if there is none)."""
+    def load(cls, name_or_path: PathLike, trust: bool = False) -> ConformerModel:
+        """Load a bundled model by name, or a model file by path (`ModelFileError` if there is none).
+
+        `trust` as in `Model.load`.
+        """
         from openmm_cgvae.io.modelfile import ModelFile
+        from openmm_cgvae.models.loading import loaded_module
         from openmm_cgvae.pretrained.index import resolve_model
 
         file = ModelFile.load(resolve_model(name_or_path))
         if file.kind not in SAMPLERS:
             raise ModelFileError(f"a model of kind {file.kind!r} given: one of small molecules is expected")
         module, name = SAMPLERS[file.kind].split(":")
-        return getattr(import_module(module), name)(file)
+        sampler = getattr(import_module(module), name)
+        file.module = loaded_module(file, sampler.rebuild, trust)
+        return sampler(file)
+
+    @staticmethod
+    def rebuild(file: Any) -> Any:
+        """Build the module of a model file by the package's own classes."""
+        from openmm_cgvae.ligands.model import rebuild_ligand
+
+        return rebuild_ligand(file.metadata["model"], file.state)
 
     def conformers(
         self,

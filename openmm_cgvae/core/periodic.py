@@ -15,6 +15,7 @@ from openmm_cgvae.core.units import frame_number, value_in_md_units
 
 __all__ = [
     "as_box_vectors",
+    "box_lengths_and_angles",
     "box_widths",
     "boxes_of_frames",
     "check_fits",
@@ -117,6 +118,15 @@ def vectors_of_cells(lengths, angles):
     vectors[~there] = [np.diag(row) for row in lengths[~there]] or 0.0
     vectors[(lengths <= DUMMY_NM).all(1)] = 0.0
     return vectors
+
+
+def box_lengths_and_angles(vectors):
+    """Box vectors (f, 3, 3) to lengths in nm and angles in degrees, (f, 3) each."""
+    a, b, c = np.moveaxis(np.asarray(vectors, dtype=float), -2, 0)
+    lengths = np.linalg.norm(vectors, axis=-1)
+    products = np.stack([(b * c).sum(-1), (a * c).sum(-1), (a * b).sum(-1)], axis=1)
+    cosines = products / (lengths[:, [1, 0, 0]] * lengths[:, [2, 2, 1]])
+    return lengths, np.degrees(np.arccos(np.clip(cosines, -1, 1)))
 
 
 def box_widths(vectors):

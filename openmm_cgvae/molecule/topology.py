@@ -4,6 +4,8 @@ import numpy as np
 
 from openmm_cgvae.chemistry.topologies import STEREO
 from openmm_cgvae.core.errors import MappingError, ModelFileError
+from openmm_cgvae.molecule.description import check_topology
+from openmm_cgvae.molecule.foreign import foreign_topology
 
 __all__ = [
     "CHEMISTRY",
@@ -19,13 +21,10 @@ CHEMISTRY = ("bond_kinds", "charges", "stereo")
 
 
 def as_mdtraj_topology(topology):
-    """Return `topology` as an mdtraj ``Topology``; an OpenMM one is converted."""
-    import mdtraj
-
-    if isinstance(topology, mdtraj.Topology):
-        return topology
-    converted = mdtraj.Topology.from_openmm(topology)
-    setattr(converted, STEREO, getattr(topology, STEREO, None))
+    """Return `topology` as an mdtraj ``Topology``; those of other libraries are converted, see `foreign_topology`."""
+    converted = foreign_topology(topology)
+    if converted is not topology:
+        setattr(converted, STEREO, getattr(topology, STEREO, None))
     return converted
 
 
@@ -104,6 +103,7 @@ def topology_from_dict(description):
     from openmm import app
     from openmm.app import Element, Topology
 
+    check_topology(description)
     kinds = description.get("bond_kinds") or [["", None]] * len(description.get("bonds", ()))
     charges = description.get("charges") or [None] * len(description.get("atoms", ()))
     try:

@@ -68,7 +68,9 @@ def test_a_run_that_stops_and_goes_on_gives_the_same_weights(ensembles, trained,
     CoarsenConfTrainer(ensembles, tmp_path / "run", SMALL).run(progress=False)
     whole, again = (load_trained_coarsenconf(folder) for folder in (trained, tmp_path / "run"))
     assert again[2]["update"] == whole[2]["update"] > 2
-    assert all(torch.equal(a, b) for a, b in zip(whole[0].state_dict().values(), again[0].state_dict().values()))
+    assert all(
+        torch.equal(a, b) for a, b in zip(whole[0].state_dict().values(), again[0].state_dict().values(), strict=True)
+    )
     assert (tmp_path / "run" / "training.csv").read_text().count("\n") == 2
 
 
@@ -131,9 +133,6 @@ def test_the_command_trains_exports_and_samples(ensembles, tmp_path, capsys):
 
 @pytest.mark.slow
 def test_the_model_file_runs_where_this_package_is_not(model_path):
-    code = (
-        "import sys, torch\nsys.modules['openmm_cgvae'] = None\n"
-        f"print(torch.jit.load({str(model_path)!r}).latent)"
-    )
+    code = f"import sys, torch\nsys.modules['openmm_cgvae'] = None\nprint(torch.jit.load({str(model_path)!r}).latent)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0 and done.stdout.strip() == "2", done.stderr

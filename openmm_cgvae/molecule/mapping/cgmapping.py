@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import itertools
-import json
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from openmm_cgvae.core.errors import MappingError, OutputError, TopologyMismatchError
+from openmm_cgvae.core.errors import MappingError, TopologyMismatchError
+from openmm_cgvae.core.output import check_output, write_json
+from openmm_cgvae.core.reading import read_json, reading
+from openmm_cgvae.core.representation import html_table
 from openmm_cgvae.core.units import as_positions_nm
+from openmm_cgvae.molecule.description import check_mapping
 from openmm_cgvae.molecule.topology import (
     CHEMISTRY,
     as_mdtraj_topology,
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
     from openmm_cgvae.core.types import Beads, PathLike, Positions, SomeTopology
 
 __all__ = ["CGMapping"]
+
+# Beads, and atoms of each, that a notebook shows.
+SHOWN, SHOWN_ATOMS = 30, 12
 
 
 class CGMapping:
@@ -298,20 +303,13 @@ class CGMapping:
     @classmethod
     def from_dict(cls, description: dict[str, Any]) -> CGMapping:
         """Rebuild a mapping from `to_dict`."""
-        try:
-            topology = topology_from_dict(description["topology"])
-            return cls(topology, description["beads"], description["weights"], description["names"])
-        except MappingError:
-            raise
-        except (KeyError, TypeError, ValueError) as error:
-            raise MappingError(f"not a mapping ({error!r}): what CGMapping.save writes is expected") from error
+        check_mapping(description)
+        topology = topology_from_dict(description["topology"])
+        return cls(topology, description["beads"], description["weights"], description["names"])
 
     def save(self, path: PathLike) -> None:
         """Write the mapping as JSON."""
-        path = Path(path)
-        if not path.parent.is_dir():
-            raise OutputError(f"folder {path.parent} does not exist: create it first")
-        path.write_text(json.dumps(self.to_dict(), indent=1) + "\n")
+        write_json(check_output(path, overwrite=True), self.to_dict())
 
     @classmethod
     def load(cls, path: PathLike) -> CGMapping:
@@ -322,13 +320,8 @@ class CGMapping:
         MappingError
             If the file is missing or not a mapping.
         """
-        try:
-            description = json.loads(Path(path).read_text())
-        except OSError as error:
-            raise MappingError(f"mapping {path} cannot be read: {error.strerror}") from error
-        except ValueError as error:
-            raise MappingError(f"{path} is not JSON: expected what CGMapping.save writes") from error
-        return cls.from_dict(description)
+        with reading(path, "mapping", "CGMapping.save", MappingError):
+            return cls.from_dict(read_json(path))
 
     def __eq__(self, other):
         return isinstance(other, CGMapping) and self._compared() == other._compared()
@@ -339,6 +332,17 @@ class CGMapping:
         return {**self.to_dict(), "topology": topology}
 
     __hash__ = None  # type: ignore[assignment]
+
+    def _repr_html_(self) -> str:
+        """Show the beads as a table in a notebook."""
+        parts = list(zip(self.names, self.beads, self.masses, strict=True))
+        atoms = [name for name, _, _ in self._description["atoms"]]
+        rows = [
+            (name, len(bead), float(mass), [atoms[i] for i in bead[:SHOWN_ATOMS]]) for name, bead, mass in parts[:SHOWN]
+        ]
+        rows += [(f"{len(parts) - SHOWN} more", "", "", "")] if len(parts) > SHOWN else []
+        title = f"CGMapping: {self.n_atoms} atoms on {self.n_beads} beads"
+        return html_table(title, rows, "bead", "atoms", "mass, amu", "the first of them")
 
     def __repr__(self):
         return f"CGMapping({self.n_atoms} atoms on {self.n_beads} beads: {', '.join(self.names)})"
