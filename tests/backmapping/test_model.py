@@ -12,7 +12,7 @@ from openmm_cgvae.core.errors import ModelFileError, TopologyMismatchError
 from openmm_cgvae.evaluation.exporting import model_file
 from openmm_cgvae.io.modelfile import FORMAT_VERSION, ModelFile
 from openmm_cgvae.molecule.topology import as_mdtraj_topology
-from openmm_cgvae.pretrained.index import pretrained_names
+from openmm_cgvae.pretrained.index import read_index
 from openmm_cgvae.training.baselines import BASELINES, BaselineConfig, fit_baseline
 
 # A file of each older format version, with samples of the package that wrote it.
@@ -48,8 +48,8 @@ def test_files_of_older_versions_give_the_structures_they_gave(name, rebuild, tm
         np.testing.assert_allclose(rebuilt, known["reconstructed"], rtol=0, atol=1e-6)
 
 
-# Those of any protein are compared in test_protein_backmapper.py.
-OF_ONE_MOLECULE = [name for name in pretrained_names() if not name.startswith("protein-")]
+# Those of any protein or any small molecule are compared in tests of their own.
+OF_ONE_MOLECULE = [name for name, entry in read_index().items() if "reference" in entry]
 
 
 @pytest.mark.parametrize("name", OF_ONE_MOLECULE)
