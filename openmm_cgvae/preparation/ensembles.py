@@ -7,12 +7,12 @@ import numpy as np
 
 from openmm_cgvae.chemistry.rotatable import rotatable_bonds
 from openmm_cgvae.chemistry.symmetry import heavy_symmetries
-from openmm_cgvae.conformers.ensembles import Ensemble
+from openmm_cgvae.conformers.ensembles import Ensemble, with_conformers
 from openmm_cgvae.conformers.rmsd import pair_rmsd
 from openmm_cgvae.core.errors import MoleculeError, SettingsError
 from openmm_cgvae.preparation.scaffolds import split_of
 
-__all__ = ["EnsembleProtocol", "boltzmann_weights", "reference_ensemble", "seed_of", "with_definite_stereo"]
+__all__ = ["EnsembleProtocol", "boltzmann_weights", "reference_ensemble", "relaxed", "seed_of", "with_definite_stereo"]
 
 KCAL = 4.184
 # Boltzmann constant times 298.15 K in kJ/mol.
@@ -96,7 +96,9 @@ def reference_ensemble(mol, source, protocol, seed=0):
     count = min(most, RIGID_SEEDS * SEEDS_A_BOND ** min(len(rotatable_bonds(mol)), 20))
     built = _embedded(mol, count, seed_of(seed, smiles))
     approximate = _positions(built)[: protocol.approximate]
-    positions, energies = _minima(built, smiles)
+    if not built.GetNumConformers():
+        raise MoleculeError(f"{smiles}: ETKDGv3 builds no conformer of it")
+    positions, energies = relaxed(mol, _positions(built))
     kept = _distinct(mol, positions, energies, protocol)
     if not len(kept):
         raise MoleculeError(f"{smiles}: no minimum that keeps its stereo marks was found")
@@ -134,6 +136,35 @@ def with_definite_stereo(mol, seed=0):
     return Chem.RemoveHs(built)
 
 
+def relaxed(mol, positions):
+    """Minimise conformers with MMFF94s.
+
+    Parameters
+    ----------
+    mol : rdkit.Chem.Mol
+        With all hydrogens.
+    positions : array, shape (K, n, 3)
+        Angstrom.
+
+    Returns
+    -------
+    positions : numpy.ndarray, shape (M, n, 3)
+        Those that converged, the lowest first.
+    energies : numpy.ndarray, shape (M,)
+        kJ/mol.
+    """
+    from rdkit.Chem import rdForceFieldHelpers
+
+    built = with_conformers(mol, positions)
+    results = rdForceFieldHelpers.MMFFOptimizeMoleculeConfs(
+        built, numThreads=1, maxIters=MINIMIZER_STEPS, mmffVariant="MMFF94s"
+    )
+    energies = np.array([energy * KCAL if flag == 0 else np.inf for flag, energy in results])
+    order = np.argsort(energies, kind="stable")
+    order = order[np.isfinite(energies[order])]
+    return _positions(built)[order], energies[order]
+
+
 def boltzmann_weights(energies):
     """Boltzmann weights at 298.15 K of energies in kJ/mol, their sum 1."""
     factors = np.exp(-(np.asarray(energies, dtype=np.float64) - np.min(energies)) / RT)
@@ -160,21 +191,6 @@ def _embedded(mol, count, seed):
     return mol
 
 
-def _minima(mol, smiles):
-    """Positions (K, n, 3) in Angstrom and energies (K,) in kJ/mol of converged minima, the lowest first."""
-    from rdkit.Chem import rdForceFieldHelpers
-
-    if not mol.GetNumConformers():
-        raise MoleculeError(f"{smiles}: ETKDGv3 builds no conformer of it")
-    results = rdForceFieldHelpers.MMFFOptimizeMoleculeConfs(
-        mol, numThreads=1, maxIters=MINIMIZER_STEPS, mmffVariant="MMFF94s"
-    )
-    energies = np.array([energy * KCAL if flag == 0 else np.inf for flag, energy in results])
-    order = np.argsort(energies, kind="stable")
-    order = order[np.isfinite(energies[order])]
-    return _positions(mol)[order], energies[order]
-
-
 def _distinct(mol, positions, energies, protocol):
     """Numbers of the minima that are kept: in the window, each once, and of the molecule's own stereo marks."""
     inside = np.flatnonzero(energies <= energies.min(initial=np.inf) + protocol.window)
@@ -193,10 +209,7 @@ def _keeps_stereo(mol, places):
     """Whether a conformer has the stereo marks that the molecule has."""
     from rdkit import Chem
 
-    built = Chem.Mol(mol)
-    conformer = Chem.Conformer(len(places))
-    conformer.SetPositions(places)
-    built.AddConformer(conformer)
+    built = with_conformers(mol, places[None])
     Chem.AssignStereochemistryFrom3D(built)
     return Chem.MolToSmiles(built) == Chem.MolToSmiles(mol)
 
