@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-from openmm_cgvae.core.errors import ModelFileError
 
 __all__ = ["BASELINES", "Generator", "named_generator"]
 
@@ -43,14 +42,6 @@ def _minimised(generate):
 
 
 def _model(name):
-    from openmm_cgvae.conformers.coarsesampling import CoarsenConfGenerator
     from openmm_cgvae.conformers.generate import ConformerModel
-    from openmm_cgvae.io.modelfile import ModelFile
-    from openmm_cgvae.pretrained.index import resolve_model
 
-    kind = ModelFile.load(resolve_model(name)).kind
-    if kind == "ligand":
-        return ConformerModel.load(name).conformers
-    if kind == "coarsenconf":
-        return CoarsenConfGenerator.load(name)
-    raise ModelFileError(f"{name} is a model of kind {kind!r}: one of small molecules is expected")
+    return ConformerModel.load(name).conformers
