@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-
 __all__ = ["BASELINES", "Generator", "named_generator"]
 
 # Takes a molecule with hydrogens, a number of conformers and a seed; returns the molecule with that many, or fewer.
