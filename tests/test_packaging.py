@@ -18,7 +18,8 @@ else:
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "openmm_cgvae"
 # conda-forge's names for PyPI's.
-CONDA_NAMES = {"pytorch": "torch", "matplotlib-base": "matplotlib", "openmm-torch": "openmmtorch"}
+CONDA_NAMES = {"pytorch": "torch", "matplotlib-base": "matplotlib", "openmm-torch": "openmmtorch",
+               "py3dmol": "py3Dmol"}  # fmt: skip
 # From the bottom up: a room imports from rooms above it in this list, and from no other.
 ROOMS = [
     "core", "pretrained", "chemistry", "molecule", "binding", "io", "geometry", "models", "proteins", "ligands",

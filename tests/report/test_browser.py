@@ -66,8 +66,9 @@ def opened(browser, molecule):
 def test_the_view_draws_and_turns(opened):
     drawn = pixels(opened)
     assert len(np.unique(drawn.reshape(-1, 3), axis=0)) > 50, "a picture has many colours"
-    x, y, width, height = opened.run("(() => { const r = document.getElementById('view').getBoundingClientRect();"
-                                     "return [r.x, r.y, r.width, r.height]; })()")  # fmt: skip
+    opened.run("document.getElementById('view').scrollIntoView({block: 'center', behavior: 'instant'})")
+    box = "document.getElementById('view').getBoundingClientRect()"
+    x, y, width, height = (opened.run(f"{box}.{name}") for name in ("x", "y", "width", "height"))
     centre = x + width / 2, y + height / 2
     assert moved(opened, lambda: opened.drag(centre, (centre[0] + 150, centre[1] + 60))) > 0.02
     key = {"type": "keyDown", "key": "ArrowLeft", "code": "ArrowLeft", "windowsVirtualKeyCode": 37}
@@ -152,8 +153,8 @@ def test_structures_alone_have_a_page_without_empty_frames(browser, folder, refe
     browser.open(path)
     browser.wait(READY)
     assert browser.run("document.querySelectorAll('figure').length") >= 3
-    empty = "[...document.querySelectorAll('figure')].filter(f => !f.querySelector('svg, canvas, .sequence, .strip')).length"
-    assert browser.run(empty) == 0
+    drawn = "f.querySelector('svg, canvas, .sequence, .strip')"
+    assert browser.run(f"[...document.querySelectorAll('figure')].filter(f => !{drawn}).length") == 0
     assert "Not on this page" in browser.run("document.body.textContent")
     assert browser.run("document.getElementById('show-beads')") is None
     assert browser.complaints == []
