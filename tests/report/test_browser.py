@@ -94,8 +94,8 @@ def test_controls_work(opened):
     for colour in options[1:]:
         choose(opened, "colour", colour)
         assert opened.run("document.getElementById('legend').textContent").strip(), colour
-    assert moved(opened, lambda: press(opened, "show-beads")) > 0.005
-    assert moved(opened, lambda: press(opened, "show-hydrogens")) > 0.005
+    assert moved(opened, lambda: press(opened, "show-beads")) > 0.001
+    assert moved(opened, lambda: press(opened, "show-hydrogens")) > 0.001
     assert moved(opened, lambda: choose(opened, "shape", "spheres")) > 0.01
     press(opened, "mode-samples")
     assert "3 samples" in opened.run("document.getElementById('frame-label').textContent")
