@@ -1,6 +1,5 @@
 """The main job from end to end: a CG run with all-atom frames, backmapped, minimised, measured and drawn."""
 
-import json
 import time
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import numpy as np
 from openmm_cgvae.atomistic.minimizer import Minimizer
 from openmm_cgvae.backmapping.backmapper import Backmapper
 from openmm_cgvae.backmapping.trajectory import backmap_trajectory
-from openmm_cgvae.core.output import check_output, complete_output, existing_folder
+from openmm_cgvae.core.output import check_output, existing_folder, write_json
 from openmm_cgvae.io.trajectory_files import read_frames, write_topology_beside
 from openmm_cgvae.molecule.graph import MolecularGraph, dihedral
 from openmm_cgvae.molecule.topology import as_mdtraj_topology
@@ -82,8 +81,7 @@ def demonstrate(model, folder, reference, steps=400_000, report_interval=100, se
     }
     _plot(backmapper, {"reference MD": reference, "backmapped CG run": sampled, "minimised": minimized}, paths)
     _report(backmapper, beads, reference, minimizing, paths["report.html"], seed)
-    with complete_output(paths["summary.json"]) as temporary:
-        temporary.write_text(json.dumps(summary, indent=1) + "\n")
+    write_json(paths["summary.json"], summary)
     return summary
 
 

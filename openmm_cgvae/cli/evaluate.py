@@ -4,12 +4,10 @@ A model of any protein takes structures in place of MD: PDB or mmCIF files, or p
 split. Beads are made of every chain, and the chain is built from them.
 """
 
-import json
-
 from openmm_cgvae.cli.common import add_model, add_overwrite, add_salvage, add_topology, print_table
 from openmm_cgvae.cli.pages import command_source, write_and_tell
 from openmm_cgvae.core.errors import SettingsError
-from openmm_cgvae.core.output import check_output, complete_output
+from openmm_cgvae.core.output import check_output, write_json
 
 __all__ = ["add_arguments", "run"]
 
@@ -45,12 +43,11 @@ def run(options):
     ]
     from openmm_cgvae.backmapping.model import Model
 
-    model = Model.load(options.model)
+    model = Model.load(options.model, trust=options.trust)
     found = _of_proteins(options, model) if model.of_any_molecule else _of_molecule(options, model)
     figures = {"model": options.model, "reference": options.trajectories, **found}
     if options.json:
-        with complete_output(outputs[0]) as temporary:
-            temporary.write_text(json.dumps(figures, indent=1) + "\n")
+        write_json(outputs[0], figures)
     if not model.of_any_molecule:
         print_table(list(_rows(figures)))
     if options.report:
@@ -113,7 +110,7 @@ def _of_molecule(options, model):
     import numpy as np
 
     from openmm_cgvae.evaluation.evaluate import evaluate
-    from openmm_cgvae.io.structures import load_topology
+    from openmm_cgvae.formats.structures import load_topology
     from openmm_cgvae.preparation.dataset import read_reference
 
     if options.top is None:

@@ -75,7 +75,7 @@ def _subject(options):
 
 def _of_structures(options, model, more):
     from openmm_cgvae.evaluation.subject import of_structures, read_structures
-    from openmm_cgvae.io.structures import load_topology
+    from openmm_cgvae.formats.structures import load_topology
 
     topology = load_topology(options.top or _topology(options.structures[0]))
     positions, numbers = read_structures(
@@ -121,7 +121,7 @@ def _of_model(options, model, more):
 
     backmapper = model.bind()
     if options.reference:
-        from openmm_cgvae.io.structures import load_topology
+        from openmm_cgvae.formats.structures import load_topology
 
         topology = backmapper.topology if options.top is None else load_topology(options.top)
         backmapper.mapping.check_topology(topology)

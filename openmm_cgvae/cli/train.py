@@ -6,7 +6,6 @@ ca, com or martini. Conformer ensembles of sample-conformers (.npz) give a model
 """
 
 import ast
-import json
 import logging
 import math
 from contextlib import suppress
@@ -14,6 +13,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 from openmm_cgvae.cli.common import add_reference, load_dataset
+from openmm_cgvae.cli.origin import check_origin, note_origin
 from openmm_cgvae.cli.pages import report_training
 from openmm_cgvae.cli.proteins import of_proteins
 from openmm_cgvae.cli.train_ligand import of_ligands, train_ligand
@@ -75,7 +75,7 @@ def _train(options, device):
     if rank() == 0 and not _is_dataset(options) and not kept.exists():
         # So that the command, repeated, need not read the trajectories again, and can export.
         dataset.save(kept)
-        kept.with_suffix(".json").write_text(json.dumps(_origin(options), indent=1) + "\n")
+        note_origin(kept, options)
     trainer.run(options.minutes)
     if rank() == 0:
         _plot(folder)
@@ -143,26 +143,12 @@ def _dataset(options, kept):
 
     if _is_dataset(options) or not kept.exists():
         return load_dataset(options)
-    noted = kept.with_suffix(".json")
-    if not noted.exists() or json.loads(noted.read_text()) != _origin(options):
-        raise SettingsError(
-            f"{kept} was prepared from other trajectories or with other settings (see {noted}): give another folder"
-        )
+    check_origin(kept, options, "was prepared from other trajectories or with other settings")
     return Dataset.load(kept)
 
 
 def _is_dataset(options):
     return options.trajectories[0].endswith(".npz")
-
-
-def _origin(options):
-    """What a prepared dataset depends on: the files as they are, and the settings."""
-    paths = [*options.trajectories, *([options.top] if options.top else [])]
-    if Path(options.mapping).is_file():
-        paths.append(options.mapping)
-    files = [[str(path), Path(path).stat().st_size if Path(path).exists() else None] for path in paths]
-    names = ("mapping", "weights", "run_frames", "stride", "temperature", "hops", "atom_types")
-    return {"files": files, **{name: getattr(options, name) for name in names}}
 
 
 def _plot(folder):

@@ -4,13 +4,12 @@
 """
 
 import hashlib
-import json
 import sys
-import zipfile
 
 import numpy as np
 
-from openmm_cgvae.core.output import complete_output
+from openmm_cgvae.core.archive import Archive, ArchiveWriter
+from openmm_cgvae.core.output import complete_output, write_json
 from openmm_cgvae.io.modelfile import ModelFile
 from openmm_cgvae.io.trajectory_files import TrajectoryWriter, read_frames
 from openmm_cgvae.molecule.mapping import CGMapping
@@ -48,7 +47,7 @@ def add_to_index(path, name, description, **beside):
     entry = {"file": target.name, "sha256": hashlib.sha256(target.read_bytes()).hexdigest(), **beside}
     entry["description"] = description
     index = read_index() | {name: entry}
-    (PRETRAINED / "index.json").write_text(json.dumps(dict(sorted(index.items())), indent=1) + "\n")
+    write_json(PRETRAINED / "index.json", dict(sorted(index.items())))
 
 
 def reference_frames(name):
@@ -72,10 +71,10 @@ def _write_reference(model, dataset, path):
 
 
 def _compress(path, target):
-    """Write the same archive, deflated, which torch reads as well and takes a tenth less."""
-    with zipfile.ZipFile(path) as given, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as made:
-        for member in given.infolist():
-            made.writestr(member.filename, given.read(member))
+    """Write the same members, deflated and sealed."""
+    with Archive(path) as given, ArchiveWriter(target, folder="model") as made:
+        for name in given.names:
+            made.write(name, given.read(name))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from conftest import DATA
 
 from openmm_cgvae.backmapping.model import Model
 from openmm_cgvae.evaluation.subject import of_longest, of_model, of_structures
-from openmm_cgvae.io.structures import load_topology
+from openmm_cgvae.formats.structures import load_topology
 from openmm_cgvae.preparation.crystalchains import chains_of_file
 from openmm_cgvae.report.build import write_report
 

@@ -13,14 +13,19 @@ import numpy as np
 
 from openmm_cgvae.core.errors import DataError, OutputError
 from openmm_cgvae.core.units import ANGSTROM_PER_NM
-from openmm_cgvae.io.dcd import AKMA_PS, DCDHeader, frame_type
-from openmm_cgvae.io.joining import SINGLE, TOLERANCE, frames_to_keep, spacing_of, warn_of_cut
+from openmm_cgvae.formats.dcd import AKMA_PS, DCDHeader, frame_type
+from openmm_cgvae.formats.joining import SINGLE, TOLERANCE, frames_to_keep, spacing_of, warn_of_cut
+from openmm_cgvae.formats.outputfile import OutputFile
 
-__all__ = ["DCDWriter"]
+__all__ = ["HEADER_BYTES", "DCDWriter", "without_counts"]
 
 logger = logging.getLogger(__name__)
 
 TITLE = b"Created by openmm_cgvae"
+# Of the header as it is written here, and what is written anew in it with every frame: counts and times.
+HEADER_BYTES = 276
+TITLE_START, TITLE_END = 96, 264
+COUNTS = (slice(8, 24), slice(44, 48))
 # What the header's integers hold.
 LARGEST = 2**31 - 1
 
@@ -36,6 +41,8 @@ class DCDWriter:
         Go on with an existing file; see `join`.
     name : path, optional
         What the log calls the file, where `path` is a temporary one.
+    title : str
+        Second line of the title of a new file, 80 characters at most.
 
     Raises
     ------
@@ -43,8 +50,9 @@ class DCDWriter:
         If the file to go on with is of another number of particles, or is no DCD file of the usual dialect.
     """
 
-    def __init__(self, path, n_atoms, append=False, name=None):
+    def __init__(self, path, n_atoms, append=False, name=None, title=""):
         self.path = Path(path)
+        self._title = title.encode()
         self._name = name or path
         self._n_atoms = n_atoms
         self._times = np.zeros(0)
@@ -52,9 +60,12 @@ class DCDWriter:
         self._count = 0
         self._told = set()
         self._existing = self._read_existing() if append else None
-        self._file = open(self.path, "r+b" if append else "wb")  # noqa: SIM115 (closed by close)
+        self._file = OutputFile(self.path, append, self._name)
 
     def _read_existing(self):
+        """The header of the file to go on with; None if it holds no frame yet."""
+        if self._is_only_begun():
+            return None
         try:
             header = DCDHeader.read(self.path, salvage=True)
         except (DataError, OSError) as error:
@@ -67,7 +78,22 @@ class DCDWriter:
             raise OutputError(f"cannot append to {self.path}, a DCD file of another dialect: give a new file")
         return header
 
-    def join(self, times, boxed, gaps=False):
+    def _is_only_begun(self):
+        """Whether all there is is the beginning of a file as it is written here, without a complete frame."""
+        size = os.path.getsize(self.path)
+        with open(self.path, "rb") as file:
+            head = without_counts(file.read(HEADER_BYTES))
+        for has_box in (False, True):
+            own = without_counts(_header(self._n_atoms, has_box, b""))
+            first = HEADER_BYTES + frame_type(self._n_atoms, has_box).itemsize
+            # Titles may differ.
+            if size < first and (head[:TITLE_START], head[TITLE_END:]) == (
+                own[: min(size, TITLE_START)], own[TITLE_END:size]
+            ):  # fmt: skip
+                return True
+        return False
+
+    def join(self, times, boxed, **how):
         """Cut an existing file back to where frames of these times go on; done by the first `write` otherwise.
 
         Parameters
@@ -76,8 +102,8 @@ class DCDWriter:
             Of the first frames to come, in ps.
         boxed : bool
             Whether they have a periodic box.
-        gaps : bool
-            Whether frames may be missing in between.
+        **how
+            ``gaps``, ``before``, ``spare`` of `frames_to_keep`.
 
         Raises
         ------
@@ -88,13 +114,14 @@ class DCDWriter:
             return
         header, self._existing = self._existing, None
         old = header.times(np.arange(header.n_frames)) if header.has_times else None
-        keep = frames_to_keep(self.path, old, times, header.has_box, boxed, gaps)
+        keep = frames_to_keep(self.path, old, times, header.has_box, boxed, n_old=header.n_frames, **how)
         self._count = header.n_frames if keep < 0 else keep
         warn_of_cut(self._name, header.n_frames - self._count, header.n_left)
         self._file.truncate(header.position(self._count))
         self._frame_type = frame_type(self._n_atoms, boxed)
-        # The spacing of the times stays what it was.
-        self._times = None if old is None else old[: min(2, self._count)]
+        if self._count:
+            # The spacing of the times stays what it was.
+            self._times = None if old is None else old[: min(2, self._count)]
 
     def write(self, positions, times, lengths=None, angles=None):
         """Append frames.
@@ -112,20 +139,17 @@ class DCDWriter:
         self.join(times, lengths is not None)
         if self._frame_type is None:
             self._frame_type = frame_type(self._n_atoms, lengths is not None)
-            self._file.write(_header(self._n_atoms, lengths is not None))
+            self._file.truncate(0)
+            self._file.append(_header(self._n_atoms, lengths is not None, self._title))
         frames = _packed(self._frame_type, positions, lengths, angles)
-        self._file.seek(0, os.SEEK_END)
-        self._file.write(frames.tobytes())
+        self._file.append(frames.tobytes())
         self._keep_times(times)
         self._count += len(frames)
         first, interval, step = self._timing()
         # After the frames, so that a killed process leaves a header that is true.
-        self._file.seek(8)
         last = min(first + (self._count - 1) * interval, LARGEST)
-        self._file.write(struct.pack("<4i", self._count, first, interval, last))
-        self._file.seek(44)
-        self._file.write(struct.pack("<f", step / AKMA_PS))
-        self._file.flush()
+        self._file.overwrite(8, struct.pack("<4i", self._count, first, interval, last))
+        self._file.overwrite(44, struct.pack("<f", step / AKMA_PS))
 
     def _keep_times(self, times):
         if times is None:
@@ -166,8 +190,12 @@ class DCDWriter:
             self._told.add(message)
             logger.warning(message, *values)
 
+    def flush(self):
+        """Have what was written put on the disk."""
+        self._file.flush()
+
     def close(self):
-        """Finish the file."""
+        """Finish the file; `OutputError` if not all of it is on the disk."""
         self._file.close()
 
 
@@ -184,10 +212,18 @@ def _packed(kind, positions, lengths, angles):
     return frames
 
 
-def _header(n_atoms, has_box):
+def without_counts(head):
+    """The beginning of a file without what every frame changes in it, bytes."""
+    head = bytearray(head)
+    for part in COUNTS:
+        head[part] = bytes(len(head[part]))
+    return bytes(head)
+
+
+def _header(n_atoms, has_box, title):
     # 20 numbers after the magic word: counts and times, filled in by `write`; the box flag; CHARMM version 24.
     numbers = struct.pack("<9if10i", *[0] * 9, 0.0, int(has_box), *[0] * 8, 24)
-    title = struct.pack("<2i80s80si", 164, 2, TITLE, b"", 164)
+    title = struct.pack("<2i80s80si", 164, 2, TITLE, title, 164)
     return (
         struct.pack("<i4s", 84, b"CORD") + numbers + struct.pack("<i", 84) + title + struct.pack("<3i", 4, n_atoms, 4)
     )

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from openmm import app
 
-from openmm_cgvae.io.pdb import PDBWriter
-from openmm_cgvae.io.structures import load_topology
+from openmm_cgvae.formats.pdb import PDBWriter
+from openmm_cgvae.formats.structures import load_topology
 from openmm_cgvae.io.trajectory_files import TrajectoryWriter
 
 READERS = {".pdb": app.PDBFile, ".cif": app.PDBxFile}

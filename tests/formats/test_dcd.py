@@ -6,8 +6,8 @@ import pytest
 from openmm import app, unit
 
 from openmm_cgvae.core.errors import OutputError
-from openmm_cgvae.io.dcd import DCDHeader
-from openmm_cgvae.io.dcdwriter import DCDWriter
+from openmm_cgvae.formats.dcd import DCDHeader
+from openmm_cgvae.formats.dcdwriter import DCDWriter
 
 RNG = np.random.default_rng(0)
 POSITIONS = RNG.normal(size=(7, 5, 3)).astype(np.float32)

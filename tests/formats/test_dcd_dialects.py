@@ -9,7 +9,7 @@ import pytest
 from dialects import write_dcd
 
 from openmm_cgvae.core.errors import DataError
-from openmm_cgvae.io.dcd import AKMA_PS, DCDHeader
+from openmm_cgvae.formats.dcd import AKMA_PS, DCDHeader
 
 N_ATOMS = 5
 POSITIONS = np.random.default_rng(0).uniform(-3, 3, (8, N_ATOMS, 3)).astype(np.float32)
