@@ -8,7 +8,7 @@ backmap, are taken as they are.
 import json
 from pathlib import Path
 
-from openmm_cgvae.cli.common import add_overwrite, add_salvage, add_topology
+from openmm_cgvae.cli.common import add_overwrite, add_salvage, add_topology, add_trust
 from openmm_cgvae.cli.pages import command_source, write_and_tell
 from openmm_cgvae.core.errors import DataError, SettingsError
 from openmm_cgvae.core.output import check_output
@@ -25,6 +25,7 @@ def add_arguments(parser):
     parser.add_argument("structures", nargs="*", metavar="AA.dcd", help="all-atom structures made before")
     parser.add_argument("-o", "--output", required=True, metavar="report.html", help="the page to write")
     parser.add_argument("--model", metavar="NAME_OR_FILE", help="a bundled model or a model file")
+    add_trust(parser)
     add_topology(parser, "all atoms", required=False)
     parser.add_argument(
         "--reference", nargs="+", default=[], metavar="MD.dcd",
@@ -62,7 +63,7 @@ def _subject(options):
     """The `Subject` that was asked for."""
     from openmm_cgvae.backmapping.model import Model
 
-    model = None if options.model is None else Model.load(options.model)
+    model = None if options.model is None else Model.load(options.model, trust=options.trust)
     more = {"training_log": _log(options.training), "sources": list(_sources(options))}
     if options.evaluation:
         more["figures"] = _figures(options.evaluation)

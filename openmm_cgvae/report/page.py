@@ -8,7 +8,7 @@ from importlib.resources import files
 from string import Template
 
 from openmm_cgvae import __version__
-from openmm_cgvae.core.output import check_output, complete_output
+from openmm_cgvae.core.output import check_output, write_text
 
 __all__ = ["Section", "figure", "page", "table", "write_page"]
 
@@ -113,8 +113,7 @@ def page(title, lead, verdict, sections, sources, payload=None):
 def write_page(path, html, overwrite=False):
     """Write a page, complete or not at all; `OutputError` as of `check_output`."""
     path = check_output(path, overwrite)
-    with complete_output(path) as temporary:
-        temporary.write_text(html, encoding="utf-8")
+    write_text(path, html)
     return path
 
 
