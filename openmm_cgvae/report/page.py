@@ -10,11 +10,13 @@ from string import Template
 from openmm_cgvae import __version__
 from openmm_cgvae.core.output import check_output, write_text
 
-__all__ = ["Section", "figure", "page", "table", "write_page"]
+__all__ = ["Section", "figure", "page", "panel_grid", "table", "write_page"]
 
 ASSETS = files("openmm_cgvae.report") / "assets"
 # What a reference to a figure looks like in texts: [[torsions]].
 REFERENCE = re.compile(r"\[\[([\w-]+)\]\]")
+# Panels of a figure that are shown at once; the others are behind a click.
+SHOWN = 9
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,15 @@ def table(head, rows, kind="", caption=""):
         f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption or "table")}">'
         f'<table class="{kind}">{name}<thead><tr>{top}</tr></thead><tbody>{"".join(lines)}</tbody></table></div>'
     )
+
+
+def panel_grid(panels, shown=SHOWN):
+    """Panels side by side, those past the first few behind a click."""
+    first = f'<div class="panels">{"".join(panels[:shown])}</div>'
+    if len(panels) <= shown:
+        return first
+    more = f'<div class="panels">{"".join(panels[shown:])}</div>'
+    return f"{first}<details><summary>{len(panels) - shown} more</summary>{more}</details>"
 
 
 def page(title, lead, verdict, sections, sources, payload=None):
