@@ -52,7 +52,7 @@ def run(options):
     if not options.structures and options.model is None:
         raise SettingsError("neither structures nor --model given: give one, or both")
     subject = _subject(options)
-    if options.energies:
+    if options.energies is not None:
         from openmm_cgvae.evaluation.energies import measure_energies
 
         measure_energies(subject, options.energies)
@@ -80,7 +80,7 @@ def _of_structures(options, model, more):
 
     topology = load_topology(options.top or _topology(options.structures[0]))
     positions, numbers = read_structures(
-        options.structures, topology, FRAMES, options.samples or 1, options.stride, options.salvage
+        options.structures, topology, FRAMES, _samples(options, 1), options.stride, options.salvage
     )
     reference, runs = _reference(options, topology)
     mapping, known = _mapping(model, topology)
@@ -114,7 +114,7 @@ def _of_protein(options, model, more):
     chains = chains_of_file(options.reference[0], shortest=SHORTEST, complete=0.0)[0]
     if not chains:
         raise DataError(f"no protein chain of {SHORTEST} residues or more with its backbone in {options.reference[0]}")
-    return of_longest(model, chains, options.title or options.model, options.samples or 8, options.seed, **more)
+    return of_longest(model, chains, options.title or options.model, _samples(options, 8), options.seed, **more)
 
 
 def _of_model(options, model, more):
@@ -130,7 +130,7 @@ def _of_model(options, model, more):
     else:
         reference, runs = _bundled(options, more)
     title = options.title or str(model.metadata.get("name", options.model))
-    return of_model(backmapper, reference, runs, title, n_samples=options.samples or 4, seed=options.seed, **more)
+    return of_model(backmapper, reference, runs, title, n_samples=_samples(options, 4), seed=options.seed, **more)
 
 
 def _bundled(options, more):
@@ -158,6 +158,10 @@ def _reference(options, topology):
     from openmm_cgvae.preparation.dataset import read_reference
 
     return read_reference(options.reference, topology, options.stride, options.run_frames, options.salvage)
+
+
+def _samples(options, usual):
+    return usual if options.samples is None else options.samples
 
 
 def _topology(path):
