@@ -7,7 +7,7 @@ from openmm_cgvae.evaluation.measures import molecule_figures, protein_means
 from openmm_cgvae.evaluation.subject import of_model, of_structures, read_structures, thinned
 from openmm_cgvae.evaluation.surprise import bead_surprise, beyond_training, residue_surprise
 from openmm_cgvae.metrics import structure_summary
-from openmm_cgvae.training.chains import PackedChains
+from openmm_cgvae.preparation.crystalchains import chains_of_file
 
 
 def test_structures_are_read_evenly_and_by_frames(topology, reference):
@@ -49,7 +49,7 @@ def test_beads_of_the_training_data_are_less_surprising_than_others(backmapper, 
 
 
 def test_residues_of_a_crystal_are_common_and_turned_ones_rare():
-    chain = next(iter(PackedChains.load(DATA / "crambin.npz")))
+    (chain,), _ = chains_of_file(DATA / "5k6d.pdb")
     given = chain.residue_types, chain.mask, chain.connected
     atoms = np.stack([chain.atoms, chain.atoms * [-1, 1, 1]]).astype(float)
     usual, mirrored = residue_surprise(given[0], atoms, *given[1:])
