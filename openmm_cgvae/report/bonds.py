@@ -8,7 +8,7 @@ from openmm_cgvae.evaluation.subject import thinned
 from openmm_cgvae.metrics.residueshapes import residue_shapes
 from openmm_cgvae.metrics.structure import bond_angles, bond_lengths
 from openmm_cgvae.metrics.vectors import angle, distance
-from openmm_cgvae.report.charts import Line, line_chart
+from openmm_cgvae.report.charts import Line, density, line_chart
 from openmm_cgvae.report.page import figure, panel_grid, table
 
 __all__ = ["geometry_figure"]
@@ -59,7 +59,7 @@ def _deviation_panel(name, sets, unit):
     low, high = np.percentile(np.concatenate([values for _, values in sets]), (0.1, 99.9))
     edges = np.linspace(low, max(high, low + 1e-3), LENGTH_BINS + 1)
     middle = (edges[1:] + edges[:-1]) / 2
-    lines = [Line("", kind, middle, np.histogram(values, edges, density=True)[0]) for kind, values in sets]
+    lines = [Line("", kind, middle, density(values, edges)) for kind, values in sets]
     spread = ", ".join(f"{'crystal' if kind == 'ref' else 'structures'} {values.std():.3f}" for kind, values in sets)
     chart = line_chart(lines, f"{name}: spread {spread} {unit}", f"deviation ({unit})", "")
     return f'<div class="panel"><h4>{name}</h4><p>spread, {unit}: {spread}</p>{chart}</div>'
@@ -101,9 +101,9 @@ def _length_panel(name, own, other, part, unit):
     low, high = np.percentile(values if expected is None else np.concatenate([values, expected]), (0.1, 99.9))
     edges = np.linspace(low, max(high, low + 1e-3), LENGTH_BINS + 1)
     middle = (edges[1:] + edges[:-1]) / 2
-    lines = [Line("structures", "gen", middle, np.histogram(values, edges, density=True)[0])]
+    lines = [Line("structures", "gen", middle, density(values, edges))]
     if expected is not None:
-        lines.insert(0, Line("reference", "ref", middle, np.histogram(expected, edges, density=True)[0]))
+        lines.insert(0, Line("reference", "ref", middle, density(expected, edges)))
     axis = f"deviation ({unit})" if expected is not None else unit
     spread = f"spread {values.std():.3f} {unit}" + ("" if expected is None else f", in MD {expected.std():.3f}")
     chart = line_chart(lines, f"{name}: {spread}", axis, "")

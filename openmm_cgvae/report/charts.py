@@ -5,7 +5,7 @@ from html import escape
 
 import numpy as np
 
-__all__ = ["Line", "heat_map", "line_chart", "round_ticks", "scale_legend"]
+__all__ = ["Line", "density", "heat_map", "line_chart", "round_ticks", "scale_legend"]
 
 WIDTH, HEIGHT = 320, 190
 # Left, right, top, bottom of the plotted area.
@@ -72,6 +72,12 @@ def line_chart(lines, label, x_label, y_label="", x_range=None, x_ticks=None, ba
             parts.append(f'<circle class="dot {line.kind}" cx="{x(line.x[k]):.1f}" cy="{y(line.y[k]):.1f}" r="3"/>')
         parts.append(f'<path class="line {line.kind}" d="{_path(x(line.x), y(line.y))}"/>')
     return _svg(parts, label, WIDTH, HEIGHT)
+
+
+def density(values, edges):
+    """Histogram of values between the edges whose area is 1; zeros of none."""
+    counts = np.histogram(values, edges)[0]
+    return counts / (max(1, counts.sum()) * np.diff(edges))
 
 
 def heat_map(values, label, x_label, y_label, extent, ticks, difference_of=None):

@@ -11,7 +11,7 @@ from openmm_cgvae.metrics.structure import torsion_angles
 from openmm_cgvae.metrics.torsions import find_torsions
 from openmm_cgvae.preparation.structures import heavy_atoms
 from openmm_cgvae.report.bonds import geometry_figure
-from openmm_cgvae.report.charts import Line, line_chart
+from openmm_cgvae.report.charts import Line, density, line_chart
 from openmm_cgvae.report.page import Section, figure, panel_grid, table
 
 __all__ = ["distribution_section"]
@@ -89,13 +89,13 @@ def _torsion_panel(name, own, other, runs, fold, text):
     edges = np.linspace(-half, half, TORSION_BINS // fold + 1)
     middle = (edges[1:] + edges[:-1]) / 2
 
-    def density(values):
-        return np.histogram((values + half) % (2 * half) - half, edges, density=True)[0]
+    def folded(values):
+        return density((values + half) % (2 * half) - half, edges)
 
-    lines, band = [Line("structures", "gen", middle, density(own))], None
+    lines, band = [Line("structures", "gen", middle, folded(own))], None
     if other is not None:
-        lines.insert(0, Line("reference", "ref", middle, density(other)))
-        band = _band(other, runs, middle, density)
+        lines.insert(0, Line("reference", "ref", middle, folded(other)))
+        band = _band(other, runs, middle, folded)
     label = (
         f"{name}: density of structures"
         + (" and reference" if other is not None else "")
@@ -106,7 +106,7 @@ def _torsion_panel(name, own, other, runs, fold, text):
     return f'<div class="panel"><h4>{escape(name)}</h4><p>{text}</p>{chart}</div>'
 
 
-def _band(values, runs, middle, density):
+def _band(values, runs, middle, folded):
     """Range of the histograms of random halves of the runs; None of one run."""
     own = np.unique(runs)
     if len(own) < 2:
@@ -114,7 +114,7 @@ def _band(values, runs, middle, density):
     rng, found = np.random.default_rng(0), []
     for _ in range(SPLITS):
         half = np.isin(runs, rng.permutation(own)[: len(own) // 2])
-        found += [density(values[half]), density(values[~half])]
+        found += [folded(values[half]), folded(values[~half])]
     return middle, np.min(found, axis=0), np.max(found, axis=0)
 
 
@@ -169,9 +169,7 @@ def _energies(subject):
         low, high = np.percentile(np.concatenate([values for _, values in sets]), (0, 98))
         edges = np.linspace(low, max(high, low + 0.1), ENERGY_BINS + 1)
         middle = (edges[1:] + edges[:-1]) / 2
-        lines = [
-            Line("", kind, middle, np.histogram(np.clip(v, low, edges[-1]), edges, density=True)[0]) for kind, v in sets
-        ]
+        lines = [Line("", kind, middle, density(np.clip(v, low, edges[-1]), edges)) for kind, v in sets]
         medians = ", ".join(f"{'MD' if kind == 'ref' else 'structures'} {np.median(v):.2f}" for kind, v in sets)
         chart = line_chart(lines, f"Energy {title.lower()}: medians {medians} kJ/mol an atom", "kJ/mol an atom", "")
         panels.append(f'<div class="panel"><h4>{title}</h4><p>median {medians}</p>{chart}</div>')

@@ -57,7 +57,8 @@ def moved(browser, action):
 
 @pytest.fixture
 def opened(browser, molecule):
-    browser.size(1280, 900)
+    # Small, since every pixel is drawn by software.
+    browser.size(640, 480)
     browser.open(molecule)
     browser.wait(READY)
     return browser
@@ -110,7 +111,7 @@ def test_controls_work(opened):
 
 @pytest.mark.parametrize(("width", "dark"), [(1280, False), (1280, True), (375, False)])
 def test_the_page_fits_its_screen_and_takes_its_scheme(browser, molecule, width, dark):
-    browser.size(width, 800, dark)
+    browser.size(width, 480, dark)
     browser.open(molecule)
     browser.wait(READY)
     assert browser.run("document.documentElement.scrollWidth") <= width
@@ -125,7 +126,7 @@ def test_the_page_fits_its_screen_and_takes_its_scheme(browser, molecule, width,
 def test_on_paper_there_is_a_picture_in_place_of_the_view(opened):
     opened.run("dispatchEvent(new Event('beforeprint'))")
     assert len(opened.run("document.getElementById('view-print').src")) > 2000
-    opened.size(800, 1000, media="print")
+    opened.size(640, 480, media="print")
     assert opened.run("getComputedStyle(document.getElementById('controls')).display") == "none"
     assert opened.run("getComputedStyle(document.getElementById('view-print')).display") == "block"
 
@@ -134,7 +135,7 @@ def test_a_protein_of_a_crystal_and_its_strip(browser, folder):
     chain = chains_of_file(DATA / "5k6d.pdb", 5, 0.0)[0][0]
     path = write_report(folder / "protein.html", of_longest(Model.load("protein-ca"), [chain], "protein-ca", 3))
     assert path.stat().st_size < 2e6
-    browser.size(1280, 900)
+    browser.size(640, 480)
     browser.open(path)
     browser.wait(READY)
     assert browser.run("document.querySelectorAll('.strip .residue').length") == 78
@@ -149,7 +150,7 @@ def test_structures_alone_have_a_page_without_empty_frames(browser, folder, refe
     shutil.copy(DATA / "alanine_dipeptide.pdb", folder)
     own = load_topology(folder / "alanine_dipeptide.pdb").to_openmm()
     path = write_report(folder / "alone.html", of_structures(own, reference[0][:30], title="alone"))
-    browser.size(375, 800)
+    browser.size(375, 480)
     browser.open(path)
     browser.wait(READY)
     assert browser.run("document.querySelectorAll('figure').length") >= 3
