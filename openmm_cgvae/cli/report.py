@@ -70,6 +70,8 @@ def _subject(options):
     if options.structures:
         return _of_structures(options, model, more)
     if model.of_any_molecule:
+        if model.file.kind != "protein":
+            raise SettingsError(f"{options.model} given, of {model.serves}, without structures: give those that it made")
         return _of_protein(options, model, more)
     return _of_model(options, model, more)
 
