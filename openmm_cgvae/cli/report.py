@@ -71,7 +71,7 @@ def _subject(options):
         return _of_structures(options, model, more)
     if model.of_any_molecule:
         if model.file.kind != "protein":
-            raise SettingsError(f"{options.model} given, of {model.serves}, without structures: give those that it made")
+            raise SettingsError(f"{options.model} given, of {model.serves}: give structures that it made")
         return _of_protein(options, model, more)
     return _of_model(options, model, more)
 
@@ -99,7 +99,11 @@ def _mapping(model, topology):
     if model.of_any_molecule:
         from openmm_cgvae.cli.anyprotein import projection
 
-        return projection(model, topology), None
+        try:
+            return projection(model, topology), None
+        except SettingsError:
+            # Martini's beads, which the page then is without.
+            return None, None
     backmapper = model.bind()
     backmapper.mapping.check_topology(topology)
     return backmapper.mapping, backmapper
