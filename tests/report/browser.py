@@ -17,7 +17,8 @@ SECONDS = 300
 # WebGL by software: machines that test have no graphics card.
 FLAGS = (
     "--headless=new", "--remote-debugging-pipe", "--no-sandbox", "--use-angle=swiftshader",
-    "--enable-unsafe-swiftshader", "--hide-scrollbars", "--disable-dev-shm-usage", "--no-first-run",
+    "--enable-unsafe-swiftshader", "--hide-scrollbars", "--disable-gpu-rasterization", "--disable-extensions",
+    "--disable-dev-shm-usage", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-default-apps", "--mute-audio",
 )  # fmt: skip
 
