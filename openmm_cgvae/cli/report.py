@@ -86,8 +86,10 @@ def _of_structures(options, model, more):
     )
     reference, runs = _reference(options, topology)
     mapping, known = _mapping(model, topology)
+    more |= {} if mapping is None else {"mapping": mapping}
+    more |= {} if model is None else {"metadata": model.metadata}
     return of_structures(
-        topology.to_openmm(), positions, known, reference=reference, runs=runs, mapping=mapping, numbers=numbers,
+        topology.to_openmm(), positions, known, reference=reference, runs=runs, numbers=numbers,
         title=options.title or Path(options.structures[0]).name, **more,
     )  # fmt: skip
 

@@ -183,9 +183,9 @@ def of_structures(topology, structures, backmapper=None, beads=None, reference=N
     """
     structures = structures if structures.ndim == 4 else structures[:, None]
     known = {} if backmapper is None else {"mapping": backmapper.mapping, **_known(backmapper)}
-    if backmapper is not None and beads is None:
-        beads = backmapper.mapping.project(structures[:, 0])
     known |= more
+    if beads is None and known.get("mapping") is not None:
+        beads = known["mapping"].project(structures[:, 0])
     numbers = known.pop("numbers", np.arange(len(structures)))
     runs = None if reference is None else _runs(runs, len(reference))
     return Subject(title, topology, structures, numbers, beads, reference=reference, runs=runs, **known)
