@@ -8,9 +8,10 @@ import numpy as np
 
 from openmm_cgvae.core.errors import DataError, SettingsError, TopologyMismatchError
 from openmm_cgvae.io.trajectory_files import TrajectoryReader
+from openmm_cgvae.metrics.covalent import disulfides
 from openmm_cgvae.metrics.structure import handedness as signs_of
 from openmm_cgvae.molecule.graph import MolecularGraph
-from openmm_cgvae.molecule.topology import as_mdtraj_topology
+from openmm_cgvae.molecule.topology import as_mdtraj_topology, copied_topology
 from openmm_cgvae.preparation.structures import amino_acids, beads_of, chain_of, heavy_atoms
 from openmm_cgvae.proteins.beadweights import MAPPINGS
 from openmm_cgvae.training.chains import Chain
@@ -188,7 +189,37 @@ def of_structures(topology, structures, backmapper=None, beads=None, reference=N
         beads = known["mapping"].project(structures[:, 0])
     numbers = known.pop("numbers", np.arange(len(structures)))
     runs = None if reference is None else _runs(runs, len(reference))
+    topology = with_disulfides(topology, structures[0, 0])
     return Subject(title, topology, structures, numbers, beads, reference=reference, runs=runs, **known)
+
+
+def with_disulfides(topology, positions):
+    """Return a topology with the disulfide bonds of a structure, which PDB files often do not tell.
+
+    Parameters
+    ----------
+    topology : openmm.app.Topology
+    positions : numpy.ndarray, shape (n, 3)
+        nm.
+    """
+    try:
+        chain = chain_of(topology, positions)
+    except TopologyMismatchError:
+        return topology
+    bonded = {frozenset((bond[0].index, bond[1].index)) for bond in topology.bonds()}
+    lacking = []
+    for pair in disulfides(chain.residue_types, chain.atoms, chain.mask).tolist():
+        residues = (amino_acids(topology)[k][0] for k in pair)
+        sulfurs = [next(atom.index for atom in residue.atoms() if atom.name == "SG") for residue in residues]
+        if frozenset(sulfurs) not in bonded:
+            lacking.append(sulfurs)
+    if not lacking:
+        return topology
+    topology = copied_topology(topology)
+    atoms = list(topology.atoms())
+    for one, other in lacking:
+        topology.addBond(atoms[one], atoms[other])
+    return topology
 
 
 def read_structures(paths, topology, most=5000, n_samples=1, stride=1, salvage=False):

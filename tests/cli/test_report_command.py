@@ -75,6 +75,15 @@ def test_a_protein_of_a_structure(report):
     assert "pulchra" in page and "5k6d_B" in page
 
 
+def test_a_crystal_passes_and_has_its_disulfides(report):
+    page = report(DATA / "5k6d.pdb", "--top", DATA / "5k6d.pdb", "--model", "protein-ca")
+    assert 'data-state="good"' in page, page[page.index('id="verdict"') :][:800]
+    data = json.loads(re.search(r'id="view-data">(.*?)</script>', page).group(1))
+    assert len(data["beads"]["names"]) == 78
+    assert len(data["cysteines"]) == 3 * 8, "four bonds between eight cysteines, shown by CA, CB and SG"
+    assert data["clash"] == [[]]
+
+
 def test_figures_of_an_evaluation_are_shown_as_they_are(report, model_path):
     evaluate = ["evaluate", AA, "--top", TOP, "--model", str(model_path), "--run-frames", "25", "--samples", "2"]
     assert main([*evaluate, "--stride", "4", "--json", "e.json", "--report", "e.html"]) == 0
