@@ -91,7 +91,8 @@ def run(options):
 
 def _subject(options, backmapper, summary):
     """What the page shows: the structures that were written."""
-    from openmm_cgvae.evaluation.subject import of_structures, read_structures
+    from openmm_cgvae.evaluation.subject import of_structures
+    from openmm_cgvae.evaluation.thinning import read_structures
 
     structures, frames = read_structures([options.output], backmapper.topology, n_samples=summary.n_samples)
     energies = {}

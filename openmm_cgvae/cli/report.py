@@ -77,7 +77,8 @@ def _subject(options):
 
 
 def _of_structures(options, model, more):
-    from openmm_cgvae.evaluation.subject import of_structures, read_structures
+    from openmm_cgvae.evaluation.subject import of_structures
+    from openmm_cgvae.evaluation.thinning import read_structures
     from openmm_cgvae.formats.structures import load_topology
 
     topology = load_topology(options.top or _topology(options.structures[0]))
