@@ -103,10 +103,16 @@ class Browser:
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", media=media, features=[scheme])
 
-    def open(self, path):
-        """Load a file, and wait until it is complete."""
+    def open(self, path, width=640, height=480, dark=False):
+        """Load a file on a screen of this size (small, since every pixel is drawn by software), and wait for it."""
+        # An empty page first: the last one would be drawn anew in the new size.
+        self._navigate("about:blank")
+        self.size(width, height, dark)
+        self._navigate(Path(path).resolve().as_uri())
+
+    def _navigate(self, url):
         self.events.clear()
-        self.call("Page.navigate", url=Path(path).resolve().as_uri())
+        self.call("Page.navigate", url=url)
         while not any(event["method"] == "Page.loadEventFired" for event in self.events):
             self.read()
 

@@ -57,8 +57,6 @@ def moved(browser, action):
 
 @pytest.fixture
 def opened(browser, molecule):
-    # Small, since every pixel is drawn by software.
-    browser.size(640, 480)
     browser.open(molecule)
     browser.wait(READY)
     return browser
@@ -111,8 +109,7 @@ def test_controls_work(opened):
 
 @pytest.mark.parametrize(("width", "dark"), [(1280, False), (1280, True), (375, False)])
 def test_the_page_fits_its_screen_and_takes_its_scheme(browser, molecule, width, dark):
-    browser.size(width, 480, dark)
-    browser.open(molecule)
+    browser.open(molecule, width, dark=dark)
     browser.wait(READY)
     assert browser.run("document.documentElement.scrollWidth") <= width
     assert browser.run("document.querySelectorAll('svg.chart').length") >= 8
@@ -135,7 +132,6 @@ def test_a_protein_of_a_crystal_and_its_strip(browser, folder):
     chain = chains_of_file(DATA / "5k6d.pdb", 5, 0.0)[0][0]
     path = write_report(folder / "protein.html", of_longest(Model.load("protein-ca"), [chain], "protein-ca", 3))
     assert path.stat().st_size < 2e6
-    browser.size(640, 480)
     browser.open(path)
     browser.wait(READY)
     assert browser.run("document.querySelectorAll('.strip .residue').length") == 78
@@ -150,8 +146,7 @@ def test_structures_alone_have_a_page_without_empty_frames(browser, folder, refe
     shutil.copy(DATA / "alanine_dipeptide.pdb", folder)
     own = load_topology(folder / "alanine_dipeptide.pdb").to_openmm()
     path = write_report(folder / "alone.html", of_structures(own, reference[0][:30], title="alone"))
-    browser.size(375, 480)
-    browser.open(path)
+    browser.open(path, 375)
     browser.wait(READY)
     assert browser.run("document.querySelectorAll('figure').length") >= 3
     drawn = "f.querySelector('svg, canvas, .sequence, .strip')"
