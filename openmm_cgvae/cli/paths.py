@@ -11,7 +11,7 @@ from openmm_cgvae.core.output import check_apart
 __all__ = ["FILES", "POSITIONAL", "Files", "check_files", "named_files"]
 
 # Arguments without dashes.
-POSITIONAL = ("trajectory", "trajectories", "folder", "pdb", "molecules", "ensembles")
+POSITIONAL = ("structures", "trajectory", "trajectories", "folder", "pdb", "molecules", "ensembles")
 
 
 @dataclass(frozen=True)
@@ -61,14 +61,14 @@ def _sampled(options):
 
 
 REFERENCE = ("trajectories", "top", "mapping")
-TRAINING = ("checkpoint.pt", "training.csv", "training.png", "model.pt", "data.json", "geometry.pt")
+TRAINING = ("checkpoint.pt", "training.csv", "training.png", "model.pt", "data.json", "geometry.pt", "report.html")
 KEPT = ("data.npz", "chains.npz", "chains.json")
-DEMO = ("cg.dcd", "cg.pdb", "aa.dcd", "aa.pdb", "minimized.dcd", "ramachandran.png", "summary.json")
+DEMO = ("cg.dcd", "cg.pdb", "aa.dcd", "aa.pdb", "minimized.dcd", "ramachandran.png", "summary.json", "report.html")
 
 FILES = {
     "demo": Files(("model",), (), inside={"output": DEMO}),
     "project": Files(("trajectory", "top", "model"), beside=("output",)),
-    "backmap": Files(("trajectory", "top", "model", "prmtop"), beside=("output",)),
+    "backmap": Files(("trajectory", "top", "model", "prmtop"), ("output", "json", "report"), ("output",)),
     "simulate": Files(
         ("model", "potential", "prmtop"), ("output", "cg_output", "checkpoint"), ("output", "cg_output"), ("output",)
     ),
@@ -77,7 +77,8 @@ FILES = {
     ),
     "conformers": Files(("molecules", "model")),
     "info": Files(("model",), ()),
-    "evaluate": Files(("trajectories", "top", "model"), ("json",)),
+    "evaluate": Files(("trajectories", "top", "model"), ("json", "report")),
+    "report": Files(("structures", "reference", "top", "model", "evaluation", "training")),
     "evaluate-conformers": Files(
         ("ensembles", "crystal", "generators"), (), inside={"output": ("records.jsonl", "results.json")}
     ),

@@ -15,8 +15,8 @@ from openmm_cgvae.core.errors import OutputError
 WORDS = {
     "atom_types", "baseline", "box", "breaks", "caps", "compile", "consistency", "device", "disulfides", "drop",
     "histidine", "implicit_solvent", "keep", "mapping", "measure", "method", "models", "molecules", "name", "optimize",
-    "on_bad_frame", "platform", "preset", "protonation", "rename", "set", "splits", "termini", "unknown", "water_model",
-    "weights",
+    "on_bad_frame", "platform", "preset", "protonation", "rename", "set", "splits", "termini", "title", "unknown",
+    "water_model", "weights",
 }  # fmt: skip
 
 
