@@ -80,7 +80,7 @@ class PackedChains:
         TrainingError
             If the file is missing, not such an archive, or its arrays do not belong together.
         """
-        with reading(path, "archive of packed chains", "openmm-cgvae train", TrainingError):
+        with reading(path, "set of packed chains", "openmm-cgvae train", TrainingError):
             found = read_arrays(path)[0]
             arrays = {name: found[name] for name in ARRAYS}
             _check(arrays, path)
