@@ -16,7 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 # Cases a process, and seconds that one may take.
-PART, SECONDS = 250, 60
+PART, SECONDS = 500, 120
 
 
 def shares(cases):
@@ -40,7 +40,7 @@ def work(name, seeds):
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
-        target = make_targets(folder)[name]
+        target = make_targets(folder, (name,))[name]
         path = Path(folder) / f"case{target.suffix}"
         for seed in seeds:
             path.write_bytes(damaged(target, seed))

@@ -19,9 +19,9 @@ from timing import matrix_products
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from openmm_cgvae.backmapping.model import Model
 from openmm_cgvae.cli.train import settings
 from openmm_cgvae.core.device import usable_device
-from openmm_cgvae.backmapping.model import Model
 from openmm_cgvae.training import Dataset, Trainer, split_runs
 
 CHUNKS = (256, 1024, 4096, 16384)

@@ -18,14 +18,14 @@ from openmm_cgvae.cg.potential import CGPotential, _checksum
 from openmm_cgvae.core.errors import CGVAEError
 from openmm_cgvae.io.structures import load_topology
 from openmm_cgvae.io.trajectory_files import TrajectoryReader, TrajectoryWriter
+from openmm_cgvae.models.config import TrainingConfig
 from openmm_cgvae.molecule.mapping import CGMapping, residue_mapping
 from openmm_cgvae.preparation.dataset import prepare_dataset, read_reference
-from openmm_cgvae.models.config import TrainingConfig
 from openmm_cgvae.training import Dataset, Trainer
 from openmm_cgvae.training.chains import Chain, PackedChains
 from openmm_cgvae.training.checkpoint import load_trained
 
-SECONDS = 60.0
+ARCHIVES = (mutated_bytes, mutated_archive)
 
 
 @dataclass
@@ -49,27 +49,41 @@ class Target:
     read: object
 
 
-def make_targets(folder):
-    """All targets by name, files of alanine dipeptide made in a folder."""
+NAMES = (
+    "dcd",
+    "xtc",
+    "plain-xtc",
+    "pdb",
+    "gro",
+    "cif",
+    "mapping",
+    "potential",
+    "dataset",
+    "checkpoint",
+    "chains",
+    "model",
+)
+
+
+def make_targets(folder, names=NAMES):
+    """Targets by name, their files of alanine dipeptide made in a folder."""
     folder = Path(folder)
     topology = load_topology(DATA / "alanine_dipeptide.pdb")
     positions, runs = read_reference([DATA / "alanine_dipeptide.xtc"], topology, run_frames=25)
     mapping = residue_mapping(topology)
-    dataset = prepare_dataset(positions, runs, mapping)
-    file = untrained_file(dataset)
-    file.save(folder / "model.pt", overwrite=True)
-    backmapper = Backmapper(file)
-    beads = mapping.project(positions[:6])
-    return {
-        **_trajectories(folder, topology, positions, mapping, beads, backmapper),
-        **_archives(folder, dataset),
-        "mapping": _of(folder, "mapping.json", mapping.save, (mutated_json, mutated_json, mutated_bytes), _mapping),
-        "potential": _potential(folder, dataset),
-        "model": Target(
-            ".pt", (folder / "model.pt").read_bytes(), (mutated_bytes, mutated_archive, mutated_archive),
-            lambda path: _sampled(Model.load(path, rebuild=True).bind(), beads),
-        ),
-    }  # fmt: skip
+    dataset, beads = prepare_dataset(positions, runs, mapping), mapping.project(positions[:6])
+    made = {
+        "mapping": lambda: _of(folder, "mapping.json", mapping.save, (mutated_json, mutated_bytes), _mapping),
+        "potential": lambda: _potential(folder, dataset),
+        "dataset": lambda: _of(folder, "data.npz", dataset.save, ARCHIVES, Dataset.load),
+        "checkpoint": lambda: _checkpoint(folder, dataset),
+        "chains": lambda: _packed(folder),
+        "model": lambda: _model(folder, dataset, beads),
+    }
+    found = {name: make() for name, make in made.items() if name in names}
+    if any(name not in made for name in names):
+        found |= _trajectories(folder, topology, positions, mapping, beads, Backmapper(untrained_file(dataset)))
+    return {name: found[name] for name in names}
 
 
 def _of(folder, name, save, mutations, read):
@@ -123,17 +137,23 @@ def _backmapped(topology, backmapper):
     return read
 
 
-def _archives(folder, dataset):
+def _checkpoint(folder, dataset):
     trainer = Trainer(dataset, folder / "training", TINY, TrainingConfig(epochs=0))
     trainer.run(progress=False)
-    mutations = mutated_bytes, mutated_archive
+    return Target(".pt", trainer.checkpoint_path.read_bytes(), ARCHIVES, load_trained)
+
+
+def _packed(folder):
     types, atoms, mask, connected = crambin()
     chains = PackedChains.packed([Chain("crambin", types, atoms, mask, connected)], [1.0], ["train"], [0], [True])
-    return {
-        "dataset": _of(folder, "data.npz", dataset.save, mutations, Dataset.load),
-        "checkpoint": Target(".pt", trainer.checkpoint_path.read_bytes(), mutations, load_trained),
-        "chains": _of(folder, "chains.npz", lambda path: chains.save(path, True), mutations, _chains),
-    }
+    return _of(folder, "chains.npz", lambda path: chains.save(path, True), ARCHIVES, _chains)
+
+
+def _model(folder, dataset, beads):
+    def read(path):
+        assert np.isfinite(Model.load(path, rebuild=True).bind().sample(beads, seed=1)).all()
+
+    return _of(folder, "model.pt", untrained_file(dataset).save, ARCHIVES, read)
 
 
 def _chains(path):
@@ -163,11 +183,6 @@ def _potential(folder, dataset):
     tables = CGPotential.from_dict(dataset.description["potential"])
     mutations = mutated_json, resealed, mutated_bytes
     return _of(folder, "potential.json", lambda path: tables.save(path, True), mutations, read)
-
-
-def _sampled(backmapper, beads):
-    atoms = backmapper.sample(beads, seed=1)
-    assert np.isfinite(atoms).all()
 
 
 def damaged(target, seed):

@@ -10,8 +10,9 @@ from openmm_cgvae.core.archive import ArchiveWriter
 
 WORDS = [b"\xff\xff\xff\xff", b"\0\0\0\0", b"\x7f\xff\xff\xff", b"\xff\xff\xff\x7f", b"\0\0\0\x80", b"\x7f\xf8\0\0"]
 ODD = [
-    None, True, False, 0, 1, -1, 2, 7, 1.5, -0.0, 1e308, -1e308, 1e-320, float("nan"), float("inf"), 2**31, 2**63, 2**64,
-    10**30, "", "1", "x", "\n", "\0", "a" * 1000, "../../x", [], {}, [[]], [None], {"a": 1}, [0] * 20, [[0, 0, 0]],
+    None, True, False, 0, 1, -1, 2, 7, 1.5, -0.0, 1e308, -1e308, 1e-320, float("nan"), float("inf"), 2**31, 2**63,
+    2**64, 10**30, "", "1", "x", "\n", "\0", "a" * 1000, "../../x", [], {}, [[]], [None], {"a": 1}, [0] * 20,
+    [[0, 0, 0]],
 ]  # fmt: skip
 SPLICES = ["-", ".", "E", "99999", "nan", "*", " ", "\t", "\n", "END\n", "é"]
 

@@ -206,14 +206,15 @@ class Archive:
         count = int(np.prod(shape, dtype=object)) if shape else 1
         there = self.size(f"{name}.npy") - begin
         if count * dtype.itemsize != there:
-            raise ArchiveError(f"its array {name} of shape {shape} is of {there} bytes, {count * dtype.itemsize} needed")
+            raise ArchiveError(
+                f"its array {name} of shape {shape} takes {count * dtype.itemsize} bytes, {there} are there"
+            )
         with self._opened(f"{name}.npy") as member:
             return np.lib.format.read_array(member, allow_pickle=False)
 
     def arrays(self):
         """All arrays by name."""
         return {name[:-4]: self.array(name[:-4]) for name in self.names if name.endswith(".npy")}
-
 
 
 def _check_name(info):

@@ -1,9 +1,9 @@
-"""A few hundred damaged files of every format; ``make fuzz`` reads 10,000. Each is read right, or refused in one line."""
+"""A few hundred damaged files of every format, each read right or refused in one line; ``make fuzz`` reads 10,000."""
 
 import json
 
 import pytest
-from fuzztargets import damaged, make_targets, outcome
+from fuzztargets import NAMES, damaged, make_targets, outcome
 
 from openmm_cgvae.core.errors import CGVAEError
 from openmm_cgvae.core.reading import parsed_json
@@ -19,10 +19,7 @@ def targets(tmp_path_factory):
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize(
-    "name",
-    ["dcd", "xtc", "plain-xtc", "pdb", "gro", "cif", "mapping", "potential", "dataset", "checkpoint", "chains", "model"],
-)  # fmt: skip
+@pytest.mark.parametrize("name", NAMES)
 def test_damaged_files_are_read_or_refused(name, targets, tmp_path):
     target, found = targets[name], {}
     path = tmp_path / f"file{target.suffix}"
