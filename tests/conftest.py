@@ -1,5 +1,6 @@
 """Small real data, and small models on it."""
 
+import resource
 from dataclasses import asdict
 from pathlib import Path
 
@@ -8,8 +9,8 @@ import pytest
 import torch
 
 from openmm_cgvae.backmapping.backmapper import Backmapper, bead_spread
+from openmm_cgvae.formats.structures import load_topology
 from openmm_cgvae.io.modelfile import ModelFile
-from openmm_cgvae.io.structures import load_topology
 from openmm_cgvae.models import CGVAE, ModelConfig
 from openmm_cgvae.models.export import script_model
 from openmm_cgvae.molecule.graph import MolecularGraph
@@ -25,6 +26,15 @@ TINY = ModelConfig(features=16, radial=4, encoder_layers=1, prior_layers=1, deco
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread():
     torch.set_num_threads(1)
+
+
+@pytest.fixture
+def full_disk():
+    """No file may grow beyond 100 kB."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10**5, limits[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 @pytest.fixture(scope="session")

@@ -22,6 +22,7 @@ KINDS = {
     "baseline": "openmm_cgvae.backmapping.fixed:FixedMolecule",
     "protein": "openmm_cgvae.backmapping.protein:AnyProtein",
     "coarsenconf": "openmm_cgvae.conformers.coarseexport:CoarsenConfKind",
+    "ligand": "openmm_cgvae.backmapping.ligand:AnyLigand",
 }
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from openmm_cgvae.binding.beadfiles import read_pdb
 from openmm_cgvae.core.errors import DataError
+from openmm_cgvae.core.output import write_text
 from openmm_cgvae.molecule import residues
 from openmm_cgvae.molecule.names import variant_of
 from openmm_cgvae.molecule.residues import AMINO_ACIDS, HEAVY_ATOMS, RESIDUE_NAMES, VARIANT_TYPES
@@ -40,7 +41,7 @@ def write_martini(folder, path=PATH):
     for version, entries in table.items():
         rows = ",\n".join(f"  {json.dumps(name)}: {json.dumps(beads)}" for name, beads in entries.items())
         lines.append(f" {json.dumps(version)}: {{\n{rows}\n }}")
-    Path(path).write_text("{\n" + ",\n".join(lines) + "\n}\n")
+    write_text(path, "{\n" + ",\n".join(lines) + "\n}\n")
     return worst
 
 

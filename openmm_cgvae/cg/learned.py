@@ -150,7 +150,7 @@ def learn_potential(
     Returns
     -------
     LearnedPotential
-        ``metadata["force_error"]`` says what the learned term is worth.
+        ``metadata["force_error"]`` holds the force errors with and without the learned term.
 
     Raises
     ------
@@ -187,7 +187,7 @@ def tabulated_forces(mapping, tables, beads_nm, progress=False):
 
 
 def _time_step(tables, module, masses, beads_nm):
-    """A twentieth of the shortest period, where the tables' and the learned term's squared frequencies may add up."""
+    """A twentieth of the shortest period if squared frequencies of tables and learned term add up."""
     import torch
 
     roots = np.repeat(np.sqrt(masses), 3)

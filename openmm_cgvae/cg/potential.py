@@ -13,7 +13,7 @@ import numpy as np
 from scipy.interpolate import CubicSpline
 
 from openmm_cgvae.core.errors import ModelFileError
-from openmm_cgvae.core.output import check_output, complete_output
+from openmm_cgvae.core.output import check_output, write_text
 from openmm_cgvae.core.reading import read_json, reading
 from openmm_cgvae.core.schema import anything, entries, listing, number, record, whole
 
@@ -56,7 +56,7 @@ TINY_NM2 = 1e-12
 class TabulatedTerms:
     """Potentials of one kind of coordinate, each a table between two edges and a harmonic wall beyond them.
 
-    Between the edges the table is read by a natural cubic spline; beyond them the energy goes on with the
+    Between the edges the table is interpolated by a natural cubic spline; beyond them the energy continues with the
     spline's last slope plus ``wall / 2 * (x - edge)^2``, so it and its derivative are continuous and finite.
     Terms over beads of the same types share a table.
 
@@ -254,10 +254,8 @@ class CGPotential:
 
     def save(self, path: PathLike, overwrite: bool = False) -> None:
         """Write the potential alone, as JSON; the file appears complete or not at all."""
-        path = check_output(path, overwrite)
-        description = CGPotential.to_dict(self)
-        with complete_output(path) as temporary:
-            temporary.write_text(json.dumps(description | {CHECKSUM: _checksum(description)}) + "\n")
+        path, description = check_output(path, overwrite), CGPotential.to_dict(self)
+        write_text(path, json.dumps(description | {CHECKSUM: _checksum(description)}) + "\n")
 
     @classmethod
     def load(cls, path: PathLike) -> CGPotential:

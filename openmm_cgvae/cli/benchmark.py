@@ -1,6 +1,5 @@
 """Compare CGVAE and the paper's baselines over folds (Tables 5 and 6); run it again to go on."""
 
-import json
 import math
 from argparse import Namespace
 from dataclasses import replace
@@ -10,7 +9,7 @@ from openmm_cgvae.cli import map as map_command
 from openmm_cgvae.cli import train
 from openmm_cgvae.cli.common import add_salvage, add_topology
 from openmm_cgvae.core.errors import SettingsError
-from openmm_cgvae.core.output import complete_output, existing_folder
+from openmm_cgvae.core.output import existing_folder, write_json, write_text
 
 __all__ = ["add_arguments", "run"]
 
@@ -51,7 +50,7 @@ def add_arguments(parser):
 
 def run(options):
     from openmm_cgvae.evaluation.benchmark import run_benchmark
-    from openmm_cgvae.io.structures import load_topology
+    from openmm_cgvae.formats.structures import load_topology
     from openmm_cgvae.preparation.dataset import read_reference
     from openmm_cgvae.report.benchmark import benchmark_markdown
 
@@ -63,13 +62,9 @@ def run(options):
     folder = existing_folder(options.output)
     mappings = dict(_mapping(text, topology, positions, folder, options.seed) for text in options.mapping)
     results = run_benchmark(positions, runs, mappings, folder, settings, options.command_line)
-    for path, text in (
-        (folder / "results.json", json.dumps(results, indent=1) + "\n"),
-        (folder / "results.md", benchmark_markdown(results)),
-    ):
-        with complete_output(path) as temporary:
-            temporary.write_text(text)
-        print(path)
+    write_json(folder / "results.json", results)
+    write_text(folder / "results.md", benchmark_markdown(results))
+    print(folder / "results.json", folder / "results.md", sep="\n")
 
 
 def _settings(options):
@@ -104,8 +99,7 @@ def _mapping(text, topology, positions, folder, seed):
         name = text.replace(":", "-")
         path = existing_folder(folder / "mappings") / f"{name}.json"
         if not path.exists():
-            with complete_output(path) as temporary:
-                _build(text, topology, positions, seed).save(temporary)
+            _build(text, topology, positions, seed).save(path)
     mapping = CGMapping.load(path)
     mapping.check_topology(topology)
     return name, mapping

@@ -2,7 +2,7 @@
 
 from openmm_cgvae.cli.common import add_overwrite, add_salvage, add_topology, print_table
 from openmm_cgvae.core.errors import SettingsError
-from openmm_cgvae.core.output import check_output, complete_output
+from openmm_cgvae.core.output import check_output
 
 __all__ = ["METHODS", "add_arguments", "check_beads", "make_mapping", "run"]
 
@@ -26,13 +26,12 @@ def add_arguments(parser):
 def run(options):
     check_output(options.output, options.overwrite)
     check_beads(options)
-    from openmm_cgvae.io.structures import load_topology
+    from openmm_cgvae.formats.structures import load_topology
 
     topology = load_topology(options.top)
     positions = _read_evenly(options.trajectory, topology, options.salvage)
     mapping = make_mapping(options, topology, positions)
-    with complete_output(options.output) as temporary:
-        mapping.save(temporary)
+    mapping.save(options.output)
     print_table(_bead_rows(mapping, topology, positions))
     print(f"{mapping.n_atoms} atoms on {mapping.n_beads} beads in {options.output}")
 

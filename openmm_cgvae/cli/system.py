@@ -52,8 +52,8 @@ def load_backmapper(options):
     if options.top is None:
         raise SettingsError("several models, --molecules, --keep or --drop given without --top: add the CG topology")
     from openmm_cgvae.backmapping.system import SystemBackmapper
-    from openmm_cgvae.io.structures import load_box, load_topology
-    from openmm_cgvae.molecule.renaming import ORDER, parse_renaming, renamed
+    from openmm_cgvae.formats.structures import load_box, load_topology
+    from openmm_cgvae.io.renaming import ORDER, parse_renaming, renamed
 
     loaded, rules = load_topology(options.top, own_names=True), parse_renaming(options.rename)
     if rules == ORDER and options.molecules is None:

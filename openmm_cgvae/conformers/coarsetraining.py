@@ -16,11 +16,11 @@ from openmm_cgvae.conformers.coarseloss import CoarseData, aligned_rmsd, coarsen
 from openmm_cgvae.conformers.ensembles import PackedEnsembles
 from openmm_cgvae.core.errors import SettingsError, TrainingError
 from openmm_cgvae.core.output import complete_output, existing_folder
+from openmm_cgvae.core.signals import deferred_interruption
 from openmm_cgvae.io.tensors import load_tensors, save_tensors
 from openmm_cgvae.ligands.coarsenconf import CoarsenConf
 from openmm_cgvae.ligands.coarsening import N_ROWS
 from openmm_cgvae.training.average import moving_average
-from openmm_cgvae.training.interruption import deferred_interruption
 from openmm_cgvae.training.progress import progress_bar
 
 __all__ = ["CoarsenConfTrainer", "load_trained_coarsenconf"]

@@ -16,10 +16,10 @@ from openmm_cgvae.conformers.torsionbatch import TorsionBatch, TorsionEnsemble, 
 from openmm_cgvae.conformers.torsionconfig import TorsionConfig
 from openmm_cgvae.core.errors import SettingsError, TrainingError
 from openmm_cgvae.core.output import complete_output, existing_folder
+from openmm_cgvae.core.signals import deferred_interruption
 from openmm_cgvae.io.tensors import load_tensors, save_tensors
 from openmm_cgvae.ligands.torsionnet import LigandNetwork
 from openmm_cgvae.training.average import moving_average
-from openmm_cgvae.training.interruption import deferred_interruption
 from openmm_cgvae.training.progress import progress_bar
 
 __all__ = ["TorsionTrainer", "load_torsion_network", "read_torsion_data"]

@@ -4,13 +4,12 @@
 """
 
 import hashlib
-import json
 import sys
 
 import numpy as np
 
 from openmm_cgvae.core.archive import Archive, ArchiveWriter
-from openmm_cgvae.core.output import complete_output
+from openmm_cgvae.core.output import complete_output, write_json
 from openmm_cgvae.io.modelfile import ModelFile
 from openmm_cgvae.io.trajectory_files import TrajectoryWriter, read_frames
 from openmm_cgvae.molecule.mapping import CGMapping
@@ -48,7 +47,7 @@ def add_to_index(path, name, description, **beside):
     entry = {"file": target.name, "sha256": hashlib.sha256(target.read_bytes()).hexdigest(), **beside}
     entry["description"] = description
     index = read_index() | {name: entry}
-    (PRETRAINED / "index.json").write_text(json.dumps(dict(sorted(index.items())), indent=1) + "\n")
+    write_json(PRETRAINED / "index.json", dict(sorted(index.items())))
 
 
 def reference_frames(name):

@@ -11,6 +11,7 @@ import textwrap
 from pathlib import Path
 
 from openmm_cgvae.core.errors import DataError, ModelFileError
+from openmm_cgvae.core.output import write_json, write_text
 from openmm_cgvae.evaluation.bundle import add_to_index
 from openmm_cgvae.io.modelfile import ModelFile
 from openmm_cgvae.metrics.proteins import LONG, protein_table
@@ -93,8 +94,8 @@ def bundle_protein(path, name, evaluation, description):
             f"evaluation {evaluation} cannot be read: what benchmarks/proteins.py writes is expected"
         ) from error
     card = model_card(ModelFile.load(path), name, measured)
-    (PRETRAINED / f"{name}.json").write_text(json.dumps(measured, indent=1) + "\n")
-    (PRETRAINED / f"{name}.md").write_text(card)
+    write_json(PRETRAINED / f"{name}.json", measured)
+    write_text(PRETRAINED / f"{name}.md", card)
     add_to_index(path, name, description, evaluation=f"{name}.json", card=f"{name}.md")
 
 

@@ -24,9 +24,9 @@ class CGEnergy(nn.Module):
     """Potential energy of one molecule's beads, invariant under rotation and translation.
 
     SchNet-like message passing over bead distances (paper, Eq. (4)) from an embedding and the signed volume of every
-    bead; so mirror images differ from 4 beads on. Volumes saturate outside what training saw: followed further, the
-    energy of 5 beads of alanine dipeptide fell by 1,000 kJ/mol there, and tore the molecule apart against the tables to
-    which it is added. It starts at zero: untrained, it changes nothing.
+    bead, so that mirror images differ from 4 beads on. Volumes saturate outside the training range: without this, the
+    energy of 5 beads of alanine dipeptide fell by 1,000 kJ/mol there and tore the molecule apart. An untrained energy
+    is zero.
 
     Parameters
     ----------

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from openmm_cgvae.core.output import write_text
 from openmm_cgvae.molecule.frames import local_frame
 from openmm_cgvae.molecule.ideal_peptides import IdealPeptide, heavy_neighbours, names_of, planar
 from openmm_cgvae.molecule.residuetraits import chi_of, equivalent_of, in_middle, prochiral_of, stereocentres_of
@@ -47,7 +48,7 @@ def write_residues(path=PATH):
     library["c_terminus"] = _c_termini(library["variants"])
     library["caps"] = _caps()
     lines = [f" {json.dumps(key)}: {_block(value)}" for key, value in library.items()]
-    Path(path).write_text("{\n" + ",\n".join(lines) + "\n}\n")
+    write_text(path, "{\n" + ",\n".join(lines) + "\n}\n")
     return path
 
 

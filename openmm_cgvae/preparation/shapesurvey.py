@@ -2,10 +2,10 @@
 
 import itertools
 from dataclasses import fields
-from pathlib import Path
 
 import numpy as np
 
+from openmm_cgvae.core.output import complete_output
 from openmm_cgvae.metrics.peptides import backbone_torsions, ramachandran_classes
 from openmm_cgvae.metrics.residueshapes import CA, FILE, HALF_TURN_CHI2, PROLINE, C, N, O, ResidueShapes
 from openmm_cgvae.metrics.rotamers import CHI_BINS, side_chain_torsions
@@ -49,7 +49,8 @@ def write_shapes(shapes, path=FILE):
     """Write the table that `residue_shapes` reads."""
     arrays = {field.name: getattr(shapes, field.name) for field in fields(shapes)}
     small = {k: array.astype(np.float32 if array.dtype.kind == "f" else np.int8) for k, array in arrays.items()}
-    np.savez_compressed(Path(path), **small)
+    with complete_output(path) as temporary:
+        np.savez_compressed(temporary, **small)
 
 
 def _separate(chains):

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from openmm_cgvae.core.errors import DataError, MissingDependencyError, OutputError
+from openmm_cgvae.core.output import complete_output
 
 __all__ = ["plot_ramachandran", "plot_training"]
 
@@ -144,6 +145,7 @@ def _write(figure, path):
     if not path.parent.is_dir():
         raise OutputError(f"folder {path.parent} does not exist: create it first")
     try:
-        figure.savefig(path, dpi=200)
+        with complete_output(path) as temporary:
+            figure.savefig(temporary, dpi=200)
     except (OSError, ValueError) as error:
         raise OutputError(f"plot {path} cannot be written ({error}): give a .png, .svg or .pdf file") from error

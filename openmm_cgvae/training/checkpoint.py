@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from openmm_cgvae.core.errors import SettingsError, TrainingError
+from openmm_cgvae.core.fingerprint import check_same_folder
 from openmm_cgvae.core.output import complete_output
 from openmm_cgvae.io.tensors import load_tensors, save_tensors
 from openmm_cgvae.models.cgvae import CGVAE
@@ -65,11 +66,10 @@ def read_checkpoint(path, spec, identity, device):
     try:
         saved = {name: value.cpu().numpy() for name, value in state["spec"].items()}
         same_molecule = all(np.array_equal(saved[name], own) for name, own in spec.to_arrays().items())
-        same = same_molecule and state["identity"] == identity
+        known = dict(state["identity"])
     except Exception as error:
         raise TrainingError(f"{path} cannot be read ({type(error).__name__}): remove it") from error
-    if not same:
-        raise SettingsError(f"{path} is of a run with other settings or data: give another folder, or remove it")
+    check_same_folder(identity | {"same molecule": same_molecule}, known | {"same molecule": True}, path)
     return state
 
 

@@ -79,7 +79,9 @@ class Dataset:
         with reading(path, "dataset", "'openmm-cgvae prepare'", DataError):
             arrays, sealed = read_arrays(path)
             if not sealed and str(arrays["format"]) != UNSEALED:
-                raise DataError(f"{path} is a {arrays['format']} without checksums, {FORMAT!r} is expected: prepare it again")
+                raise DataError(
+                    f"{path} is a {arrays['format']} without checksums, {FORMAT!r} is expected: prepare it again"
+                )
             if str(arrays["format"]) not in (FORMAT, UNSEALED):
                 raise DataError(f"{path} is a {arrays['format']}, {FORMAT!r} is expected: prepare it again")
             if not sealed:

@@ -10,6 +10,8 @@ import numpy as np
 import torch
 
 from openmm_cgvae.core.errors import DataError, SettingsError, TrainingError
+from openmm_cgvae.core.fingerprint import check_same_folder, fingerprint
+from openmm_cgvae.core.lock import locking
 from openmm_cgvae.core.output import complete_output
 from openmm_cgvae.core.units import ANGSTROM_PER_NM
 from openmm_cgvae.io.tensors import load_tensors, save_tensors
@@ -124,6 +126,7 @@ class ForceMatcher:
         self.checkpoint = checkpoint and Path(checkpoint)
         self._resume()
 
+    @locking("checkpoint")
     def run(self, progress=None):
         """Train up to the configured number of epochs.
 
@@ -185,7 +188,9 @@ class ForceMatcher:
     def _identity(self):
         """Settings and data that identify a run."""
         sums = [float(t.double().sum()) for t in (self.X.square(), self.residual, self.residual.square())]
-        return {"model": asdict(self.model_config), "training": asdict(self.config), "data": sums}
+        settings = {"model": asdict(self.model_config), "training": asdict(self.config), "data": sums}
+        parts = (self.train_frames, self.validation_frames, self.test_frames)
+        return settings | {"data_sha256": fingerprint(self.X.numpy(), self.residual.numpy(), *parts)}
 
     def _save(self):
         if self.checkpoint is None:
@@ -200,15 +205,11 @@ class ForceMatcher:
             return
         try:
             state = load_tensors(self.checkpoint, "checkpoint", "'openmm-cgvae learn-forcefield'", TrainingError)
-            identity = state["identity"]
-        except TrainingError:
+            check_same_folder(self._identity(), state["identity"], self.checkpoint, "give another, or remove it")
+        except (SettingsError, TrainingError):
             raise
         except Exception as error:
             raise TrainingError(f"{self.checkpoint} cannot be read ({type(error).__name__}): remove it") from error
-        if identity != self._identity():
-            raise SettingsError(
-                f"{self.checkpoint} is of a run with other settings or data: give another, or remove it"
-            )
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.best, self.history = state["best"], state["history"]

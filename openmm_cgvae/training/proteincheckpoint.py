@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from openmm_cgvae.core.errors import TrainingError
-from openmm_cgvae.core.output import complete_output
+from openmm_cgvae.core.output import write_json
 from openmm_cgvae.io.tensors import load_tensors
 from openmm_cgvae.proteins.builder import Builder
 from openmm_cgvae.proteins.torsionnet import TorsionNetwork
@@ -66,8 +66,7 @@ def load_trained_network(folder: str | Path, geometry: ProteinGeometry):
 def write_data(folder: str | Path, chains: PackedChains, **more) -> dict:
     """Note in a folder what it is trained on, for the model file; returns what was written."""
     known = chains.description | more
-    with complete_output(Path(folder) / "data.json") as temporary:
-        temporary.write_text(json.dumps(known, indent=1) + "\n")
+    write_json(Path(folder) / "data.json", known)
     return known
 
 

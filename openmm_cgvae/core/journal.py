@@ -1,0 +1,287 @@
+"""The parts of a long output, kept in a folder beside it until it is complete, so that an interrupted run goes on."""
+
+import hashlib
+import io
+import json
+import logging
+import os
+import shutil
+import time
+from pathlib import Path
+
+import numpy as np
+
+from openmm_cgvae import __version__
+from openmm_cgvae.core.errors import DataError, OutputError, SettingsError
+from openmm_cgvae.core.output import check_output, naming_output, sync
+
+__all__ = ["Journal", "file_digest", "unfinished_folder"]
+
+logger = logging.getLogger(__name__)
+
+# Seconds between writes that wait for the disk. A killed process loses nothing; a power cut what came later.
+SYNC_INTERVAL = 1.0
+FORMAT = "openmm_cgvae journal 1"
+NAMES = ("journal.jsonl", "parts.bin")
+BLOCK = 1 << 20
+
+
+def unfinished_folder(output):
+    """The folder in which the parts of an output are until it is complete: ``aa.dcd.unfinished``."""
+    return Path(output).with_name(f"{Path(output).name}.unfinished")
+
+
+def file_digest(*paths):
+    """SHA-256 of the contents of files, one after the other."""
+    digest = hashlib.sha256()
+    for path in paths:
+        with open(path, "rb") as file:
+            while block := file.read(BLOCK):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+class Journal:
+    """What is done of an output that is made in numbered parts; a context manager.
+
+    A part is some arrays and a record of JSON types. Parts are appended to one file, and each is noted, with its length
+    and hash, in ``journal.jsonl``; what does not fit its hash, as a power cut leaves it, is made again.
+
+    Parameters
+    ----------
+    output : path
+    settings : dict
+        All that the output depends on, inputs by their hashes; JSON types. None takes what a run to go on with had.
+    resume : bool
+        Go on with an earlier run, if there is one.
+    overwrite : bool
+        Forget an earlier run, and replace an output that exists.
+
+    Attributes
+    ----------
+    settings : dict
+        Those in force.
+    n_done : int
+        Parts 0 to n_done - 1 are kept.
+
+    Raises
+    ------
+    OutputError
+        If there is an earlier run and neither is wanted; if another process is at it; if the output exists and may not
+        be replaced.
+    SettingsError
+        If the earlier run had other settings, naming the first.
+    """
+
+    def __init__(self, output, settings, resume=False, overwrite=False):
+        self.output = Path(output)
+        self.folder = unfinished_folder(output)
+        self.settings = {"openmm_cgvae": __version__, **settings}
+        # Of the parts that are whole, where each begins and the last one ends, and the bytes of the lines that say so.
+        self._entries, self._offsets, self._said = [], [0], 0
+        self._complete = self._lines = self._parts = None
+        self._synced = 0.0
+        self._lock = _locked(self.folder) if self.folder.is_dir() else None
+        try:
+            earlier = self._read() if self._lock else None
+            if self._entries and not resume and not overwrite:
+                raise OutputError(
+                    f"{self.folder} holds the parts of an earlier run that was interrupted: go on with it by resume "
+                    "(--resume), make an output of them by partial (--partial), or begin anew by overwrite "
+                    "(--overwrite)"
+                )
+            check_output(output, overwrite or (resume and self._is_own_output()))
+            if earlier is None or not resume:
+                self._entries, self._offsets, self._said = [], [0], 0
+            else:
+                self._check(earlier)
+        except Exception:
+            self._close()
+            raise
+
+    @property
+    def n_done(self):
+        return len(self._entries)
+
+    def _read(self):
+        """Find the parts that are whole, and return the settings they are of, None if there are none yet."""
+        settings = None
+        try:
+            lines, parts = (open(self.folder / name, "rb") for name in NAMES)  # noqa: SIM115
+        except OSError:
+            return None
+        with lines, parts:
+            for line in lines:
+                entry = _whole(line)
+                if settings is None:
+                    if entry is None or entry.get("format") != FORMAT:
+                        return None
+                    settings = entry["settings"]
+                elif entry is not None and "complete" in entry:
+                    self._complete = entry["complete"]
+                elif entry is None or not self._take(entry, parts.read(entry["length"])):
+                    break
+                self._said += len(line)
+        return settings
+
+    def _take(self, entry, content):
+        whole = entry["part"] == self.n_done and hashlib.sha256(content).hexdigest() == entry["sha256"]
+        if whole:
+            self._entries.append(entry)
+            self._offsets.append(self._offsets[-1] + entry["length"])
+        return whole
+
+    def _is_own_output(self):
+        """Whether the run was killed when its output was complete and its parts were not yet removed."""
+        return self._complete is not None and self.output.is_file() and _mark(self.output) == self._complete
+
+    def _check(self, earlier):
+        for name, value in self.settings.items():
+            value = earlier.get(name) if value is None else json.loads(json.dumps(value))
+            if value != earlier.get(name):
+                raise SettingsError(_difference(self.folder, name, value, earlier.get(name)))
+            self.settings[name] = value
+
+    def __enter__(self):
+        with naming_output(self.output):
+            self.folder.mkdir(exist_ok=True)
+            self._lock = self._lock or _locked(self.folder)
+            self._lines, self._parts = (open(self.folder / name, "ab") for name in NAMES)  # noqa: SIM115
+            self._lines.truncate(self._said)
+            self._parts.truncate(self._offsets[-1])
+            if not self._said:
+                self._write_line({"format": FORMAT, "settings": self.settings})
+            self._sync(force=True)
+        if self._entries:
+            logger.info("%d parts of %s are there already", self.n_done, self.output)
+        return self
+
+    def _write_line(self, entry):
+        self._lines.write(json.dumps(entry).encode() + b"\n")
+        self._lines.flush()
+
+    def _sync(self, force=False):
+        if not force and time.monotonic() < self._synced + SYNC_INTERVAL:
+            return
+        for file in (self._parts, self._lines):
+            os.fsync(file.fileno())
+        if force:
+            sync(self.folder)
+        self._synced = time.monotonic()
+
+    def keep(self, arrays, record):
+        """Add the next part.
+
+        Parameters
+        ----------
+        arrays : dict of str to numpy.ndarray or None
+        record : dict
+            JSON types.
+        """
+        buffer = io.BytesIO()
+        names = [name for name, array in arrays.items() if array is not None]
+        for name in names:
+            np.lib.format.write_array(buffer, np.ascontiguousarray(arrays[name]), allow_pickle=False)
+        content = buffer.getbuffer()
+        entry = {"part": self.n_done, "length": len(content), "sha256": hashlib.sha256(content).hexdigest(),
+                 "arrays": names, "record": record}  # fmt: skip
+        with naming_output(self.output):
+            self._parts.write(content)
+            self._parts.flush()
+            self._write_line(entry)
+            self._sync()
+        self._entries.append(entry)
+        self._offsets.append(self._offsets[-1] + len(content))
+
+    def part(self, number):
+        """Return the arrays (dict of str to numpy.ndarray) and the record of a part that is kept.
+
+        Raises
+        ------
+        DataError
+            If the file was changed meanwhile.
+        """
+        entry = self._entries[number]
+        with open(self.folder / "parts.bin", "rb") as file:
+            file.seek(self._offsets[number])
+            try:
+                arrays = {name: np.lib.format.read_array(file, allow_pickle=False) for name in entry["arrays"]}
+            except (ValueError, OSError, EOFError) as error:
+                raise DataError(f"part {number} in {self.folder} was changed meanwhile: begin anew") from error
+        return arrays, entry["record"]
+
+    def complete(self, path):
+        """Note that the output is whole under a temporary name, before it gets its own."""
+        with naming_output(self.output):
+            sync(path)
+            self._write_line({"complete": _mark(path)})
+            self._sync(force=True)
+
+    def forget(self):
+        """Leave nothing to go on with."""
+        self._entries = []
+
+    def __exit__(self, kind, error, traceback):
+        with naming_output(self.output):
+            try:
+                self._close()
+            finally:
+                if kind is None or not self._entries:
+                    # The output is complete, or there is nothing to go on with.
+                    shutil.rmtree(self.folder, ignore_errors=True)
+                else:
+                    logger.warning(
+                        "what is done of %s is kept in %s: go on by resume (--resume), or make an output of it by "
+                        "partial (--partial)", self.output, self.folder,
+                    )  # fmt: skip
+
+    def _close(self):
+        try:
+            for file in filter(None, (self._lines, self._parts)):
+                file.close()
+        finally:
+            if self._lock is not None:
+                self._lock.close()
+
+
+def _whole(line):
+    """The entry of a line, None of one that is cut off or damaged."""
+    try:
+        return json.loads(line) if line.endswith(b"\n") else None
+    except ValueError:
+        return None
+
+
+def _mark(path):
+    """What tells a file that was moved from others."""
+    status = os.stat(path)
+    return [status.st_size, status.st_mtime_ns]
+
+
+def _locked(folder):
+    """Open a file in the folder that no other process has open so (`OutputError`); the lock ends with the process."""
+    file = open(folder / "lock", "wb")  # noqa: SIM115 (closed with the journal)
+    try:
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except ImportError:
+        # Not on this system.
+        pass
+    except OSError as error:
+        file.close()
+        if isinstance(error, BlockingIOError):
+            raise OutputError(f"another process is at work on {folder}: let it end, or end it") from error
+    return file
+
+
+def _difference(folder, name, given, earlier):
+    if len(str(given)) == len(str(earlier)) == 64:
+        return (
+            f"{name} has changed since the run in {folder} was begun: give what it was begun with, or begin anew by "
+            "overwrite (--overwrite)"
+        )
+    return (
+        f"{name}={given} given to go on with a run of {name}={earlier} in {folder}: repeat its settings, or begin anew "
+        "by overwrite (--overwrite)"
+    )

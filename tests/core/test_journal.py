@@ -1,0 +1,173 @@
+"""Parts of a long output: kept as they were, whatever moment the process is killed at, and of one run only."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from openmm_cgvae.core.errors import OutputError, SettingsError
+from openmm_cgvae.core.journal import Journal, file_digest, unfinished_folder
+
+SETTINGS = {"seed": 3, "trajectory": "a" * 64}
+
+
+class StopError(Exception):
+    """Ends a run as Ctrl-C does."""
+
+
+@pytest.fixture
+def output(tmp_path):
+    return tmp_path / "aa.dcd"
+
+
+def part(k):
+    return {"positions": np.full((k + 1, 2, 3), k, np.float32), "times": None, "energies": np.arange(k + 0.0)}
+
+
+def keep(output, parts, settings=SETTINGS, **options):
+    """Add parts, and be interrupted."""
+    with pytest.raises(StopError), Journal(output, settings, **options) as journal:
+        for k in parts:
+            journal.keep(part(k), {"number": k})
+        raise StopError
+
+
+def check(journal, n):
+    assert journal.n_done == n
+    for k in range(n):
+        arrays, record = journal.part(k)
+        assert record == {"number": k}
+        assert set(arrays) == {"positions", "energies"}
+        for name, array in arrays.items():
+            np.testing.assert_array_equal(array, part(k)[name])
+            assert array.dtype == part(k)[name].dtype
+
+
+def test_parts_are_kept_until_the_output_is_complete(output):
+    keep(output, range(3))
+    keep(output, range(3, 5), resume=True)
+    with Journal(output, SETTINGS, resume=True) as journal:
+        check(journal, 5)
+        journal.keep(part(5), {"number": 5})
+        check(journal, 6)
+    assert not unfinished_folder(output).exists()
+
+
+def test_nothing_is_left_where_nothing_was_done(output):
+    keep(output, [])
+    assert list(output.parent.iterdir()) == []
+    with Journal(output, SETTINGS, resume=True) as journal:
+        check(journal, 0)
+
+
+@pytest.mark.parametrize("name", ["journal.jsonl", "parts.bin"])
+def test_wherever_the_files_are_cut_off_what_is_whole_stays(output, name):
+    keep(output, range(3))
+    path = unfinished_folder(output) / name
+    content = path.read_bytes()
+    sizes = {len(content) - cut for cut in range(0, len(content), max(1, len(content) // 40))} | {0, 1}
+    counts = set()
+    for size in sorted(sizes, reverse=True):
+        path.write_bytes(content[:size])
+        journal = Journal(output, SETTINGS, resume=True)
+        check(journal, journal.n_done)
+        counts.add(journal.n_done)
+        journal._close()
+    assert counts == {0, 1, 2, 3}
+    # And the run goes on from there.
+    path.write_bytes(content[: len(content) // 2])
+    done = (journal := Journal(output, SETTINGS, resume=True)).n_done
+    journal._close()
+    keep(output, range(done, 4), resume=True)
+    with Journal(output, SETTINGS, resume=True) as journal:
+        check(journal, 4)
+
+
+def test_damaged_parts_are_not_taken(output):
+    keep(output, range(3))
+    path = unfinished_folder(output) / "parts.bin"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with Journal(output, SETTINGS, resume=True) as journal:
+        assert 0 < journal.n_done < 3
+        check(journal, journal.n_done)
+
+
+@pytest.mark.parametrize(("settings", "message"), [
+    ({"seed": 4, "trajectory": "a" * 64}, "seed=4 given to go on with a run of seed=3"),
+    ({"seed": 3, "trajectory": "b" * 64}, "trajectory has changed since the run"),
+    ({"seed": 3, "trajectory": "a" * 64, "stride": 2}, "stride=2 given to go on with a run of stride=None"),
+])  # fmt: skip
+def test_another_run_is_refused_by_the_name_of_what_differs(output, settings, message):
+    keep(output, range(2))
+    with pytest.raises(SettingsError, match=message):
+        Journal(output, settings, resume=True)
+    with Journal(output, SETTINGS, resume=True) as journal:
+        check(journal, 2)
+
+
+def test_a_setting_that_is_left_open_is_that_of_the_earlier_run(output):
+    keep(output, range(1))
+    with Journal(output, {"seed": None, "trajectory": "a" * 64}, resume=True) as journal:
+        assert journal.settings["seed"] == 3
+
+
+def test_an_interrupted_run_is_not_forgotten_unasked(output):
+    keep(output, range(2))
+    with pytest.raises(OutputError, match=r"earlier run that was interrupted: .*--resume.*--partial.*--overwrite"):
+        Journal(output, SETTINGS)
+    keep(output, range(1), {"seed": 9, "trajectory": "a" * 64}, overwrite=True)
+    with pytest.raises(SettingsError, match="seed=3 given to go on with a run of seed=9"):
+        Journal(output, SETTINGS, resume=True)
+
+
+def test_an_output_that_exists_is_kept_unless_it_is_what_this_run_made(output):
+    keep(output, range(2))
+    output.write_text("of others")
+    with pytest.raises(OutputError, match="exists"):
+        Journal(output, SETTINGS, resume=True)
+    output.unlink()
+    with pytest.raises(StopError), Journal(output, SETTINGS, resume=True) as journal:
+        (output.parent / "temporary").write_text("complete")
+        journal.complete(output.parent / "temporary")
+        (output.parent / "temporary").rename(output)
+        raise StopError
+    with Journal(output, SETTINGS, resume=True) as journal:
+        check(journal, 2)
+
+
+def test_two_processes_do_not_work_on_one_output(output):
+    keep(output, range(1))
+    program = (
+        "import sys, time, fcntl; f = open(sys.argv[1], 'wb'); fcntl.flock(f, fcntl.LOCK_EX); print(); time.sleep(60)"
+    )
+    lock = str(unfinished_folder(output) / "lock")
+    other = subprocess.Popen([sys.executable, "-c", program, lock], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        other.stdout.readline()
+        for options in ({"resume": True}, {"overwrite": True}):
+            with pytest.raises(OutputError, match="another process is at work"):
+                Journal(output, SETTINGS, **options)
+    finally:
+        other.communicate(b"\n")
+    with Journal(output, SETTINGS, resume=True) as journal:
+        check(journal, 1)
+
+
+def test_a_full_disk_is_told_and_what_was_done_before_is_kept(output, full_disk):
+    with pytest.raises(OutputError, match=r"output \S*aa.dcd cannot be written"), Journal(output, SETTINGS) as journal:
+        journal.keep(part(0), {"number": 0})
+        journal.keep({"positions": np.zeros(10**5)}, {})
+    with Journal(output, SETTINGS, resume=True) as journal:
+        check(journal, 1)
+
+
+def test_digests_are_of_contents(tmp_path):
+    (tmp_path / "a").write_bytes(b"12")
+    (tmp_path / "b").write_bytes(b"3")
+    (tmp_path / "c").write_bytes(b"123")
+    assert file_digest(tmp_path / "a", tmp_path / "b") == file_digest(tmp_path / "c")
+    # Known from the standard's tools.
+    assert file_digest(tmp_path / "c") == "a665a45920422f9d417e4867efdc4fb8a04a1f3fff1fa07e998e86f7f7a27ae3"
