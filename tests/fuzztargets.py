@@ -16,7 +16,7 @@ from openmm_cgvae.backmapping.trajectory import backmap_trajectory
 from openmm_cgvae.cg.learned import load_potential
 from openmm_cgvae.cg.potential import CGPotential, _checksum
 from openmm_cgvae.core.errors import CGVAEError
-from openmm_cgvae.io.structures import load_topology
+from openmm_cgvae.formats.structures import load_topology
 from openmm_cgvae.io.trajectory_files import TrajectoryReader, TrajectoryWriter
 from openmm_cgvae.models.config import TrainingConfig
 from openmm_cgvae.molecule.mapping import CGMapping, residue_mapping
