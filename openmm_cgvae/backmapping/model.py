@@ -134,4 +134,8 @@ class Model:
         TopologyMismatchError
             If the model does not serve this molecule.
         """
+        if self.file.module is None:
+            from openmm_cgvae.models.loading import loaded_module
+
+            self.file.module = loaded_module(self.file, self._kind.rebuild)
         return self._kind.bind(self.file, cg_topology, **options)
