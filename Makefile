@@ -42,6 +42,7 @@ lint: $(VENV)/.installed
 # 10,000 damaged files of every format; repeat the command to go on.
 fuzz: $(VENV)/.installed
 	$(BIN)/python benchmarks/fuzz.py $(FUZZ)
+
 # Wheel and sdist as they are published, checked.
 dist: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet build twine
