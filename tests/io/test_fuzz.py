@@ -70,7 +70,7 @@ def test_whatever_json_says_a_mapping_is_made_of_it_or_it_is_refused():
     topologies = strategies.fixed_dictionaries({key: anything for key in ("atoms", "residues", "bonds")})
     mappings = strategies.fixed_dictionaries(keys | {"topology": anything | topologies}) | anything
 
-    @hypothesis.settings(max_examples=200, deadline=None, database=None, derandomize=True)
+    @hypothesis.settings(max_examples=60, deadline=None, database=None, derandomize=True)
     @hypothesis.given(mappings)
     def check(value):
         try:
