@@ -63,8 +63,8 @@ def read_checkpoint(path, spec, identity, device):
     content = from_first(path.read_bytes() if rank() == 0 and path.exists() else None)
     if content is None:
         return None
-    state = _read(path, content)
     try:
+        state = _read(path, content)
         saved = {name: value.cpu().numpy() for name, value in state["spec"].items()}
         same_molecule = all(np.array_equal(saved[name], own) for name, own in spec.to_arrays().items())
         known = dict(state["identity"])
