@@ -18,7 +18,7 @@ else:
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "openmm_cgvae"
 # conda-forge's names for PyPI's.
-CONDA_NAMES = {"pytorch": "torch", "matplotlib-base": "matplotlib", "openmm-torch": "openmmtorch"}
+CONDA_NAMES = {"pytorch": "torch", "matplotlib-base": "matplotlib", "openmm-torch": "openmmtorch", "pytables": "tables"}
 # From the bottom up: a room imports from rooms above it in this list, and from no other.
 ROOMS = [
     "core", "pretrained", "chemistry", "molecule", "binding", "formats", "io", "geometry", "models", "proteins",
@@ -162,7 +162,7 @@ def test_the_tests_mirror_the_package():
              "simulation", "preparation"},
         ),
         ("mdtraj", {"molecule", "binding", "formats", "io", "metrics"}),
-        ("rdkit", {"chemistry", "molecule", "ligands", "conformers"}),
+        ("rdkit", {"chemistry", "molecule", "ligands", "conformers", "preparation", "evaluation"}),
         ("parmed", {"chemistry", "atomistic", "binding", "io"}),
         ("deeptime", {"metrics"}),
     ],

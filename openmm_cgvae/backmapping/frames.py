@@ -28,6 +28,8 @@ class BackmappedFrames(NamedTuple):
         Numbers of frames left out, and why.
     error : PositionsError or None
         Of the first bad frame, if such frames are to be raised: structures are of the frames before it.
+    moved : tuple of float, int, float
+        How far the model moved beads: the sum in nm, of how many, and the most.
     """
 
     positions: np.ndarray
@@ -36,6 +38,7 @@ class BackmappedFrames(NamedTuple):
     rows: np.ndarray
     skipped: dict
     error: PositionsError | None
+    moved: tuple = (0.0, 0, 0.0)
 
 
 class FrameBackmapper:
@@ -106,7 +109,8 @@ class FrameBackmapper:
             atoms = wrap(atoms, vectors, self._molecules)
         skipped = {int(frames[row]): str(error) for row, error in bad.items()} if self._skip else {}
         error = None if self._skip else next(iter(bad.values()), None)
-        return BackmappedFrames(atoms, vectors, result, rows, skipped, error)
+        take = getattr(self._backmapper, "take_moved", None)
+        return BackmappedFrames(atoms, vectors, result, rows, skipped, error, take() if take else (0.0, 0, 0.0))
 
     def _sampled(self, beads, frames, correlation, vectors):
         """Structures (frames, samples, n, 3) of the good frames, their rows, and the errors of bad ones, by row."""

@@ -145,7 +145,9 @@ class ProteinBackmapper(Backmapper):
         atoms, used, share = used_weights(protein)
         self._projection = csr_array((share, (used, atoms)), shape=(mapping.n_beads, mapping.n_atoms))
         self.consistency = consistency
-        self._shifts: list = []
+        # Sum, number and most of the distances by which beads were moved: since `take_moved`, and before.
+        self._moved: list = []
+        self._moved_before = (0.0, 0, 0.0)
 
     @property
     def topology(self):
@@ -168,16 +170,26 @@ class ProteinBackmapper(Backmapper):
         """Draw all-atom structures, see `Backmapper.sample`; particles that are not used are left out."""
         beads = as_positions_nm(cg_positions, self.n_beads, "beads", frames)[:, self._rows]
         atoms = super().sample(beads, n_samples, seed, frames, correlation, box)
-        if self._shifts:
+        if self._moved:
             self._report_shift()
         return atoms
 
     @property
     def bead_shift_nm(self):
         """How far beads were moved, in nm, on average and at most, over all that was sampled; zero where exact."""
-        totals, counts, most = zip(*(self._shifts or [(0.0, 1, 0.0)]), strict=True)
-        self._shifts = [(sum(totals), sum(counts), max(most))] if self._shifts else []
-        return float(sum(totals) / sum(counts)), float(max(most))
+        total, count, most = _together([self._moved_before, *self._moved])
+        return total / max(1, count), most
+
+    def take_moved(self):
+        """How far beads were moved since this was asked last: the sum in nm, of how many, and the most."""
+        moved, self._moved = _together(self._moved), []
+        self._moved_before = _together([self._moved_before, moved])
+        return moved
+
+    @property
+    def identity(self):
+        """What structures depend on."""
+        return super().identity | {"consistency": self.consistency, "temperature": float(self._module.temperature)}
 
     def _check_fits(self, beads, vectors, frames):
         """Chains fill a box, and may be longer than it: neighbours along them, which are near, tell images apart."""
@@ -202,7 +214,7 @@ class ProteinBackmapper(Backmapper):
         if self.consistency == "sound":
             shift = np.linalg.norm(self._projected(atoms) - beads[:, None], axis=-1)
             # Parts are sampled in threads.
-            self._shifts.append((shift.sum(), shift.size, shift.max()))
+            self._moved.append((float(shift.sum()), shift.size, float(shift.max())))
         return atoms
 
     def _projected(self, atoms):
@@ -218,6 +230,12 @@ class ProteinBackmapper(Backmapper):
         self._warned |= level == logging.WARNING
         text = "beads moved by %.4f nm on average, %.4f nm at most, where they leave bonds no room"
         logger.log(level, text + ' (consistency="exact" keeps them)', mean, most)
+
+
+def _together(moved):
+    """Add up sums, numbers and most of distances."""
+    totals, counts, most = zip(*moved, strict=True) if moved else ((), (), ())
+    return float(sum(totals)), int(sum(counts)), float(max(most, default=0.0))
 
 
 def check_names(options):

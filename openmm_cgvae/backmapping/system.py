@@ -12,6 +12,7 @@ import numpy as np
 from openmm import app
 
 from openmm_cgvae.backmapping.backmapper import as_sampler
+from openmm_cgvae.backmapping.identity import sampler_digest
 from openmm_cgvae.backmapping.molecules import find_molecules
 from openmm_cgvae.core.checks import checked_count, checked_frames, checked_seed
 from openmm_cgvae.core.errors import PositionsError, SettingsError, TopologyMismatchError
@@ -24,6 +25,7 @@ from openmm_cgvae.molecule.topology import as_mdtraj_topology
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
+    from typing import Any
 
     from numpy.typing import ArrayLike
 
@@ -212,6 +214,19 @@ class SystemBackmapper:
     def handedness(self) -> None:
         """None, so that `Minimizer` compares stereocentres with those of the sampled structure."""
         return None
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What structures depend on: JSON types and arrays."""
+        kinds = {kind.name: sampler_digest(kind.backmapper) for kind in self._kinds}
+        return {"kinds": kinds, "molecules": [[m.kind, m.first] for m in self._written], "n_beads": self.n_beads}
+
+    def take_moved(self) -> tuple[float, int, float]:
+        """How far models moved beads since this was asked last: the sum in nm, of how many, and the most."""
+        models = {id(kind.backmapper): kind.backmapper for kind in self._kinds}.values()
+        moved = [model.take_moved() for model in models if hasattr(model, "take_moved")] or [(0.0, 0, 0.0)]
+        totals, counts, most = zip(*moved, strict=True)
+        return sum(totals), sum(counts), max(most)
 
     def sample(
         self,

@@ -51,9 +51,9 @@ def create_cg_system(
     Parameters
     ----------
     mapping : CGMapping
-        Gives the masses, and the sizes of the beads.
+        Source of the masses and sizes of the beads.
     potential : CGPotential or LearnedPotential
-        Of one molecule; it acts within each copy.
+        Potential of one molecule, which acts within each copy.
     copies : int
         Molecules, one after the other. Between them beads repel each other, see `excluded_volume_force`: one
         molecule's reference trajectory holds nothing about attraction.

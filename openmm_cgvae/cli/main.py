@@ -21,6 +21,7 @@ from openmm_cgvae.cli import (
     map,
     prepare,
     project,
+    report,
     sample_conformers,
     sample_reference,
     simulate,
@@ -28,6 +29,7 @@ from openmm_cgvae.cli import (
 )
 from openmm_cgvae.cli.paths import check_files
 from openmm_cgvae.core.errors import CGVAEError
+from openmm_cgvae.core.signals import Terminated, raised_sigterm
 
 __all__ = ["main"]
 
@@ -40,6 +42,7 @@ COMMANDS = {
     "conformers": conformers,
     "info": info,
     "evaluate": evaluate,
+    "report": report,
     "benchmark": benchmark,
     "sample-reference": sample_reference,
     "sample-conformers": sample_conformers,
@@ -75,7 +78,7 @@ def main(arguments=None):
     -------
     int
         0; 1 if some of many inputs were left out, as told, or the reader of the output has gone; 2 for an error of use
-        or input, which is explained in one line; 130 if interrupted.
+        or input, which is explained in one line; 130 if interrupted by Ctrl-C, 143 by SIGTERM.
     """
     options = parser().parse_args(arguments)
     options.command_line = shlex.join(["openmm-cgvae", *(sys.argv[1:] if arguments is None else arguments)])
@@ -84,7 +87,8 @@ def main(arguments=None):
     logging.getLogger("openmm_cgvae").setLevel(level)
     try:
         check_files(options.command, options)
-        return options.run(options) or 0
+        with raised_sigterm():
+            return options.run(options) or 0
     except BrokenPipeError:
         # The reader of our output has gone (``| head``); Python would complain once more when it closes stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -95,9 +99,9 @@ def main(arguments=None):
             raise
         print(f"openmm-cgvae: error: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         print("openmm-cgvae: interrupted", file=sys.stderr)
-        return 130
+        return 143 if isinstance(interrupt, Terminated) else 130
 
 
 if __name__ == "__main__":

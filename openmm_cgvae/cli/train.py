@@ -14,10 +14,11 @@ from pathlib import Path
 
 from openmm_cgvae.cli.common import add_reference, load_dataset
 from openmm_cgvae.cli.origin import check_origin, note_origin
+from openmm_cgvae.cli.pages import report_training
 from openmm_cgvae.cli.proteins import of_proteins
 from openmm_cgvae.cli.train_ligand import of_ligands, train_ligand
 from openmm_cgvae.cli.train_protein import train_protein
-from openmm_cgvae.core.errors import SettingsError
+from openmm_cgvae.core.errors import CGVAEError, SettingsError
 from openmm_cgvae.core.output import existing_folder
 
 __all__ = ["add_arguments", "run"]
@@ -38,6 +39,7 @@ def add_arguments(parser):
     )
     parser.add_argument("--device", default="cpu", help="cpu or cuda; with torchrun, a GPU each process")
     parser.add_argument("--compile", action="store_true", help="let torch compile the networks first (needs g++)")
+    parser.add_argument("--no-report", action="store_true", help="leave out report.html at the end")
     parser.add_argument("--name", help="what the model is called; the folder's name if omitted")
 
 
@@ -77,7 +79,8 @@ def _train(options, device):
     trainer.run(options.minutes)
     if rank() == 0:
         _plot(folder)
-        _export(folder, dataset, options.name or folder.name)
+        if _export(folder, dataset, options.name or folder.name) and not options.no_report:
+            _report(folder, dataset, options)
 
 
 def _start(name_or_path):
@@ -167,5 +170,14 @@ def _export(folder, dataset, name):
         export_model(folder / "checkpoint.pt", dataset, path, name, overwrite=True)
     except ModuleNotFoundError as error:
         print(f"trained, not exported: {error}; on a machine with the whole package run 'openmm-cgvae export {folder}'")
-        return
+        return False
     print(f"model file: {path}")
+    return True
+
+
+def _report(folder, dataset, options):
+    """Write the page; a training is not lost to what it cannot show."""
+    try:
+        report_training(folder, dataset, options)
+    except (CGVAEError, ImportError) as error:
+        print(f"no report: {error}")

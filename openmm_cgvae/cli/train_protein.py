@@ -4,8 +4,9 @@ from dataclasses import fields
 from pathlib import Path
 
 from openmm_cgvae.cli.origin import check_origin, note_origin
+from openmm_cgvae.cli.pages import report_protein_training
 from openmm_cgvae.cli.proteins import load_chains, mapping_of
-from openmm_cgvae.core.errors import SettingsError
+from openmm_cgvae.core.errors import CGVAEError, SettingsError
 
 __all__ = ["protein_settings", "train_protein"]
 
@@ -37,6 +38,11 @@ def train_protein(options, changes):
     path = folder / "model.pt"
     export_protein(folder, path, options.name or folder.name, overwrite=True)
     print(f"model file: {path}")
+    if not options.no_report:
+        try:
+            report_protein_training(folder, chains, options)
+        except (CGVAEError, ImportError) as error:
+            print(f"no report: {error}")
 
 
 def protein_settings(changes, mapping=None, start=None):
@@ -97,7 +103,7 @@ def _start(name_or_path):
     from openmm_cgvae.io.modelfile import ModelFile
     from openmm_cgvae.pretrained.index import resolve_model
 
-    file = ModelFile.load(resolve_model(name_or_path), scripted=False)
+    file = ModelFile.load(resolve_model(name_or_path))
     if file.kind != "protein":
         raise SettingsError(f"--start {name_or_path} given, a model of one molecule: one of any protein is expected")
     return file

@@ -217,6 +217,10 @@ class Journal:
             self._write_line({"complete": _mark(path)})
             self._sync(force=True)
 
+    def forget(self):
+        """Leave nothing to go on with."""
+        self._entries = []
+
     def __exit__(self, kind, error, traceback):
         with naming_output(self.output):
             try:
@@ -225,6 +229,11 @@ class Journal:
                 if kind is None or not self._entries:
                     # The output is complete, or there is nothing to go on with.
                     shutil.rmtree(self.folder, ignore_errors=True)
+                else:
+                    logger.warning(
+                        "what is done of %s is kept in %s: go on by resume (--resume), or make an output of it by "
+                        "partial (--partial)", self.output, self.folder,
+                    )  # fmt: skip
 
     def _close(self):
         try:

@@ -16,6 +16,7 @@ from pathlib import Path
 from openmm_cgvae.core.errors import OutputError
 
 __all__ = [
+    "FULL",
     "check_apart",
     "check_output",
     "complete_output",

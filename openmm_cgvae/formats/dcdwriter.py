@@ -15,6 +15,7 @@ from openmm_cgvae.core.errors import DataError, OutputError
 from openmm_cgvae.core.units import ANGSTROM_PER_NM
 from openmm_cgvae.formats.dcd import AKMA_PS, DCDHeader, frame_type
 from openmm_cgvae.formats.joining import SINGLE, TOLERANCE, frames_to_keep, spacing_of, warn_of_cut
+from openmm_cgvae.formats.outputfile import OutputFile
 
 __all__ = ["HEADER_BYTES", "DCDWriter", "without_counts"]
 
@@ -59,7 +60,7 @@ class DCDWriter:
         self._count = 0
         self._told = set()
         self._existing = self._read_existing() if append else None
-        self._file = open(self.path, "r+b" if append else "wb")  # noqa: SIM115 (closed by close)
+        self._file = OutputFile(self.path, append, self._name)
 
     def _read_existing(self):
         """The header of the file to go on with; None if it holds no frame yet."""
@@ -139,20 +140,16 @@ class DCDWriter:
         if self._frame_type is None:
             self._frame_type = frame_type(self._n_atoms, lengths is not None)
             self._file.truncate(0)
-            self._file.write(_header(self._n_atoms, lengths is not None, self._title))
+            self._file.append(_header(self._n_atoms, lengths is not None, self._title))
         frames = _packed(self._frame_type, positions, lengths, angles)
-        self._file.seek(0, os.SEEK_END)
-        self._file.write(frames.tobytes())
+        self._file.append(frames.tobytes())
         self._keep_times(times)
         self._count += len(frames)
         first, interval, step = self._timing()
         # After the frames, so that a killed process leaves a header that is true.
-        self._file.seek(8)
         last = min(first + (self._count - 1) * interval, LARGEST)
-        self._file.write(struct.pack("<4i", self._count, first, interval, last))
-        self._file.seek(44)
-        self._file.write(struct.pack("<f", step / AKMA_PS))
-        self._file.flush()
+        self._file.overwrite(8, struct.pack("<4i", self._count, first, interval, last))
+        self._file.overwrite(44, struct.pack("<f", step / AKMA_PS))
 
     def _keep_times(self, times):
         if times is None:
@@ -196,10 +193,9 @@ class DCDWriter:
     def flush(self):
         """Have what was written put on the disk."""
         self._file.flush()
-        os.fsync(self._file.fileno())
 
     def close(self):
-        """Finish the file."""
+        """Finish the file; `OutputError` if not all of it is on the disk."""
         self._file.close()
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from openmm_cgvae.core.errors import OutputError
 
-__all__ = ["frames_to_keep", "spacing_of", "warn_of_cut"]
+__all__ = ["SINGLE", "TOLERANCE", "ClockWarning", "frames_to_keep", "spacing_of", "warn_of_cut"]
 
 logger = logging.getLogger(__name__)
 
@@ -22,6 +22,31 @@ def spacing_of(times):
         return None
     spacing = float(times[-1] - times[0]) / (len(times) - 1)
     return spacing if spacing > 0 else None
+
+
+class ClockWarning:
+    """Says once that single precision has too few digits for the times of a file.
+
+    Parameters
+    ----------
+    kind : str
+        Such as "an XTC file".
+    name : path
+    """
+
+    def __init__(self, kind, name):
+        self._kind, self._name, self._told = kind, name, False
+
+    def check(self, times):
+        """Look at times (f,) in ps that are to be written."""
+        times = np.asarray(times, dtype=float)
+        off = abs(times.astype(np.float32) - times).max(initial=0.0)
+        if not self._told and off > TOLERANCE * (spacing_of(times) or np.inf):
+            self._told = True
+            logger.warning(
+                "%s has 7 digits for a time, too few for the frames of %s, %g ps apart at %g ps: their times are "
+                "rounded, a DCD file's would not be", self._kind, self._name, spacing_of(times), times[0],
+            )  # fmt: skip
 
 
 def frames_to_keep(path, old, new, boxed_old, boxed_new, gaps=False, n_old=0, before=None, spare=0):

@@ -5,7 +5,6 @@ on in hexadecimal, which OpenMM reads back whole, and mdtraj without the bonds o
 limit.
 """
 
-import os
 from collections import defaultdict
 from io import StringIO
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 
 from openmm_cgvae.core.periodic import reduced_vectors
 from openmm_cgvae.core.units import ANGSTROM_PER_NM
+from openmm_cgvae.formats.outputfile import OutputFile
 from openmm_cgvae.molecule.topology import as_mdtraj_topology
 
 __all__ = ["PDBWriter"]
@@ -32,9 +32,11 @@ class PDBWriter:
     path : path
         Ending in .pdb or .cif.
     topology : mdtraj.Topology or openmm.app.Topology
+    name : path, optional
+        What messages call the file, where `path` is a temporary one.
     """
 
-    def __init__(self, path, topology):
+    def __init__(self, path, topology, name=None):
         from openmm.app import Topology
 
         self._cif = Path(path).suffix.lower() == ".cif"
@@ -47,7 +49,7 @@ class PDBWriter:
         if self._cif:
             _make_chain_ids_unique(self._topology)
         self._count = 0
-        self._file = open(path, "w")  # noqa: SIM115 (closed by close)
+        self._file = OutputFile(path, name=name)
 
     def write(self, positions, vectors=None):
         """Append frames.
@@ -62,18 +64,20 @@ class PDBWriter:
         from openmm.app import PDBFile, PDBxFile
 
         for k, frame in enumerate(np.asarray(positions, dtype=float) * ANGSTROM_PER_NM):
+            text = StringIO()
             if self._count == 0:
-                self._write_header(None if vectors is None else vectors[k])
+                self._write_header(text, None if vectors is None else vectors[k])
             self._count += 1
             if self._cif:
-                PDBxFile.writeModel(self._topology, frame, self._file, self._count, keepIds=True)
+                PDBxFile.writeModel(self._topology, frame, text, self._count, keepIds=True)
             else:
                 # What OpenMM takes for a particle without an element: it would guess calcium of a bead called CA,
                 # and leave its bonds out.
                 options = {"keepIds": True, "extraParticleIdentifier": NO_ELEMENT}
-                PDBFile.writeModel(self._topology, frame, self._file, self._count, **options)
+                PDBFile.writeModel(self._topology, frame, text, self._count, **options)
+            self._file.append(text.getvalue().encode())
 
-    def _write_header(self, vectors):
+    def _write_header(self, file, vectors):
         from openmm.app import PDBFile, PDBxFile
 
         if vectors is not None:
@@ -83,19 +87,18 @@ class PDBWriter:
             PDBxFile.writeHeader(_without_bonds(self._topology), header, keepIds=True)
             before, atoms = header.getvalue().split("loop_\n_atom_site.", 1)
             bonds = "".join(f"{line}\n" for line in _struct_conn(self._topology))
-            self._file.write(f"{before}{bonds}loop_\n_atom_site.{atoms}")
+            file.write(f"{before}{bonds}loop_\n_atom_site.{atoms}")
         else:
-            PDBFile.writeHeader(self._topology, self._file)
+            PDBFile.writeHeader(self._topology, file)
 
     def flush(self):
         """Have what was written put on the disk."""
         self._file.flush()
-        os.fsync(self._file.fileno())
 
     def close(self):
-        """Finish the file: a PDB file has its bonds at the end."""
-        if not self._cif and not self._file.closed:
-            self._file.writelines(f"{line}\n" for line in [*_conect(self._topology), "END"])
+        """Finish the file, a PDB file with its bonds; `OutputError` if not all of it is on the disk."""
+        if not self._cif and not self._file.closed and not self._file.failed:
+            self._file.append("".join(f"{line}\n" for line in [*_conect(self._topology), "END"]).encode())
         self._file.close()
 
 

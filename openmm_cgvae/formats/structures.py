@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from io import StringIO
 from pathlib import Path
@@ -14,32 +15,37 @@ import numpy as np
 from openmm_cgvae.core.errors import DataError, one_line
 from openmm_cgvae.core.periodic import boxes_of_frames, vectors_of_cells
 from openmm_cgvae.core.units import ANGSTROM_PER_NM
-from openmm_cgvae.formats.paths import file_format, plain_file
+from openmm_cgvae.formats.paths import ascii_folder, file_format, plain_file
+from openmm_cgvae.formats.textframes import TextFrames, find_text_frames
 from openmm_cgvae.molecule.elements import forget_guessed_elements
+from openmm_cgvae.molecule.foreign import foreign_topology
 
 if TYPE_CHECKING:
     import mdtraj
 
-    from openmm_cgvae.core.types import PathLike
+    from openmm_cgvae.core.types import PathLike, SomeTopology
 
 __all__ = ["STRUCTURES", "StructureFile", "load_box", "load_topology"]
 
 STRUCTURES = (".pdb", ".ent", ".cif", ".mmcif", ".pdbx", ".gro")
 CIF = (".cif", ".mmcif", ".pdbx")
+# Of positions that are read in two ways.
+SAME_NM = 1e-3
 # Atoms a nm^3: ten times those of water.
 DENSEST = 1000.0
 # Characters that a format has for the name of an atom.
 NAME_WIDTHS = {".pdb": 4, ".ent": 4, ".gro": 5}
 
 
-def load_topology(path: PathLike, own_names: bool = False) -> mdtraj.Topology:
-    """Read the mdtraj ``Topology`` of a PDB, mmCIF, GRO, prmtop or PSF file; gzip is unpacked.
+def load_topology(path: PathLike | SomeTopology, own_names: bool = False) -> mdtraj.Topology:
+    """Read the mdtraj ``Topology`` of a PDB, mmCIF, GRO, prmtop or PSF file, gzip unpacked, or of another library's.
 
     Elements are those the file tells, or that names tell without doubt; beads have none.
 
     Parameters
     ----------
-    path : path
+    path : path or object
+        A file, or what `foreign_topology` takes, whose names and elements stay.
     own_names : bool
         Keep names of PDB and GRO files as they are, for beads; those of atoms are made standard otherwise.
 
@@ -50,6 +56,8 @@ def load_topology(path: PathLike, own_names: bool = False) -> mdtraj.Topology:
     """
     import mdtraj
 
+    if not isinstance(path, str | os.PathLike):
+        return foreign_topology(path)
     if not Path(path).is_file():
         raise DataError(f"topology {path} does not exist")
     if file_format(path) in STRUCTURES:
@@ -85,20 +93,22 @@ CELL = re.compile(r"^_cell\.(\S+)[ \t]+(\S+)[ \t]*$", re.MULTILINE)
 
 @dataclass(frozen=True)
 class StructureFile:
-    """All of a file: names, and frames that may be several.
+    """All of a file: names, and frames that may be several, which are read where they lie if they can be told apart.
 
     Parameters
     ----------
     path : pathlib.Path
     topology : mdtraj.Topology
     positions : numpy.ndarray, shape (f, n, 3)
-        nm.
+        nm; of the first frame alone, where others are read from the file.
     all_times : numpy.ndarray, shape (f,), or None
         ps; None where the file tells none.
     vectors : numpy.ndarray, shape (f, 3, 3)
         Box vectors in nm; zero where there is no box.
     own_names : list of (str, str) or None
         Residue and atom as the file has them, where the topology has standard names instead (HOH for SOL).
+    text : TextFrames, optional
+        Where frames lie.
     """
 
     path: Path
@@ -107,14 +117,14 @@ class StructureFile:
     all_times: np.ndarray | None
     vectors: np.ndarray
     own_names: list | None = None
+    text: TextFrames | None = None
 
     @classmethod
     def read(cls, path, what="trajectory"):
         """Read a file; `DataError` if it cannot be read."""
         kind = file_format(path)
         try:
-            with plain_file(path) as plain:
-                return _read_cif(path, plain) if kind in CIF else _read_with_mdtraj(path, plain, kind)
+            return _read_by_frames(path, kind) or _read_whole(path, kind)
         except DataError:
             raise
         except Exception as error:
@@ -129,7 +139,7 @@ class StructureFile:
 
     @property
     def n_frames(self):
-        return len(self.positions)
+        return len(self.positions) if self.text is None else self.text.n_frames
 
     @property
     def has_times(self):
@@ -154,7 +164,41 @@ class StructureFile:
 
     def frames(self, numbers):
         """Positions (f, n, 3) and box vectors (f, 3, 3), zero without a box, in nm."""
-        return self.positions[numbers], self.vectors[numbers]
+        if self.text is None:
+            return self.positions[numbers], self.vectors[numbers]
+        positions, own = self.text.read(numbers, self.n_atoms)
+        vectors = np.array([self.vectors[0] if box is None else box for box in own]).reshape(-1, 3, 3)
+        return positions, _without_dummies(vectors, self.n_atoms)
+
+
+def _read_by_frames(path, kind):
+    """A file whose frames can be told apart; None of another."""
+    if not Path(path).stat().st_size:
+        return None
+    text = find_text_frames(path, "cif" if kind in CIF else "gro" if kind == ".gro" else "pdb")
+    if text is None:
+        return None
+    with ascii_folder() as folder:
+        plain = folder / f"first{kind}"
+        plain.write_bytes(text.first)
+        first = _read_plain(path, plain, kind)
+    try:
+        own = text.read([0], first.n_atoms)[0]
+    except DataError:
+        return None
+    # Atoms in several places, of which the library takes one, are not told apart by lines.
+    if not np.allclose(own, first.positions[:1], atol=SAME_NM):
+        return None
+    return replace(first, all_times=text.all_times, text=text)
+
+
+def _read_whole(path, kind):
+    with plain_file(path) as plain:
+        return _read_plain(path, plain, kind)
+
+
+def _read_plain(path, plain, kind):
+    return _read_cif(path, plain) if kind in CIF else _read_with_mdtraj(path, plain, kind)
 
 
 def _read_with_mdtraj(path, plain, kind):

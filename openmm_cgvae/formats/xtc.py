@@ -5,16 +5,19 @@ mdtraj does the compression, of files of a few frames at a time: XTC files put e
 
 import logging
 import mmap
-import os
 import struct
+from array import array
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from openmm_cgvae.core.errors import DataError, OutputError, one_line
-from openmm_cgvae.formats.joining import TOLERANCE, frames_to_keep, spacing_of, warn_of_cut
+from openmm_cgvae.formats.joining import ClockWarning, frames_to_keep, warn_of_cut
+from openmm_cgvae.formats.outputfile import OutputFile, naming
 from openmm_cgvae.formats.paths import ascii_folder
+from openmm_cgvae.formats.xtcstream import stream_fits
 
 __all__ = ["XTCFrames", "XTCWriter"]
 
@@ -29,7 +32,6 @@ HEAD_TYPE = np.dtype([
     ("magic", ">i4"), ("count", ">i4"), ("step", ">i4"), ("time", ">f4"), ("box", ">f4", (3, 3)), ("again", ">i4"),
     ("precision", ">f4"), ("least", ">i4", (3,)), ("most", ">i4", (3,)), ("small", ">i4"),
 ])  # fmt: skip
-FIRST_SMALL, LAST_SMALL = 9, 72
 # Bytes before the positions of a frame.
 HEAD = 56
 STEPS = 2**31
@@ -125,6 +127,7 @@ class XTCFrames:
             packed, starts = self._packed(file, np.asarray(numbers))
         heads = np.frombuffer(packed, np.uint8)[starts[:, None] + np.arange(HEAD_TYPE.itemsize)].view(HEAD_TYPE)[:, 0]
         _check_heads(heads, np.diff(starts, append=len(packed)), numbers, self)
+        _check_streams(packed, heads, starts, numbers, self)
         return _unpacked(packed, numbers, self.path), heads["box"].astype(float)
 
     def _packed(self, file, numbers):
@@ -162,7 +165,8 @@ def _scan_plain(data, n_atoms):
 
 
 def _scan_compressed(data, n_atoms):
-    offsets, times, size = [0], [], len(data)
+    # Lists would take ten times the room.
+    offsets, times, size = array("q", [0]), array("d"), len(data)
     fault = None
     while fault is None and (at := offsets[-1]) < size:
         if at + 96 > size:
@@ -193,12 +197,25 @@ def _plain_type(n_atoms):
 def _check_heads(heads, sizes, numbers, frames):
     """Refuse frames that the library that unpacks them would run away with (`DataError`)."""
     spread = heads["most"].astype(np.int64) - heads["least"]
-    bad = (heads["again"] != frames.n_atoms) | ~(heads["precision"] > 0) | (spread < 0).any(1)
-    bad |= (heads["small"] < FIRST_SMALL) | (heads["small"] > LAST_SMALL)
+    bad = (
+        (heads["again"] != frames.n_atoms)
+        | ~((heads["precision"] > 0) & np.isfinite(heads["precision"]))
+        | (spread < 0).any(1)
+    )
     # More than the coordinates take uncompressed.
     bad |= sizes > 92 + 16 * frames.n_atoms + 64
     if bad.any():
         raise DataError(f"trajectory {frames.path} is damaged in frame {numbers[int(np.argmax(bad))]}: copy it again")
+
+
+def _check_streams(packed, heads, starts, numbers, frames):
+    """Refuse frames whose packed coordinates lead the library that unpacks them astray (`DataError`)."""
+    columns = [heads[name].tolist() for name in ("magic", "least", "most", "small")]
+    for number, start, magic, least, most, small in zip(numbers, starts.tolist(), *columns, strict=True):
+        begin = start + (92 if magic == MAGIC else 96)
+        length = int.from_bytes(packed[start + 88 : begin], "big")
+        if not stream_fits(packed[begin : begin + length], frames.n_atoms, least, most, small):
+            raise DataError(f"trajectory {frames.path} is damaged in frame {number}: copy it again")
 
 
 def _unpacked(packed, numbers, path):
@@ -240,8 +257,9 @@ class XTCWriter:
         self.path = Path(path)
         self._name = name or path
         self._count, self._told = 0, False
+        self._clock = ClockWarning("an XTC file", self._name)
         self._existing = self._read_existing(n_atoms) if append else None
-        self._file = open(self.path, "r+b" if append else "wb")  # noqa: SIM115 (closed by close)
+        self._file = OutputFile(self.path, append, self._name)
 
     def _read_existing(self, n_atoms):
         """The frames of the file to go on with; None if it holds none yet."""
@@ -289,34 +307,39 @@ class XTCWriter:
             self._file.truncate(0)
         numbers = np.arange(self._count, self._count + len(positions))
         if times is None:
-            self._tell("times of the frames of %s are not known: 0, 1, 2, ... ps are written", self._name)
+            self._say_unknown()
             times = numbers
-        times = np.asarray(times, dtype=float)
-        if abs(times.astype(np.float32) - times).max(initial=0.0) > TOLERANCE * (spacing_of(times) or np.inf):
-            self._tell(
-                "an XTC file has 7 digits for a time, too few for the frames of %s, %g ps apart at %g ps: their times "
-                "are rounded, a DCD file's would not be", self._name, spacing_of(times), times[0],
-            )  # fmt: skip
+        self._clock.check(times)
+        times = np.asarray(times, dtype=np.float32)
         with ascii_folder() as folder:
             part = folder / "part.xtc"
-            with XTCTrajectoryFile(str(part), "w") as file:
+            # What is not written whole is noticed below; the library tells some of it.
+            with naming(self._name), suppress(RuntimeError), XTCTrajectoryFile(str(part), "w") as file:
                 steps = (numbers % STEPS).astype(np.int32)
-                file.write(np.asarray(positions, np.float32), times.astype(np.float32), steps, vectors)
-            self._file.seek(0, 2)
-            self._file.write(part.read_bytes())
-        self._file.flush()
+                file.write(np.asarray(positions, np.float32), times, steps, vectors)
+            content = part.read_bytes() if part.exists() else b""
+        self._check(content, len(positions))
+        self._file.append(content)
         self._count += len(positions)
 
-    def _tell(self, message, *values):
+    def _check(self, content, n_frames):
+        """Refuse what the library has not written whole, which it does not tell."""
+        _, _, times, fault = _scan(content)
+        if fault or len(times) != n_frames:
+            raise OutputError(
+                f"output {self._name} cannot be written: frames cannot be compressed, as the folder of temporary files "
+                "has no room (free some, or set TMPDIR), or coordinates are beyond 10^6 nm"
+            )
+
+    def _say_unknown(self):
         if not self._told:
             self._told = True
-            logger.warning(message, *values)
+            logger.warning("times of the frames of %s are not known: 0, 1, 2, ... ps are written", self._name)
 
     def flush(self):
         """Have what was written put on the disk."""
         self._file.flush()
-        os.fsync(self._file.fileno())
 
     def close(self):
-        """Finish the file."""
+        """Finish the file; `OutputError` if not all of it is on the disk."""
         self._file.close()

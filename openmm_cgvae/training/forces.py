@@ -4,7 +4,6 @@ import copy
 import logging
 import math
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +12,9 @@ import torch
 from openmm_cgvae.core.errors import DataError, SettingsError, TrainingError
 from openmm_cgvae.core.fingerprint import check_same_folder, fingerprint
 from openmm_cgvae.core.lock import locking
-from openmm_cgvae.core.output import write_bytes
+from openmm_cgvae.core.output import complete_output
 from openmm_cgvae.core.units import ANGSTROM_PER_NM
+from openmm_cgvae.io.tensors import load_tensors, save_tensors
 from openmm_cgvae.models.config import ModelConfig
 from openmm_cgvae.models.energy import CGEnergy
 from openmm_cgvae.training.dataset import split_runs
@@ -197,15 +197,16 @@ class ForceMatcher:
             return
         state = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(), "best": self.best,
                  "history": self.history, "identity": self._identity()}  # fmt: skip
-        write_bytes(self.checkpoint, partial(torch.save, state))
+        with complete_output(self.checkpoint) as temporary:
+            save_tensors(temporary, state)
 
     def _resume(self):
         if self.checkpoint is None or not self.checkpoint.exists():
             return
         try:
-            state = torch.load(self.checkpoint, weights_only=True, map_location="cpu")
+            state = load_tensors(self.checkpoint, "checkpoint", "'openmm-cgvae learn-forcefield'", TrainingError)
             check_same_folder(self._identity(), state["identity"], self.checkpoint, "give another, or remove it")
-        except SettingsError:
+        except (SettingsError, TrainingError):
             raise
         except Exception as error:
             raise TrainingError(f"{self.checkpoint} cannot be read ({type(error).__name__}): remove it") from error

@@ -6,7 +6,6 @@ import math
 import time
 from contextlib import nullcontext
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,14 +14,15 @@ import torch
 from openmm_cgvae.core.errors import SettingsError, TrainingError
 from openmm_cgvae.core.fingerprint import check_same_folder, weights_fingerprint
 from openmm_cgvae.core.lock import locking
-from openmm_cgvae.core.output import complete_output, existing_folder, write_bytes
+from openmm_cgvae.core.output import complete_output, existing_folder
+from openmm_cgvae.core.signals import deferred_interruption
+from openmm_cgvae.io.tensors import load_tensors, save_tensors
 from openmm_cgvae.proteins.builder import N_TORSIONS, Builder
 from openmm_cgvae.proteins.torsionnet import TorsionNetwork
 from openmm_cgvae.training.average import moving_average
 from openmm_cgvae.training.chains import PackedChains
 from openmm_cgvae.training.crops import cropped
 from openmm_cgvae.training.geometry import ProteinGeometry, network_weights
-from openmm_cgvae.training.interruption import deferred_interruption
 from openmm_cgvae.training.progress import progress_bar
 from openmm_cgvae.training.proteinbatch import joined, torsion_loss
 from openmm_cgvae.training.proteinconfig import ProteinConfig
@@ -140,7 +140,7 @@ class ProteinTrainer:
         if not path.exists():
             return
         try:
-            state = torch.load(path, weights_only=True)
+            state = load_tensors(path, "checkpoint", "'openmm-cgvae train'", TrainingError)
             # What older checkpoints do not say is as it was by default.
             saved = {"config": asdict(ProteinConfig()) | state["config"]}
             saved |= {name: state[name] for name in ("data_sha256", "start") if name in state}
@@ -150,7 +150,7 @@ class ProteinTrainer:
             self.optimizer.load_state_dict(state["optimizer"])
             self.update, self.seen, self.seconds = state["update"], state["seen"], state["seconds"]
             self._losses = state.get("losses", [])
-        except SettingsError:
+        except (SettingsError, TrainingError):
             raise
         except Exception as error:
             raise TrainingError(f"{path} cannot be read ({type(error).__name__}): remove it") from error
@@ -160,7 +160,8 @@ class ProteinTrainer:
         state = {**self._identity(), "network": self.network.state_dict(),
                  "average": self.average.state_dict(), "optimizer": self.optimizer.state_dict(),
                  "update": self.update, "seen": self.seen, "seconds": self.seconds, "losses": self._losses}  # fmt: skip
-        write_bytes(self.checkpoint_path, partial(torch.save, state))
+        with complete_output(self.checkpoint_path) as temporary:
+            save_tensors(temporary, state)
 
     @locking("folder")
     def run(self, minutes: float | None = None, validate_every: int = 500, progress: bool = True):

@@ -179,7 +179,7 @@ def test_a_wrong_number_of_beads_is_refused(tmp_path, backmapper, five_beads, re
     assert left_behind(tmp_path) == []
 
 
-def test_a_bad_frame_leaves_nothing_half_written(tmp_path, backmapper, reference, mapping):
+def test_a_bad_frame_leaves_nothing_half_written_and_what_was_done_before(tmp_path, backmapper, reference, mapping):
     beads = mapping.project(reference[0]).copy()
     beads[150, 1, 2] = np.nan
     with TrajectoryWriter(tmp_path / "cg.dcd", mapping.cg_topology()) as writer:
@@ -187,8 +187,14 @@ def test_a_bad_frame_leaves_nothing_half_written(tmp_path, backmapper, reference
     (tmp_path / "aa.dcd").write_text("what stood there before")
     with pytest.raises(PositionsError, match="NaN"):
         backmap_trajectory(tmp_path / "cg.dcd", backmapper, tmp_path / "aa.dcd", overwrite=True, chunk_size=50)
-    assert left_behind(tmp_path) == ["aa.dcd"]
+    assert left_behind(tmp_path) == ["aa.dcd", "aa.dcd.unfinished"]
     assert (tmp_path / "aa.dcd").read_text() == "what stood there before"
+    summary = backmap_trajectory(
+        tmp_path / "cg.dcd", backmapper, tmp_path / "aa.dcd", overwrite=True, chunk_size=50, resume=True,
+        on_bad_frame="skip",
+    )  # fmt: skip
+    assert (summary.n_frames, list(summary.skipped)) == (199, [150])
+    assert left_behind(tmp_path) == ["aa.dcd"]
 
 
 def test_an_existing_output_is_kept_unless_told(cg_trajectory, backmapper, tmp_path):
@@ -216,8 +222,9 @@ def test_correlation_is_refused_where_times_are_uneven(reference, mapping, backm
         writer.write(mapping.project(reference[0][:FRAMES]), times.astype(float))
     with pytest.raises(DataError, match="not evenly spaced in time"):
         backmap_trajectory(cg, backmapper, aa, seed=3, correlation_time=1.0, chunk_size=chunk_size)
-    assert left_behind(tmp_path) == []
-    backmap_trajectory(cg, backmapper, aa, seed=3)
+    # What was done before the times became uneven.
+    assert left_behind(tmp_path) in ([], ["aa.dcd.unfinished"])
+    backmap_trajectory(cg, backmapper, aa, seed=3, overwrite=True)
 
 
 @pytest.mark.parametrize("frame", [0, 7, FRAMES - 1])

@@ -1,0 +1,80 @@
+"""Frames made and written in parts that a journal keeps, so that a run that is interrupted goes on where it was."""
+
+from openmm_cgvae.backmapping.frames import sample_times
+from openmm_cgvae.core.errors import DataError
+from openmm_cgvae.core.pipeline import run_pipeline
+from openmm_cgvae.io.trajectory_files import box_lengths_and_angles
+
+__all__ = ["PartOfFrames", "write_parts"]
+
+
+class PartOfFrames:
+    """Makes the arrays and the record of the part that a chunk of frames is.
+
+    Parameters
+    ----------
+    backmapped : FrameBackmapper
+    n_samples : int
+    wrap : bool
+        Translate molecules into the periodic box.
+    """
+
+    def __init__(self, backmapped, n_samples, wrap):
+        self._backmapped, self._n_samples, self._wrap = backmapped, n_samples, wrap
+
+    def __call__(self, item):
+        """Backmap a chunk, with the spacing of its frames in ps and the correlation time in frames."""
+        chunk, spacing, correlation = item
+        made = self._backmapped(chunk.positions, chunk.frames, correlation, chunk.vectors, into_box=self._wrap)
+        if made.error is not None:
+            raise made.error
+        times = None if chunk.times is None else sample_times(chunk.times[made.rows], self._n_samples, spacing)
+        lengths, angles = (None, None) if made.vectors is None else box_lengths_and_angles(made.vectors)
+        arrays = {"positions": made.positions, "times": times, "lengths": lengths, "angles": angles}
+        minimized = made.minimized
+        if minimized is not None:
+            arrays |= {"energy_before": minimized.energy_before, "energy_after": minimized.energy_after}
+        n_failed = 0 if minimized is None else int(minimized.failed.sum())
+        return arrays, {
+            "n_frames": len(made.rows), "n_failed": n_failed, "skipped": made.skipped, "moved": list(made.moved),
+        }  # fmt: skip
+
+
+def write_parts(journal, items, compute, write, done, partial=False):
+    """Write all parts in order: those that the journal has from there, the others as they are made.
+
+    Parameters
+    ----------
+    journal : Journal
+        In use.
+    items : iterable
+        Of which each makes a part.
+    compute : callable
+        Takes an item; returns the arrays (dict) and the record (JSON types) of its part.
+    write : callable
+        Takes arrays and record, in order.
+    done : callable
+        Takes the item whose part waits to be written; for a progress bar.
+    partial : bool
+        Write the parts that there are, and make no others.
+    """
+    n_done = journal.n_done
+
+    def part(numbered):
+        number, item = numbered
+        return number if number < n_done else compute(item)
+
+    def keep(made):
+        if isinstance(made, int):
+            made = journal.part(made)
+        else:
+            journal.keep(*made)
+        write(*made)
+
+    if partial:
+        if not n_done:
+            raise DataError(f"no part of {journal.output} is there: run it, or go on with it by resume (--resume)")
+        for number in range(n_done):
+            keep(number)
+        return
+    run_pipeline(enumerate(items), part, keep, lambda numbered: done(numbered[1]))
