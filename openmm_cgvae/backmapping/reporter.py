@@ -34,6 +34,11 @@ __all__ = ["BackmapReporter"]
 
 logger = logging.getLogger(__name__)
 
+# Frames decoded in one call, and atoms of small molecules in it: larger batches make a frame cheaper.
+MOST_FRAMES, ATOMS_AT_ONCE = 64, 5632
+# Seconds after which frames are decoded though their group is not complete; that costs as much as a complete one.
+PATIENCE = 2.0
+
 
 class BackmapReporter:
     """Backmaps the running CG simulation and writes all-atom frames.
@@ -113,7 +118,8 @@ class BackmapReporter:
         self._append = append
         self._enforcePeriodicBox = enforcePeriodicBox
         self._seed = checked_seed(seed)
-        self._backmapped = FrameBackmapper(backmapper, self._nSamples, self._seed, minimizer, onBadFrame)
+        self._group = max(1, min(MOST_FRAMES, ATOMS_AT_ONCE // (backmapper.n_atoms * self._nSamples)))
+        self._backmapped = FrameBackmapper(backmapper, self._nSamples, self._seed, minimizer, onBadFrame, self._group)
         self._skips = onBadFrame == "skip"
         self._correlationTime = checked_correlation_time(correlationTime)
         self._correlation = 0.0
@@ -204,7 +210,12 @@ class BackmapReporter:
         coming, before = self._sample_times(clock.coming(simulation)), (clock.frame(simulation) - 1) * self._nSamples
         gaps = self._skips or clock.variable
         self._writer.join(coming, self._periodic, gaps=gaps, before=before, spare=self._nSamples if self._first else 0)
-        self._worker = BatchWorker(self._process, prepare=use_one_torch_thread)
+        # Whole groups, where the worker has a choice.
+        batch = MOST_FRAMES // self._group * self._group
+        self._worker = BatchWorker(
+            self._process, batch, patience=PATIENCE, prepare=use_one_torch_thread,
+            ends=lambda item: (item[0] + 1) % batch == 0,
+        )  # fmt: skip
         # Runs once: in `close`, or at the end of the program for those who never close a reporter.
         self._finish = weakref.finalize(self, _finish, self._worker, self._writer, self._append)
         return self._worker
