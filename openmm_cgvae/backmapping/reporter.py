@@ -12,6 +12,7 @@ from openmm_cgvae.backmapping.backmapper import as_sampler
 from openmm_cgvae.backmapping.clock import FrameClock
 from openmm_cgvae.backmapping.frames import FrameBackmapper, sample_times
 from openmm_cgvae.backmapping.molecules import check_order
+from openmm_cgvae.backmapping.numbering import numbered_as
 from openmm_cgvae.core.checks import checked_count, checked_seed
 from openmm_cgvae.core.errors import OutputError, SettingsError, TopologyMismatchError
 from openmm_cgvae.core.noise import checked_correlation_time
@@ -205,7 +206,8 @@ class BackmapReporter:
                 "whose steps have no fixed length: leave it out"
             )
         self._correlation = self._correlationTime / clock.spacing_ps if self._correlationTime else 0.0
-        self._writer = TrajectoryWriter(self._path, self._backmapper.topology, self._append, title=self._title)
+        topology = numbered_as(self._backmapper.topology, self._backmapper.mapping, simulation.topology)
+        self._writer = TrajectoryWriter(self._path, topology, self._append, title=self._title)
         # Refused here, before the run goes on, and not where frames are written.
         coming, before = self._sample_times(clock.coming(simulation)), (clock.frame(simulation) - 1) * self._nSamples
         gaps = self._skips or clock.variable
