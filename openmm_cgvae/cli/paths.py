@@ -11,7 +11,7 @@ from openmm_cgvae.core.output import check_apart
 __all__ = ["FILES", "POSITIONAL", "Files", "check_files", "named_files"]
 
 # Arguments without dashes.
-POSITIONAL = ("trajectory", "trajectories", "folder", "pdb", "molecules")
+POSITIONAL = ("trajectory", "trajectories", "folder", "pdb", "molecules", "structures")
 
 
 @dataclass(frozen=True)
@@ -67,17 +67,18 @@ DEMO = ("cg.dcd", "cg.pdb", "aa.dcd", "aa.pdb", "minimized.dcd", "ramachandran.p
 
 FILES = {
     "demo": Files(("model",), (), inside={"output": DEMO}),
-    "project": Files(("trajectory", "top", "model"), beside=("output",)),
-    "backmap": Files(("trajectory", "top", "model", "prmtop"), beside=("output",)),
+    "project": Files(("trajectory", "top", "model"), ("output", "json"), ("output",)),
+    "backmap": Files(("trajectory", "top", "model", "prmtop", "molecule"), ("output", "json", "report"), ("output",)),
     "simulate": Files(
         ("model", "potential", "prmtop"), ("output", "cg_output", "checkpoint"), ("output", "cg_output"), ("output",)
     ),
     "continue": Files(
-        ("trajectory", "model", "top", "forcefield"), ("output", "checkpoint"), ("output",), ("output",)
+        ("trajectory", "model", "top", "forcefield", "molecule"), ("output", "checkpoint"), ("output",), ("output",)
     ),
     "conformers": Files(("molecules", "model")),
     "info": Files(("model",), ()),
-    "evaluate": Files(("trajectories", "top", "model"), ("json",)),
+    "evaluate": Files(("trajectories", "top", "model"), ("json", "report")),
+    "report": Files(("structures", "model", "top", "reference", "evaluation", "training")),
     "benchmark": Files(REFERENCE, (), inside={"output": ("results.json", "results.md")}),
     "sample-reference": Files(("pdb", "forcefield"), (), inside={"output": ("protocol.json",)}, more=_sampled),
     "sample-conformers": Files(("molecules", "held_out", "leave_out"), (), inside={"output": ("ensembles.npz",)}),
