@@ -14,9 +14,9 @@ from openmm_cgvae.core.errors import OutputError, SettingsError
 # Arguments that take words which are no names of files.
 WORDS = {
     "atom_types", "baseline", "box", "breaks", "caps", "compile", "consistency", "device", "disulfides", "drop",
-    "histidine", "implicit_solvent", "keep", "mapping", "measure", "method", "models", "molecules", "name", "optimize",
-    "frames", "on_bad_frame", "platform", "preset", "protonation", "rename", "set", "splits", "stereo", "termini", "times", "title", "unknown", "water_model",
-    "weights",
+    "frames", "histidine", "implicit_solvent", "keep", "mapping", "measure", "method", "models", "molecules", "name",
+    "on_bad_frame", "optimize", "platform", "preset", "protonation", "rename", "set", "splits", "stereo", "termini",
+    "times", "title", "unknown", "water_model", "weights",
 }  # fmt: skip
 
 
