@@ -1,10 +1,10 @@
 """Kill commands with SIGKILL at random moments, go on with them, and compare what they wrote with an undisturbed run.
 
-    python benchmarks/kill.py simulate train evaluate --trials 50 --seed 0
+    python benchmarks/kill_runs.py simulate train evaluate --trials 50 --seed 0
 
 Every trial runs a command in a process of its own, kills it up to three times at moments drawn over the time that it
 takes, and lets it end; what it wrote must then be the same, byte for byte. Processes are forked from this one, which
-has imported everything, so that most kills meet the command at work.
+has imported everything, so that most kills meet the command at work. For backmap and project see kill.py.
 """
 
 import argparse
@@ -50,27 +50,12 @@ class Case:
 
 
 def _simulate(minimize):
-    begin = (
-        "simulate --model alanine-dipeptide-3 --steps 30000 --report-interval 50 -o aa.dcd --cg-output cg.dcd "
-        "--checkpoint run.chk --seed 3 --correlation-time 1"
-    ).split() + (["--minimize", "--iterations", "5"] if minimize else [])
+    begin = ["simulate", "--model", "alanine-dipeptide-3", "--steps", "30000", "--report-interval", "50", "-o", "aa.dcd", "--cg-output", "cg.dcd", "--checkpoint", "run.chk", "--seed", "3", "--correlation-time", "1"] + (["--minimize", "--iterations", "5"] if minimize else [])
 
     def resume(folder):
         return [*begin, "--resume" if (folder / "run.chk").exists() else "--overwrite"]
 
     return Case(tuple(begin), resume, ("aa.dcd", "cg.dcd", "aa.pdb", "cg.pdb"))
-
-
-def _continue():
-    begin = [
-        "continue", str(DATA / "beads.dcd"), *"--model alanine-dipeptide-3 --steps 1000 --report-interval 10".split(),
-        *"-o aa.dcd --checkpoint run.chk --seed 3 --equilibration 0.1 --platform Reference".split(),
-    ]  # fmt: skip
-
-    def resume(folder):
-        return [*begin, "--resume" if (folder / "run.chk").exists() else "--overwrite"]
-
-    return Case(tuple(begin), resume, ("aa.dcd", "aa.pdb"))
 
 
 REFERENCE = (str(DATA / "alanine_dipeptide.xtc"), "--top", str(DATA / "alanine_dipeptide.pdb"), "--run-frames", "25")
@@ -87,15 +72,15 @@ def _train():
 
 def _sample_reference():
     begin = (
-        "sample-reference", str(DATA / "alanine_dipeptide.pdb"), "-o", "md", *"--runs 3 --frames 40 --interval 0.1".split(),
-        *"--burst 0.2 0.4 --equilibration 0.2".split(),
+        "sample-reference", str(DATA / "alanine_dipeptide.pdb"), "-o", "md", *["--runs", "3", "--frames", "40", "--interval", "0.1"],
+        *["--burst", "0.2", "0.4", "--equilibration", "0.2"],
     )  # fmt: skip
     outputs = tuple(f"md/run-00{k}{end}" for k in range(3) for end in (".dcd", "-forces.npy"))
     return Case(begin, lambda folder: begin, (*outputs, "md/protocol.json"))
 
 
 def _evaluate():
-    begin = ("evaluate", *REFERENCE, *"--model alanine-dipeptide-3 --json out.json --stride 4 --samples 2".split())
+    begin = ("evaluate", *REFERENCE, *["--model", "alanine-dipeptide-3", "--json", "out.json", "--stride", "4", "--samples", "2"])
     return Case(begin, lambda folder: (*begin, "--overwrite"), ("out.json",), _without_speed)
 
 
@@ -127,7 +112,7 @@ def main(arguments=None):
     parser.add_argument("--seed", type=int, default=0, help="of the moments (0)")
     options = parser.parse_args(arguments)
     # Once, before processes are forked.
-    import openmm_cgvae.cli.demonstration  # noqa: F401
+    import openmm_cgvae.cli.demonstration
     import openmm_cgvae.evaluation.exporting  # noqa: F401
     from openmm_cgvae.simulation import checkpoint
 
