@@ -50,7 +50,11 @@ class Case:
 
 
 def _simulate(minimize):
-    begin = ["simulate", "--model", "alanine-dipeptide-3", "--steps", "30000", "--report-interval", "50", "-o", "aa.dcd", "--cg-output", "cg.dcd", "--checkpoint", "run.chk", "--seed", "3", "--correlation-time", "1"] + (["--minimize", "--iterations", "5"] if minimize else [])
+    begin = [
+        "simulate", "--model", "alanine-dipeptide-3", "--steps", "30000", "--report-interval", "50", "-o", "aa.dcd",
+        "--cg-output", "cg.dcd", "--checkpoint", "run.chk", "--seed", "3", "--correlation-time", "1",
+        *(["--minimize", "--iterations", "5"] if minimize else []),
+    ]  # fmt: skip
 
     def resume(folder):
         return [*begin, "--resume" if (folder / "run.chk").exists() else "--overwrite"]
@@ -72,15 +76,16 @@ def _train():
 
 def _sample_reference():
     begin = (
-        "sample-reference", str(DATA / "alanine_dipeptide.pdb"), "-o", "md", *["--runs", "3", "--frames", "40", "--interval", "0.1"],
-        *["--burst", "0.2", "0.4", "--equilibration", "0.2"],
+        "sample-reference", str(DATA / "alanine_dipeptide.pdb"), "-o", "md", "--runs", "3", "--frames", "40",
+        "--interval", "0.1", "--burst", "0.2", "0.4", "--equilibration", "0.2",
     )  # fmt: skip
     outputs = tuple(f"md/run-00{k}{end}" for k in range(3) for end in (".dcd", "-forces.npy"))
     return Case(begin, lambda folder: begin, (*outputs, "md/protocol.json"))
 
 
 def _evaluate():
-    begin = ("evaluate", *REFERENCE, *["--model", "alanine-dipeptide-3", "--json", "out.json", "--stride", "4", "--samples", "2"])
+    how = ("--model", "alanine-dipeptide-3", "--json", "out.json", "--stride", "4", "--samples", "2")
+    begin = ("evaluate", *REFERENCE, *how)
     return Case(begin, lambda folder: (*begin, "--overwrite"), ("out.json",), _without_speed)
 
 

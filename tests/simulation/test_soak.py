@@ -1,4 +1,4 @@
-"""Runs killed at random are, to the byte, the runs that were not; benchmarks/soak.py and kill_runs.py do it for longer."""
+"""Runs that are killed at random are, to the byte, those that were not; the benchmarks do it for longer."""
 
 import importlib.util
 from pathlib import Path
