@@ -115,19 +115,21 @@ class BackmapReporter:
         self._reportInterval = checked_count("reportInterval", reportInterval)
         self._nSamples = checked_count("nSamples", nSamples)
         self._path = check_format(check_output(file, overwrite or append), append)
-        self._backmapper = backmapper = as_sampler(backmapper)
+        self._backmapper = as_sampler(backmapper)
         self._append = append
         self._enforcePeriodicBox = enforcePeriodicBox
         self._seed = checked_seed(seed)
-        self._group = max(1, min(MOST_FRAMES, ATOMS_AT_ONCE // (backmapper.n_atoms * self._nSamples)))
-        self._backmapped = FrameBackmapper(backmapper, self._nSamples, self._seed, minimizer, onBadFrame, self._group)
+        self._group = max(1, min(MOST_FRAMES, ATOMS_AT_ONCE // (self._backmapper.n_atoms * self._nSamples)))
+        self._backmapped = FrameBackmapper(
+            self._backmapper, self._nSamples, self._seed, minimizer, onBadFrame, self._group
+        )
         self._skips = onBadFrame == "skip"
         self._correlationTime = checked_correlation_time(correlationTime)
         self._correlation = 0.0
         self._title = title
-        self._clock: FrameClock | None = None
+        self._clock: Any = None
         self._first: int | None = None
-        self._writer: TrajectoryWriter | None = None
+        self._writer: Any = None
         self._worker: BatchWorker | None = None
         self._finish = None
         self._periodic = self._wrap = False
