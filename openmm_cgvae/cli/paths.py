@@ -68,12 +68,12 @@ DEMO = ("cg.dcd", "cg.pdb", "aa.dcd", "aa.pdb", "minimized.dcd", "ramachandran.p
 FILES = {
     "demo": Files(("model",), (), inside={"output": DEMO}),
     "project": Files(("trajectory", "top", "model"), beside=("output",)),
-    "backmap": Files(("trajectory", "top", "model", "prmtop"), ("output", "json", "report"), ("output",)),
+    "backmap": Files(("trajectory", "top", "model", "prmtop", "molecule"), ("output", "json", "report"), ("output",)),
     "simulate": Files(
         ("model", "potential", "prmtop"), ("output", "cg_output", "checkpoint"), ("output", "cg_output"), ("output",)
     ),
     "continue": Files(
-        ("trajectory", "model", "top", "forcefield"), ("output", "checkpoint"), ("output",), ("output",)
+        ("trajectory", "model", "top", "forcefield", "molecule"), ("output", "checkpoint"), ("output",), ("output",)
     ),
     "conformers": Files(("molecules", "model")),
     "info": Files(("model",), ()),
@@ -110,9 +110,9 @@ def check_files(command, options):
     files = FILES[command]
     inputs, outputs = files.more(options)
     for name in files.inputs:
-        inputs |= _inputs(_label(name), getattr(options, name))
+        inputs |= _inputs(_label(name), getattr(options, name, None))
     for name in files.outputs:
-        path = getattr(options, name)
+        path = getattr(options, name, None)
         if path is None:
             continue
         outputs[_label(name)] = path

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from openmm_cgvae.core.checks import check_types
 from openmm_cgvae.core.errors import DataError, SettingsError, TrainingError, one_line
 from openmm_cgvae.core.fingerprint import check_same_folder, fingerprint
 from openmm_cgvae.core.lock import locking
@@ -53,6 +54,7 @@ class ForceMatchingConfig:
     seed: int = 0
 
     def __post_init__(self):
+        check_types(self)
         for name in ("epochs", "batch_size", "learning_rate", "gradient_clip"):
             if not getattr(self, name) > 0:
                 raise SettingsError(f"{name}={getattr(self, name)} given: a positive number is expected")
