@@ -1,6 +1,9 @@
 """Frames made and written in parts that a journal keeps, so that a run that is interrupted goes on where it was."""
 
+from operator import itemgetter
+
 from openmm_cgvae.backmapping.frames import sample_times
+from openmm_cgvae.core.cluster import in_order
 from openmm_cgvae.core.errors import DataError
 from openmm_cgvae.core.pipeline import run_pipeline
 from openmm_cgvae.io.trajectory_files import box_lengths_and_angles
@@ -40,7 +43,7 @@ class PartOfFrames:
         }  # fmt: skip
 
 
-def write_parts(journal, items, compute, write, done, partial=False):
+def write_parts(journal, items, compute, write, done, partial=False, client=None):
     """Write all parts in order: those that the journal has from there, the others as they are made.
 
     Parameters
@@ -57,6 +60,8 @@ def write_parts(journal, items, compute, write, done, partial=False):
         Takes the item whose part waits to be written; for a progress bar.
     partial : bool
         Write the parts that there are, and make no others.
+    client : distributed.Client, optional
+        Of a Dask cluster, whose workers make the parts.
     """
     n_done = journal.n_done
 
@@ -76,5 +81,15 @@ def write_parts(journal, items, compute, write, done, partial=False):
             raise DataError(f"no part of {journal.output} is there: run it, or go on with it by resume (--resume)")
         for number in range(n_done):
             keep(number)
-        return
-    run_pipeline(enumerate(items), part, keep, lambda numbered: done(numbered[1]))
+    elif client is None:
+        run_pipeline(enumerate(items), part, keep, lambda numbered: done(numbered[1]))
+    else:
+        run_pipeline(_on_cluster(client, compute, items, n_done), itemgetter(1), keep, lambda pair: done(pair[0]))
+
+
+def _on_cluster(client, compute, items, n_done):
+    """Yield items with their parts, of the first with their numbers."""
+    items = iter(items)
+    for number in range(n_done):
+        yield next(items), number
+    yield from in_order(client, compute, items)

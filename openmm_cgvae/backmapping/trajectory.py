@@ -28,6 +28,8 @@ from openmm_cgvae.io.trajectory_files import (
 )
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from openmm_cgvae.atomistic.minimizer import Minimizer
     from openmm_cgvae.backmapping.sampler import Sampler
     from openmm_cgvae.core.types import Number, PathLike, SomeTopology, SomeTrajectory
@@ -106,6 +108,7 @@ def backmap_trajectory(
     resume: bool = False,
     partial: bool = False,
     write_topology: bool = False,
+    client: Any = None,
 ) -> BackmapSummary:
     """Turn a saved CG trajectory into an all-atom one, in constant memory.
 
@@ -160,6 +163,8 @@ def backmap_trajectory(
         Make the output of what an interrupted call has done, and no more.
     write_topology : bool
         Write the first frame as ``aa.pdb`` beside ``aa.dcd`` too.
+    client : distributed.Client, optional
+        Of a Dask cluster, whose workers sample and minimise; this process reads and writes, and the output is the same.
 
     Returns
     -------
@@ -211,7 +216,7 @@ def backmap_trajectory(
                 summary.add(arrays, record)
 
             items = _with_timing(reader, correlation_time)
-            write_parts(journal, items, compute, write, lambda item: bar.update(len(item[0].frames)), partial)
+            write_parts(journal, items, compute, write, lambda item: bar.update(len(item[0].frames)), partial, client)
             if not summary.n_frames:
                 journal.forget()
                 raise DataError(f"no frame of {trajectory} could be backmapped; {next(iter(summary.skipped.values()))}")

@@ -8,6 +8,7 @@ from openmm_cgvae.cli.common import (
     add_reading,
     add_resume,
     add_sampling,
+    add_scheduler,
     check_with_topology,
     make_minimizer,
     print_table,
@@ -34,6 +35,7 @@ def add_arguments(parser):
     parser.add_argument("--wrap", action="store_true", help="translate molecules into the periodic box")
     add_reading(parser)
     add_resume(parser)
+    add_scheduler(parser)
     add_overwrite(parser)
 
 
@@ -41,30 +43,33 @@ def run(options):
     inputs = [*options.trajectory, *filter(None, [options.top])]
     check_with_topology(options.output, options.overwrite, inputs, options.resume or options.partial)
     from openmm_cgvae.backmapping.trajectory import backmap_trajectory
+    from openmm_cgvae.core.cluster import cluster_client
     from openmm_cgvae.molecule.renaming import parse_renaming
 
     backmapper = load_backmapper(options)
     minimizer = make_minimizer(options, backmapper)
     started = time.perf_counter()
-    summary = backmap_trajectory(
-        options.trajectory,
-        backmapper,
-        options.output,
-        options.samples,
-        options.seed,
-        options.stride,
-        minimizer,
-        options.overwrite,
-        correlation_time=options.correlation_time,
-        wrap=options.wrap,
-        salvage=options.salvage,
-        frame_interval=options.frame_interval,
-        on_bad_frame=options.on_bad_frame,
-        rename=parse_renaming(options.rename),
-        resume=options.resume,
-        partial=options.partial,
-        write_topology=True,
-    )
+    with cluster_client(options.scheduler) as client:
+        summary = backmap_trajectory(
+            options.trajectory,
+            backmapper,
+            options.output,
+            options.samples,
+            options.seed,
+            options.stride,
+            minimizer,
+            options.overwrite,
+            correlation_time=options.correlation_time,
+            wrap=options.wrap,
+            salvage=options.salvage,
+            frame_interval=options.frame_interval,
+            on_bad_frame=options.on_bad_frame,
+            rename=parse_renaming(options.rename),
+            resume=options.resume,
+            partial=options.partial,
+            write_topology=True,
+            client=client,
+        )
     seconds = time.perf_counter() - started
     structures = summary.n_frames * summary.n_samples
     rows = [("structures", f"{structures} in {options.output}"), ("seed", summary.seed)]

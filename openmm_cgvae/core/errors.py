@@ -9,6 +9,7 @@ import zlib
 __all__ = [
     "UNREADABLE_ARCHIVE",
     "CGVAEError",
+    "ClusterError",
     "DataError",
     "MappingError",
     "MinimizationError",
@@ -83,6 +84,10 @@ class MinimizationError(CGVAEError, RuntimeError):
 
 class SimulationError(CGVAEError, RuntimeError):
     """A coarse-grained simulation that cannot be set up or has become unstable."""
+
+
+class ClusterError(CGVAEError, RuntimeError):
+    """A cluster that does not answer, or loses its workers."""
 
 
 class MissingDependencyError(CGVAEError, ImportError):
