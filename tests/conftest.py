@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from openmm_cgvae.backmapping.backmapper import Backmapper, bead_spread
+from openmm_cgvae.formats.structures import load_topology
 from openmm_cgvae.io.modelfile import ModelFile
-from openmm_cgvae.io.structures import load_topology
 from openmm_cgvae.models import CGVAE, ModelConfig
 from openmm_cgvae.models.export import script_model
 from openmm_cgvae.molecule.graph import MolecularGraph

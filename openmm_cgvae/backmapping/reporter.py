@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from openmm_cgvae.backmapping.backmapper import as_sampler
+from openmm_cgvae.backmapping.clock import FrameClock
 from openmm_cgvae.backmapping.frames import FrameBackmapper, sample_times
 from openmm_cgvae.backmapping.molecules import check_order
 from openmm_cgvae.core.checks import checked_count, checked_seed
-from openmm_cgvae.core.errors import OutputError, TopologyMismatchError
+from openmm_cgvae.core.errors import OutputError, SettingsError, TopologyMismatchError
 from openmm_cgvae.core.noise import checked_correlation_time
 from openmm_cgvae.core.output import check_output
 from openmm_cgvae.core.parallel import use_one_torch_thread
-from openmm_cgvae.core.units import value_in_md_units
 from openmm_cgvae.core.worker import BatchWorker
 from openmm_cgvae.io.trajectory_files import TrajectoryWriter, box_lengths_and_angles, check_format
 
@@ -40,7 +40,8 @@ class BackmapReporter:
 
     Append it to ``simulation.reporters`` like a ``DCDReporter``; close it, or use it as a context manager, when the
     run is over (the end of the program does it too). Frames are backmapped in a thread beside the simulation, several
-    at a time and in order; if they come faster than they can be backmapped, the simulation waits.
+    at a time and in order; if they come faster than they can be backmapped, the simulation waits. A run that is to be
+    resumed takes a `CheckpointReporter` of this package beside it, so that no checkpoint is ahead of the file.
 
     Parameters
     ----------
@@ -70,6 +71,8 @@ class BackmapReporter:
     onBadFrame : {"raise", "skip"}
         What becomes of frames that cannot be backmapped, of a run that has become unstable: an error at the next
         report, with all frames before in the file, or left out and listed in `skipped`.
+    title : str
+        Of a new DCD file, a line of 80 characters at most.
 
     Attributes
     ----------
@@ -84,7 +87,8 @@ class BackmapReporter:
         If the file exists and neither `append` nor `overwrite` is given, or it cannot be written; at the first report,
         if the run does not go on where the file to append to ends: a gap, another interval, a box or none.
     SettingsError
-        If a number is out of its range.
+        If a number is out of its range; at the first report, if `correlationTime` is given to a run whose steps have
+        no fixed length.
     """
 
     def __init__(
@@ -100,6 +104,7 @@ class BackmapReporter:
         overwrite: bool = False,
         correlationTime: Number | None = None,
         onBadFrame: str = "raise",
+        title: str = "",
     ) -> None:
         self._reportInterval = checked_count("reportInterval", reportInterval)
         self._nSamples = checked_count("nSamples", nSamples)
@@ -111,7 +116,10 @@ class BackmapReporter:
         self._backmapped = FrameBackmapper(backmapper, self._nSamples, self._seed, minimizer, onBadFrame)
         self._skips = onBadFrame == "skip"
         self._correlationTime = checked_correlation_time(correlationTime)
-        self._correlation = self._spacing = 0.0
+        self._correlation = 0.0
+        self._title = title
+        self._clock: FrameClock | None = None
+        self._first: int | None = None
         self._writer: TrajectoryWriter | None = None
         self._worker: BatchWorker | None = None
         self._finish = None
@@ -128,6 +136,7 @@ class BackmapReporter:
 
     def describeNextReport(self, simulation: app.Simulation) -> dict[str, Any]:
         """Request unwrapped positions at the next multiple of the report interval."""
+        self._first = simulation.currentStep if self._first is None else self._first
         steps = self._reportInterval - simulation.currentStep % self._reportInterval
         return {"steps": steps, "periodic": False, "include": ["positions"]}
 
@@ -142,19 +151,18 @@ class BackmapReporter:
         if self._closed:
             raise OutputError(f"reporter of {self._path} is closed: remove it from simulation.reporters")
         worker = self._worker or self._open(simulation)
-        frame = simulation.currentStep // self._reportInterval
+        frame, time = self._clock.frame(simulation), self._clock.time(simulation)
         beads = state.getPositions(asNumpy=True)._value
         vectors = state.getPeriodicBoxVectors(asNumpy=True)._value
-        worker.put((frame, beads, vectors))
+        worker.put((frame, np.nan if time is None else time, beads, vectors))
 
     def _process(self, items):
         """Backmap and write consecutive frames, in the worker's thread."""
-        frames, beads, vectors = (np.array(column) for column in zip(*items, strict=True))
+        frames, times, beads, vectors = (np.array(column) for column in zip(*items, strict=True))
         made = self._backmapped(beads, frames, self._correlation, vectors if self._periodic else None, self._wrap)
         if len(made.rows):
             box = (None, None) if made.vectors is None else box_lengths_and_angles(made.vectors)
-            times = sample_times(frames[made.rows] * self._spacing, self._nSamples, self._spacing)
-            self._writer.write(made.positions, times, *box)
+            self._writer.write(made.positions, self._sample_times(times[made.rows]), *box)
         self.n_frames += len(made.rows)
         self.n_failed += 0 if made.minimized is None else int(made.minimized.failed.sum())
         self.skipped.update(made.skipped)
@@ -163,6 +171,12 @@ class BackmapReporter:
         if made.error is not None:
             # Now that the frames before it are written.
             raise made.error
+
+    def _sample_times(self, times):
+        """Times (frames * samples,) of structures, or None where those of frames are not known."""
+        if times is None or np.isnan(times).any():
+            return None
+        return sample_times(times, self._nSamples, self._clock.spacing_ps or 0.0)
 
     def _open(self, simulation):
         n_particles = simulation.topology.getNumAtoms()
@@ -178,17 +192,34 @@ class BackmapReporter:
         check_order(given, expected, "the simulation")
         self._periodic = simulation.system.usesPeriodicBoundaryConditions()
         self._wrap = self._periodic if self._enforcePeriodicBox is None else self._enforcePeriodicBox
-        # ps between frames.
-        self._spacing = self._reportInterval * value_in_md_units(simulation.integrator.getStepSize())
-        self._correlation = self._correlationTime / self._spacing
-        self._writer = TrajectoryWriter(self._path, self._backmapper.topology, self._append)
+        self._clock = clock = FrameClock.of(simulation, self._reportInterval)
+        if self._correlationTime and clock.spacing_ps is None:
+            raise SettingsError(
+                f"correlationTime={self._correlationTime:g} given for a {type(simulation.integrator).__name__}, "
+                "whose steps have no fixed length: leave it out"
+            )
+        self._correlation = self._correlationTime / clock.spacing_ps if self._correlationTime else 0.0
+        self._writer = TrajectoryWriter(self._path, self._backmapper.topology, self._append, title=self._title)
         # Refused here, before the run goes on, and not where frames are written.
-        coming = (simulation.currentStep // self._reportInterval + np.arange(2)) * self._spacing
-        self._writer.join(sample_times(coming, self._nSamples, self._spacing), self._periodic, self._skips)
+        coming, before = self._sample_times(clock.coming(simulation)), (clock.frame(simulation) - 1) * self._nSamples
+        gaps = self._skips or clock.variable
+        self._writer.join(coming, self._periodic, gaps=gaps, before=before, spare=self._nSamples if self._first else 0)
         self._worker = BatchWorker(self._process, prepare=use_one_torch_thread)
         # Runs once: in `close`, or at the end of the program for those who never close a reporter.
         self._finish = weakref.finalize(self, _finish, self._worker, self._writer, self._append)
         return self._worker
+
+    def flush(self) -> None:
+        """Wait until all frames up to now are in the file and on the disk.
+
+        Raises
+        ------
+        CGVAEError or other
+            What went wrong with one of them.
+        """
+        if self._worker is not None and not self._closed:
+            self._worker.flush()
+            self._writer.flush()
 
     def close(self) -> None:
         """Write what is still queued and finish the file; harmless if called again.

@@ -5,31 +5,34 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from openmm_cgvae.backmapping.backmapper import as_sampler
 from openmm_cgvae.backmapping.frames import FrameBackmapper
-from openmm_cgvae.backmapping.identity import digest, sampler_digest, trajectory_digest
 from openmm_cgvae.backmapping.parts import PartOfFrames, write_parts
 from openmm_cgvae.core.checks import checked_count, checked_number, checked_seed
 from openmm_cgvae.core.errors import DataError
+from openmm_cgvae.core.fingerprint import fingerprint, fingerprint_of
 from openmm_cgvae.core.journal import Journal
 from openmm_cgvae.core.noise import checked_correlation_time
 from openmm_cgvae.core.output import check_output, complete_output
-from openmm_cgvae.io.joining import spacing_of
+from openmm_cgvae.core.representation import html_table
+from openmm_cgvae.formats.joining import spacing_of
+from openmm_cgvae.formats.structures import load_topology
+from openmm_cgvae.io.contents import trajectory_fingerprint
+from openmm_cgvae.io.selection import FrameSelection
 from openmm_cgvae.io.sources import given_paths
 from openmm_cgvae.io.trajectory_files import (
     TrajectoryReader,
     TrajectoryWriter,
     check_format,
+    frames_at_once,
     write_topology_beside,
 )
 
 if TYPE_CHECKING:
-    from typing import Any
-
     from openmm_cgvae.atomistic.minimizer import Minimizer
     from openmm_cgvae.backmapping.sampler import Sampler
     from openmm_cgvae.core.types import Number, PathLike, SomeTopology, SomeTrajectory
@@ -83,9 +86,37 @@ class BackmapSummary:
         total, count, most = zip(*(self._moved or [(0.0, 1, 0.0)]), strict=True)
         return sum(total) / max(1, sum(count)), max(most)
 
+    def _repr_html_(self) -> str:
+        """Show the summary as a table in a notebook."""
+        rows: list[tuple[Any, ...]] = [
+            ("structures", f"{self.n_frames * self.n_samples:,}, {self.n_samples} of each of {self.n_frames:,} frames"),
+            ("seed", self.seed),
+        ]
+        if self.skipped:
+            rows.append(("frames left out", len(self.skipped)))
+        if self.energies_before:
+            before, after = self.median_energies()
+            rows.append(("median energy, kJ/mol", f"{before:.5g} before, {after:.5g} after minimisation"))
+            rows.append(("left unminimised", self.n_failed))
+        return html_table("Backmapped", rows)
+
     def median_energies(self) -> tuple[float, ...]:
         """Return the median energies in kJ/mol before and after the minimisation (clashes would dominate a mean)."""
         return tuple(float(np.median(np.concatenate(e))) for e in (self.energies_before, self.energies_after))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything in JSON types, energies as lists in the order of the structures."""
+        mean, most = self.bead_shift_nm
+        energies = {"energies_before": self.energies_before, "energies_after": self.energies_after}
+        return {
+            "n_frames": self.n_frames,
+            "n_samples": self.n_samples,
+            "seed": self.seed,
+            "n_failed": self.n_failed,
+            "skipped": {str(frame): reason for frame, reason in self.skipped.items()},
+            "bead_shift_nm": {"mean": float(mean), "max": float(most)},
+            **{name: np.concatenate(parts).tolist() for name, parts in energies.items() if parts},
+        }
 
 
 def backmap_trajectory(
@@ -97,7 +128,7 @@ def backmap_trajectory(
     stride: int = 1,
     minimizer: Minimizer | None = None,
     overwrite: bool = False,
-    chunk_size: int = 1000,
+    chunk_size: int | None = None,
     progress: bool = True,
     correlation_time: Number | None = None,
     wrap: bool = False,
@@ -108,6 +139,8 @@ def backmap_trajectory(
     resume: bool = False,
     partial: bool = False,
     write_topology: bool = False,
+    frames: Any = None,
+    times: Any = None,
     client: Any = None,
 ) -> BackmapSummary:
     """Turn a saved CG trajectory into an all-atom one, in constant memory.
@@ -117,15 +150,16 @@ def backmap_trajectory(
 
     Parameters
     ----------
-    trajectory : path, list of path, or mdtraj.Trajectory
+    trajectory : path, list of path, or object
         CG trajectory with the model's beads; any format mdtraj reads, mmCIF, and DCD of every dialect. Several files
-        are read as one.
+        are read as one. Objects of mdtraj, MDAnalysis, ParmEd and OpenMM are taken too, see
+        `openmm_cgvae.io.objects.in_memory`.
     backmapper : Sampler, or str or path
         A `Backmapper`, or what ``Backmapper.load`` takes.
     output : path
-        All-atom trajectory ending in .dcd, .xtc (which rounds to 0.001 nm), .pdb or .cif, with the times and box of
-        the CG frames. It appears when it is complete. With several samples, those of a frame follow one another and
-        share out its time interval, since a DCD file can only hold evenly spaced times.
+        All-atom trajectory ending in .dcd, .xtc (which rounds to 0.001 nm), .nc, .h5, .pdb or .cif, with the times and
+        box of the CG frames. It appears when it is complete. With several samples, those of a frame follow one another
+        and share out its time interval, since a DCD file can only hold evenly spaced times.
     n_samples : int
         Structures for each frame.
     seed : int, optional
@@ -136,8 +170,8 @@ def backmap_trajectory(
         Minimise each structure briefly, beads restrained.
     overwrite : bool
         Replace an existing output.
-    chunk_size : int
-        Structures held in memory at once.
+    chunk_size : int, optional
+        Structures held in memory at once; by the number of atoms if omitted, 1000 at most.
     progress : bool
         Show a progress bar.
     correlation_time : float or Quantity, optional
@@ -163,6 +197,9 @@ def backmap_trajectory(
         Make the output of what an interrupted call has done, and no more.
     write_topology : bool
         Write the first frame as ``aa.pdb`` beside ``aa.dcd`` too.
+    frames, times
+        Numbers, or first and last time in ps, of the CG frames to use, as `TrajectoryReader` takes them. A frame's
+        structure does not depend on which others are used.
     client : distributed.Client, optional
         Of a Dask cluster, whose workers sample and minimise; this process reads and writes, and the output is the same.
 
@@ -184,9 +221,14 @@ def backmap_trajectory(
     correlation_time = checked_correlation_time(correlation_time)
     output = check_format(check_output(output, overwrite or resume or partial, given_paths(trajectory)))
     frame_interval = None if frame_interval is None else checked_number("frame_interval", frame_interval, "ps")
+    size = frames_at_once(sampler.n_atoms, n_samples)
+    if chunk_size is not None:
+        size = checked_count("chunk_size", chunk_size) // n_samples
     # At least two frames, which tell the spacing of the times.
-    size = max(2, checked_count("chunk_size", chunk_size) // n_samples)
-    reader = TrajectoryReader(trajectory, sampler.cg_topology(), size, stride, salvage, frame_interval, rename)
+    size = max(2, size)
+    reader = TrajectoryReader(
+        trajectory, sampler.cg_topology(), size, stride, salvage, frame_interval, rename, frames, times
+    )
     if correlation_time and not reader.has_times:
         raise DataError(
             f"correlation time given, but {trajectory} does not tell the times of its frames: give the ps between them "
@@ -196,8 +238,9 @@ def backmap_trajectory(
     settings = {
         "format": Path(output).suffix.lower(), "n_samples": n_samples, "seed": seed, "stride": stride,
         "chunk_size": size, "correlation_time": correlation_time, "wrap": wrap, "salvage": salvage,
-        "frame_interval": frame_interval, "rename": rename, "trajectory": trajectory_digest(trajectory),
-        "model": sampler_digest(sampler), "minimizer": None if minimizer is None else digest(minimizer.identity),
+        "frame_interval": frame_interval, "rename": rename, "frames": str(FrameSelection.of(frames, times)),
+        "trajectory": trajectory_fingerprint(trajectory), "model": fingerprint_of(sampler),
+        "minimizer": fingerprint_of(minimizer),
     }  # fmt: skip
     journal = Journal(output, settings, resume or partial, overwrite)
     seed = journal.settings["seed"] = checked_seed(journal.settings["seed"])
@@ -215,7 +258,7 @@ def backmap_trajectory(
                     writer.write(*(arrays.get(name) for name in ("positions", "times", "lengths", "angles")))
                 summary.add(arrays, record)
 
-            items = _with_timing(reader, correlation_time)
+            items = timed_chunks(reader, correlation_time)
             write_parts(journal, items, compute, write, lambda item: bar.update(len(item[0].frames)), partial, client)
             if not summary.n_frames:
                 journal.forget()
@@ -228,7 +271,7 @@ def backmap_trajectory(
     return summary
 
 
-def _with_timing(reader, time):
+def timed_chunks(reader, time):
     """Every chunk of a reader, its frames' spacing in ps, and a correlation time in ps as one in frames of the file."""
     interval, last, spacing = None, np.zeros(0), 0.0
     for chunk in reader:
@@ -270,19 +313,21 @@ def project_trajectory(
     resume: bool = False,
     partial: bool = False,
     write_topology: bool = False,
+    frames: Any = None,
+    times: Any = None,
 ) -> int:
     """Project an all-atom trajectory to beads, X = M x, in constant memory.
 
     Parameters
     ----------
-    trajectory : path
-        All-atom trajectory, any format mdtraj reads, molecules whole.
-    topology : mdtraj.Topology or openmm.app.Topology
+    trajectory : path, list of path, or object
+        All-atom trajectory as `backmap_trajectory` takes one of beads, molecules whole.
+    topology : mdtraj.Topology, openmm.app.Topology, other library's, or path
         Of the trajectory; it must be the mapping's molecule.
     mapping : CGMapping
     output : path
-        CG trajectory ending in .dcd, .xtc or .pdb.
-    stride, overwrite, progress, salvage, frame_interval, rename, resume, partial, write_topology
+        CG trajectory ending in .dcd, .xtc, .nc, .h5, .pdb or .cif.
+    stride, overwrite, progress, salvage, frame_interval, rename, resume, partial, write_topology, frames, times
         As in `backmap_trajectory`.
 
     Returns
@@ -293,15 +338,15 @@ def project_trajectory(
     from tqdm.auto import tqdm
 
     output = check_format(check_output(output, overwrite or resume or partial, given_paths(trajectory)))
+    topology = load_topology(topology)
     mapping.check_topology(topology)
-    reader = TrajectoryReader(
-        trajectory, topology, stride=stride, salvage=salvage, frame_interval=frame_interval, rename=rename
-    )
+    reader = TrajectoryReader(trajectory, topology, None, stride, salvage, frame_interval, rename, frames, times)
     _warn_of_times(reader, output)
     settings = {
         "format": Path(output).suffix.lower(), "stride": stride, "salvage": salvage, "rename": rename,
+        "frames": str(FrameSelection.of(frames, times)),
         "frame_interval": frame_interval and checked_number("frame_interval", frame_interval),
-        "trajectory": trajectory_digest(trajectory), "mapping": digest(mapping.to_dict()),
+        "trajectory": trajectory_fingerprint(trajectory), "mapping": fingerprint(mapping.to_dict()),
     }  # fmt: skip
     written = 0
     with Journal(output, settings, resume or partial, overwrite) as journal, complete_output(output) as temporary:
@@ -331,9 +376,9 @@ def read_frame(trajectory: PathLike, topology: SomeTopology, frame: int) -> np.n
 
     Parameters
     ----------
-    trajectory : path
-        Any format mdtraj reads, or mmCIF; the complete frames of a file that is cut off.
-    topology : mdtraj.Topology or openmm.app.Topology
+    trajectory : path, list of path, or object
+        As `backmap_trajectory` takes it; the complete frames of a file that is cut off.
+    topology : mdtraj.Topology, openmm.app.Topology, other library's, or path
     frame : int
         Its number in the file, from 0.
 
@@ -347,9 +392,11 @@ def read_frame(trajectory: PathLike, topology: SomeTopology, frame: int) -> np.n
     DataError, TopologyMismatchError
         If the file has no such frame, or as `TrajectoryReader` says.
     """
-    n_frames = 0
-    for chunk in TrajectoryReader(trajectory, topology, salvage=True):
-        n_frames += len(chunk.frames)
-        if 0 <= frame < n_frames:
-            return chunk.positions[frame - n_frames]
-    raise DataError(f"frame {frame} given: {trajectory} holds frames 0 to {n_frames - 1}")
+    reader = TrajectoryReader(trajectory, topology, salvage=True, chunk_size=1)
+    n_frames = reader.n_frames
+    if n_frames is None:
+        n_frames = sum(len(chunk.frames) for chunk in TrajectoryReader(trajectory, topology, salvage=True))
+    if frame != int(frame) or not 0 <= frame < n_frames:
+        raise DataError(f"frame {frame} given: {trajectory} holds frames 0 to {n_frames - 1}")
+    wanted = slice(int(frame), int(frame) + 1)
+    return next(iter(TrajectoryReader(trajectory, topology, salvage=True, frames=wanted))).positions[0]

@@ -8,6 +8,8 @@ import numpy as np
 from openmm_cgvae.binding import beadfiles
 from openmm_cgvae.binding.beadrecord import BeadRecord, box_from_lengths
 from openmm_cgvae.core.errors import DataError, PositionsError, TopologyMismatchError, one_line
+from openmm_cgvae.core.units import value_in_md_units
+from openmm_cgvae.molecule.foreign import attribute
 
 __all__ = ["read_beads"]
 
@@ -18,7 +20,8 @@ def read_beads(source, positions=None):
     Parameters
     ----------
     source : path or object
-        A PDB, mmCIF, GRO, PSF or prmtop file, or a topology of OpenMM, mdtraj, ParmEd or MDAnalysis.
+        A PDB, mmCIF, GRO, PSF or prmtop file, or a topology of OpenMM, mdtraj, ParmEd or MDAnalysis, or a pair of one
+        and its positions.
     positions : array, shape (n, 3), optional
         nm; otherwise those of the source, if it has any.
 
@@ -84,6 +87,8 @@ def _read_mdtraj(path):
 
 
 def _from_object(source):
+    if isinstance(source, tuple | list) and len(source) == 2:
+        return read_beads(source[0], value_in_md_units(source[1]))
     library = type(source).__module__.split(".")[0]
     if library in ("openmm", "simtk"):
         positions = getattr(source, "positions", None)
@@ -173,29 +178,21 @@ def _from_parmed(structure):
 
 def _from_mdanalysis(source):
     atoms = source.atoms
-    chains = _attribute(atoms, "chainIDs", None)
+    chains = attribute(atoms, "chainIDs", None)
     if chains is None or not any(str(c).strip() for c in chains):
-        chains = _attribute(atoms, "segids", [""] * len(atoms))
-    insertions = _attribute(atoms, "icodes", [""] * len(atoms))
+        chains = attribute(atoms, "segids", [""] * len(atoms))
+    insertions = attribute(atoms, "icodes", [""] * len(atoms))
     # Not those of the universe but those of the group: a selection may leave atoms out.
     index = {int(i): k for k, i in enumerate(atoms.indices)}
-    molecules = _attribute(atoms, "segindices", [0] * len(atoms))
+    molecules = attribute(atoms, "segindices", [0] * len(atoms))
     rows = list(
         zip(atoms.names, atoms.resnames, map(int, atoms.resids), insertions, chains, molecules, atoms.resindices,
             strict=True)
     )  # fmt: skip
-    pairs = _attribute(atoms, "bonds", None)
+    pairs = attribute(atoms, "bonds", None)
     bonds = [] if pairs is None else [(index[i], index[j]) for i, j in pairs.indices if i in index and j in index]
-    size = _attribute(atoms, "dimensions", None)
+    size = attribute(atoms, "dimensions", None)
     box = None if size is None else box_from_lengths(size[:3] / 10.0, size[3:])
-    positions = _attribute(atoms, "positions", None)
+    positions = attribute(atoms, "positions", None)
     positions = None if positions is None else np.asarray(positions) / 10.0
     return _record(rows, positions, bonds, "the MDAnalysis universe", box)
-
-
-def _attribute(atoms, name, default):
-    """An attribute that MDAnalysis has only if the file had it; its error is not always an AttributeError."""
-    try:
-        return getattr(atoms, name)
-    except Exception:
-        return default

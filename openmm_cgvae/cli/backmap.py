@@ -1,9 +1,11 @@
 """Turn a saved CG trajectory into an all-atom one."""
 
 import time
+from pathlib import Path
 
 from openmm_cgvae.cli.anyprotein import add_protein
 from openmm_cgvae.cli.common import (
+    add_json,
     add_overwrite,
     add_reading,
     add_resume,
@@ -12,9 +14,12 @@ from openmm_cgvae.cli.common import (
     check_with_topology,
     make_minimizer,
     print_table,
+    reading,
     skipped_rows,
 )
+from openmm_cgvae.cli.pages import command_source, concatenated, write_and_tell
 from openmm_cgvae.cli.system import add_system, load_backmapper
+from openmm_cgvae.core.output import check_output, write_json
 
 __all__ = ["add_arguments", "run"]
 
@@ -25,15 +30,17 @@ def add_arguments(parser):
     )
     add_system(parser)
     parser.add_argument(
-        "-o", "--output", required=True, metavar="aa.dcd", help="all-atom trajectory (.dcd, .xtc, .pdb, .cif)"
+        "-o", "--output", required=True, metavar="aa.dcd", help="all-atom trajectory (.dcd, .xtc, .nc, .h5, .pdb, .cif)"
     )
     add_sampling(parser)
     add_protein(parser)
     parser.add_argument(
         "--correlation-time", type=float, metavar="ps", help="keep frames closer than this alike (every one on its own)"
     )
+    parser.add_argument("--report", metavar="out.html", help="gets a page that shows and judges the structures")
     parser.add_argument("--wrap", action="store_true", help="translate molecules into the periodic box")
     add_reading(parser)
+    add_json(parser)
     add_resume(parser)
     add_scheduler(parser)
     add_overwrite(parser)
@@ -42,9 +49,11 @@ def add_arguments(parser):
 def run(options):
     inputs = [*options.trajectory, *filter(None, [options.top])]
     check_with_topology(options.output, options.overwrite, inputs, options.resume or options.partial)
+    page = options.report and check_output(options.report, options.overwrite, options.trajectory)
+    if options.json is not None:
+        check_output(options.json, options.overwrite or options.resume or options.partial, inputs)
     from openmm_cgvae.backmapping.trajectory import backmap_trajectory
     from openmm_cgvae.core.cluster import cluster_client
-    from openmm_cgvae.molecule.renaming import parse_renaming
 
     backmapper = load_backmapper(options)
     minimizer = make_minimizer(options, backmapper)
@@ -56,15 +65,12 @@ def run(options):
             options.output,
             options.samples,
             options.seed,
-            options.stride,
-            minimizer,
-            options.overwrite,
+            minimizer=minimizer,
+            overwrite=options.overwrite,
             correlation_time=options.correlation_time,
             wrap=options.wrap,
-            salvage=options.salvage,
-            frame_interval=options.frame_interval,
             on_bad_frame=options.on_bad_frame,
-            rename=parse_renaming(options.rename),
+            **reading(options),
             resume=options.resume,
             partial=options.partial,
             write_topology=True,
@@ -82,4 +88,27 @@ def run(options):
         before, after = summary.median_energies()
         rows.append(("median energy, kJ/mol", f"{before:.5g} before, {after:.5g} after minimisation"))
         rows.append(("left unminimised", summary.n_failed))
+    if options.json is not None:
+        write_json(options.json, {"output": options.output, "seconds": seconds, **summary.to_dict()})
     print_table(rows)
+    if page:
+        write_and_tell(page, _subject(options, backmapper, summary))
+
+
+def _subject(options, backmapper, summary):
+    """What the page shows: the structures that were written."""
+    from openmm_cgvae.evaluation.subject import of_structures, read_structures
+
+    structures, frames = read_structures([options.output], backmapper.topology, n_samples=summary.n_samples)
+    energies = {}
+    if summary.energies_before:
+        each = (summary.energies_before, summary.energies_after)
+        energies = {
+            name: concatenated(values) / backmapper.n_atoms
+            for name, values in zip(("sampled", "minimised"), each, strict=True)
+        }
+    sources = [("model", ", ".join(options.model)), ("beads", ", ".join(options.trajectory)), *command_source(options)]
+    return of_structures(
+        backmapper.topology, structures, backmapper, title=Path(options.output).name, numbers=frames, energies=energies,
+        sources=sources,
+    )  # fmt: skip

@@ -7,6 +7,7 @@ from openmm_cgvae.core.journal import unfinished_folder
 from openmm_cgvae.core.output import check_output
 
 __all__ = [
+    "add_json",
     "add_model",
     "add_overwrite",
     "add_reading",
@@ -17,17 +18,28 @@ __all__ = [
     "add_sampling",
     "add_scheduler",
     "add_topology",
+    "add_trust",
     "check_with_topology",
     "load_dataset",
     "make_minimizer",
     "print_run",
     "print_table",
+    "reading",
     "skipped_rows",
 ]
 
 
 def add_model(parser):
     parser.add_argument("--model", required=True, metavar="NAME_OR_FILE", help="a bundled model or a model file")
+    add_trust(parser)
+
+
+def add_trust(parser):
+    """How a model file is loaded."""
+    parser.add_argument(
+        "--trust", action="store_true",
+        help="run the code in the model file, which can do anything that you can, in place of this package's own",
+    )  # fmt: skip
 
 
 def add_topology(parser, particles, required=True):
@@ -47,9 +59,32 @@ def add_reading(parser):
     """How a trajectory is read that is written again, with its times."""
     parser.add_argument("--stride", type=int, default=1, metavar="n", help="use every n-th frame (1)")
     parser.add_argument(
+        "--frames", metavar="a:b:n", help="use frames a to b - 1, every n-th; numbers from 0, or negative from the end"
+    )
+    parser.add_argument("--times", metavar="a:b", help="use frames from a to b ps")
+    parser.add_argument(
         "--frame-interval", type=float, metavar="ps", help="between frames, where the file does not tell their times"
     )
     add_salvage(parser)
+
+
+def reading(options):
+    """What `add_reading` and `add_rename` read, as functions that read trajectories take it."""
+    from openmm_cgvae.io.renaming import parse_renaming
+    from openmm_cgvae.io.selection import parse_frames, parse_times
+
+    return {
+        "stride": options.stride,
+        "frames": parse_frames(options.frames),
+        "times": parse_times(options.times),
+        "frame_interval": options.frame_interval,
+        "salvage": options.salvage,
+        "rename": parse_renaming(options.rename),
+    }
+
+
+def add_json(parser):
+    parser.add_argument("--json", metavar="FILE", help="write what was done there, as JSON")
 
 
 def add_rename(parser):
@@ -63,7 +98,7 @@ def add_rename(parser):
 
 def add_salvage(parser):
     parser.add_argument(
-        "--salvage", action="store_true", help="use the complete frames of a DCD or XTC file that is cut off"
+        "--salvage", action="store_true", help="use the complete frames of a DCD, XTC or NetCDF file that is cut off"
     )
 
 
@@ -142,7 +177,7 @@ def load_dataset(options):
         return Dataset.load(options.trajectories[0])
     if options.top is None:
         raise SettingsError("--top is missing: give the all-atom topology (PDB) of the trajectories")
-    from openmm_cgvae.io.structures import load_topology
+    from openmm_cgvae.formats.structures import load_topology
     from openmm_cgvae.preparation.dataset import prepare_dataset, read_reference
 
     topology = load_topology(options.top)

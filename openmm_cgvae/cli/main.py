@@ -21,11 +21,13 @@ from openmm_cgvae.cli import (
     map,
     prepare,
     project,
+    report,
     sample_conformers,
     sample_reference,
     simulate,
     train,
 )
+from openmm_cgvae.cli.paths import check_files
 from openmm_cgvae.core.errors import CGVAEError
 from openmm_cgvae.core.signals import Terminated, raised_sigterm
 
@@ -40,6 +42,7 @@ COMMANDS = {
     "conformers": conformers,
     "info": info,
     "evaluate": evaluate,
+    "report": report,
     "benchmark": benchmark,
     "sample-reference": sample_reference,
     "sample-conformers": sample_conformers,
@@ -83,6 +86,7 @@ def main(arguments=None):
     logging.basicConfig(level=logging.WARNING, format="openmm-cgvae: %(levelname)s: %(message)s", stream=sys.stderr)
     logging.getLogger("openmm_cgvae").setLevel(level)
     try:
+        check_files(options.command, options)
         with raised_sigterm():
             return options.run(options) or 0
     except BrokenPipeError:

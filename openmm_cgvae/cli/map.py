@@ -26,7 +26,7 @@ def add_arguments(parser):
 def run(options):
     check_output(options.output, options.overwrite)
     check_beads(options)
-    from openmm_cgvae.io.structures import load_topology
+    from openmm_cgvae.formats.structures import load_topology
 
     topology = load_topology(options.top)
     positions = _read_evenly(options.trajectory, topology, options.salvage)

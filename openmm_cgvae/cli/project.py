@@ -9,6 +9,7 @@ from openmm_cgvae.cli.common import (
     add_resume,
     add_topology,
     check_with_topology,
+    reading,
 )
 
 __all__ = ["add_arguments", "run"]
@@ -19,7 +20,7 @@ def add_arguments(parser):
     add_topology(parser, "all atoms")
     add_model(parser)
     parser.add_argument(
-        "-o", "--output", required=True, metavar="cg.dcd", help="CG trajectory (.dcd, .xtc, .pdb, .cif)"
+        "-o", "--output", required=True, metavar="cg.dcd", help="CG trajectory (.dcd, .xtc, .nc, .h5, .pdb, .cif)"
     )
     add_reading(parser)
     add_rename(parser)
@@ -32,14 +33,12 @@ def run(options):
     check_with_topology(options.output, options.overwrite, inputs, options.resume or options.partial)
     from openmm_cgvae.backmapping.model import Model
     from openmm_cgvae.backmapping.trajectory import project_trajectory
-    from openmm_cgvae.io.structures import load_topology
-    from openmm_cgvae.molecule.renaming import parse_renaming
+    from openmm_cgvae.formats.structures import load_topology
 
     topology = load_topology(options.top)
-    mapping = projection(Model.load(options.model), topology)
+    mapping = projection(Model.load(options.model, trust=options.trust), topology)
     n = project_trajectory(
-        options.trajectory, topology, mapping, options.output, options.stride, options.overwrite,
-        salvage=options.salvage, frame_interval=options.frame_interval, rename=parse_renaming(options.rename),
+        options.trajectory, topology, mapping, options.output, overwrite=options.overwrite, **reading(options),
         resume=options.resume, partial=options.partial, write_topology=True,
     )  # fmt: skip
     print(f"{n} frames of {mapping.n_beads} beads in {options.output}")

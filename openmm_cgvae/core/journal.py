@@ -7,38 +7,31 @@ import logging
 import os
 import shutil
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 
 from openmm_cgvae import __version__
-from openmm_cgvae.core.errors import DataError, OutputError, SettingsError
+from openmm_cgvae.core.errors import DataError, OutputError
+from openmm_cgvae.core.fingerprint import check_same_run
+from openmm_cgvae.core.lock import locked
 from openmm_cgvae.core.output import check_output, naming_output, sync
 
-__all__ = ["Journal", "file_digest", "unfinished_folder"]
+__all__ = ["Journal", "unfinished_folder"]
 
 logger = logging.getLogger(__name__)
 
 # Seconds between writes that wait for the disk. A killed process loses nothing; a power cut what came later.
 SYNC_INTERVAL = 1.0
 FORMAT = "openmm_cgvae journal 1"
+REMEDY = "give what it was begun with, or begin anew by overwrite (--overwrite)"
 NAMES = ("journal.jsonl", "parts.bin")
-BLOCK = 1 << 20
 
 
 def unfinished_folder(output):
     """The folder in which the parts of an output are until it is complete: ``aa.dcd.unfinished``."""
     return Path(output).with_name(f"{Path(output).name}.unfinished")
-
-
-def file_digest(*paths):
-    """SHA-256 of the contents of files, one after the other."""
-    digest = hashlib.sha256()
-    for path in paths:
-        with open(path, "rb") as file:
-            while block := file.read(BLOCK):
-                digest.update(block)
-    return digest.hexdigest()
 
 
 class Journal:
@@ -81,9 +74,11 @@ class Journal:
         self._entries, self._offsets, self._said = [], [0], 0
         self._complete = self._lines = self._parts = None
         self._synced = 0.0
-        self._lock = _locked(self.folder) if self.folder.is_dir() else None
+        # Until the run has ended: no other process makes this output.
+        self._lock = ExitStack()
+        self._lock.enter_context(locked(output))
         try:
-            earlier = self._read() if self._lock else None
+            earlier = self._read()
             if self._entries and not resume and not overwrite:
                 raise OutputError(
                     f"{self.folder} holds the parts of an earlier run that was interrupted: go on with it by resume "
@@ -136,16 +131,13 @@ class Journal:
         return self._complete is not None and self.output.is_file() and _mark(self.output) == self._complete
 
     def _check(self, earlier):
-        for name, value in self.settings.items():
-            value = earlier.get(name) if value is None else json.loads(json.dumps(value))
-            if value != earlier.get(name):
-                raise SettingsError(_difference(self.folder, name, value, earlier.get(name)))
-            self.settings[name] = value
+        given = {name: earlier.get(name) if value is None else value for name, value in self.settings.items()}
+        check_same_run(given, dict.fromkeys(given) | earlier, self.folder, REMEDY)
+        self.settings = given
 
     def __enter__(self):
         with naming_output(self.output):
             self.folder.mkdir(exist_ok=True)
-            self._lock = self._lock or _locked(self.folder)
             self._lines, self._parts = (open(self.folder / name, "ab") for name in NAMES)  # noqa: SIM115
             self._lines.truncate(self._said)
             self._parts.truncate(self._offsets[-1])
@@ -240,8 +232,7 @@ class Journal:
             for file in filter(None, (self._lines, self._parts)):
                 file.close()
         finally:
-            if self._lock is not None:
-                self._lock.close()
+            self._lock.close()
 
 
 def _whole(line):
@@ -256,32 +247,3 @@ def _mark(path):
     """What tells a file that was moved from others."""
     status = os.stat(path)
     return [status.st_size, status.st_mtime_ns]
-
-
-def _locked(folder):
-    """Open a file in the folder that no other process has open so (`OutputError`); the lock ends with the process."""
-    file = open(folder / "lock", "wb")  # noqa: SIM115 (closed with the journal)
-    try:
-        import fcntl
-
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except ImportError:
-        # Not on this system.
-        pass
-    except OSError as error:
-        file.close()
-        if isinstance(error, BlockingIOError):
-            raise OutputError(f"another process is at work on {folder}: let it end, or end it") from error
-    return file
-
-
-def _difference(folder, name, given, earlier):
-    if len(str(given)) == len(str(earlier)) == 64:
-        return (
-            f"{name} has changed since the run in {folder} was begun: give what it was begun with, or begin anew by "
-            "overwrite (--overwrite)"
-        )
-    return (
-        f"{name}={given} given to go on with a run of {name}={earlier} in {folder}: repeat its settings, or begin anew "
-        "by overwrite (--overwrite)"
-    )

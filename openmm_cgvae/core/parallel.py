@@ -1,9 +1,14 @@
 """Calls on several cores, in order, for work that OpenMM or torch does outside Python."""
 
 import os
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 __all__ = ["available_cores", "even_slices", "in_threads", "on_torch_threads", "use_one_torch_thread"]
+
+
+# Two threads at once would take each other's number for the usual one.
+_torch_threads = threading.Lock()
 
 
 def available_cores():
@@ -50,10 +55,20 @@ def in_threads(function, items, workers, prepare=None):
 
 
 def use_one_torch_thread():
-    """Restrict torch to one core in the current thread (torch keeps the number per thread)."""
+    """Restrict torch to one core in the current thread, and in no other.
+
+    torch keeps the number per thread, and gives threads that are new to it the number that was set last in any thread:
+    that one is set back from a thread made for it.
+    """
     import torch
 
-    torch.set_num_threads(1)
+    with _torch_threads:
+        usual = torch.get_num_threads()
+        torch.set_num_threads(1)
+        if usual != 1:
+            other = threading.Thread(target=torch.set_num_threads, args=(usual,))
+            other.start()
+            other.join()
 
 
 def on_torch_threads(function, items, workers):
@@ -61,11 +76,4 @@ def on_torch_threads(function, items, workers):
 
     Where arrays are small, threads that share each operator wait for one another more than they gain by it.
     """
-    import torch
-
-    threads = torch.get_num_threads()
-    try:
-        yield from in_threads(function, items, workers, prepare=use_one_torch_thread)
-    finally:
-        # New threads inherit the number that was set last, in any thread.
-        torch.set_num_threads(threads)
+    yield from in_threads(function, items, workers, prepare=use_one_torch_thread)

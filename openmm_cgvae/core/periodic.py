@@ -15,6 +15,7 @@ from openmm_cgvae.core.units import frame_number, value_in_md_units
 
 __all__ = [
     "as_box_vectors",
+    "box_lengths_and_angles",
     "box_widths",
     "boxes_of_frames",
     "check_fits",
@@ -119,6 +120,15 @@ def vectors_of_cells(lengths, angles):
     return vectors
 
 
+def box_lengths_and_angles(vectors):
+    """Box vectors (f, 3, 3) to lengths in nm and angles in degrees, (f, 3) each."""
+    a, b, c = np.moveaxis(np.asarray(vectors, dtype=float), -2, 0)
+    lengths = np.linalg.norm(vectors, axis=-1)
+    products = np.stack([(b * c).sum(-1), (a * c).sum(-1), (a * b).sum(-1)], axis=1)
+    cosines = products / (lengths[:, [1, 0, 0]] * lengths[:, [2, 2, 1]])
+    return lengths, np.degrees(np.arccos(np.clip(cosines, -1, 1)))
+
+
 def box_widths(vectors):
     """Distance between opposite faces of each box, (..., 3, 3) to (..., 3), in nm."""
     return 1 / np.linalg.norm(np.linalg.inv(vectors), axis=-2)
@@ -127,8 +137,8 @@ def box_widths(vectors):
 def reduced_vectors(vectors):
     """The same lattices, (..., 3, 3), by the vectors OpenMM accepts: 2|b_x| <= a_x, 2|c_x| <= a_x, 2|c_y| <= b_y.
 
-    A component that is half of the diagonal but for rounding stays what it is, so that frames of one box stay alike,
-    and becomes just half.
+    A component within rounding of half the diagonal is set to exactly half, so that all frames of one box are reduced
+    in the same way.
     """
     a, b, c = np.moveaxis(np.array(vectors, dtype=float), -2, 0)
     b -= a * _nearest(b[..., :1] / a[..., :1])

@@ -11,9 +11,9 @@ PathLike: TypeAlias = str | os.PathLike[str]
 Number: TypeAlias = Any
 # A Quantity, or anything that numpy makes an array of; bare numbers in nm.
 Positions: TypeAlias = Any
-# An mdtraj.Topology or an openmm.app.Topology.
+# A topology of mdtraj, OpenMM, ParmEd or MDAnalysis, or what holds one.
 SomeTopology: TypeAlias = Any
-# A path, a list of paths that are read as one, or an mdtraj.Trajectory.
+# A path, a list of paths that are read as one, or an object of mdtraj, MDAnalysis, ParmEd or OpenMM with positions.
 SomeTrajectory: TypeAlias = Any
 # Atom indices of every bead.
 Beads: TypeAlias = Sequence[Any]

@@ -11,6 +11,8 @@ from openmm_cgvae.core.signals import uninterrupted
 __all__ = ["BatchWorker"]
 
 CLOSE = object()
+# Seconds after which a thread that waits looks whether the other one is still there.
+LOOK = 1.0
 
 
 class BatchWorker:
@@ -51,6 +53,15 @@ class BatchWorker:
         self._raise_error()
         self._queue.put(item)
 
+    def flush(self):
+        """Wait until everything queued is done; raises the error of unfinished work."""
+        self._raise_error()
+        done = threading.Event()
+        self._queue.put(done)
+        while not done.wait(LOOK) and self._thread.is_alive():
+            pass
+        self._raise_error()
+
     def close(self):
         """Finish everything queued and end the thread; raises the error of unfinished work, unless `put` has.
 
@@ -85,7 +96,7 @@ class BatchWorker:
     def _work_until_closed(self):
         closing = failed = False
         while not closing:
-            items, closing = self._collect()
+            items, closing, waiting = self._collect()
             # After an error the queue is still emptied, so that `put` cannot block for ever.
             if items and not failed and not self._hurried:
                 try:
@@ -95,8 +106,11 @@ class BatchWorker:
                     self._process(items)
                 except BaseException as error:
                     self._error, failed = error, True
+            if waiting is not None:
+                waiting.set()
 
     def _collect(self):
+        """Items of the next batch, whether they are the last, and who waits for them to be done, or None."""
         items = []
         deadline = None
         while len(items) < self._batch:
@@ -106,7 +120,9 @@ class BatchWorker:
             except queue.Empty:
                 break
             if item is CLOSE:
-                return items, True
+                return items, True, None
+            if isinstance(item, threading.Event):
+                return items, False, item
             items.append(item)
             deadline = deadline or time.monotonic() + self._patience
-        return items, False
+        return items, False, None

@@ -1,1 +1,1 @@
-"""Reading and writing of files: DCD, XTC and PDB trajectories, and the model file."""
+"""Trajectories of any format or library as one stream of frames, and the model file."""

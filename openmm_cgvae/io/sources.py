@@ -1,40 +1,49 @@
-"""Where frames come from: files of every format, and trajectories in memory, all asked in the same way."""
+"""Where frames come from: files of every format, and objects of other libraries, all asked in the same way."""
 
 import tempfile
 import warnings
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
 
 from openmm_cgvae.core.errors import DataError, TopologyMismatchError, one_line
 from openmm_cgvae.core.periodic import vectors_of_cells
-from openmm_cgvae.io.dcd import DCDHeader
-from openmm_cgvae.io.paths import file_format, plain_file, unpack
-from openmm_cgvae.io.structures import STRUCTURES, StructureFile
-from openmm_cgvae.io.xtc import XTCFrames
+from openmm_cgvae.formats.dcd import DCDHeader
+from openmm_cgvae.formats.hdf5 import HDF5Frames
+from openmm_cgvae.formats.netcdf import NetCDFFrames
+from openmm_cgvae.formats.paths import file_format, plain_file, unpack
+from openmm_cgvae.formats.structures import STRUCTURES, StructureFile
+from openmm_cgvae.formats.xtc import XTCFrames
+from openmm_cgvae.io.objects import in_memory, is_in_memory
 
 __all__ = ["given_parts", "given_paths", "open_source"]
 
 # Formats whose frames can be read in any order.
-INDEXED = {".dcd": DCDHeader, ".xtc": XTCFrames}
+NETCDF = (".nc", ".ncdf", ".netcdf")
+INDEXED = {".dcd": DCDHeader, ".xtc": XTCFrames, ".h5": HDF5Frames, ".hdf5": HDF5Frames}
+INDEXED |= dict.fromkeys(NETCDF, NetCDFFrames)
 # What mdtraj reads with times of its own; of its other formats it counts frames.
-TIMED = (".trr", ".nc", ".ncdf", ".netcdf", ".h5", ".hdf5", ".lh5")
+TIMED = (".trr", *NETCDF, ".lh5")
+# What it can begin to read anywhere.
+SEEKABLE = (".trr",)
 
 
 def given_parts(trajectory):
-    """What a user gives as a trajectory, as a list of paths and of trajectories in memory.
+    """What a user gives as a trajectory, as a list of paths and of objects of other libraries.
 
     Raises
     ------
     DataError
         If it is none, or an empty list.
     """
-    parts = list(trajectory) if isinstance(trajectory, list | tuple) else [trajectory]
+    several = isinstance(trajectory, list | tuple) and not is_in_memory(trajectory)
+    parts = list(trajectory) if several else [trajectory]
     for part in parts:
-        if not isinstance(part, str | Path) and not _is_in_memory(part):
+        if not isinstance(part, str | PathLike) and not is_in_memory(part):
             raise DataError(
-                f"a {type(part).__name__} given as trajectory: a path, a list of paths or an mdtraj.Trajectory is "
-                "expected"
+                f"a {type(part).__name__} given as trajectory: a path, a list of paths, or an object of mdtraj, "
+                "MDAnalysis, ParmEd or OpenMM with topology and positions is expected"
             )
     if not parts:
         raise DataError("an empty list given as trajectory: one path at least is expected")
@@ -43,11 +52,7 @@ def given_parts(trajectory):
 
 def given_paths(trajectory):
     """Those of `given_parts` that are files."""
-    return [part for part in given_parts(trajectory) if isinstance(part, str | Path)]
-
-
-def _is_in_memory(part):
-    return all(hasattr(part, name) for name in ("xyz", "topology", "time", "unitcell_lengths"))
+    return [Path(part) for part in given_parts(trajectory) if isinstance(part, str | PathLike)]
 
 
 def open_source(part, topology, salvage=False):
@@ -55,7 +60,7 @@ def open_source(part, topology, salvage=False):
 
     Parameters
     ----------
-    part : path or mdtraj.Trajectory
+    part : path or object
     topology : mdtraj.Topology
         Of the particles, for formats that cannot be read without.
     salvage : bool
@@ -64,16 +69,16 @@ def open_source(part, topology, salvage=False):
     Returns
     -------
     IndexedSource or StreamedSource
-        With ``path, n_atoms, n_frames, has_times, topology, name_width`` and ``chunks(size, stride, first)``; what
-        only reading tells is None.
+        With ``path, n_atoms, n_frames, has_times, topology, name_width``, ``chunks(size, selection, first)`` and
+        ``count(selection, first)``; what only reading tells is None.
 
     Raises
     ------
     DataError
         If the file is missing, empty, truncated or unreadable.
     """
-    if _is_in_memory(part):
-        return IndexedSource(_from_memory(part), Path("given in memory"))
+    if not isinstance(part, str | PathLike):
+        return IndexedSource(in_memory(part), Path("given in memory"))
     path = Path(part)
     if not path.is_file():
         raise DataError(f"trajectory {path} {'is a folder' if path.is_dir() else 'does not exist'}")
@@ -82,7 +87,7 @@ def open_source(part, topology, salvage=False):
     kind = file_format(path)
     if kind in STRUCTURES:
         return IndexedSource(StructureFile.read(path), path)
-    if kind not in INDEXED:
+    if kind not in INDEXED or _is_netcdf4(path, kind):
         return StreamedSource(path, topology)
     if path.suffix.lower() != ".gz":
         return IndexedSource(INDEXED[kind].read(path, salvage), path)
@@ -92,15 +97,12 @@ def open_source(part, topology, salvage=False):
     return IndexedSource(INDEXED[kind].read(plain, salvage), path, folder)
 
 
-def _from_memory(trajectory):
-    n = len(trajectory.xyz)
-    times = np.asarray(trajectory.time, dtype=float)
-    # What mdtraj numbers frames by where a file has no times.
-    known = n > 1 and not np.array_equal(times, np.arange(n))
-    cells = trajectory.unitcell_lengths, trajectory.unitcell_angles
-    vectors = np.zeros((n, 3, 3)) if cells[0] is None else vectors_of_cells(*cells)
-    positions = np.array(trajectory.xyz, dtype=np.float32)
-    return StructureFile(Path("given in memory"), trajectory.topology, positions, times if known else None, vectors)
+def _is_netcdf4(path, kind):
+    """Whether a file is NetCDF of the format that is HDF5, which another library reads."""
+    if kind not in NETCDF:
+        return False
+    with open(path, "rb") as file:
+        return file.read(4) == b"\x89HDF"
 
 
 class IndexedSource:
@@ -113,25 +115,42 @@ class IndexedSource:
         self.standard_topology = getattr(found, "topology", None)
         self._found, self._folder = found, folder
 
-    def chunks(self, size, stride, first=0, alone=True):
+    def chunks(self, size, selection, first=0, interval=None):
         """Yield frame numbers (f,), positions (f, n, 3), times (f,) or None, and box vectors (f, 3, 3), zero for none.
 
         Parameters
         ----------
-        size, stride : int
+        size : int
+        selection : FrameSelection
+            Of numbers over all files.
         first : int
-            Frames in the files before this one; of all, every stride-th is read.
-        alone : bool
-            Whether this is the only file.
+            Frames in the files before this one.
+        interval : float, optional
+            ps between frames, whatever the file tells.
         """
-        numbers = np.arange(-first % stride, self.n_frames, stride)
+        numbers = self._selected(selection, first, interval)
         for begin in range(0, len(numbers), size):
             part = numbers[begin : begin + size]
-            times = self._found.times(part) if self.has_times else None
+            times = self._times(part, first, interval)
             positions, *box = self._found.frames(part)
             if len(box) == 2:
                 box = [np.zeros((len(part), 3, 3)) if box[0] is None else vectors_of_cells(*box)]
             yield part, positions, times, box[0]
+
+    def count(self, selection, first, interval=None):
+        """Number of frames that `chunks` yields."""
+        return len(self._selected(selection, first, interval))
+
+    def _selected(self, selection, first, interval):
+        numbers = selection.numbers(first, self.n_frames)
+        if selection.by_time and len(numbers):
+            numbers = numbers[selection.timely(self._times(numbers, first, interval))]
+        return numbers
+
+    def _times(self, numbers, first, interval):
+        if interval is not None:
+            return (first + numbers) * interval
+        return self._found.times(numbers) if self.has_times else None
 
 
 class StreamedSource:
@@ -142,28 +161,54 @@ class StreamedSource:
     def __init__(self, path, topology):
         self.path, self._topology = path, topology
         self.has_times = file_format(path) in TIMED
+        self._seeks = file_format(path) in SEEKABLE
+        if self._seeks:
+            self.n_frames = self._length()
 
-    def chunks(self, size, stride, first=0, alone=True):
+    def _length(self):
+        from mdtraj.formats import TRRTrajectoryFile
+
+        try:
+            with plain_file(self.path) as plain, TRRTrajectoryFile(str(plain)) as file:
+                return len(file)
+        except Exception as error:
+            raise DataError(f"trajectory {self.path} cannot be read: {one_line(error)}") from error
+
+    def chunks(self, size, selection, first=0, interval=None):
         """As ``IndexedSource.chunks``."""
         import mdtraj
 
-        count, skip = 0, -first % stride
-        # Among others its frames have to be counted, which takes reading them all.
-        step = stride if alone else 1
+        if self._seeks and not len(selection.numbers(first, self.n_frames)):
+            return
+        # What it takes to reach the first frame that is wanted.
+        skipped = min(max(0, (selection.start or 0) - first), self.n_frames) if self._seeks else 0
+        count = skipped
         with plain_file(self.path) as plain:
-            iterator = mdtraj.iterload(str(plain), chunk=size, stride=step, top=self._topology)
+            iterator = mdtraj.iterload(str(plain), chunk=size, top=self._topology, skip=skipped)
             while (part := self._next(iterator)) is not None:
-                numbers = (count + np.arange(len(part))) * step
+                numbers = count + np.arange(len(part))
                 count += len(part)
-                wanted = np.flatnonzero((numbers - skip) % stride == 0)
-                part, numbers = part if len(wanted) == len(part) else part[wanted], numbers[wanted]
+                wanted = selection.has(first + numbers)
+                times = part.time if self.has_times else None
+                times = times if interval is None else (first + numbers) * interval
+                if selection.by_time:
+                    wanted &= selection.timely(times)
                 cells = part.unitcell_lengths, part.unitcell_angles
                 vectors = np.zeros((len(part), 3, 3)) if cells[0] is None else vectors_of_cells(*cells)
-                if len(part):
-                    yield numbers, part.xyz, part.time if self.has_times else None, vectors
+                if wanted.any():
+                    yield numbers[wanted], part.xyz[wanted], None if times is None else times[wanted], vectors[wanted]
+                if selection.stop is not None and first + count >= selection.stop:
+                    # Later files have no frame that is wanted.
+                    self.n_frames = count
+                    return
         if count == 0:
             raise DataError(f"trajectory {self.path} is empty: it holds no frame")
-        self.n_frames = count if step == 1 else None
+        self.n_frames = count
+
+    def count(self, selection, first, interval=None):
+        """Number of frames that `chunks` yields, None where only reading tells."""
+        known = self._seeks and not selection.by_time
+        return len(selection.numbers(first, self.n_frames)) if known else None
 
     def _next(self, iterator):
         try:

@@ -5,19 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from openmm_cgvae.core.checks import checked_number
-from openmm_cgvae.core.errors import DataError, OutputError, SettingsError, TopologyMismatchError
+from openmm_cgvae.core.checks import checked_count, checked_number
+from openmm_cgvae.core.errors import DataError, OutputError, TopologyMismatchError
 from openmm_cgvae.core.output import complete_output
-from openmm_cgvae.core.periodic import boxes_of_frames, reduced_vectors, vectors_of_cells
-from openmm_cgvae.io.dcdwriter import DCDWriter
-from openmm_cgvae.io.pdb import PDBWriter
+from openmm_cgvae.core.periodic import box_lengths_and_angles, boxes_of_frames, reduced_vectors, vectors_of_cells
+from openmm_cgvae.formats.dcdwriter import DCDWriter
+from openmm_cgvae.formats.hdf5 import HDF5Writer
+from openmm_cgvae.formats.netcdfwriter import NetCDFWriter
+from openmm_cgvae.formats.pdb import PDBWriter
+from openmm_cgvae.formats.structures import load_topology
+from openmm_cgvae.formats.xtc import XTCWriter
+from openmm_cgvae.io.renaming import ORDER, renamed
+from openmm_cgvae.io.selection import FrameSelection
 from openmm_cgvae.io.sources import given_parts, open_source
-from openmm_cgvae.io.xtc import XTCWriter
-from openmm_cgvae.molecule.renaming import ORDER, renamed
 from openmm_cgvae.molecule.topology import as_mdtraj_topology
 
 if TYPE_CHECKING:
@@ -36,8 +40,10 @@ __all__ = [
     "write_topology_beside",
 ]
 
-WRITABLE = (".dcd", ".xtc", ".pdb", ".cif")
-APPENDABLE = (".dcd", ".xtc")
+WRITABLE = (".dcd", ".xtc", ".nc", ".h5", ".pdb", ".cif")
+APPENDABLE = (".dcd", ".xtc", ".nc")
+# What frames held at once may take, where several such chunks are in use at a time.
+CHUNK_BYTES, BYTES_AN_ATOM, MOST_FRAMES = 2**25, 12, 1000
 
 
 @dataclass(frozen=True)
@@ -84,7 +90,7 @@ def check_format(path, append=False):
     if path.suffix.lower() not in WRITABLE:
         raise OutputError(f"output {path} given: a name ending in {', '.join(WRITABLE)} is expected")
     if append and (path.suffix.lower() not in APPENDABLE or not path.is_file()):
-        raise OutputError(f"cannot append to {path}: an existing file ending in {' or '.join(APPENDABLE)} is expected")
+        raise OutputError(f"cannot append to {path}: an existing file ending in {', '.join(APPENDABLE)} is expected")
     return path
 
 
@@ -110,52 +116,60 @@ def write_topology_beside(trajectory, topology, name=None):
 class TrajectoryReader:
     """Chunks of a trajectory: ``for chunk in TrajectoryReader(path, topology): ...``.
 
-    DCD of all dialects, XTC, PDB, mmCIF, GRO, and what else mdtraj reads (TRR, NetCDF, HDF5, ...); compressed by gzip
-    or not. In a periodic box, molecules that were split over its sides are made whole along their bonds.
+    DCD of all dialects, XTC, NetCDF, HDF5, PDB, mmCIF, GRO, and what else mdtraj reads (TRR, XYZ, ...), compressed by
+    gzip or not, in memory that does not grow with the number of frames. In a periodic box, molecules that were split
+    over its sides are made whole along their bonds.
 
     Parameters
     ----------
-    path : path, sequence of path, or mdtraj.Trajectory
-        Several files are read as one, frames numbered through.
-    topology : mdtraj.Topology or openmm.app.Topology
-        Of the particles in the file.
-    chunk_size : int
-        Frames a chunk.
+    path : path, sequence of path, or object
+        Several files are read as one, frames numbered through. Objects of mdtraj, MDAnalysis, ParmEd and OpenMM are
+        taken in place of files, see `openmm_cgvae.io.objects.in_memory`.
+    topology : mdtraj.Topology, openmm.app.Topology, or path
+        Of the particles in the file; of any library that `openmm_cgvae.molecule.foreign.foreign_topology` knows.
+    chunk_size : int, optional
+        Frames a chunk; by the number of particles if omitted, 1000 at most.
     stride : int
         Read every stride-th frame.
     salvage : bool
-        Use the complete frames of a DCD or XTC file that is cut off, as a run that was killed leaves it.
+        Use the complete frames of a DCD, XTC or NetCDF file that is cut off, as a run that was killed leaves it.
     frame_interval : float or Quantity, optional
         ps between the frames of the file, for one that does not tell its times, or tells wrong ones.
     rename : dict of str to str, or "order", optional
-        Names in the file by those expected, as `openmm_cgvae.molecule.renaming.renamed` takes them; "order" to take
+        Names in the file by those expected, as `openmm_cgvae.io.renaming.renamed` takes them; "order" to take
         the particles for the expected ones whatever they are called.
+    frames : slice, range or pair of int, optional
+        Numbers of the frames to read, over all files: ``slice(100, 2000, 10)``; negative ones count from the end.
+    times : pair of float or Quantity, optional
+        First and last time in ps of the frames to read; None in it for no limit.
 
     Raises
     ------
     DataError
-        If the file is missing, empty, truncated or unreadable.
+        If the file is missing, empty, truncated or unreadable, or none of its frames is selected.
     TopologyMismatchError
         If it holds another number of particles.
+    SettingsError
+        If a setting is out of its range.
     """
 
     def __init__(
         self,
         path: SomeTrajectory,
         topology: SomeTopology,
-        chunk_size: int = 1000,
+        chunk_size: int | None = None,
         stride: int = 1,
         salvage: bool = False,
         frame_interval: Number | None = None,
         rename: dict[str, str] | str | None = None,
+        frames: Any = None,
+        times: Any = None,
     ) -> None:
-        self.chunk_size = chunk_size
-        self.stride = stride
-        self._topology = as_mdtraj_topology(topology)
+        self._selection = FrameSelection.of(frames, times, stride)
+        self._topology = load_topology(topology)
+        self.chunk_size = checked_count("chunk_size", chunk_size or frames_at_once(self._topology.n_atoms))
         self._interval = None if frame_interval is None else checked_number("frame_interval", frame_interval, "ps")
         self._boxed = None
-        if stride < 1 or chunk_size < 1:
-            raise SettingsError(f"stride={stride}, chunk_size={chunk_size} given: 1 or more is expected of both")
         self._sources = [open_source(part, self._topology, salvage) for part in given_parts(path)]
         for source in self._sources:
             if source.n_atoms is not None:
@@ -164,12 +178,37 @@ class TrajectoryReader:
                 names = renamed(source.topology, rename, strict=False) if rename else source.topology
                 self._check_names(names, source)
         self.path = self._sources[0].path
+        self._selection = self._selection.counted(self._total(source.n_frames for source in self._sources))
+        if self._selection.by_time and not self.has_times:
+            raise DataError(
+                f"times of frames asked for, but {self.path} does not tell them: give the ps between its frames as "
+                "frame_interval (--frame-interval)"
+            )
+        self.n_frames: int | None = self._total(self._counts())
+        if self.n_frames == 0:
+            raise self._nothing_selected()
 
     @property
-    def n_frames(self) -> int | None:
-        """Number of frames that will be read, or None where only reading tells."""
-        counts = [source.n_frames for source in self._sources]
-        return None if None in counts else -(-sum(counts) // self.stride)
+    def stride(self) -> int:
+        """Every how many frames one is read."""
+        return self._selection.step
+
+    @staticmethod
+    def _total(counts):
+        counts = list(counts)
+        return None if None in counts else sum(counts)
+
+    def _counts(self):
+        """Frames to be read of each source, None where only reading tells."""
+        first = 0
+        for source in self._sources:
+            yield source.count(self._selection, first, self._interval) if first is not None else None
+            first = None if first is None or source.n_frames is None else first + source.n_frames
+
+    def _nothing_selected(self):
+        known = self._total(source.n_frames for source in self._sources)
+        there = "" if known is None else f", which holds {known}"
+        return DataError(f"no frame of trajectory {self.path}{there}, is among those asked for ({self._selection})")
 
     @property
     def has_times(self) -> bool:
@@ -196,13 +235,18 @@ class TrajectoryReader:
                 )
 
     def __iter__(self) -> Iterator[Chunk]:
-        first, alone, known = 0, len(self._sources) == 1, self.has_times
+        first, known, count = 0, self.has_times, 0
         for source in self._sources:
             self.path = source.path
-            for frames, positions, times, vectors in source.chunks(self.chunk_size, self.stride, first, alone):
+            for frames, positions, times, vectors in source.chunks(
+                self.chunk_size, self._selection, first, self._interval
+            ):
                 self._check_particles(positions.shape[1], source.path)
+                count += len(frames)
                 yield self._chunk(first + frames, positions, times if known else None, vectors)
             first += source.n_frames or 0
+        if not count:
+            raise self._nothing_selected()
 
     def _chunk(self, frames, positions, times, vectors):
         vectors = boxes_of_frames(vectors, f"trajectory {self.path}")
@@ -212,9 +256,12 @@ class TrajectoryReader:
         if vectors is not None and self._topology.n_bonds:
             # Programs wrap particles into the box one by one; bonds then show what belongs together.
             positions = _made_whole(positions, vectors, self._topology)
-        if self._interval is not None:
-            times = frames * self._interval
         return Chunk(frames, positions, None if times is None else np.asarray(times, dtype=float), vectors)
+
+
+def frames_at_once(n_atoms: int, n_samples: int = 1) -> int:
+    """Frames that are held at once, of so many atoms and samples each: 1000 at most, so that memory is bounded."""
+    return max(1, min(MOST_FRAMES, CHUNK_BYTES // (BYTES_AN_ATOM * n_atoms * n_samples)))
 
 
 def _made_whole(positions, vectors, topology):
@@ -225,17 +272,22 @@ def _made_whole(positions, vectors, topology):
     return part.make_molecules_whole(inplace=True).xyz
 
 
+WRITERS = {".dcd": DCDWriter, ".xtc": XTCWriter, ".nc": NetCDFWriter}
+
+
 class TrajectoryWriter:
-    """Writes frames to DCD, XTC, PDB or mmCIF, by the suffix of `path`; use it as a context manager.
+    """Writes frames to DCD, XTC, NetCDF, HDF5, PDB or mmCIF, by the suffix of `path`; use it as a context manager.
 
     Parameters
     ----------
     path : path
     topology : mdtraj.Topology or openmm.app.Topology
     append : bool
-        Go on with an existing file (.dcd and .xtc).
+        Go on with an existing file (.dcd, .xtc and .nc).
     name : path, optional
-        What the log calls the file, where `path` is a temporary one.
+        What messages and the log call the file, where `path` is a temporary one.
+    title : str
+        Of a new DCD file, a line of 80 characters at most; other formats have none.
 
     Raises
     ------
@@ -244,16 +296,24 @@ class TrajectoryWriter:
     """
 
     def __init__(
-        self, path: PathLike, topology: SomeTopology, append: bool = False, name: PathLike | None = None
+        self,
+        path: PathLike,
+        topology: SomeTopology,
+        append: bool = False,
+        name: PathLike | None = None,
+        title: str = "",
     ) -> None:
         self.path = check_format(path, append)
         self._topology = as_mdtraj_topology(topology)
-        self._file: DCDWriter | XTCWriter | PDBWriter
-        if self.path.suffix.lower() in APPENDABLE:
-            writer = DCDWriter if self.path.suffix.lower() == ".dcd" else XTCWriter
-            self._file = writer(self.path, self._topology.n_atoms, append, name)
+        kind, n_atoms = self.path.suffix.lower(), self._topology.n_atoms
+        self._file: DCDWriter | XTCWriter | NetCDFWriter | HDF5Writer | PDBWriter
+        if kind in WRITERS:
+            more = {"title": title} if kind == ".dcd" else {}
+            self._file = WRITERS[kind](self.path, n_atoms, append, name, **more)
+        elif kind == ".h5":
+            self._file = HDF5Writer(self.path, self._topology, name)
         else:
-            self._file = PDBWriter(self.path, topology)
+            self._file = PDBWriter(self.path, topology, name)
 
     def write(self, positions, times, lengths=None, angles=None):
         """Append frames.
@@ -267,25 +327,31 @@ class TrajectoryWriter:
         lengths, angles : numpy.ndarray, shape (f, 3), optional
             Periodic box in nm and degrees.
         """
+        if not len(positions):
+            return
         box = None if lengths is None else boxes_of_frames(vectors_of_cells(lengths, angles), f"output {self.path}")
-        if isinstance(self._file, DCDWriter):
-            cells = (None, None) if box is None else box_lengths_and_angles(box)
-            self._file.write(positions, times, *cells)
+        if isinstance(self._file, PDBWriter):
+            self._file.write(positions, box)
         elif isinstance(self._file, XTCWriter):
             self._file.write(positions, times, box)
         else:
-            self._file.write(positions, box)
+            cells = (None, None) if box is None else box_lengths_and_angles(box)
+            self._file.write(positions, times, *cells)
 
-    def join(self, times, boxed, gaps=False):
+    def join(self, times, boxed, **how):
         """Cut a file that is appended to back to where frames of these times (k,) in ps go on; see ``DCDWriter.join``.
 
         `write` does it too; here it can be refused (`OutputError`) before a frame is made.
         """
-        if isinstance(self._file, (DCDWriter, XTCWriter)):
-            self._file.join(times, boxed, gaps)
+        if isinstance(self._file, tuple(WRITERS.values())):
+            self._file.join(times, boxed, **how)
+
+    def flush(self):
+        """Have all frames that were written put on the disk."""
+        self._file.flush()
 
     def close(self):
-        """Finish the file."""
+        """Finish the file; `OutputError` if not all of it is on the disk."""
         self._file.close()
 
     def __enter__(self):
@@ -293,15 +359,6 @@ class TrajectoryWriter:
 
     def __exit__(self, *exception):
         self.close()
-
-
-def box_lengths_and_angles(vectors):
-    """Box vectors (f, 3, 3) to lengths in nm and angles in degrees, (f, 3) each."""
-    a, b, c = np.moveaxis(np.asarray(vectors, dtype=float), -2, 0)
-    lengths = np.linalg.norm(vectors, axis=-1)
-    products = np.stack([(b * c).sum(-1), (a * c).sum(-1), (a * b).sum(-1)], axis=1)
-    cosines = products / (lengths[:, [1, 0, 0]] * lengths[:, [2, 2, 1]])
-    return lengths, np.degrees(np.arccos(np.clip(cosines, -1, 1)))
 
 
 def box_vectors(lengths, angles):

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from openmm_cgvae.core.errors import DataError, SettingsError
-from openmm_cgvae.io.structures import load_topology
+from openmm_cgvae.formats.structures import load_topology
 from openmm_cgvae.io.trajectory_files import TrajectoryReader
 from openmm_cgvae.preparation.atomrecords import SUFFIXES, is_structure
 from openmm_cgvae.preparation.clusters import sequence_clusters, split_clusters

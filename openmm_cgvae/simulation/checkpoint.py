@@ -1,23 +1,37 @@
-"""Runs that write checkpoints: the simulation's state, and its output files as they were at that step."""
+"""Checkpoints of runs that write: the simulation's state, what the run depends on, and its files as they were."""
 
 import json
-import time
-from dataclasses import dataclass
+import os
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import openmm
 
-from openmm_cgvae.cg.system import run_steps
 from openmm_cgvae.core.errors import UNREADABLE_ARCHIVE, DataError, OutputError, SettingsError
+from openmm_cgvae.core.fingerprint import check_same_run, fingerprint
 from openmm_cgvae.core.output import check_output, complete_output
+from openmm_cgvae.simulation.written import WrittenFile
 
-__all__ = ["RunCheckpoint", "check_checkpoint", "run_to"]
+__all__ = ["RunCheckpoint", "check_checkpoint", "output_names", "run_id", "steps_between"]
 
-# Between checkpoints, about; a multiple of the report interval.
+# Between checkpoints, about.
 CHECKPOINT_STEPS = 20_000
-# Size of the beginning of a trajectory file, which holds its frame count.
-HEAD_BYTES = 4096
+FORMAT = "openmm_cgvae run 2"
+
+
+def run_id(settings):
+    """Id of the run of these settings and inputs, which its outputs carry: the same for the same run, 16 digits."""
+    return fingerprint(settings)[:16]
+
+
+def output_names(checkpoint, **outputs):
+    """Names of outputs as a checkpoint keeps them: by its folder, so that they may be moved together."""
+    folder = os.path.dirname(os.path.realpath(checkpoint))
+    return {
+        name: None if path is None else os.path.relpath(os.path.realpath(path), folder)
+        for name, path in outputs.items()
+    }
 
 
 @dataclass(frozen=True)
@@ -30,54 +44,77 @@ class RunCheckpoint:
     Parameters
     ----------
     settings : dict
-        What the run depends on, JSON types.
-    files : list of [int, str]
-        Size of every output file, and its first bytes in hexadecimal.
+        All that the run depends on, JSON types: settings, hashes of inputs, names of outputs.
+    files : list of WrittenFile
     state : bytes
-        OpenMM's own checkpoint: positions, velocities, random numbers. Good for the same platform and version only.
+        OpenMM's own checkpoint: positions, velocities, random numbers, step. Good for the same platform and version
+        only.
     """
 
     settings: dict
     files: list
     state: bytes
 
+    @property
+    def run(self):
+        """Id of the run."""
+        return run_id(self.settings)
+
     @classmethod
     def take(cls, simulation, settings, paths):
-        """Take the checkpoint of a simulation whose output files are complete and closed."""
-        files = []
-        for path in map(Path, paths):
-            with open(path, "rb") as file:
-                files.append([path.stat().st_size, file.read(HEAD_BYTES).hex()])
-        return cls(settings, files, simulation.context.createCheckpoint())
+        """Take the checkpoint of a simulation whose output files are complete up to its step."""
+        return cls(settings, [WrittenFile.of(path) for path in paths], simulation.context.createCheckpoint())
 
     def save(self, path):
         """Write the checkpoint, in place of an earlier one once it is complete."""
-        description = json.dumps({"settings": self.settings, "files": self.files})
+        files = [asdict(file) for file in self.files]
+        description = json.dumps({"format": FORMAT, "run": self.run, "settings": self.settings, "files": files})
         with complete_output(check_output(path, overwrite=True)) as temporary, open(temporary, "wb") as file:
             np.savez(file, description=description, state=np.frombuffer(self.state, dtype=np.uint8))
 
     @classmethod
     def load(cls, path):
-        """Read a checkpoint; `DataError` if there is none."""
+        """Read a checkpoint; `DataError` if there is none, or it is damaged."""
         try:
             with np.load(path, allow_pickle=False) as arrays:
                 description = json.loads(str(arrays["description"]))
-                return cls(description["settings"], description["files"], arrays["state"].tobytes())
+                if description.get("format") != FORMAT:
+                    raise DataError(f"checkpoint {path} is of an older version of this package: begin a new run")
+                files = [WrittenFile(**file) for file in description["files"]]
+                found = cls(description["settings"], files, arrays["state"].tobytes())
+                if found.run != description["run"]:
+                    raise DataError(f"checkpoint {path} is damaged: begin a new run")
+                return found
         except FileNotFoundError as error:
             raise DataError(f"checkpoint {path} does not exist: run without resume first") from error
         except UNREADABLE_ARCHIVE as error:
+            if isinstance(error, DataError):
+                raise
             raise DataError(
                 f"{path} is no checkpoint of a run: what simulate --checkpoint writes is expected"
             ) from error
 
-    def check(self, settings):
-        """Refuse other settings than the run was begun with (`SettingsError`)."""
-        for name, value in settings.items():
-            if self.settings.get(name) != value:
-                raise SettingsError(
-                    f"{name}={value} given to go on with a run of {name}={self.settings.get(name)}: "
-                    "repeat its settings, or begin a new run"
-                )
+    def check(self, settings, path, paths):
+        """Refuse to go on otherwise than the run was begun.
+
+        Parameters
+        ----------
+        settings : dict
+        path : path
+            Of the checkpoint, for the message.
+        paths : sequence of path
+            The outputs.
+
+        Raises
+        ------
+        OutputError
+            If an output is missing.
+        SettingsError
+            If a setting, an input or the name of an output is another, which is named.
+        """
+        for output, file in zip(paths, self.files, strict=False):
+            file.check_there(output)
+        check_same_run(settings, self.settings, path)
 
     def restore(self, simulation, paths):
         """Set the simulation and its output files back to the checkpoint.
@@ -85,25 +122,20 @@ class RunCheckpoint:
         Raises
         ------
         OutputError
-            If an output file is missing, or shorter than it was.
+            If an output file is missing, shorter than it was, or another one; nothing has been touched then.
         SettingsError
             If OpenMM cannot read the state: another platform or version.
         """
-        for path, (size, _) in zip(map(Path, paths), self.files, strict=True):
-            if not path.is_file() or path.stat().st_size < size:
-                raise OutputError(
-                    f"output {path} of the run to go on with is missing or shorter than it was: begin anew"
-                )
+        for path, file in zip(paths, self.files, strict=True):
+            file.check(path, self.run)
         try:
             simulation.context.loadCheckpoint(self.state)
         except openmm.OpenMMException as error:
             raise SettingsError(
                 f"the checkpoint does not fit ({error}): use the platform and the OpenMM it was written with"
             ) from error
-        for path, (size, head) in zip(paths, self.files, strict=True):
-            with open(path, "r+b") as file:
-                file.write(bytes.fromhex(head))
-                file.truncate(size)
+        for path, file in zip(paths, self.files, strict=True):
+            file.restore(path)
 
 
 def check_checkpoint(checkpoint, trajectory, overwrite=False):
@@ -113,59 +145,6 @@ def check_checkpoint(checkpoint, trajectory, overwrite=False):
         raise OutputError(f"output {trajectory} given with a checkpoint: a name ending in .dcd is expected")
 
 
-def run_to(simulation, steps, reportInterval, reporters, paths, checkpoint=None, settings=None, progress=True):
-    """Run up to a step; with a checkpoint every 20,000 steps or so, and at the end.
-
-    Parameters
-    ----------
-    simulation : openmm.app.Simulation
-        Its ``currentStep`` is the one to go on from.
-    steps, reportInterval : int
-        Steps in all, and between frames.
-    reporters : callable
-        ``reporters(append)`` is a context manager of the list of reporters, whose files are complete when it ends,
-        which is when a checkpoint can be taken.
-    paths : sequence of path
-        Their files. Those still empty when the run fails are removed.
-    checkpoint : path, optional
-    settings : dict, optional
-        For `RunCheckpoint`.
-    progress : bool
-
-    Returns
-    -------
-    steps : int
-        Run by this call.
-    seconds : float
-        Wall time.
-
-    Raises
-    ------
-    SimulationError
-        If the run becomes unstable; the last good state is then beside the first file, in
-        ``<file>-last-state.xml``, as ``Simulation.saveState`` writes it.
-    """
-    from tqdm.auto import tqdm
-
-    paths = [Path(path) for path in paths]
-    lastState = paths[0].with_name(f"{paths[0].stem}-last-state.xml")
-    segment = steps if checkpoint is None else -(-CHECKPOINT_STEPS // reportInterval) * reportInterval
-    started, first = time.perf_counter(), simulation.currentStep
-    with tqdm(total=steps, initial=first, unit="step", unit_scale=True, delay=3, disable=not progress) as bar:
-        while (todo := steps - simulation.currentStep) > 0:
-            try:
-                with reporters(simulation.currentStep > 0) as simulation.reporters:
-                    run_steps(simulation, min(segment, todo), bar, lastState)
-            finally:
-                simulation.reporters = []
-                _remove_empty(paths)
-            if checkpoint is not None:
-                RunCheckpoint.take(simulation, settings, paths).save(checkpoint)
-    return simulation.currentStep - first, time.perf_counter() - started
-
-
-def _remove_empty(paths):
-    """OpenMM's reporters make their file before there is a frame to write."""
-    for path in paths:
-        if path.is_file() and not path.stat().st_size:
-            path.unlink()
+def steps_between(reportInterval):
+    """Steps between two checkpoints, a multiple of the report interval."""
+    return -(-CHECKPOINT_STEPS // reportInterval) * reportInterval

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from openmm_cgvae.core.units import value_in_md_units
+from openmm_cgvae.backmapping.clock import FrameClock
 from openmm_cgvae.io.trajectory_files import TrajectoryWriter, box_lengths_and_angles
 
 if TYPE_CHECKING:
@@ -29,34 +29,49 @@ class TrajectoryReporter:
     append : bool
         Go on with an existing file (.dcd and .xtc), from the step that the simulation is at: later frames are cut off.
 
+    title : str
+        Of a new DCD file, a line.
+
     Raises
     ------
     OutputError
         As `TrajectoryWriter`; at the first report, if the run does not go on where the file ends.
     """
 
-    def __init__(self, file: PathLike, reportInterval: int, append: bool = False) -> None:
-        self._file, self._interval, self._append = file, int(reportInterval), append
-        self._writer = None
+    def __init__(self, file: PathLike, reportInterval: int, append: bool = False, title: str = "") -> None:
+        self._file, self._interval, self._append, self._title = file, int(reportInterval), append, title
+        self._writer: TrajectoryWriter | None = None
+        self._clock: FrameClock | None = None
+        self._first: int | None = None
 
     def describeNextReport(self, simulation):
         """Ask for positions, molecules in the periodic box if there is one."""
+        self._first = simulation.currentStep if self._first is None else self._first
         steps = self._interval - simulation.currentStep % self._interval
         return {"steps": steps, "periodic": None, "include": ["positions"]}
 
     def report(self, simulation, state):
         """Write the current frame."""
         periodic = simulation.system.usesPeriodicBoundaryConditions()
-        # In 64 bits: the step counts, not the time that the integrator has added up.
-        step = value_in_md_units(simulation.integrator.getStepSize())
-        times = (simulation.currentStep + np.arange(2, dtype=np.int64) * self._interval) * step
-        if self._writer is None:
-            self._writer = TrajectoryWriter(self._file, simulation.topology, self._append)
-            self._writer.join(times, periodic)
+        clock = self._clock or self._open(simulation, periodic)
+        time = clock.time(simulation)
         box = (None, None)
         if periodic:
             box = box_lengths_and_angles(state.getPeriodicBoxVectors(asNumpy=True)._value[None])
-        self._writer.write(state.getPositions(asNumpy=True)._value[None], times[:1], *box)
+        positions = state.getPositions(asNumpy=True)._value[None]
+        self._writer.write(positions, None if time is None else np.array([time]), *box)
+
+    def _open(self, simulation, periodic):
+        self._clock = clock = FrameClock.of(simulation, self._interval)
+        self._writer = TrajectoryWriter(self._file, simulation.topology, self._append, title=self._title)
+        self._writer.join(clock.coming(simulation), periodic, gaps=clock.variable,
+                          before=clock.frame(simulation) - 1, spare=int(bool(self._first)))  # fmt: skip
+        return clock
+
+    def flush(self):
+        """Have all frames up to now put on the disk."""
+        if self._writer is not None:
+            self._writer.flush()
 
     def close(self):
         """Finish the file."""

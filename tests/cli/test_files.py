@@ -11,7 +11,7 @@ from conftest import untrained_file
 from openmm import app
 
 from openmm_cgvae.cli.main import main
-from openmm_cgvae.io.dcd import DCDHeader
+from openmm_cgvae.formats.dcd import DCDHeader
 from openmm_cgvae.io.trajectory_files import TrajectoryReader, TrajectoryWriter
 
 IONS = [("NA", "NA", "Na"), ("CL", "CL", "Cl"), ("SOD", "SOD", "Na"), ("CLA", "CLA", "Cl"), ("K", "K", "K")]

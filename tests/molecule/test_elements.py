@@ -3,7 +3,7 @@
 import mdtraj
 import pytest
 
-from openmm_cgvae.io.structures import load_topology
+from openmm_cgvae.formats.structures import load_topology
 from openmm_cgvae.molecule.elements import ion_element
 
 IONS = [

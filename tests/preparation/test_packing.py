@@ -7,7 +7,7 @@ from openmm import app
 from proteinchains import FOLDER
 
 from openmm_cgvae.core.errors import DataError
-from openmm_cgvae.io.structures import load_topology
+from openmm_cgvae.formats.structures import load_topology
 from openmm_cgvae.io.trajectory_files import TrajectoryWriter
 from openmm_cgvae.preparation.clusters import sequence_clusters, sequence_identity, split_clusters
 from openmm_cgvae.preparation.packing import Source, pack, read_sources
