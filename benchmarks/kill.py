@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -29,8 +30,8 @@ from openmm_cgvae.models import CGVAE, ModelConfig
 from openmm_cgvae.models.export import script_model
 from openmm_cgvae.preparation.dataset import prepare_dataset
 
-# Ten parts of a journal.
-FRAMES = 10_000
+# Five parts of a journal.
+FRAMES = 20_000
 KILLS = 3
 SMALL = ModelConfig(features=16, radial=4, encoder_layers=1, prior_layers=1, decoder_layers=3, flow_width=16,
                     flow_layers=1, flow_steps=2)  # fmt: skip
@@ -41,7 +42,7 @@ def small_model(path):
     frames, known = reference_frames("alanine-dipeptide-3"), Backmapper.load("alanine-dipeptide-3")
     dataset = prepare_dataset(frames, np.arange(len(frames)) % 4, known.mapping)
     module = script_model(CGVAE(dataset.spec, SMALL).eval())
-    metadata = {"name": "small", "bead_spread_nm": known.metadata["bead_spread_nm"]}
+    metadata = {"name": "small", "bead_spread_nm": known.metadata["bead_spread_nm"], "model": asdict(SMALL)}
     ModelFile(module, dataset.description["mapping"], None, metadata, dataset.spec.to_arrays()).save(path)
     return Backmapper.load(path), known.mapping.project(frames)
 
@@ -70,7 +71,7 @@ def project(folder):
 CASES = {
     "backmap": (backmap, ".dcd"),
     "backmap-xtc": (lambda folder: backmap(folder, "--samples", 2, "--correlation-time", 8), ".xtc"),
-    "backmap-minimized": (lambda folder: backmap(folder, "--minimize", "--iterations", 2, "--stride", 5), ".dcd"),
+    "backmap-minimized": (lambda folder: backmap(folder, "--minimize", "--iterations", 2, "--stride", 16), ".dcd"),
     "project": (project, ".xtc"),
 }
 

@@ -1,10 +1,12 @@
 """Frames made and written in parts that a journal keeps, so that a run that is interrupted goes on where it was."""
 
+from contextlib import nullcontext
 from operator import itemgetter
 
 from openmm_cgvae.backmapping.frames import sample_times
 from openmm_cgvae.core.cluster import in_order
 from openmm_cgvae.core.errors import DataError
+from openmm_cgvae.core.parallel import one_torch_thread
 from openmm_cgvae.core.pipeline import run_pipeline
 from openmm_cgvae.io.trajectory_files import box_lengths_and_angles
 
@@ -28,7 +30,9 @@ class PartOfFrames:
     def __call__(self, item):
         """Backmap a chunk, with the spacing of its frames in ps and the correlation time in frames."""
         chunk, spacing, correlation = item
-        made = self._backmapped(chunk.positions, chunk.frames, correlation, chunk.vectors, into_box=self._wrap)
+        # One structure would have all threads of torch, on whose number its last digits depend.
+        with one_torch_thread() if len(chunk.frames) * self._n_samples == 1 else nullcontext():
+            made = self._backmapped(chunk.positions, chunk.frames, correlation, chunk.vectors, into_box=self._wrap)
         if made.error is not None:
             raise made.error
         times = None if chunk.times is None else sample_times(chunk.times[made.rows], self._n_samples, spacing)

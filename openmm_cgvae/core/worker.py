@@ -27,8 +27,9 @@ class BatchWorker:
         Most items a call.
     capacity : int
         Items that may wait; `put` blocks beyond, so that memory does not grow.
-    patience : float
-        Seconds to wait for a batch to fill.
+    patience : float or None
+        Seconds to wait for a batch to fill; None to wait until it is full, or `flush` or `close` ask for it, so that
+        batches do not depend on timing.
     prepare : callable, optional
         Called once in the thread before any work.
     """
@@ -124,5 +125,6 @@ class BatchWorker:
             if isinstance(item, threading.Event):
                 return items, False, item
             items.append(item)
-            deadline = deadline or time.monotonic() + self._patience
+            if self._patience is not None:
+                deadline = deadline or time.monotonic() + self._patience
         return items, False, None
