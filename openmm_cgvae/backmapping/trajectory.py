@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from openmm_cgvae.backmapping.backmapper import as_sampler
+from openmm_cgvae.backmapping.ensembles import boltzmann_weights, checked_ensemble, ensemble_files, ensemble_output
 from openmm_cgvae.backmapping.frames import FrameBackmapper
 from openmm_cgvae.backmapping.parts import PartOfFrames, write_parts
 from openmm_cgvae.core.checks import checked_count, checked_number, checked_seed
@@ -45,6 +46,8 @@ logger = logging.getLogger(__name__)
 # Frames that are backmapped together at most: enough for many cores at a time, few where each takes long, so that
 # little is done again after an interruption.
 FRAMES_A_PART, MINIMIZED_A_PART = 4000, 250
+# Of the arrays of a part, those that the summary has.
+PER_STRUCTURE = ("energy_before", "energy_after", "overlap", "chosen")
 
 
 @dataclass
@@ -62,7 +65,13 @@ class BackmapSummary:
     skipped : dict of int to str
         Frames of the file that could not be backmapped and were left out, and why.
     energies_before, energies_after : list of numpy.ndarray
-        Potential energies in kJ/mol around the minimisation, a chunk each; empty without it.
+        Potential energies in kJ/mol around the minimisation of all structures, a chunk each; empty without it.
+    overlaps : list of numpy.ndarray
+        How deep heavy atoms of all structures overlap, in nm, a chunk each, where the best by clash were asked for.
+    chosen : list of numpy.ndarray
+        Which sample of each frame is the best, a chunk each, where these were asked for.
+    files : list of pathlib.Path
+        What was written.
     """
 
     n_frames: int = 0
@@ -72,6 +81,9 @@ class BackmapSummary:
     skipped: dict[int, str] = field(default_factory=dict)
     energies_before: list = field(default_factory=list)
     energies_after: list = field(default_factory=list)
+    overlaps: list = field(default_factory=list)
+    chosen: list = field(default_factory=list)
+    files: list = field(default_factory=list)
     _moved: list = field(default_factory=list, repr=False)
 
     def add(self, arrays, record):
@@ -80,9 +92,10 @@ class BackmapSummary:
         self.n_failed += record["n_failed"]
         self.skipped.update({int(frame): reason for frame, reason in record["skipped"].items()})
         self._moved.append(record["moved"])
-        if "energy_before" in arrays:
-            self.energies_before.append(arrays["energy_before"])
-            self.energies_after.append(arrays["energy_after"])
+        for name, values in zip(PER_STRUCTURE, (self.energies_before, self.energies_after, self.overlaps, self.chosen),
+                                strict=True):  # fmt: skip
+            if name in arrays:
+                values.append(arrays[name])
 
     @property
     def bead_shift_nm(self) -> tuple[float, float]:
@@ -108,10 +121,22 @@ class BackmapSummary:
         """Return the median energies in kJ/mol before and after the minimisation (clashes would dominate a mean)."""
         return tuple(float(np.median(np.concatenate(e))) for e in (self.energies_before, self.energies_after))
 
+    def weights(self, temperature: float = 300.0) -> np.ndarray:
+        """Weights of the samples of each frame (frames, samples) by their energies at a temperature in K.
+
+        Without a minimisation all are alike. Brief minimisation leaves little of the entropy: weights tell poor samples
+        from good ones rather than how likely each is.
+        """
+        if not self.energies_after:
+            return np.full((self.n_frames, self.n_samples), 1 / self.n_samples)
+        return boltzmann_weights(np.concatenate(self.energies_after), self.n_samples, temperature)
+
     def to_dict(self) -> dict[str, Any]:
-        """Everything in JSON types, energies as lists in the order of the structures."""
+        """Everything in JSON types, energies as lists in the order of the structures, weights at 300 K by frame."""
         mean, most = self.bead_shift_nm
-        energies = {"energies_before": self.energies_before, "energies_after": self.energies_after}
+        energies = {"energies_before": self.energies_before, "energies_after": self.energies_after,
+                    "overlaps_nm": self.overlaps, "chosen": self.chosen}  # fmt: skip
+        weights = {"weights": self.weights().tolist()} if self.n_samples > 1 and self.energies_after else {}
         return {
             "n_frames": self.n_frames,
             "n_samples": self.n_samples,
@@ -119,7 +144,9 @@ class BackmapSummary:
             "n_failed": self.n_failed,
             "skipped": {str(frame): reason for frame, reason in self.skipped.items()},
             "bead_shift_nm": {"mean": float(mean), "max": float(most)},
+            "files": [str(file) for file in self.files],
             **{name: np.concatenate(parts).tolist() for name, parts in energies.items() if parts},
+            **weights,
         }
 
 
@@ -146,6 +173,8 @@ def backmap_trajectory(
     frames: Any = None,
     times: Any = None,
     client: Any = None,
+    ensemble: str = "together",
+    rank_by: str | None = None,
 ) -> BackmapSummary:
     """Turn a saved CG trajectory into an all-atom one, in constant memory.
 
@@ -208,6 +237,12 @@ def backmap_trajectory(
         structure does not depend on which others are used.
     client : distributed.Client, optional
         Of a Dask cluster, whose workers sample and minimise; this process reads and writes, and the output is the same.
+    ensemble : {"together", "files", "best"}
+        Several samples of a frame one after the other in one file; a file each, ``aa-1.dcd``, ``aa-2.dcd``, ...; or the
+        best of each frame alone. The summary has energies, weights and ranks of all.
+    rank_by : {"energy", "clash"}, optional
+        What is best: the lowest energy after the minimisation, which is the default with a minimizer; or how little
+        heavy atoms overlap, where there is none.
 
     Returns
     -------
@@ -224,6 +259,7 @@ def backmap_trajectory(
     from tqdm.auto import tqdm
 
     n_samples, sampler = checked_count("n_samples", n_samples), as_sampler(backmapper)
+    rank_by = checked_ensemble(ensemble, rank_by, minimizer)
     correlation_time = checked_correlation_time(correlation_time)
     output = check_format(check_output(output, overwrite or resume or partial, given_paths(trajectory)))
     frame_interval = None if frame_interval is None else checked_number("frame_interval", frame_interval, "ps")
@@ -246,32 +282,30 @@ def backmap_trajectory(
         "chunk_size": size, "correlation_time": correlation_time, "wrap": wrap, "salvage": salvage,
         "frame_interval": frame_interval, "rename": rename, "frames": str(FrameSelection.of(frames, times)),
         "trajectory": trajectory_fingerprint(trajectory), "model": fingerprint_of(sampler),
-        "minimizer": fingerprint_of(minimizer),
+        "minimizer": fingerprint_of(minimizer), "ensemble": ensemble, "rank_by": rank_by,
     }  # fmt: skip
-    journal = Journal(output, settings, resume or partial, overwrite)
+    files = ensemble_files(output, ensemble, n_samples)
+    journal = Journal(output, settings, resume or partial, overwrite, files)
     seed = journal.settings["seed"] = checked_seed(journal.settings["seed"])
     backmapped = FrameBackmapper(sampler, n_samples, seed, minimizer, on_bad_frame)
-    compute = PartOfFrames(backmapped, n_samples, wrap)
-    summary = BackmapSummary(n_samples=n_samples, seed=seed)
-    with journal, complete_output(output) as temporary:
-        with (
-            TrajectoryWriter(temporary, sampler.topology, name=output) as writer,
-            tqdm(total=reader.n_frames, disable=not progress, unit="frame", delay=2, leave=False) as bar,
-        ):
+    compute = PartOfFrames(backmapped, n_samples, wrap, ensemble == "files", rank_by, sampler.topology)
+    summary = BackmapSummary(n_samples=n_samples, seed=seed, files=files)
+    with (
+        journal,
+        ensemble_output(files, sampler.topology, write_topology, journal.complete) as append,
+        tqdm(total=reader.n_frames, disable=not progress, unit="frame", delay=2, leave=False) as bar,
+    ):
 
-            def write(arrays, record):
-                if record["n_frames"]:
-                    writer.write(*(arrays.get(name) for name in ("positions", "times", "lengths", "angles")))
-                summary.add(arrays, record)
+        def write(arrays, record):
+            if record["n_frames"]:
+                append(*(arrays.get(name) for name in ("positions", "times", "lengths", "angles")))
+            summary.add(arrays, record)
 
-            items = timed_chunks(reader, correlation_time)
-            write_parts(journal, items, compute, write, lambda item: bar.update(len(item[0].frames)), partial, client)
-            if not summary.n_frames:
-                journal.forget()
-                raise DataError(f"no frame of {trajectory} could be backmapped; {next(iter(summary.skipped.values()))}")
-        if write_topology:
-            write_topology_beside(temporary, sampler.topology, output)
-        journal.complete(temporary)
+        items = timed_chunks(reader, correlation_time)
+        write_parts(journal, items, compute, write, lambda item: bar.update(len(item[0].frames)), partial, client)
+        if not summary.n_frames:
+            journal.forget()
+            raise DataError(f"no frame of {trajectory} could be backmapped; {next(iter(summary.skipped.values()))}")
     if summary.skipped:
         logger.warning("%d frames of %s could not be backmapped and are left out", len(summary.skipped), trajectory)
     return summary

@@ -49,6 +49,8 @@ class Journal:
         Go on with an earlier run, if there is one.
     overwrite : bool
         Forget an earlier run, and replace an output that exists.
+    files : sequence of path, optional
+        Of the output, if they are others than `output` itself.
 
     Attributes
     ----------
@@ -66,7 +68,7 @@ class Journal:
         If the earlier run had other settings, naming the first.
     """
 
-    def __init__(self, output, settings, resume=False, overwrite=False):
+    def __init__(self, output, settings, resume=False, overwrite=False, files=None):
         self.output = Path(output)
         self.folder = unfinished_folder(output)
         self.settings = {"openmm_cgvae": __version__, **settings}
@@ -85,7 +87,8 @@ class Journal:
                     "(--resume), make an output of them by partial (--partial), or begin anew by overwrite "
                     "(--overwrite)"
                 )
-            check_output(output, overwrite or (resume and self._is_own_output()))
+            for file in files or [output]:
+                check_output(file, overwrite or (resume and self._is_own(file)))
             if earlier is None or not resume:
                 self._entries, self._offsets, self._said = [], [0], 0
             else:
@@ -126,9 +129,9 @@ class Journal:
             self._offsets.append(self._offsets[-1] + entry["length"])
         return whole
 
-    def _is_own_output(self):
-        """Whether the run was killed when its output was complete and its parts were not yet removed."""
-        return self._complete is not None and self.output.is_file() and _mark(self.output) == self._complete
+    def _is_own(self, file):
+        """Whether the run was killed when this file was complete and its parts were not yet removed."""
+        return self._complete is not None and Path(file).is_file() and _mark(file) in self._complete
 
     def _check(self, earlier):
         given = {name: earlier.get(name) if value is None else value for name, value in self.settings.items()}
@@ -202,11 +205,12 @@ class Journal:
                 raise DataError(f"part {number} in {self.folder} was changed meanwhile: begin anew") from error
         return arrays, entry["record"]
 
-    def complete(self, path):
-        """Note that the output is whole under a temporary name, before it gets its own."""
+    def complete(self, *paths):
+        """Note that all files of the output are whole under temporary names, before they get their own."""
         with naming_output(self.output):
-            sync(path)
-            self._write_line({"complete": _mark(path)})
+            for path in paths:
+                sync(path)
+            self._write_line({"complete": [_mark(path) for path in paths]})
             self._sync(force=True)
 
     def forget(self):
