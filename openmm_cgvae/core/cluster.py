@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from openmm_cgvae.core.errors import ClusterError, MissingDependencyError, one_line
 from openmm_cgvae.core.parallel import available_cores
 
-__all__ = ["cluster_client", "in_order"]
+__all__ = ["cluster_client", "in_order", "made_in_order"]
 
 # Items for every thread of the cluster that are under way or done and not yet asked for.
 AHEAD = 2
@@ -91,6 +91,15 @@ def in_order(client, function, items):
     finally:
         for _, future in waiting:
             future.cancel()
+
+
+def made_in_order(function, items, client=None):
+    """Yield ``function(item)`` for every item: here, or by a cluster as `in_order` has it."""
+    if client is None:
+        yield from map(function, items)
+    else:
+        for _, made in in_order(client, function, items):
+            yield made
 
 
 def _call(function, item):

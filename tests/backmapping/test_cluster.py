@@ -2,6 +2,7 @@
 
 import os
 import signal
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,11 +12,14 @@ from openmm_cgvae.backmapping.frames import FrameBackmapper
 from openmm_cgvae.backmapping.trajectory import backmap_trajectory
 from openmm_cgvae.core.cluster import cluster_client, in_order
 from openmm_cgvae.core.errors import ClusterError, PositionsError
+from openmm_cgvae.evaluation.evaluate import evaluate
 from openmm_cgvae.io.trajectory_files import TrajectoryWriter
+from openmm_cgvae.preparation.reference import ReferenceProtocol, sample_reference
 
 pytest.importorskip("distributed")
 pytestmark = pytest.mark.slow
 FRAMES = 60
+DATA = Path(__file__).parents[1] / "data"
 
 
 @pytest.fixture(scope="module")
@@ -102,3 +106,24 @@ def test_a_scheduler_that_does_not_answer_is_told(monkeypatch):
         cluster_client("tcp://127.0.0.1:1", timeout=2),
     ):
         pass
+
+
+def test_figures_of_an_evaluation_are_the_same(client, backmapper, reference):
+    frames, runs = reference
+    arguments = backmapper, frames[::4], runs[::4], 2
+    alone, spread = (evaluate(*arguments, n_minimized=30, progress=False, client=where) for where in (None, client))
+    for figures in (alone, spread):
+        del figures["frames_per_second"]
+    assert dict(spread) == dict(alone)
+
+
+def test_reference_runs_are_the_same(client, tmp_path):
+    pdb = DATA / "alanine_dipeptide.pdb"
+    protocol = ReferenceProtocol(burst_ps=(0.1, 0.2), hot_temperature=310.0, equilibration_ps=0.1, interval_ps=0.05,
+                                 frames=3)  # fmt: skip
+    for name, where in (("alone", None), ("spread", client)):
+        sample_reference(pdb, tmp_path / name, 2, protocol, progress=False, client=where)
+    found = [sorted(path.name for path in (tmp_path / name).iterdir()) for name in ("alone", "spread")]
+    assert found[0] == found[1]
+    for name in found[0]:
+        assert (tmp_path / "spread" / name).read_bytes() == (tmp_path / "alone" / name).read_bytes(), name
