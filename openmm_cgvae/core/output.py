@@ -5,7 +5,6 @@ All files are written through `complete_output`, or by a writer of trajectories 
 
 import errno
 import hashlib
-import io
 import json
 import os
 import platform
@@ -23,7 +22,6 @@ __all__ = [
     "existing_folder",
     "naming_output",
     "sync",
-    "write_bytes",
     "write_json",
     "write_text",
 ]
@@ -163,17 +161,6 @@ def write_text(path, text):
 def write_json(path, value):
     """Write a JSON file, which appears complete."""
     write_text(path, json.dumps(value, indent=1) + "\n")
-
-
-def write_bytes(path, save):
-    """Write what ``save(file)`` writes to a binary file; it appears complete.
-
-    It is made in memory first: torch ends the process where its own writer meets a full disk.
-    """
-    buffer = io.BytesIO()
-    save(buffer)
-    with complete_output(path) as temporary:
-        temporary.write_bytes(buffer.getbuffer())
 
 
 def sync(path):
