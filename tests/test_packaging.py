@@ -158,7 +158,7 @@ def test_the_tests_mirror_the_package():
     [
         (
             "openmm",
-            {"core", "chemistry", "molecule", "binding", "formats", "io", "cg", "atomistic", "backmapping",
+            {"core", "chemistry", "molecule", "binding", "formats", "io", "cg", "atomistic", "backmapping", "kinds",
              "simulation", "preparation"},
         ),
         ("mdtraj", {"molecule", "binding", "formats", "io", "metrics"}),

@@ -3,8 +3,7 @@
 from pathlib import Path
 
 from openmm_cgvae.core.errors import SettingsError
-from openmm_cgvae.core.journal import unfinished_folder
-from openmm_cgvae.core.output import check_output
+from openmm_cgvae.core.output import check_output, unfinished_folder
 
 __all__ = [
     "add_json",

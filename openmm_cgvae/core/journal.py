@@ -16,9 +16,9 @@ from openmm_cgvae import __version__
 from openmm_cgvae.core.errors import DataError, OutputError
 from openmm_cgvae.core.fingerprint import check_same_run
 from openmm_cgvae.core.lock import locked
-from openmm_cgvae.core.output import check_output, naming_output, sync
+from openmm_cgvae.core.output import check_output, naming_output, sync, unfinished_folder
 
-__all__ = ["Journal", "unfinished_folder"]
+__all__ = ["Journal"]
 
 logger = logging.getLogger(__name__)
 
@@ -27,11 +27,6 @@ SYNC_INTERVAL = 1.0
 FORMAT = "openmm_cgvae journal 1"
 REMEDY = "give what it was begun with, or begin anew by overwrite (--overwrite)"
 NAMES = ("journal.jsonl", "parts.bin")
-
-
-def unfinished_folder(output):
-    """The folder in which the parts of an output are until it is complete: ``aa.dcd.unfinished``."""
-    return Path(output).with_name(f"{Path(output).name}.unfinished")
 
 
 class Journal:

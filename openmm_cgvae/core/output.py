@@ -22,6 +22,7 @@ __all__ = [
     "existing_folder",
     "naming_output",
     "sync",
+    "unfinished_folder",
     "write_json",
     "write_text",
 ]
@@ -207,6 +208,11 @@ def _is_running(pid):
 
 def _host():
     return hashlib.sha256(platform.node().encode()).hexdigest()[:8]
+
+
+def unfinished_folder(output):
+    """The folder in which the parts of an output are until it is complete: ``aa.dcd.unfinished``."""
+    return Path(output).with_name(f"{Path(output).name}.unfinished")
 
 
 def _short(stem):
