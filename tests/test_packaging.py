@@ -22,8 +22,8 @@ CONDA_NAMES = {"pytorch": "torch", "matplotlib-base": "matplotlib", "openmm-torc
 # From the bottom up: a room imports from rooms above it in this list, and from no other.
 ROOMS = [
     "core", "pretrained", "chemistry", "molecule", "binding", "formats", "io", "geometry", "models", "proteins",
-    "ligands", "training", "metrics", "conformers", "cg", "atomistic", "backmapping", "kinds", "simulation", "preparation",
-    "evaluation", "report", "cli",
+    "ligands", "training", "metrics", "conformers", "cg", "atomistic", "backmapping", "kinds", "simulation",
+    "preparation", "evaluation", "report", "cli",
 ]  # fmt: skip
 
 

@@ -24,7 +24,10 @@ DATA = Path(__file__).parents[1] / "data"
 
 @pytest.fixture(scope="module")
 def client():
-    with cluster_client("local", 2) as client:
+    import dask
+
+    # A worker takes seconds to start again.
+    with dask.config.set({"distributed.scheduler.allowed-failures": 1}), cluster_client("local", 2) as client:
         yield client
 
 
