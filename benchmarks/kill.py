@@ -125,13 +125,14 @@ def measure(name, trials, seed=0):
         started = time.monotonic()
         assert run([*arguments, "-o", whole]) == 0
         duration, good, killed = time.monotonic() - started, 0, 0
-        for _ in range(trials):
+        for number in range(trials):
             place.mkdir()
             output = place / f"out{suffix}"
             killed += trial(arguments, output, duration, generator)
             same = output.read_bytes() == whole.read_bytes()
             alone = {path.name for path in place.iterdir()} == {output.name, "out.pdb"}
             good += same and alone
+            print(f"{good} of {number + 1}", end="\r", flush=True)
             if not (same and alone):
                 print(f"{name}: {'other bytes' if not same else sorted(path.name for path in place.iterdir())}")
             for path in place.iterdir():
@@ -158,6 +159,7 @@ def interrupt(name, trials, number, seed=0):
                 assert run([*arguments, "-o", output, "--resume"]) == 0
                 outcome = "went on to the same" if output.read_bytes() == whole.read_bytes() else "other bytes"
             found[outcome] += 1
+            print(dict(found), end="\r", flush=True)
             shutil.rmtree(place)
         return dict(found)
 
