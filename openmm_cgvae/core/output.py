@@ -150,7 +150,8 @@ def naming_output(path, temporary=None):
         if not (error.errno in FULL or named or short):
             raise
         reason = FULL.get(error.errno, "the disk is full" if short else error.strerror)
-        raise OutputError(f"output {path} cannot be written: {reason}; nothing is left of it") from error
+        remedy = "free space there, or choose another place"
+        raise OutputError(f"output {path} cannot be written: {reason}; {remedy}") from error
 
 
 def write_text(path, text):
