@@ -11,7 +11,7 @@ from openmm_cgvae.core.output import check_apart
 __all__ = ["FILES", "POSITIONAL", "Files", "check_files", "named_files"]
 
 # Arguments without dashes.
-POSITIONAL = ("trajectory", "trajectories", "folder", "pdb", "molecules")
+POSITIONAL = ("trajectory", "trajectories", "folder", "pdb", "molecules", "ensembles")
 
 
 @dataclass(frozen=True)
@@ -78,9 +78,12 @@ FILES = {
     "conformers": Files(("molecules", "model")),
     "info": Files(("model",), ()),
     "evaluate": Files(("trajectories", "top", "model"), ("json",)),
+    "evaluate-conformers": Files(
+        ("ensembles", "crystal", "generators"), (), inside={"output": ("records.jsonl", "results.json")}
+    ),
     "benchmark": Files(REFERENCE, (), inside={"output": ("results.json", "results.md")}),
     "sample-reference": Files(("pdb", "forcefield"), (), inside={"output": ("protocol.json",)}, more=_sampled),
-    "sample-conformers": Files(("molecules", "held_out", "leave_out"), (), inside={"output": ("ensembles.npz",)}),
+    "sample-conformers": Files(("molecules", "held_out", "leave_out"), (), inside={"output": ("ensembles.npz", "gfn2.npz")}),
     "map": Files(("trajectory", "top")),
     "prepare": Files(REFERENCE),
     "cg-forcefield": Files((*REFERENCE, "model"), ("output", "checkpoint")),
