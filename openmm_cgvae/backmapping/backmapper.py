@@ -6,6 +6,7 @@ import copy
 import io
 import logging
 import time
+from contextlib import nullcontext
 from os import PathLike
 from typing import TYPE_CHECKING
 
@@ -15,8 +16,9 @@ from openmm_cgvae.backmapping.model import Model
 from openmm_cgvae.core.checks import checked_count, checked_frames, checked_seed
 from openmm_cgvae.core.device import usable_device
 from openmm_cgvae.core.errors import ModelFileError, PositionsError, SettingsError
+from openmm_cgvae.core.fingerprint import fingerprint, weights_fingerprint
 from openmm_cgvae.core.noise import correlated_noise
-from openmm_cgvae.core.parallel import even_slices, on_torch_threads
+from openmm_cgvae.core.parallel import even_slices, on_torch_threads, one_torch_thread
 from openmm_cgvae.core.periodic import as_box_vectors, check_fits, make_whole, spanning_tree
 from openmm_cgvae.core.representation import html_table
 from openmm_cgvae.core.units import as_positions_nm
@@ -94,8 +96,8 @@ class Backmapper:
     precision : {"single", "double"}
         Of the arithmetic and of what is returned.
     chunk_size : int, optional
-        Structures a call of the model (256, on a GPU 8192); it changes speed and memory, and the result by rounding at
-        most. The model itself decodes fewer at once if it is large.
+        Structures a call of the model (256, on a GPU 8192); it changes speed and memory, and the last digit of the
+        result. The model itself decodes fewer at once if it is large.
     mapping : CGMapping, optional
         In place of the file's.
 
@@ -158,7 +160,7 @@ class Backmapper:
         trust : bool
             As of ``Model.load``: whether code in the file may run.
         **options
-            Of the kind of model, such as ``representative=True`` of `openmm_cgvae.backmapping.protein.AnyProtein.bind`.
+            Of the kind of model, such as ``representative=True`` of `openmm_cgvae.kinds.protein.AnyProtein.bind`.
 
         Returns
         -------
@@ -232,12 +234,13 @@ class Backmapper:
         return html_table(type(self).__name__, rows)
 
     @property
-    def identity(self) -> dict[str, Any]:
-        """What structures depend on: JSON types and arrays."""
-        state = {name: tensor.detach().cpu().numpy() for name, tensor in self._module.state_dict().items()}
-        how = {"precision": self.precision, "device": self._device.type, "chunk_size": self.chunk_size}
-        how["bounded"] = bool(getattr(self._module, "bounded", False))
-        return {"mapping": self.mapping.to_dict(), "weights": state, **how}
+    def fingerprint(self) -> str:
+        """Hash of all that its structures depend on: weights, mapping and options."""
+        module, options = self._module, self._options()
+        return fingerprint(weights_fingerprint(module.state_dict()), self.mapping.to_dict(), options)
+
+    def _options(self) -> list[Any]:
+        return [self.precision, bool(getattr(self._module, "bounded", False)), str(self._device), self.chunk_size]
 
     def cg_topology(self) -> Topology:
         """The coarse-grained ``openmm.app.Topology``."""
@@ -275,7 +278,9 @@ class Backmapper:
         n_samples : int
             Structures wanted for each frame.
         seed : int, optional
-            Same seed, same structures, however the frames are split over calls. Drawn at random if omitted.
+            Same seed, same structures, however the frames are split over calls: to rounding (1e-6 nm), since the last
+            digits of torch depend on how many share a call; the same call gives the same bits on any number of threads.
+            Drawn at random if omitted.
         frames : int array, shape (frames,), optional
             Frame numbers that key the noise; 0, 1, 2, ... if omitted.
         correlation : float
@@ -313,12 +318,17 @@ class Backmapper:
         return atoms
 
     def _in_parts(self, fill, n, most):
-        """``fill(part)`` for slices of n rows, of which none has more than `most`, on torch's threads."""
+        """``fill(part)`` for slices of n rows, of which none has more than `most`, each on one of torch's threads.
+
+        One row alone has all threads.
+        """
         import torch
 
         workers = torch.get_num_threads() if self._device.type == "cpu" else 1
-        for _ in on_torch_threads(fill, even_slices(n, most, workers), workers):
-            pass
+        slices = even_slices(n, most)
+        with one_torch_thread() if len(slices) == 1 < n else nullcontext():
+            for _ in on_torch_threads(fill, slices, workers):
+                pass
 
     def _called(self, function, *arrays):
         """Call a function of the model with arrays, and return an array."""

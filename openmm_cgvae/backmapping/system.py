@@ -12,18 +12,18 @@ import numpy as np
 from openmm import app
 
 from openmm_cgvae.backmapping.backmapper import as_sampler
-from openmm_cgvae.backmapping.identity import sampler_digest
 from openmm_cgvae.backmapping.molecules import find_molecules
 from openmm_cgvae.core.checks import checked_count, checked_frames, checked_seed
 from openmm_cgvae.core.errors import PositionsError, SettingsError, TopologyMismatchError
+from openmm_cgvae.core.fingerprint import fingerprint, fingerprint_of
 from openmm_cgvae.core.periodic import as_box_vectors, make_whole, spanning_tree
 from openmm_cgvae.core.units import as_positions_nm
 from openmm_cgvae.molecule.elements import ion_element
-from openmm_cgvae.molecule.mapping import CGMapping
+from openmm_cgvae.molecule.mapping import CGMapping, topology_to_dict
+from openmm_cgvae.molecule.topology import as_mdtraj_topology
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
-    from typing import Any
 
     from numpy.typing import ArrayLike
 
@@ -202,15 +202,16 @@ class SystemBackmapper:
         return CGMapping(self.topology, [beads[k] for k in order], weights, [names[k] for k in order])
 
     @property
+    def fingerprint(self) -> str:
+        """Hash of all that its structures depend on: the models of its molecules and their order."""
+        kinds = {name: fingerprint_of(backmapper) for name, backmapper in self._backmappers.items()}
+        molecules = [[molecule.kind, molecule.first, molecule.n_beads] for molecule in self._written]
+        return fingerprint(kinds, molecules, topology_to_dict(as_mdtraj_topology(self.topology)))
+
+    @property
     def handedness(self) -> None:
         """None, so that `Minimizer` compares stereocentres with those of the sampled structure."""
         return None
-
-    @property
-    def identity(self) -> dict[str, Any]:
-        """What structures depend on: JSON types and arrays."""
-        kinds = {kind.name: sampler_digest(kind.backmapper) for kind in self._kinds}
-        return {"kinds": kinds, "molecules": [[m.kind, m.first] for m in self._written], "n_beads": self.n_beads}
 
     def take_moved(self) -> tuple[float, int, float]:
         """How far models moved beads since this was asked last: the sum in nm, of how many, and the most."""

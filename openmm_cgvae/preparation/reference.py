@@ -11,11 +11,13 @@ import logging
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
 from openmm_cgvae.cg.mappedforces import evaluate_forces
 from openmm_cgvae.core.checks import check_types, checked_number
+from openmm_cgvae.core.cluster import in_order
 from openmm_cgvae.core.errors import DataError, MinimizationError, SettingsError, one_line
 from openmm_cgvae.core.fingerprint import check_same_folder, fingerprint_of
 from openmm_cgvae.core.lock import locked
@@ -88,7 +90,7 @@ class ReferenceProtocol:
                 raise SettingsError(f"{name}={getattr(self, name)} given: a positive number is expected")
 
 
-def sample_reference(pdb, folder, runs, protocol=None, seed=0, platform=None, progress=True):
+def sample_reference(pdb, folder, runs, protocol=None, seed=0, platform=None, progress=True, client=None):
     """Make independent MD runs, one DCD file and one file of forces each.
 
     A hot burst that turns a peptide bond or a stereocentre, which would stay so to the end of the run, is drawn again.
@@ -107,6 +109,8 @@ def sample_reference(pdb, folder, runs, protocol=None, seed=0, platform=None, pr
     platform : str, optional
         OpenMM platform; one thread of CPU if omitted.
     progress : bool
+    client : distributed.Client, optional
+        Of a Dask cluster, whose workers make the runs; they are the same.
 
     Returns
     -------
@@ -132,25 +136,50 @@ def sample_reference(pdb, folder, runs, protocol=None, seed=0, platform=None, pr
     except Exception as error:
         raise DataError(f"starting structure {pdb} cannot be read: a PDB file is expected ({error})") from error
     with locked(folder):
-        return _sample_runs(start, pdb, folder, runs, protocol, seed, platform, progress)
+        return _sample_runs(start, pdb, folder, runs, protocol, seed, platform, progress, client)
 
 
-def _sample_runs(start, pdb, folder, runs, protocol, seed, platform, progress):
+def _sample_runs(start, pdb, folder, runs, protocol, seed, platform, progress, client):
     """Make the runs that are missing."""
     from tqdm.auto import tqdm
 
     _record(folder / "protocol.json", pdb, protocol, seed, platform)
     paths = [folder / f"run-{k:03d}.dcd" for k in range(runs)]
     missing = [k for k, path in enumerate(paths) if not (path.exists() and forces_path(path).exists())]
-    if missing:
-        simulation = _simulation(start.topology, protocol, platform)
-        for k in tqdm(missing, total=runs, initial=runs - len(missing), disable=not progress, unit="run"):
-            if not paths[k].exists():
-                with complete_output(paths[k]) as temporary:
-                    _sample_run(simulation, start.positions, protocol, [seed, k], temporary)
-            _keep_forces(simulation, paths[k])
-            logger.info("run %d of %d written to %s", k + 1, runs, paths[k])
+    if not missing:
+        return paths
+    with tqdm(total=runs, initial=runs - len(missing), disable=not progress, unit="run") as bar:
+        if client is None:
+            simulation = _simulation(start.topology, protocol, platform)
+            for k in missing:
+                if not paths[k].exists():
+                    with complete_output(paths[k]) as temporary:
+                        _sample_run(simulation, start.positions, protocol, [seed, k], temporary)
+                _keep_forces(_forces(simulation, paths[k]), paths[k])
+                logger.info("run %d of %d written to %s", k + 1, runs, paths[k])
+                bar.update()
+            return paths
+        for k, (content, forces) in in_order(client, _Run(start, protocol, seed, platform), missing):
+            with complete_output(paths[k]) as temporary:
+                temporary.write_bytes(content)
+            _keep_forces(forces, paths[k])
+            bar.update()
     return paths
+
+
+class _Run:
+    """Makes a run on a worker, by its number: the bytes of its file, and the forces at its frames."""
+
+    def __init__(self, start, protocol, seed, platform):
+        self._start, self._how = (start.topology, start.positions), (protocol, seed, platform)
+
+    def __call__(self, k):
+        (topology, positions), (protocol, seed, platform) = self._start, self._how
+        simulation = _simulation(topology, protocol, platform)
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / "run.dcd"
+            _sample_run(simulation, positions, protocol, [seed, k], path)
+            return path.read_bytes(), _forces(simulation, path)
 
 
 def forces_path(trajectory):
@@ -202,10 +231,14 @@ def reference_forces(trajectories, topology, positions, protocol=None, stride=1,
     return forces
 
 
-def _keep_forces(simulation, path):
+def _forces(simulation, path):
     frames = read_reference([path], as_mdtraj_topology(simulation.topology))[0]
+    return evaluate_forces(simulation.context, frames)
+
+
+def _keep_forces(forces, path):
     with complete_output(forces_path(path)) as temporary:
-        np.save(temporary, evaluate_forces(simulation.context, frames))
+        np.save(temporary, forces)
 
 
 def _record(path, pdb, protocol, seed, platform):

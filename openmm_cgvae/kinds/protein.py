@@ -183,11 +183,6 @@ class ProteinBackmapper(Backmapper):
         self._moved_before = _together([self._moved_before, moved])
         return moved
 
-    @property
-    def identity(self):
-        """What structures depend on."""
-        return super().identity | {"consistency": self.consistency, "temperature": float(self._module.temperature)}
-
     def _check_fits(self, beads, vectors, frames):
         """Chains fill a box, and may be longer than it: neighbours along them, which are near, tell images apart."""
 
