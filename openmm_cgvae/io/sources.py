@@ -9,6 +9,7 @@ import numpy as np
 
 from openmm_cgvae.core.errors import DataError, TopologyMismatchError, one_line
 from openmm_cgvae.core.periodic import vectors_of_cells
+from openmm_cgvae.core.translation import translated
 from openmm_cgvae.formats.dcd import DCDHeader
 from openmm_cgvae.formats.hdf5 import HDF5Frames
 from openmm_cgvae.formats.netcdf import NetCDFFrames
@@ -168,11 +169,12 @@ class StreamedSource:
     def _length(self):
         from mdtraj.formats import TRRTrajectoryFile
 
-        try:
-            with plain_file(self.path) as plain, TRRTrajectoryFile(str(plain)) as file:
-                return len(file)
-        except Exception as error:
-            raise DataError(f"trajectory {self.path} cannot be read: {one_line(error)}") from error
+        with (
+            translated(DataError, f"trajectory {self.path} cannot be read ({{reason}}): copy it again"),
+            plain_file(self.path) as plain,
+            TRRTrajectoryFile(str(plain)) as file,
+        ):
+            return len(file)
 
     def chunks(self, size, selection, first=0, interval=None):
         """As ``IndexedSource.chunks``."""
@@ -220,4 +222,7 @@ class StreamedSource:
                 raise TopologyMismatchError(
                     f"trajectory {self.path} does not fit {self._topology.n_atoms} particles: {one_line(error)}"
                 ) from error
-            raise DataError(f"trajectory {self.path} cannot be read: {one_line(error)}") from error
+            raise DataError(
+                f"trajectory {self.path} cannot be read ({one_line(error)}): a complete file of a format that mdtraj "
+                "reads is expected"
+            ) from error
