@@ -19,10 +19,9 @@ from timing import matrix_products
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from openmm_cgvae.backmapping.model import Model
 from openmm_cgvae.cli.train import settings
 from openmm_cgvae.core.device import usable_device
-from openmm_cgvae.io.modelfile import ModelFile
-from openmm_cgvae.pretrained.index import resolve_model
 from openmm_cgvae.training import Dataset, Trainer, split_runs
 
 CHUNKS = (256, 1024, 4096, 16384)
@@ -62,7 +61,7 @@ def machine(device):
 @torch.inference_mode()
 def sampling(name_or_path, beads, device, rates):
     """Frames/s of a model by chunk, on the device and with the copy to the host, and fractions of the rates."""
-    module = ModelFile.load(resolve_model(name_or_path)).module
+    module = Model.load(name_or_path).file.module
     noise = torch.randn(max(CHUNKS), beads.shape[1], module.latent, generator=torch.Generator().manual_seed(0))
     beads = beads[np.resize(np.arange(len(beads)), max(CHUNKS))]
     operations = matrix_products(lambda: module(beads[:COUNTED], noise[:COUNTED]))[0] / COUNTED

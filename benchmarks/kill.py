@@ -2,14 +2,19 @@
 
 python benchmarks/kill.py backmap 50: the case, and how often. A case is a function in `CASES`; every command runs in a
 child of this process, which has imported the package, and is killed with SIGKILL up to three times.
+python benchmarks/kill.py backmap 20 SIGTERM: a process of its own is sent this signal at a random moment once its files
+are there, and must end with its exit status, nothing but that it was interrupted in its messages, and no hidden files.
 """
 
 import os
 import random
+import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -134,8 +139,52 @@ def measure(name, trials, seed=0):
         return {"trials": trials, "the same": good, "kills": killed, "seconds": round(duration, 2)}
 
 
+def interrupt(name, trials, number, seed=0):
+    """Send a signal to a case so often: how many trials ended as they should and went on to the same bytes."""
+    generator, (case, suffix) = random.Random(seed), CASES[name]
+    with tempfile.TemporaryDirectory() as folder:
+        inputs, place = Path(folder) / "in", Path(folder) / "out"
+        inputs.mkdir()
+        arguments, whole = case(inputs), Path(folder) / f"whole{suffix}"
+        started = time.monotonic()
+        assert run([*arguments, "-o", whole]) == 0
+        duration, found = time.monotonic() - started, Counter()
+        for _ in range(trials):
+            place.mkdir()
+            output = place / f"out{suffix}"
+            outcome = _interrupted([*arguments, "-o", output], place, number, generator.uniform(0, duration))
+            if outcome == "interrupted":
+                assert run([*arguments, "-o", output, "--resume"]) == 0
+                outcome = "went on to the same" if output.read_bytes() == whole.read_bytes() else "other bytes"
+            found[outcome] += 1
+            shutil.rmtree(place)
+        return dict(found)
+
+
+def _interrupted(arguments, place, number, seconds):
+    """Start a command and send it a signal: "interrupted" if it ended as it should, "was done", or what was wrong."""
+    command = [sys.executable, "-m", "openmm_cgvae", *map(str, arguments)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    while not any(place.iterdir()) and process.poll() is None:
+        time.sleep(0.01)
+    time.sleep(seconds)
+    process.send_signal(number)
+    messages = process.communicate()[1]
+    hidden = [path.name for path in place.iterdir() if path.name.startswith(".")]
+    if process.returncode == 0 and not hidden:
+        return "was done"
+    said = [line for line in messages.replace("\r", "\n").split("\n") if line.strip() and "frame/s" not in line]
+    good = said[-1:] == ["openmm-cgvae: interrupted"] and all("openmm-cgvae" in line for line in said)
+    if process.returncode == 128 + number and good and not hidden:
+        return "interrupted"
+    return f"status {process.returncode}, hidden {hidden}, {messages[-300:]!r}"
+
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
     trials = int(sys.argv[2]) if len(sys.argv) > 2 else 20
     for name in [sys.argv[1]] if len(sys.argv) > 1 else CASES:
-        print(name, measure(name, trials))
+        if len(sys.argv) > 3:
+            print(name, sys.argv[3], interrupt(name, trials, signal.Signals[sys.argv[3]]), flush=True)
+        else:
+            print(name, measure(name, trials), flush=True)

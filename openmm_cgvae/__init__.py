@@ -27,6 +27,7 @@ _HOME = {
     "community_mapping": "molecule.mapping",
     "backmap_in_memory": "backmapping.inmemory",
     "backmap_trajectory": "backmapping.trajectory",
+    "conformers": "conformers.generate",
     "create_cg_simulation": "cg.system",
     "custom_mapping": "molecule.mapping",
     "iterative_boltzmann_inversion": "cg.inversion",
@@ -34,6 +35,7 @@ _HOME = {
     "reference_divergence": "evaluation.comparison",
     "residue_mapping": "molecule.mapping",
     "to_atomistic_simulation": "simulation.atomistic",
+    "view": "report.notebook",
 }
 
 __all__ = ["__version__", *sorted(_HOME)]

@@ -162,7 +162,7 @@ def test_the_tests_mirror_the_package():
              "simulation", "preparation"},
         ),
         ("mdtraj", {"molecule", "binding", "formats", "io", "metrics"}),
-        ("rdkit", {"chemistry", "molecule", "ligands", "conformers"}),
+        ("rdkit", {"chemistry", "molecule", "ligands", "conformers", "preparation", "evaluation"}),
         ("parmed", {"chemistry", "atomistic", "binding", "io"}),
         ("deeptime", {"metrics"}),
     ],

@@ -62,9 +62,9 @@ class CopiesContext:
 
 
 def can_copy(system):
-    """Tell whether every force of the System can be repeated for copies that do not interact.
+    """Whether every force of the System can be repeated for copies that do not interact.
 
-    Not so with implicit solvent, where every atom counts for the Born radius of every other.
+    Implicit solvent cannot, because every atom contributes to the Born radius of every other.
     """
     return all(
         type(force) in TERMS

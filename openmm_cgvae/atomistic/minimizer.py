@@ -18,6 +18,7 @@ from openmm_cgvae.atomistic.restrained import bead_springs
 from openmm_cgvae.atomistic.stiffness import Stiffness
 from openmm_cgvae.core.checks import checked_count, checked_number
 from openmm_cgvae.core.errors import PositionsError, SettingsError, TopologyMismatchError
+from openmm_cgvae.core.fingerprint import fingerprint
 from openmm_cgvae.core.parallel import available_cores, in_threads
 from openmm_cgvae.core.periodic import as_box_vectors, box_widths, reduced_vectors
 from openmm_cgvae.core.units import as_positions_nm, value_in_md_units
@@ -142,16 +143,40 @@ class Minimizer:
         self._handedness = self._checked_handedness(handedness)
         self._box = None if boxVectors is None else reduced_vectors(as_box_vectors(boxVectors, 1))[0]
         system = create_atomistic_system(mapping, self.graph, forcefield, implicitSolvent, self._box)
-        springs = bead_springs(mapping, checked_number("restraint", restraint))
-        fixed = Stiffness(system, mapping.sparse, springs), mapping, springs
+        self._restraint = checked_number("restraint", restraint)
+        springs = bead_springs(mapping, self._restraint)
+        self._system, self._springs, self._asked_platform = system, springs, platform
         context = FrameContext(system, platform)
         self.platform = context.platform
-        self._system, self._restraint = system, springs
         self.copies = self._checked_copies(copies, system)
         self.workers = self._checked_workers(workers)
-        self._create = partial(_relaxation, system, platform, self.copies, *fixed)
-        # Idle relaxations; one is created for each thread that runs at the same time.
+        self._prepare(context)
+
+    def _prepare(self, context):
+        """Make what minimises; ``_idle`` has it where no thread is at work with it."""
+        fixed = Stiffness(self._system, self.mapping.sparse, self._springs), self.mapping, self._springs
+        self._create = partial(_relaxation, self._system, self._asked_platform, self.copies, *fixed)
+        # One more is created for each thread that runs at the same time.
         self._idle = [Relaxation(context, *fixed) if self.copies == 1 else self._create()]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is pickled for other processes, which make Contexts of their own."""
+        state = {name: value for name, value in self.__dict__.items() if name not in ("_create", "_idle")}
+        platform = self._asked_platform
+        named = platform if platform is None or isinstance(platform, str) else platform.getName()
+        return state | {"_system": XmlSerializer.serialize(self._system), "_asked_platform": named}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state | {"_system": XmlSerializer.deserialize(state["_system"])})
+        self._prepare(FrameContext(self._system, self._asked_platform))
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of all that minimised structures depend on: force field, beads, settings, platform."""
+        handedness = None if self._handedness is None else self._handedness.tolist()
+        settings = [self.maxIterations, self.tolerance, self._restraint, self.platform, handedness, self.periodic]
+        forces = XmlSerializer.serialize(self._system)
+        return fingerprint(forces, self.mapping.to_dict(), settings)
 
     @property
     def periodic(self) -> bool:
@@ -162,7 +187,7 @@ class Minimizer:
     def identity(self) -> dict[str, Any]:
         """What minimised structures depend on: JSON types and arrays."""
         return {
-            "system": XmlSerializer.serialize(self._system), "restraint": self._restraint, "box": self._box,
+            "system": XmlSerializer.serialize(self._system), "restraint": self._springs, "box": self._box,
             "handedness": self._handedness, "iterations": self.maxIterations, "tolerance": self.tolerance,
             "platform": self.platform,
         }  # fmt: skip
@@ -243,7 +268,7 @@ class Minimizer:
             self._idle.append(relaxation)
 
     def _faults(self, minimized, given, beads):
-        """Say what is wrong with each minimised frame, "" if nothing is."""
+        """Fault of each minimised frame, "" where there is none."""
         off = np.linalg.norm(self.mapping.project(minimized) - beads, axis=-1).max(-1)
         reference = handedness_of(given, self.graph) if self._handedness is None else self._handedness
         inverted = handedness_of(minimized, self.graph) != reference
@@ -304,7 +329,7 @@ class Minimizer:
 
     def _checked_workers(self, workers):
         if workers is None:
-            # Of small molecules, for which Reference is taken, most of the work is Python's: two threads take turns.
+            # Small molecules use Reference, where most of the work is Python's and threads only wait for one another.
             return 1 if self.platform in (*GPU_PLATFORMS, "Reference") else available_cores()
         return checked_count("workers", workers)
 
@@ -326,7 +351,7 @@ def _relaxation(system, platform, copies, *fixed):
 
 
 def _not_finite(energy, positions):
-    """Say that an energy or a position is not finite, "" if all are."""
+    """Fault text if an energy or a position is not finite, else ""."""
     finite = np.isfinite(energy) and np.isfinite(positions).all()
     return "" if finite else f"energy after minimisation is {energy}"
 

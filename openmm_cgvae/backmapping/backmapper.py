@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 import logging
 import time
 from os import PathLike
@@ -14,9 +15,11 @@ from openmm_cgvae.backmapping.model import Model
 from openmm_cgvae.core.checks import checked_count, checked_frames, checked_seed
 from openmm_cgvae.core.device import usable_device
 from openmm_cgvae.core.errors import ModelFileError, PositionsError, SettingsError
+from openmm_cgvae.core.fingerprint import fingerprint, weights_fingerprint
 from openmm_cgvae.core.noise import correlated_noise
 from openmm_cgvae.core.parallel import even_slices, on_torch_threads
 from openmm_cgvae.core.periodic import as_box_vectors, check_fits, make_whole, spanning_tree
+from openmm_cgvae.core.representation import html_table
 from openmm_cgvae.core.units import as_positions_nm
 from openmm_cgvae.molecule.mapping import CGMapping
 
@@ -40,6 +43,13 @@ WARN_FACTOR = 5.0
 REFUSE_FACTOR = 50.0
 # Upper limit of bond lengths, for the largest possible distance of an atom from its bead.
 BOND_NM = 0.2
+# Held-out figures that a notebook shows.
+HELD_OUT = {
+    "valid_ratio_all": "valid bond graphs",
+    "chirality_ratio": "right chirality",
+    "recon_rmsd_heavy_angstrom": "reconstruction, A",
+    "torsion_js_backbone": "backbone torsions, nats", "torsion_js_backbone_floor": "their floor, nats",
+}  # fmt: skip
 PRECISIONS = {"single": np.float32, "double": np.float64}
 # Structures decoded per call; larger batches make the bounds cheaper per frame (see benchmarks/pipeline.py).
 CHUNK_SIZES = {"cpu": 256, "cuda": 8192}
@@ -131,6 +141,7 @@ class Backmapper:
         device: Any = "cpu",
         precision: str = "single",
         chunk_size: int | None = None,
+        trust: bool = False,
         **options: Any,
     ) -> Any:
         """Load a model and bind it to a molecule, as ``Model.load(name_or_path).bind(topology, **options)`` does.
@@ -144,6 +155,8 @@ class Backmapper:
             `openmm_cgvae.binding.protein.bind_protein` reads.
         device, precision, chunk_size
             As of the class.
+        trust : bool
+            As of ``Model.load``: whether code in the file may run.
         **options
             Of the kind of model, such as ``representative=True`` of `openmm_cgvae.backmapping.protein.AnyProtein.bind`.
 
@@ -160,7 +173,25 @@ class Backmapper:
             If the model does not serve this molecule.
         """
         options |= {"device": device, "precision": precision, "chunk_size": chunk_size}
-        return Model.load(name_or_path).bind(topology, **options)
+        return Model.load(name_or_path, trust=trust).bind(topology, **options)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is pickled for other processes: TorchScript as its file, which has no pickle of its own."""
+        import torch
+
+        state = self.__dict__.copy()
+        if isinstance(self._module, torch.jit.ScriptModule):
+            buffer = io.BytesIO()
+            torch.jit.save(self._module, buffer)
+            state["_module"] = buffer.getvalue()
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        import torch
+
+        self.__dict__.update(state)
+        if isinstance(self._module, bytes):
+            self._module = torch.jit.load(io.BytesIO(self._module), usable_device(self._device)).eval()
 
     def unbounded(self) -> Backmapper | None:
         """Return a `Backmapper` of the same model without the bounds on local geometry, or None if it has none."""
@@ -188,6 +219,26 @@ class Backmapper:
     def handedness(self) -> Sequence[int] | None:
         """Sign (+1 or -1) of each stereocentre in the reference, as `Minimizer` takes it; None if unknown."""
         return self.metadata.get("handedness")
+
+    def _repr_html_(self) -> str:
+        """Show what it is of, and its held-out figures, as a table in a notebook."""
+        rows: list[tuple[Any, ...]] = [
+            ("model", self.metadata.get("name", "unnamed")),
+            ("molecule", f"{self.n_atoms:,} atoms on {self.n_beads:,} beads"),
+            ("computes", f"on {self._device}, in {self.precision} precision"),
+        ]
+        held_out = self.metadata.get("held_out", {})
+        rows += [(f"held-out {name}", held_out[key]) for key, name in HELD_OUT.items() if held_out.get(key) is not None]
+        return html_table(type(self).__name__, rows)
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of all that its structures depend on: weights, mapping and options."""
+        module, options = self._module, self._options()
+        return fingerprint(weights_fingerprint(module.state_dict()), self.mapping.to_dict(), options)
+
+    def _options(self) -> list[Any]:
+        return [self.precision, bool(getattr(self._module, "bounded", False)), str(self._device)]
 
     @property
     def identity(self) -> dict[str, Any]:

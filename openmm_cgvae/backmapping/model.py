@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -21,6 +22,7 @@ KINDS = {
     "baseline": "openmm_cgvae.backmapping.fixed:FixedMolecule",
     "protein": "openmm_cgvae.backmapping.protein:AnyProtein",
     "coarsenconf": "openmm_cgvae.conformers.coarseexport:CoarsenConfKind",
+    "ligand": "openmm_cgvae.backmapping.ligand:AnyLigand",
 }
 
 
@@ -64,24 +66,33 @@ class Model:
         self.metadata = file.metadata
 
     @classmethod
-    def load(cls, name_or_path: PathLike, rebuild: bool = False) -> Model:
+    def load(cls, name_or_path: PathLike, rebuild: bool = False, trust: bool = False) -> Model:
         """Load a bundled model by name, or a model file by path.
+
+        Nothing in a file is executed: its weights and settings are put into the package's own classes, which are then
+        compiled. Of a bundled model, known by its checksum, the TorchScript is taken, which is there sooner.
 
         Parameters
         ----------
         name_or_path : str or path
         rebuild : bool
             Use the package's own classes in place of TorchScript. Samples are the same to rounding.
+        trust : bool
+            Use the TorchScript in the file, whatever it is. Its code can read, write and do anything that you can: only
+            for files of people whose programs you would run.
 
         Raises
         ------
         ModelFileError
             If there is no such model, the file is not a model file, or it cannot be rebuilt.
         """
+        from openmm_cgvae.models.loading import loaded_module, rebuilt_module
+
         path = resolve_model(name_or_path)
-        model = cls(ModelFile.load(path, scripted=not rebuild))
-        if rebuild:
-            model.file.module = model._kind.rebuild(model.file)
+        model = cls(ModelFile.load(path))
+        file = model.file
+        load = rebuilt_module if rebuild else partial(loaded_module, trust=trust)
+        file.module = load(file, model._kind.rebuild)
         return model
 
     @property

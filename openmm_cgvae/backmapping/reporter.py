@@ -195,7 +195,7 @@ class BackmapReporter:
         self._clock = clock = FrameClock.of(simulation, self._reportInterval)
         if self._correlationTime and clock.spacing_ps is None:
             raise SettingsError(
-                f"correlationTime={self._correlationTime:g} given for a run with a {type(simulation.integrator).__name__} "
+                f"correlationTime={self._correlationTime:g} given for a {type(simulation.integrator).__name__}, "
                 "whose steps have no fixed length: leave it out"
             )
         self._correlation = self._correlationTime / clock.spacing_ps if self._correlationTime else 0.0

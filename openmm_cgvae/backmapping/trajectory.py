@@ -18,6 +18,7 @@ from openmm_cgvae.core.errors import DataError
 from openmm_cgvae.core.journal import Journal
 from openmm_cgvae.core.noise import checked_correlation_time
 from openmm_cgvae.core.output import check_output, complete_output
+from openmm_cgvae.core.representation import html_table
 from openmm_cgvae.formats.joining import spacing_of
 from openmm_cgvae.formats.structures import load_topology
 from openmm_cgvae.io.selection import FrameSelection
@@ -31,6 +32,8 @@ from openmm_cgvae.io.trajectory_files import (
 )
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from openmm_cgvae.atomistic.minimizer import Minimizer
     from openmm_cgvae.backmapping.sampler import Sampler
     from openmm_cgvae.core.types import Number, PathLike, SomeTopology, SomeTrajectory
@@ -83,6 +86,20 @@ class BackmapSummary:
         """How far the model moved beads, in nm, on average and at most; zero where they are exact."""
         total, count, most = zip(*(self._moved or [(0.0, 1, 0.0)]), strict=True)
         return sum(total) / max(1, sum(count)), max(most)
+
+    def _repr_html_(self) -> str:
+        """Show the summary as a table in a notebook."""
+        rows: list[tuple[Any, ...]] = [
+            ("structures", f"{self.n_frames * self.n_samples:,}, {self.n_samples} of each of {self.n_frames:,} frames"),
+            ("seed", self.seed),
+        ]
+        if self.skipped:
+            rows.append(("frames left out", len(self.skipped)))
+        if self.energies_before:
+            before, after = self.median_energies()
+            rows.append(("median energy, kJ/mol", f"{before:.5g} before, {after:.5g} after minimisation"))
+            rows.append(("left unminimised", self.n_failed))
+        return html_table("Backmapped", rows)
 
     def median_energies(self) -> tuple[float, ...]:
         """Return the median energies in kJ/mol before and after the minimisation (clashes would dominate a mean)."""

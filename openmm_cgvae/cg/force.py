@@ -99,9 +99,9 @@ def _energy(model):
     if isinstance(model, torch.jit.ScriptModule):
         return model
     if not hasattr(model, "module"):
-        from openmm_cgvae.io.modelfile import EnergyFile
+        from openmm_cgvae.cg.learned import LearnedPotential
 
-        model = EnergyFile.load(model)
+        model = LearnedPotential.load(model)
     return model.module
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 from dataclasses import dataclass, replace
@@ -14,8 +13,12 @@ import numpy as np
 from openmm_cgvae.cg.histograms import histogram_features, relative_entropy_step
 from openmm_cgvae.cg.replicas import choose_starts, run_replicas
 from openmm_cgvae.cg.timestep import stable_time_step
-from openmm_cgvae.core.errors import UNREADABLE_ARCHIVE, DataError, SettingsError
+from openmm_cgvae.core.archive import read_arrays, write_arrays
+from openmm_cgvae.core.errors import DataError, SettingsError
+from openmm_cgvae.core.fingerprint import check_same_folder, fingerprint
+from openmm_cgvae.core.lock import locked
 from openmm_cgvae.core.output import check_output, complete_output
+from openmm_cgvae.core.reading import reading
 from openmm_cgvae.core.units import BOLTZMANN_KJ_PER_MOL_K, as_positions_nm
 from openmm_cgvae.metrics.distribution import jensen_shannon_with_floor
 
@@ -33,7 +36,7 @@ logger = logging.getLogger(__name__)
 FRAME_INTERVAL = 50
 # Iterations after which the rate is half of what it was.
 HALF_RATE = 20
-# How much longer than in an iteration the candidates are sampled in the end, and what is left out of it.
+# How much longer the candidates are sampled at the end than in an iteration, and the fraction discarded at the start.
 VALIDATION_FACTOR = 3
 N_BLOCKS = 20
 
@@ -157,12 +160,22 @@ def iterative_boltzmann_inversion(
     SimulationError
         If a run becomes unstable.
     """
-    from tqdm.auto import tqdm
-
     reference = as_positions_nm(reference_nm, potential.n_beads, "beads").astype(float)
     _check_settings(len(reference), iterations, replicas, steps, rate)
-    identity = _identity(potential, reference, [iterations, replicas, steps, rate, seed])
-    state = _State.load(checkpoint, identity) or _State.start(potential, choose_starts(reference, replicas, seed))
+    settings = {"iterations": iterations, "replicas": replicas, "steps": steps, "rate": rate, "seed": seed}
+    inputs = {"potential": fingerprint(potential.to_dict()), "reference": fingerprint(reference)}
+    with locked(checkpoint):
+        return _improve(mapping, potential, reference, runs, settings, inputs, checkpoint, progress)
+
+
+def _improve(mapping, potential, reference, runs, settings, inputs, checkpoint, progress):
+    """What is left of the iterations, and the choice after them."""
+    from tqdm.auto import tqdm
+
+    iterations, replicas, steps, rate, seed = settings.values()
+    identity = settings | inputs | {"mapping": fingerprint(mapping.to_dict())}
+    begun = _State.start(potential, choose_starts(reference, replicas, seed))
+    state = _State.load(checkpoint, identity, begun) or begun
     kT = BOLTZMANN_KJ_PER_MOL_K * potential.temperature
     target = histogram_features(potential, reference)
     with tqdm(total=iterations, initial=len(state.history), disable=not progress, unit="iteration") as bar:
@@ -217,13 +230,6 @@ def _timed(potential, mapping, frames):
     return replace(potential, time_step_ps=stable_time_step(potential.terms, mapping.masses, frames))
 
 
-def _identity(potential, reference, settings):
-    """Hash of all inputs."""
-    digest = hashlib.sha256(json.dumps([potential.to_dict(), settings]).encode())
-    digest.update(np.ascontiguousarray(reference))
-    return digest.hexdigest()
-
-
 @dataclass
 class _State:
     """State of the iterations: tables (current, best, sum over the second half), replicas, divergences so far."""
@@ -241,7 +247,7 @@ class _State:
         return cls(energies, energies, [0 * e for e in energies], 0, replicas, [])
 
     def advance(self, divergence, changes, summed):
-        """Note the current tables' divergence, then change them."""
+        """Record the divergence of the current tables, then update them."""
         if divergence < min(self.history, default=np.inf):
             self.best = self.energies
         self.history = [*self.history, divergence]
@@ -250,26 +256,34 @@ class _State:
             self.total = [t + e for t, e in zip(self.total, self.energies, strict=True)]
             self.n_summed += 1
 
+    def check(self, like):
+        """Refuse arrays of other shapes than those of a state of the same run, or that are not finite (`DataError`)."""
+        pairs = [(getattr(self, name)[k], like.energies[k]) for name in ("energies", "best", "total") for k in range(3)]
+        fits = all(own.shape == other.shape for own, other in [*pairs, (self.replicas, like.replicas)])
+        finite = all(np.isfinite(own).all() for own in (*(own for own, _ in pairs), self.replicas, self.history))
+        if not (fits and finite and 0 <= self.n_summed <= len(self.history)):
+            raise DataError("the checkpoint of the inversion holds arrays that are not of this run: remove it")
+
     def save(self, path, identity):
         if path is None:
             return
-        lists = {f"{name}_{k}": getattr(self, name)[k] for name in ("energies", "best", "total") for k in range(3)}
-        with complete_output(check_output(path, overwrite=True)) as temporary, open(temporary, "wb") as file:
-            np.savez(file, **lists, identity=identity, n_summed=self.n_summed, replicas=self.replicas,
-                     history=self.history)  # fmt: skip
+        arrays = {f"{name}_{k}": getattr(self, name)[k] for name in ("energies", "best", "total") for k in range(3)}
+        arrays |= {"identity": json.dumps(identity), "n_summed": self.n_summed, "replicas": self.replicas,
+                   "history": self.history}  # fmt: skip
+        with complete_output(check_output(path, overwrite=True)) as temporary:
+            write_arrays(temporary, arrays, compress=False)
 
     @classmethod
-    def load(cls, path, identity):
-        """What `save` wrote, None if there is nothing yet."""
+    def load(cls, path, identity, like):
+        """State that `save` wrote, or None if there is no file."""
         if path is None or not Path(path).exists():
             return None
-        try:
-            with np.load(path, allow_pickle=False) as arrays:
-                if str(arrays["identity"]) != identity:
-                    raise SettingsError(f"{path} is a checkpoint of other data or settings: give another, or remove it")
-                lists = [[arrays[f"{name}_{k}"] for k in range(3)] for name in ("energies", "best", "total")]
-                return cls(*lists, int(arrays["n_summed"]), arrays["replicas"], arrays["history"].tolist())
-        except UNREADABLE_ARCHIVE as error:
-            if isinstance(error, SettingsError):
-                raise
-            raise DataError(f"{path} is no checkpoint of an inversion: give another, or remove it") from error
+        with reading(path, "checkpoint of an inversion", "'openmm-cgvae cg-forcefield --checkpoint'", DataError):
+            arrays, _ = read_arrays(path)
+            stored = json.loads(str(arrays["identity"]))
+            lists = [[arrays[f"{name}_{k}"] for k in range(3)] for name in ("energies", "best", "total")]
+            state = cls(*lists, int(arrays["n_summed"]), arrays["replicas"], arrays["history"].tolist())
+        what = "is a checkpoint of other data or settings"
+        check_same_folder(identity, stored, path, "give another, or remove it", what)
+        state.check(like)
+        return state

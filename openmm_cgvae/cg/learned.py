@@ -15,8 +15,11 @@ from openmm_cgvae.cg.mappedforces import evaluate_forces, force_map, force_noise
 from openmm_cgvae.cg.potential import CGPotential
 from openmm_cgvae.cg.system import create_cg_system
 from openmm_cgvae.cg.timestep import N_FRAMES, RANGE_PS, SHIFT_NM, STEPS_PER_PERIOD
+from openmm_cgvae.core.errors import ModelFileError
 from openmm_cgvae.core.periodic import spanning_tree
+from openmm_cgvae.core.reading import reading
 from openmm_cgvae.io.modelfile import EnergyFile
+from openmm_cgvae.molecule.mapping import CGMapping
 
 if TYPE_CHECKING:
     from typing import Any
@@ -25,7 +28,6 @@ if TYPE_CHECKING:
 
     from openmm_cgvae.core.types import PathLike, Positions
     from openmm_cgvae.models.config import ModelConfig
-    from openmm_cgvae.molecule.mapping import CGMapping
     from openmm_cgvae.molecule.spec import MoleculeSpec
     from openmm_cgvae.training.forces import ForceMatchingConfig
 
@@ -78,10 +80,27 @@ class LearnedPotential(CGPotential):
         EnergyFile(self.module, self.mapping, self.tables.to_dict(), self.metadata).save(path, overwrite)
 
     @classmethod
-    def load(cls, path: PathLike) -> LearnedPotential:
-        """Read what `save` wrote (`ModelFileError` if it is anything else)."""
+    def load(cls, path: PathLike, trust: bool = False) -> LearnedPotential:
+        """Read what `save` wrote; nothing in it is executed, unless `trust` asks for the TorchScript in the file.
+
+        Raises
+        ------
+        ModelFileError
+            If it is anything else, or damaged.
+        """
+        from openmm_cgvae.models.energy import rebuild_energy
+        from openmm_cgvae.models.loading import loaded_module
+
         file = EnergyFile.load(path)
-        return cls.joined(CGPotential.from_dict(file.potential), file.module, file.mapping, file.metadata)
+        with reading(path, "learned potential", EnergyFile.WRITER, ModelFileError):
+            tables, mapping = CGPotential.from_dict(file.potential), CGMapping.from_dict(file.mapping)
+            if tables.n_beads != mapping.n_beads:
+                raise ModelFileError(
+                    f"{path} has tables of {tables.n_beads} beads, and {mapping.n_beads} in its mapping"
+                )
+            tree = spanning_tree(mapping.n_beads, mapping.bead_bonds).tolist()
+            module = loaded_module(file, lambda file: rebuild_energy(file.metadata["model"], file.state, tree), trust)
+        return cls.joined(tables, module, file.mapping, file.metadata)
 
     @classmethod
     def joined(
@@ -92,9 +111,9 @@ class LearnedPotential(CGPotential):
         return cls(**own, module=module, mapping=mapping, metadata=metadata)
 
 
-def load_potential(path):
-    """Read a potential that `CGPotential.save` or `LearnedPotential.save` wrote."""
-    return (LearnedPotential if zipfile.is_zipfile(path) else CGPotential).load(path)
+def load_potential(path: PathLike, trust: bool = False) -> CGPotential:
+    """Read a potential that `CGPotential.save` or `LearnedPotential.save` wrote; `trust` as of the latter."""
+    return LearnedPotential.load(path, trust) if zipfile.is_zipfile(path) else CGPotential.load(path)
 
 
 def learn_potential(
@@ -131,7 +150,7 @@ def learn_potential(
     Returns
     -------
     LearnedPotential
-        ``metadata["force_error"]`` says what the learned term is worth.
+        ``metadata["force_error"]`` holds the force errors with and without the learned term.
 
     Raises
     ------
@@ -168,7 +187,7 @@ def tabulated_forces(mapping, tables, beads_nm, progress=False):
 
 
 def _time_step(tables, module, masses, beads_nm):
-    """A twentieth of the shortest period, where the tables' and the learned term's squared frequencies may add up."""
+    """A twentieth of the shortest period if squared frequencies of tables and learned term add up."""
     import torch
 
     roots = np.repeat(np.sqrt(masses), 3)

@@ -5,8 +5,8 @@ potential of mean force if B M^T = 1, and if atoms that a constraint joins have 
 of constraints, which OpenMM does not report, cancel. Bonds to hydrogen are taken to be constrained, which is harmless
 where they are not (Ciccotti, Kapral, Vanden-Eijnden, ChemPhysChem 2005, 6, 1809;
 Noid et al., J. Chem. Phys. 2008, 128, 244114). Noid's rule, the sum over a bead's atoms, is one such B; all others have
-the same mean. `force_map` takes the one whose F vary least (Kraemer et al., J. Phys. Chem. Lett. 2023, 14, 3970): what
-is left for a potential to explain stays the same, the noise does not.
+the same mean. `force_map` takes the one whose F vary least (Kraemer et al., J. Phys. Chem. Lett. 2023, 14, 3970): the
+same mean force with the least noise.
 """
 
 import numpy as np
@@ -95,8 +95,8 @@ def force_map(mapping, forces):
 def force_noise(beads_nm, forces, seed=0):
     """Upper bound of the mean square force, per component, that no potential of the beads can explain.
 
-    Half the mean square difference between the forces of every frame and of the one nearest in all bead distances,
-    turned onto it: beads alike, atoms not. An upper bound, close where frames are dense, that is for few beads.
+    This is half the mean square difference between the forces of every frame and those of the frame nearest in all bead
+    distances, superposed on it. The bound is tight where frames are dense, that is for few beads.
 
     Parameters
     ----------

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import logging
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +14,8 @@ from scipy.interpolate import CubicSpline
 
 from openmm_cgvae.core.errors import ModelFileError
 from openmm_cgvae.core.output import check_output, write_text
+from openmm_cgvae.core.reading import read_json, reading
+from openmm_cgvae.core.schema import anything, entries, listing, number, record, whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,9 +25,29 @@ if TYPE_CHECKING:
 
 __all__ = ["CGPotential", "TabulatedTerms", "term_values"]
 
+logger = logging.getLogger(__name__)
+
 FORMAT = "openmm_cgvae potential"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
+CHECKSUM = "sha256"
+# Versions whose files have no checksum.
+UNSEALED = (1, 2)
 KINDS = {"distances": 2, "angles": 3, "chiralities": 4}
+# What the entries of a file may be. A natural spline takes three points.
+LEAST_GRID = 3
+NUMBERS = listing(number())
+ROWS = listing(NUMBERS)
+TERMS = record(
+    {
+        "beads": listing(listing(whole(0, 1 << 24))), "tables": listing(whole(0, 1 << 24)), "lower": NUMBERS,
+        "upper": NUMBERS, "wall": NUMBERS, "energies": ROWS,
+    },
+    ("beads", "tables", "lower", "upper", "wall", "energies"),
+)  # fmt: skip
+HEAD = record(
+    {"temperature": number(above=0, high=1e5), "time_step_ps": number(above=0, high=1), "starts_nm": listing(ROWS)},
+    ("temperature", "time_step_ps", "starts_nm", *KINDS),
+)
 # Keeps cosines finite where beads coincide (10^-6 nm, squared).
 TINY_NM2 = 1e-12
 
@@ -33,7 +56,7 @@ TINY_NM2 = 1e-12
 class TabulatedTerms:
     """Potentials of one kind of coordinate, each a table between two edges and a harmonic wall beyond them.
 
-    Between the edges the table is read by a natural cubic spline; beyond them the energy goes on with the
+    Between the edges the table is interpolated by a natural cubic spline; beyond them the energy continues with the
     spline's last slope plus ``wall / 2 * (x - edge)^2``, so it and its derivative are continuous and finite.
     Terms over beads of the same types share a table.
 
@@ -107,14 +130,19 @@ class TabulatedTerms:
     @classmethod
     def from_dict(cls, description, beads_per_term):
         """Rebuild from `to_dict`."""
+        TERMS(description, "a kind of terms")
         arrays = {name: np.array(description[name], dtype=float) for name in ("lower", "upper", "wall", "energies")}
         beads = np.array(description["beads"], dtype=np.int64).reshape(-1, beads_per_term)
         tables = np.array(description["tables"], dtype=np.int64)
         n_tables = tables.max(initial=-1) + 1
         if len(tables) != len(beads) or any(len(array) != n_tables for array in arrays.values()):
             raise ValueError("tables and terms differ in number")
-        if not all(np.isfinite(array).all() for array in arrays.values()):
-            raise ValueError("a table holds NaN or infinity")
+        if n_tables and (arrays["energies"].ndim != 2 or arrays["energies"].shape[1] < LEAST_GRID):
+            raise ValueError(f"energies of shape {arrays['energies'].shape}")
+        if not (arrays["lower"] < arrays["upper"]).all() or (arrays["wall"] < 0).any():
+            raise ValueError("a table ends before it begins, or has a negative wall")
+        if any(len(set(row)) < beads_per_term for row in beads.tolist()):
+            raise ValueError("a term names a bead twice")
         return cls(beads, tables, **arrays)
 
 
@@ -202,6 +230,7 @@ class CGPotential:
         try:
             # The first version had none.
             version = description.get("format_version", 1)
+            whole(1)(version, "format_version")
             if version > FORMAT_VERSION:
                 raise ModelFileError(
                     f"coarse-grained potential of format version {version} given, this package reads up to "
@@ -209,12 +238,13 @@ class CGPotential:
                 )
             for step in range(version, FORMAT_VERSION):
                 description = MIGRATIONS[step](description)
-            return cls(
-                temperature=float(description["temperature"]),
-                time_step_ps=float(description["time_step_ps"]),
-                **{name: TabulatedTerms.from_dict(description[name], k) for name, k in KINDS.items()},
-                starts_nm=_as_frames(description["starts_nm"]),
-            )
+            HEAD(description, "the potential")
+            terms = {name: TabulatedTerms.from_dict(description[name], k) for name, k in KINDS.items()}
+            starts = _as_frames(description["starts_nm"])
+            if max(kind.beads.max(initial=-1) for kind in terms.values()) >= starts.shape[1]:
+                raise ValueError(f"a term of a bead that is none of {starts.shape[1]}")
+            temperature, step = float(description["temperature"]), float(description["time_step_ps"])
+            return cls(temperature, step, **terms, starts_nm=starts)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             if isinstance(error, ModelFileError):
                 raise
@@ -224,7 +254,8 @@ class CGPotential:
 
     def save(self, path: PathLike, overwrite: bool = False) -> None:
         """Write the potential alone, as JSON; the file appears complete or not at all."""
-        write_text(check_output(path, overwrite), json.dumps(self.to_dict()) + "\n")
+        path, description = check_output(path, overwrite), CGPotential.to_dict(self)
+        write_text(path, json.dumps(description | {CHECKSUM: _checksum(description)}) + "\n")
 
     @classmethod
     def load(cls, path: PathLike) -> CGPotential:
@@ -233,19 +264,20 @@ class CGPotential:
         Raises
         ------
         ModelFileError
-            If the file is missing or no coarse-grained potential.
+            If the file is missing, changed since it was written, or no coarse-grained potential.
         """
-        try:
-            description = json.loads(Path(path).read_text())
-        except FileNotFoundError as error:
-            raise ModelFileError(
-                f"potential {path} does not exist: make one with 'openmm-cgvae cg-forcefield'"
-            ) from error
-        except (OSError, ValueError) as error:
-            raise ModelFileError(
-                f"{path} is no coarse-grained potential: the JSON file of 'openmm-cgvae cg-forcefield' is expected"
-            ) from error
-        return cls.from_dict(description)
+        with reading(path, "coarse-grained potential", "'openmm-cgvae cg-forcefield'", ModelFileError):
+            description = read_json(path)
+            entries(anything)(description, "the potential")
+            stated = description.pop(CHECKSUM, None)
+            if stated is None and description.get("format_version", 1) in UNSEALED:
+                logger.info("%s is of an older version, without a checksum: damage to it may go unnoticed", path)
+            elif stated != _checksum(description):
+                raise ModelFileError(
+                    f"potential {path} was changed since it was written: its checksum differs (without its entry "
+                    f"{CHECKSUM!r} and with format_version 2 it is read as it is)"
+                )
+            return cls.from_dict(description)
 
 
 def _from_version_1(description):
@@ -254,12 +286,22 @@ def _from_version_1(description):
     return description | kinds
 
 
+def _from_version_2(description):
+    """Migrate version 2, whose files had no checksum."""
+    return description
+
+
 # One function a step, from the version that is its key to the next.
-MIGRATIONS = {1: _from_version_1}
+MIGRATIONS = {1: _from_version_1, 2: _from_version_2}
 
 
 def _as_frames(rows):
     frames = np.array(rows, dtype=float)
-    if frames.ndim != 3:
+    if frames.ndim != 3 or frames.shape[2] != 3 or not frames.shape[0]:
         raise ValueError(f"start positions of shape {frames.shape}")
     return frames
+
+
+def _checksum(description):
+    """SHA-256 of what a description says, however it is laid out in the file."""
+    return hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from openmm_cgvae.core.types import Number, Positions
     from openmm_cgvae.molecule.mapping import CGMapping
 
-__all__ = ["create_cg_simulation", "create_cg_system", "run_steps"]
+__all__ = ["create_cg_simulation", "create_cg_system", "default_platform", "run_steps"]
 
 logger = logging.getLogger(__name__)
 
@@ -52,9 +52,9 @@ def create_cg_system(
     Parameters
     ----------
     mapping : CGMapping
-        Gives the masses, and the sizes of the beads.
+        Source of the masses and sizes of the beads.
     potential : CGPotential or LearnedPotential
-        Of one molecule; it acts within each copy.
+        Potential of one molecule, which acts within each copy.
     copies : int
         Molecules, one after the other. Between them beads repel each other, see `excluded_volume_force`: one
         molecule's reference trajectory holds nothing about attraction.
@@ -171,7 +171,7 @@ def create_cg_simulation(
     system = create_cg_system(mapping, potential, copies, box)
     integrator = openmm.LangevinMiddleIntegrator(temperature, friction, step)
     integrator.setRandomNumberSeed(_openmm_seed(seed))
-    chosen = _platform(platform or ("Reference" if box is None else "CPU"))
+    chosen = _platform(platform or default_platform(box))
     with translated(SimulationError, f"no simulation on platform {chosen.getName()} ({{reason}}): try platform CPU"):
         simulation = app.Simulation(tiled_topology(mapping, copies, box), system, integrator, chosen)
     starts = np.roll(potential.starts_nm, -start, axis=0)
@@ -183,6 +183,11 @@ def create_cg_simulation(
     simulation.context.setVelocitiesToTemperature(temperature, *([] if seed is None else [_openmm_seed(seed)]))
     logger.info("%d copies of %d beads at %g K, step %g fs", copies, mapping.n_beads, temperature, 1000 * step)
     return simulation
+
+
+def default_platform(box):
+    """Name of the platform that `create_cg_simulation` takes if none is given."""
+    return "Reference" if box is None else "CPU"
 
 
 def _openmm_seed(seed):

@@ -1,15 +1,21 @@
-"""Molecules of files and of SMILES, one record after another; a broken record does not end the reading."""
+"""Molecules of files, SMILES and objects of other packages; a broken record does not end the reading of a file."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from openmm_cgvae.core.errors import MoleculeError
+from openmm_cgvae.chemistry.smilestext import smiles_problem
+from openmm_cgvae.chemistry.topologies import STEREO, topology_molecule
+from openmm_cgvae.core.errors import MoleculeError, one_line
 
-__all__ = ["MoleculeRecord", "parsed_smiles", "read_molecules"]
+__all__ = ["FORMATS", "MoleculeRecord", "as_molecule", "is_molecule_file", "parsed_smiles", "read_molecules"]
 
-SMILES_FILES = (".smi", ".smiles", ".txt")
+# By the ending of the name.
+FORMATS = {
+    ".smi": "smiles", ".smiles": "smiles", ".txt": "smiles", ".sdf": "sdf", ".sd": "sdf", ".mol": "sdf",
+    ".mol2": "mol2", ".pdb": "pdb",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -23,7 +29,7 @@ class MoleculeRecord:
     name : str
         Its title, or the SMILES where it has none.
     mol : rdkit.Chem.Mol or None
-        None if the record is broken.
+        Sanitised, with the hydrogens that the record has; None if it is broken.
     problem : str
         Why it is, else empty.
     """
@@ -34,23 +40,90 @@ class MoleculeRecord:
     problem: str = ""
 
 
-def read_molecules(source: str | Path) -> Iterator[MoleculeRecord]:
-    """Read the molecules of a file of SMILES (``.smi``, ``.txt``: a SMILES and a name a line) or an SDF file.
+def is_molecule_file(text: str | Path) -> bool:
+    """Whether a text names a file of molecules by its ending, rather than being a SMILES."""
+    return isinstance(text, Path) or Path(text).suffix.lower() in FORMATS
+
+
+def read_molecules(source: str | Path, charge: int = 0) -> Iterator[MoleculeRecord]:
+    """Read the molecules of a file, or one SMILES; broken records come with their problem.
+
+    Parameters
+    ----------
+    source : str or path
+        A SMILES, or a file: SMILES (``.smi``, ``.txt``: one a line, a name behind it), SDF, MOL, MOL2 or PDB.
+    charge : int
+        Net charge of a molecule of a PDB file without bond orders.
 
     Raises
     ------
     MoleculeError
-        If the file is missing or of another format.
+        If the file is missing, or its ending is of no format that is read.
     """
+    if not is_molecule_file(source):
+        yield _record("SMILES", str(source), parsed_smiles, str(source))
+        return
     path = Path(source)
-    if not path.is_file():
-        raise MoleculeError(f"{path} does not exist: a file of molecules (.sdf, .smi) is expected")
-    if path.suffix.lower() in SMILES_FILES:
-        yield from _smiles_lines(path)
-    elif path.suffix.lower() in (".sdf", ".sd", ".mol"):
-        yield from _sdf_records(path)
+    kind = FORMATS.get(path.suffix.lower())
+    if kind is None:
+        raise MoleculeError(f"{path}: a file of molecules is expected, whose name ends with {', '.join(FORMATS)}")
+    try:
+        text = path.read_text(errors="replace")
+    except OSError as error:
+        raise MoleculeError(f"molecules {path} cannot be read: {error.strerror}") from error
+    if kind == "smiles":
+        yield from _smiles_records(path.name, text)
+    elif kind == "pdb":
+        yield _record(f"{path.name}:1", path.stem, _pdb_molecule, text, charge)
     else:
-        raise MoleculeError(f"{path} is no file of molecules that can be read: .sdf or .smi is expected")
+        blocks, parse = (_sdf_blocks(text), _sdf_molecule) if kind == "sdf" else (_mol2_blocks(text), _mol2_molecule)
+        for number, (name, block) in enumerate(blocks, 1):
+            yield _record(f"{path.name}:{number}", name, parse, block)
+
+
+def as_molecule(given: Any, charge: int = 0) -> Any:
+    """Return what is given as one RDKit molecule.
+
+    Parameters
+    ----------
+    given : str, path, rdkit.Chem.Mol, openmm.app.Topology, parmed.Structure or mdtraj.Topology
+        A SMILES, to which hydrogens are added; a file of one molecule; or an object, as it is.
+    charge : int
+        Net charge, where bond orders must be determined and no formal charges are known.
+
+    Returns
+    -------
+    rdkit.Chem.Mol
+
+    Raises
+    ------
+    MoleculeError
+        If it cannot be read, or is a file of several molecules.
+    """
+    from rdkit import Chem
+
+    if isinstance(given, Chem.Mol):
+        return given
+    if isinstance(given, str | Path):
+        records = list(read_molecules(given, charge))
+        if len(records) != 1:
+            raise MoleculeError(f"{given} holds {len(records)} molecules: one is expected")
+        if records[0].mol is None:
+            raise MoleculeError(f"{records[0].place}: {records[0].problem}")
+        return records[0].mol if is_molecule_file(given) else Chem.AddHs(records[0].mol)
+    if hasattr(given, "to_openmm"):
+        topology = given.to_openmm()
+        setattr(topology, STEREO, getattr(given, STEREO, None))
+        return topology_molecule(topology, charge)
+    if hasattr(given, "topology") and hasattr(given, "residues"):
+        # A ParmEd structure has partial charges, which add up to the net one.
+        return topology_molecule(given.topology, charge or round(sum(atom.charge for atom in given.atoms)))
+    if hasattr(given, "addAtom") and hasattr(given, "bonds"):
+        return topology_molecule(given, charge)
+    raise MoleculeError(
+        f"a {type(given).__name__} given: a SMILES, a file, an RDKit molecule, or a topology of OpenMM, "
+        "ParmEd or mdtraj is expected"
+    )
 
 
 def parsed_smiles(text: str) -> Any:
@@ -63,36 +136,115 @@ def parsed_smiles(text: str) -> Any:
     Raises
     ------
     MoleculeError
-        If it cannot be read.
+        If it cannot be read; the message says where it is wrong.
     """
     from rdkit import Chem, rdBase
 
     with rdBase.BlockLogs():
-        mol = Chem.MolFromSmiles(text)
-    if mol is None:
-        raise MoleculeError(f"SMILES {text} cannot be read")
+        # RDKit ends at a character that is not ASCII, as if nothing followed.
+        mol = Chem.MolFromSmiles(text.strip()) if text.isascii() else None
+    if mol is None or not mol.GetNumAtoms():
+        position, why = smiles_problem(text.strip())
+        place = "" if position is None else f" at position {position}"
+        raise MoleculeError(f"SMILES {text.strip()!r} is invalid{place}: {why}")
     return mol
 
 
-def _smiles_lines(path):
-    for number, line in enumerate(path.read_text().splitlines(), 1):
-        if not line.strip():
+def _record(place, name, parse, *arguments):
+    """The record that `parse` reads, or its problem."""
+    from rdkit import rdBase
+
+    try:
+        with rdBase.BlockLogs():
+            return MoleculeRecord(place, name, parse(*arguments))
+    except MoleculeError as error:
+        return MoleculeRecord(place, name, None, str(error))
+    except Exception as error:
+        # RDKit raises what it likes on damaged text.
+        return MoleculeRecord(place, name, None, f"the record cannot be read ({one_line(error)})")
+
+
+def _smiles_records(file, text):
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip() or line.startswith("#"):
             continue
-        smiles, _, name = line.strip().partition(" ")
-        place = f"{path.name}:{number}"
-        try:
-            yield MoleculeRecord(place, name or smiles, parsed_smiles(smiles))
-        except MoleculeError as error:
-            yield MoleculeRecord(place, name or smiles, None, str(error))
+        smiles, *name = line.split(maxsplit=1)
+        yield _record(f"{file}:{number}", name[0].strip() if name else smiles, parsed_smiles, smiles)
 
 
-def _sdf_records(path):
-    from rdkit import Chem, rdBase
+def _sdf_blocks(text):
+    """(title, block) of the records between lines of $$$$; what follows the last is one too, unless it is empty."""
+    lines = []
+    for line in [*text.splitlines(), "$$$$"]:
+        if line.startswith("$$$$"):
+            if any(part.strip() for part in lines):
+                yield lines[0].strip(), "\n".join(lines) + "\n"
+            lines = []
+        else:
+            lines.append(line)
 
-    with rdBase.BlockLogs():
-        for number, mol in enumerate(Chem.SDMolSupplier(str(path), removeHs=False), 1):
-            place = f"{path.name}:{number}"
-            if mol is None:
-                yield MoleculeRecord(place, "", None, "the record cannot be read")
-            else:
-                yield MoleculeRecord(place, mol.GetProp("_Name") if mol.HasProp("_Name") else "", mol)
+
+def _sdf_molecule(block):
+    from rdkit import Chem
+
+    supplier = Chem.SDMolSupplier()
+    supplier.SetData(block, removeHs=False)
+    mol = supplier[0] if len(supplier) else None
+    if mol is not None:
+        return _with_atoms(mol)
+    bare = Chem.MolFromMolBlock(block, sanitize=False, removeHs=False)
+    problems = Chem.DetectChemistryProblems(bare) if bare is not None else ()
+    if problems:
+        raise MoleculeError(f"no molecule: {one_line(problems[0].Message())}")
+    raise MoleculeError("the record is damaged: a whole MOL block is expected, counts, atoms, bonds and M  END")
+
+
+def _mol2_blocks(text):
+    for part in text.split("@<TRIPOS>MOLECULE")[1:]:
+        yield part.strip().partition("\n")[0].strip(), "@<TRIPOS>MOLECULE" + part
+
+
+def _mol2_molecule(block):
+    from rdkit import Chem
+
+    mol = Chem.MolFromMol2Block(block, removeHs=False)
+    if mol is None:
+        raise MoleculeError("the record is damaged, or its bond orders make no molecule")
+    return _with_atoms(mol)
+
+
+def _pdb_molecule(text, charge):
+    """The molecule of a PDB file, its bond orders by repeated CONECT records or determined from its hydrogens."""
+    from rdkit import Chem
+    from rdkit.Chem import rdDetermineBonds
+
+    mol = Chem.MolFromPDBBlock(text, sanitize=False, removeHs=False)
+    if mol is None or not mol.GetNumAtoms():
+        raise MoleculeError("no atom found: ATOM or HETATM records are expected")
+    if not any(atom.GetAtomicNum() == 1 for atom in mol.GetAtoms()) and mol.GetNumAtoms() > 1:
+        if all(str(bond.GetBondType()) == "SINGLE" for bond in mol.GetBonds()):
+            raise MoleculeError("a PDB file without hydrogens tells no bond orders: give an SDF or MOL2 file")
+    else:
+        for atom in mol.GetAtoms():
+            atom.SetNoImplicit(True)
+        whole = Chem.Mol(mol)
+        if Chem.DetectChemistryProblems(whole) or _has_radicals(whole):
+            for bond in mol.GetBonds():
+                bond.SetBondType(Chem.BondType.SINGLE)
+            rdDetermineBonds.DetermineBondOrders(mol, charge=charge)
+    Chem.SanitizeMol(mol)
+    Chem.AssignStereochemistryFrom3D(mol)
+    return mol
+
+
+def _has_radicals(mol):
+    from rdkit import Chem
+
+    Chem.SanitizeMol(mol)
+    return any(atom.GetNumRadicalElectrons() for atom in mol.GetAtoms())
+
+
+def _with_atoms(mol):
+    if not mol.GetNumAtoms():
+        raise MoleculeError("the record has no atom")
+    return mol

@@ -1,4 +1,4 @@
-"""Arguments that say what beads of any protein stand for, and how they are sampled."""
+"""Arguments that say what beads of any protein, or of any small molecule, stand for, and how they are sampled."""
 
 import re
 
@@ -42,6 +42,10 @@ def add_protein(parser, temperature="--temperature"):
     group.add_argument("--caps", metavar="KIND", help="residues, or merged with what they cap, for charmm36 (residues)")
     group.add_argument("--unknown", metavar="WHAT", help="error, drop or keep residues that are no amino acids (error)")
     group.add_argument("--breaks", metavar="A:57,...", help="residues that begin a new part, none or auto (auto)")
+    group = parser.add_argument_group("with a model of any small molecule")
+    group.add_argument(
+        "--molecule", metavar="SMILES_OR_FILE", help="what the beads stand for, its rigid fragments (.sdf, .mol2, ...)"
+    )
 
 
 def given_options(options):
@@ -57,6 +61,11 @@ def given_options(options):
 def bound(model, options):
     """The sampler of one `Model`, for the topology of beads of ``--top``, or of the trajectory if it has one."""
     given = given_options(options)
+    molecule = getattr(options, "molecule", None)
+    if model.file.kind == "ligand":
+        return _bound_ligand(model, options, molecule, given)
+    if molecule is not None:
+        raise SettingsError(f"--molecule given, of models of any small molecule: {options.model} is of {model.serves}")
     if not model.of_any_molecule:
         if given:
             raise SettingsError(
@@ -82,10 +91,24 @@ def bound(model, options):
         return model.bind(plain, **given)
 
 
+def _bound_ligand(model, options, molecule, given):
+    """The sampler of a model of any small molecule."""
+    from openmm_cgvae.formats.structures import load_topology
+
+    foreign = set(given) - {"representative", "temperature"}
+    if foreign:
+        raise SettingsError(f"{', '.join(sorted(foreign))} given, of proteins: {options.model} is of small molecules")
+    return model.bind(options.top and load_topology(options.top), molecule=molecule, **given)
+
+
 def projection(model, topology):
     """The `CGMapping` of an all-atom topology on the beads that a `Model` is of."""
     if not model.of_any_molecule:
         return model.bind().mapping
+    if model.file.kind == "ligand":
+        from openmm_cgvae.molecule.mapping import CGMapping
+
+        return CGMapping.rigid_fragments(topology)
     if model.metadata["mapping"] in ("ca", "com"):
         return _one_bead_a_residue(topology, model.metadata["mapping"])
     raise SettingsError(f"beads of {model.metadata['beads']} are not made here: make them with martinize2")

@@ -1,6 +1,7 @@
 """Turn a saved CG trajectory into an all-atom one."""
 
 import time
+from pathlib import Path
 
 from openmm_cgvae.cli.anyprotein import add_protein
 from openmm_cgvae.cli.common import (
@@ -15,6 +16,7 @@ from openmm_cgvae.cli.common import (
     reading,
     skipped_rows,
 )
+from openmm_cgvae.cli.pages import command_source, concatenated, write_and_tell
 from openmm_cgvae.cli.system import add_system, load_backmapper
 from openmm_cgvae.core.output import check_output, write_json
 
@@ -34,6 +36,7 @@ def add_arguments(parser):
     parser.add_argument(
         "--correlation-time", type=float, metavar="ps", help="keep frames closer than this alike (every one on its own)"
     )
+    parser.add_argument("--report", metavar="out.html", help="gets a page that shows and judges the structures")
     parser.add_argument("--wrap", action="store_true", help="translate molecules into the periodic box")
     add_reading(parser)
     add_json(parser)
@@ -44,6 +47,7 @@ def add_arguments(parser):
 def run(options):
     inputs = [*options.trajectory, *filter(None, [options.top])]
     check_with_topology(options.output, options.overwrite, inputs, options.resume or options.partial)
+    page = options.report and check_output(options.report, options.overwrite, options.trajectory)
     if options.json is not None:
         check_output(options.json, options.overwrite or options.resume or options.partial, inputs)
     from openmm_cgvae.backmapping.trajectory import backmap_trajectory
@@ -82,3 +86,24 @@ def run(options):
     if options.json is not None:
         write_json(options.json, {"output": options.output, "seconds": seconds, **summary.to_dict()})
     print_table(rows)
+    if page:
+        write_and_tell(page, _subject(options, backmapper, summary))
+
+
+def _subject(options, backmapper, summary):
+    """What the page shows: the structures that were written."""
+    from openmm_cgvae.evaluation.subject import of_structures, read_structures
+
+    structures, frames = read_structures([options.output], backmapper.topology, n_samples=summary.n_samples)
+    energies = {}
+    if summary.energies_before:
+        each = (summary.energies_before, summary.energies_after)
+        energies = {
+            name: concatenated(values) / backmapper.n_atoms
+            for name, values in zip(("sampled", "minimised"), each, strict=True)
+        }
+    sources = [("model", ", ".join(options.model)), ("beads", ", ".join(options.trajectory)), *command_source(options)]
+    return of_structures(
+        backmapper.topology, structures, backmapper, title=Path(options.output).name, numbers=frames, energies=energies,
+        sources=sources,
+    )  # fmt: skip

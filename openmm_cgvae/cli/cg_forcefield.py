@@ -51,11 +51,10 @@ def _checked_model(name, mapping):
     """The model to put the potential into, if any; of the same mapping."""
     if name is None:
         return None
-    from openmm_cgvae.io.modelfile import ModelFile
+    from openmm_cgvae.backmapping.model import Model
     from openmm_cgvae.molecule.mapping import CGMapping
-    from openmm_cgvae.pretrained.index import resolve_model
 
-    model = ModelFile.load(resolve_model(name))
+    model = Model.load(name).file
     own = CGMapping.from_dict(model.mapping)
     if own.beads != mapping.beads or (own.weights != mapping.weights).any():
         raise TopologyMismatchError(f"model {name} has other beads than the reference data: use its own mapping")

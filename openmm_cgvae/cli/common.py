@@ -17,6 +17,7 @@ __all__ = [
     "add_salvage",
     "add_sampling",
     "add_topology",
+    "add_trust",
     "check_with_topology",
     "load_dataset",
     "make_minimizer",
@@ -29,6 +30,15 @@ __all__ = [
 
 def add_model(parser):
     parser.add_argument("--model", required=True, metavar="NAME_OR_FILE", help="a bundled model or a model file")
+    add_trust(parser)
+
+
+def add_trust(parser):
+    """How a model file is loaded."""
+    parser.add_argument(
+        "--trust", action="store_true",
+        help="run the code in the model file, which can do anything that you can, in place of this package's own",
+    )  # fmt: skip
 
 
 def add_topology(parser, particles, required=True):

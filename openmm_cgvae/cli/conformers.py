@@ -1,4 +1,4 @@
-"""Sample conformers of small molecules: a SMILES, or the records of an SDF or SMILES file."""
+"""Sample conformers of small molecules: of a SMILES, or of a file (SDF, MOL2, PDB, SMILES)."""
 
 import sys
 import time
@@ -10,7 +10,7 @@ __all__ = ["add_arguments", "run"]
 
 
 def add_arguments(parser):
-    parser.add_argument("molecules", metavar="SMILES_OR_FILE", help="a SMILES, or an .sdf or .smi file")
+    parser.add_argument("molecules", metavar="SMILES_OR_FILE", help="a SMILES, or a file (.sdf, .smi, ...)")
     parser.add_argument("-n", type=int, default=20, metavar="n", help="conformers a molecule (20)")
     parser.add_argument("-o", "--output", required=True, metavar="out.sdf", help="a record each, by rising energy")
     parser.add_argument("--model", default="ligands", metavar="NAME_OR_FILE", help="bundled or a file (ligands)")
@@ -19,7 +19,15 @@ def add_arguments(parser):
     )
     parser.add_argument("--prune", type=float, metavar="A", help="leave out what is nearer than this RMSD to another")
     parser.add_argument("--seed", type=int, metavar="S", help="same seed, same conformers; random if omitted")
-    parser.add_argument("--temperature", type=float, default=1.0, metavar="T", help="of the torsions: 1; 0 the likeliest")
+    parser.add_argument(
+        "--temperature", type=float, default=1.0, metavar="T", help="of the torsions: 1; 0 the likeliest"
+    )
+    parser.add_argument(
+        "--stereo",
+        default="sample",
+        metavar="HOW",
+        help="undefined stereo marks: sample one isomer (default) or enumerate",
+    )
     parser.add_argument("--allow-unknown", action="store_true", help="try elements and radicals that were never seen")
     add_overwrite(parser)
 
@@ -33,13 +41,12 @@ def run(options):
     given = Path(options.molecules)
     output = check_output(options.output, options.overwrite, [given] if given.exists() else [])
     seed = checked_seed(options.seed)
-    settings = {"optimize": options.optimize, "prune": options.prune, "temperature": options.temperature}
+    names = ("optimize", "prune", "temperature", "stereo", "allow_unknown")
+    settings = {name: getattr(options, name) for name in names}
     model, started = ConformerModel.load(options.model), time.monotonic()
-    done = sampled_records(
-        model, options.molecules, output, options.n, seed, allow_unknown=options.allow_unknown, **settings
-    )
+    done = sampled_records(model, options.molecules, output, options.n, seed, **settings)
     seconds = time.monotonic() - started
-    for place, problem in done.problems:
+    for place, problem in done.notes + done.problems:
         print(f"openmm-cgvae: {place}: {problem}", file=sys.stderr)
     print_table([
         ("molecules", done.molecules),

@@ -2,17 +2,15 @@
 
 import secrets
 
-from openmm_cgvae.cli.anyprotein import NAMES, add_protein, bound
+from openmm_cgvae.cli.anyprotein import add_protein, bound
 from openmm_cgvae.cli.common import add_model, add_overwrite, add_topology, check_with_topology, print_run
 from openmm_cgvae.core.errors import SettingsError
 
 __all__ = ["add_arguments", "run"]
 
-# What a run to go on with must have been begun with.
-SETTINGS = (
-    "model", *NAMES, "frame", "report_interval", "forcefield", "implicit_solvent", "solvate", "water_model",
-    "ionic_strength", "temperature", "friction", "time_step", "platform", "seed",
-)  # fmt: skip
+# What a run to go on with may be given otherwise, or is in its checkpoint by content: all else is what it depends on.
+FREE = {"steps", "checkpoint", "resume", "overwrite", "debug", "run", "command", "command_line", "trajectory", "top",
+        "model", "output"}  # fmt: skip
 
 
 def add_arguments(parser):
@@ -52,24 +50,47 @@ def run(options):
     if not 1 <= options.report_interval <= options.steps:
         given = f"--steps {options.steps} --report-interval {options.report_interval}"
         raise SettingsError(f"{given} given: an interval from 1 to the number of steps is expected")
+    from openmm_cgvae.core.lock import locked
     from openmm_cgvae.simulation.atomistic import run_and_write
     from openmm_cgvae.simulation.checkpoint import RunCheckpoint
 
-    resumed = RunCheckpoint.load(options.checkpoint) if options.resume else None
-    if options.seed is None:
-        options.seed = resumed.settings.get("seed") if resumed else secrets.randbits(63)
-    settings = {name: getattr(options, name) for name in SETTINGS}
-    if resumed:
-        resumed.check(settings)
-    simulation = _simulation(options)
-    steps, seconds = run_and_write(
-        simulation, options.steps, options.report_interval, options.output,
-        checkpoint=options.checkpoint, settings=settings, resumed=resumed,
-    )  # fmt: skip
+    with locked(options.output, options.checkpoint):
+        resumed = RunCheckpoint.load(options.checkpoint) if options.resume else None
+        if options.seed is None:
+            options.seed = resumed.settings.get("seed") if resumed else secrets.randbits(63)
+        backmapper, beads = _start(options)
+        settings = None if options.checkpoint is None else _settings(options, backmapper, beads)
+        if resumed:
+            resumed.check(settings, options.checkpoint, [options.output])
+        simulation = _simulation(options, backmapper, beads)
+        steps, seconds = run_and_write(
+            simulation, options.steps, options.report_interval, options.output,
+            checkpoint=options.checkpoint, settings=settings, resumed=resumed,
+        )  # fmt: skip
     print_run(
         f"{options.steps // options.report_interval} in {options.output}", steps, seconds, options.seed,
         ("atoms", simulation.topology.getNumAtoms()), ("ns/day", f"{86.4 * steps * options.time_step / seconds:.3g}"),
     )  # fmt: skip
+
+
+def _start(options):
+    """The sampler, and the beads (1, N, 3) to start from."""
+    from openmm_cgvae.backmapping.model import Model
+    from openmm_cgvae.backmapping.trajectory import read_frame
+
+    backmapper = bound(Model.load(options.model), options)
+    return backmapper, read_frame(options.trajectory, backmapper.cg_topology(), options.frame)
+
+
+def _settings(options, backmapper, beads):
+    """All that a run depends on, inputs by their content."""
+    from openmm_cgvae.core.fingerprint import fingerprint, fingerprint_of
+    from openmm_cgvae.simulation.checkpoint import output_names
+
+    settings = {name: value for name, value in vars(options).items() if name not in FREE}
+    files = {name: fingerprint_of(name) for name in options.forcefield or ()}
+    inputs = {"model": fingerprint_of(backmapper), "beads": fingerprint(beads), "forcefield": files}
+    return settings | inputs | output_names(options.checkpoint, output=options.output)
 
 
 def _check_files(options):
@@ -83,10 +104,8 @@ def _check_files(options):
         raise SettingsError("--resume given without --checkpoint: give the file that the run to go on with wrote")
 
 
-def _simulation(options):
+def _simulation(options, backmapper, beads):
     from openmm_cgvae.atomistic.solvation import Solvation
-    from openmm_cgvae.backmapping.model import Model
-    from openmm_cgvae.backmapping.trajectory import read_frame
     from openmm_cgvae.io.trajectory_files import check_format
     from openmm_cgvae.simulation.atomistic import to_atomistic_simulation
 
@@ -94,9 +113,8 @@ def _simulation(options):
     solvation = None
     if options.solvate is not None:
         solvation = Solvation(options.solvate, waterModel=options.water_model, ionicStrength=options.ionic_strength)
-    backmapper = bound(Model.load(options.model), options)
     return to_atomistic_simulation(
-        read_frame(options.trajectory, backmapper.cg_topology(), options.frame),
+        beads,
         backmapper,
         options.forcefield,
         options.implicit_solvent,

@@ -22,7 +22,7 @@ def run(options):
         options.model, options.output, reference, options.steps, seed=options.seed, overwrite=options.overwrite
     )
     print_summary(summary)
-    print(f"\nTrajectories, summary.json and ramachandran.png are in {options.output}")
+    print(f"\nOpen {options.output}/report.html to see them; trajectories and summary.json are beside it")
 
 
 def print_summary(summary):

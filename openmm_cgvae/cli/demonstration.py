@@ -16,6 +16,9 @@ from openmm_cgvae.simulation.run import run_and_backmap
 
 __all__ = ["demonstrate"]
 
+# Frames of the report, and structures of each.
+REPORTED, SAMPLES = 400, 4
+
 
 def demonstrate(model, folder, reference, steps=400_000, report_interval=100, seed=0, overwrite=False):
     """Run a model's CG system, backmap and minimise its frames, and compare them with reference MD.
@@ -26,7 +29,7 @@ def demonstrate(model, folder, reference, steps=400_000, report_interval=100, se
         Bundled model or model file.
     folder : path
         Gets ``cg.dcd``, ``cg.pdb`` (the CG run), ``aa.dcd``, ``aa.pdb`` (written by the reporter during the run),
-        ``minimized.dcd``, ``ramachandran.png`` and ``summary.json``. Created if missing.
+        ``minimized.dcd``, ``ramachandran.png``, ``report.html`` and ``summary.json``. Created if missing.
     reference : numpy.ndarray, shape (frames, n, 3)
         All-atom MD in nm that the model has not seen.
     steps, report_interval : int
@@ -43,7 +46,7 @@ def demonstrate(model, folder, reference, steps=400_000, report_interval=100, se
     folder = Path(folder)
     existing_folder(folder)
     backmapper = Backmapper.load(model)
-    names = ("cg.dcd", "cg.pdb", "aa.dcd", "aa.pdb", "minimized.dcd", "ramachandran.png", "summary.json")
+    names = ("cg.dcd", "cg.pdb", "aa.dcd", "aa.pdb", "minimized.dcd", "ramachandran.png", "summary.json", "report.html")
     paths = {name: check_output(folder / name, overwrite) for name in names}
     run = run_and_backmap(
         backmapper, steps, report_interval, paths["aa.dcd"], paths["cg.dcd"], seed=seed, overwrite=True
@@ -77,6 +80,7 @@ def demonstrate(model, folder, reference, steps=400_000, report_interval=100, se
         "minimized": _measure(backmapper, minimized, beads, reference),
     }
     _plot(backmapper, {"reference MD": reference, "backmapped CG run": sampled, "minimised": minimized}, paths)
+    _report(backmapper, beads, reference, minimizing, paths["report.html"], seed)
     write_json(paths["summary.json"], summary)
     return summary
 
@@ -102,6 +106,26 @@ def _measure(backmapper, positions, beads, reference):
         positions, graph, np.array(backmapper.handedness), beads=beads, mapping=backmapper.mapping
     )
     return figures | {"torsions": torsion_divergence(positions, reference, graph)}
+
+
+def _report(backmapper, beads, reference, minimizing, path, seed):
+    """The page, of some frames of the CG run with several samples each."""
+    from openmm_cgvae.evaluation.subject import of_structures, thinned
+    from openmm_cgvae.report.build import write_report
+
+    frames = thinned(len(beads), REPORTED)
+    structures = backmapper.sample(beads[frames], SAMPLES, seed=seed, frames=frames)
+    each = (minimizing.energies_before, minimizing.energies_after)
+    energies = {
+        name: np.concatenate(values) / backmapper.n_atoms
+        for name, values in zip(("sampled", "minimised"), each, strict=True)
+    }
+    title = f"{backmapper.metadata.get('name', 'demo')}: a CG run with its atoms put back"
+    subject = of_structures(
+        backmapper.topology, structures, backmapper, beads[frames], reference, title=title, numbers=frames,
+        energies=energies, sources=[("command", "openmm-cgvae demo")],
+    )  # fmt: skip
+    write_report(path, subject, overwrite=True)
 
 
 def _plot(backmapper, sets, paths):

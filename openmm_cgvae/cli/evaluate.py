@@ -5,6 +5,8 @@ split. Beads are made of every chain, and the chain is built from them.
 """
 
 from openmm_cgvae.cli.common import add_model, add_overwrite, add_salvage, add_topology, print_table
+from openmm_cgvae.cli.pages import command_source, write_and_tell
+from openmm_cgvae.core.errors import SettingsError
 from openmm_cgvae.core.output import check_output, write_json
 
 __all__ = ["add_arguments", "run"]
@@ -19,7 +21,8 @@ def add_arguments(parser):
     )
     add_topology(parser, "all atoms", required=False)
     add_model(parser)
-    parser.add_argument("--json", required=True, metavar="out.json", help="gets all figures")
+    parser.add_argument("--json", metavar="out.json", help="gets all figures")
+    parser.add_argument("--report", metavar="out.html", help="gets a page that shows them, and the structures")
     parser.add_argument("--samples", type=int, default=8, metavar="K", help="all-atom structures a frame (8)")
     parser.add_argument("--stride", type=int, default=1, metavar="n", help="use every n-th frame (1)")
     parser.add_argument(
@@ -33,15 +36,33 @@ def add_arguments(parser):
 
 
 def run(options):
-    output = check_output(options.json, options.overwrite)
+    if options.json is None and options.report is None:
+        raise SettingsError("neither --json nor --report given: give one, or both, for the figures")
+    outputs = [
+        path and check_output(path, options.overwrite, options.trajectories) for path in (options.json, options.report)
+    ]
     from openmm_cgvae.backmapping.model import Model
 
-    model = Model.load(options.model)
-    figures = _of_proteins(options, model) if model.of_any_molecule else _of_molecule(options, model)
-    figures = {"model": options.model, "reference": options.trajectories, **figures}
-    write_json(output, figures)
+    model = Model.load(options.model, trust=options.trust)
+    found = _of_proteins(options, model) if model.of_any_molecule else _of_molecule(options, model)
+    figures = {"model": options.model, "reference": options.trajectories, **found}
+    if options.json:
+        write_json(outputs[0], figures)
     if not model.of_any_molecule:
         print_table(list(_rows(figures)))
+    if options.report:
+        write_and_tell(outputs[1], _subject(options, model, found))
+
+
+def _subject(options, model, found):
+    """What the page shows: the evaluation, or the longest protein chain."""
+    from openmm_cgvae.evaluation.subject import of_evaluation, of_longest
+
+    sources = [("model", options.model), ("reference", ", ".join(options.trajectories)), *command_source(options)]
+    if model.of_any_molecule:
+        chains = _chains(options.trajectories)
+        return of_longest(model, chains, options.model, options.samples, options.seed, sources=sources)
+    return of_evaluation(found, str(model.metadata.get("name", options.model)), sources=sources)
 
 
 def _of_proteins(options, model):
@@ -88,7 +109,6 @@ def _of_molecule(options, model):
     """All figures of `evaluate`."""
     import numpy as np
 
-    from openmm_cgvae.core.errors import SettingsError
     from openmm_cgvae.evaluation.evaluate import evaluate
     from openmm_cgvae.formats.structures import load_topology
     from openmm_cgvae.preparation.dataset import read_reference
@@ -113,15 +133,8 @@ def _of_molecule(options, model):
 
 def _rows(figures):
     """All but the single torsions, each with its floor or with what MD itself scores in brackets."""
-    for name, value in figures.items():
-        if isinstance(value, dict) or name.startswith("md_") or name.endswith("_floor"):
-            continue
-        text = ", ".join(value) if isinstance(value, list) else _shown(value)
-        for other, label in ((f"{name}_floor", "floor"), (f"md_{name}", "MD")):
-            if figures.get(other) is not None:
-                text += f" ({label} {_shown(figures[other])})"
-        yield name, text
+    from openmm_cgvae.core.representation import shown_value
+    from openmm_cgvae.evaluation.evaluate import figure_rows
 
-
-def _shown(value):
-    return f"{value:.4g}" if isinstance(value, float) else "-" if value is None else str(value)
+    for name, value, other, kind in figure_rows(figures):
+        yield name, shown_value(value) + ("" if other is None else f" ({kind} {shown_value(other)})")

@@ -19,6 +19,7 @@ def add_arguments(parser):
 
 
 def run(options):
+    from openmm_cgvae.conformers.coarseexport import export_coarsenconf, is_coarsenconf_training
     from openmm_cgvae.conformers.torsionexport import export_ligand_model, is_ligand_training
     from openmm_cgvae.evaluation.exporting import export_model
     from openmm_cgvae.training.dataset import Dataset
@@ -27,6 +28,10 @@ def run(options):
     folder = Path(options.folder)
     output = Path(options.output or folder / "model.pt")
     name = options.name or folder.name
+    if is_coarsenconf_training(folder):
+        export_coarsenconf(folder, output, name, options.overwrite)
+        print(f"model file: {output}")
+        return
     if is_ligand_training(folder):
         export_ligand_model(folder, output, name, options.overwrite)
         print(f"model file: {output}")

@@ -37,7 +37,7 @@ def _rows(path, file):
         ("serves", model.serves),
     ]
     if model.of_any_molecule:
-        return rows + _protein_rows(path, known)
+        return rows + _any_molecule_rows(path, known)
     rows += _molecule_rows(file)
     data = known.get("data", {})
     if "frames" in data:
@@ -61,21 +61,30 @@ def _molecule_rows(file):
     return [*rows, ("CG potential", "yes" if file.potential else "no")]
 
 
-def _protein_rows(path, known):
+def _any_molecule_rows(path, known):
     """Of a model that is of no molecule in particular."""
-    rows = [
-        ("consistency", known.get("consistency", "sound")),
-        ("network", ", ".join(f"{name} {value}" for name, value in known.get("model", {}).items())),
-    ]
-    if "data" in known:
-        data = known["data"]
-        train, validation, test = data["chains_train_validation_test"]
-        rows.append(("trained on", f"{train} chains, {data['residues']} residues ({validation}/{test} held out)"))
-        if "start" in data:
-            rows.append(("begun with", data["start"]["model"]))
-    if "training" in known:
-        rows.append(("residues seen", known["training"].get("residues_seen", "unknown")))
+    rows = [("consistency", known["consistency"])] if "consistency" in known else []
+    rows.append(("network", ", ".join(f"{name} {value}" for name, value in known.get("model", {}).items())))
+    rows += _data_rows(known.get("data", {}))
+    for what in ("residues", "conformers"):
+        if f"{what}_seen" in known.get("training", {}):
+            rows.append((f"{what} seen", known["training"][f"{what}_seen"]))
     for name, value in known.get("validation", {}).items():
         rows.append((f"  cross-entropy of {name}", f"{value:.4g}"))
     card = path.with_suffix(".md")
     return [*rows, *([("card", card)] if card.is_file() else [])]
+
+
+def _data_rows(data):
+    """What was trained on: chains of proteins, or conformers of small molecules."""
+    rows = []
+    if "chains_train_validation_test" in data:
+        train, validation, test = data["chains_train_validation_test"]
+        rows.append(("trained on", f"{train} chains, {data['residues']} residues ({validation}/{test} held out)"))
+    if "molecules" in data:
+        train, validation, test = (data["molecules"][name] for name in ("train", "validation", "test"))
+        text = f"{train} molecules, {data['conformers']} conformers ({validation}/{test} molecules held out)"
+        rows.append(("trained on", text))
+    if "start" in data:
+        rows.append(("begun with", data["start"]["model"]))
+    return rows

@@ -21,12 +21,15 @@ from openmm_cgvae.cli import (
     map,
     prepare,
     project,
+    report,
     sample_conformers,
     sample_reference,
     simulate,
     train,
 )
+from openmm_cgvae.cli.paths import check_files
 from openmm_cgvae.core.errors import CGVAEError
+from openmm_cgvae.core.signals import Terminated, raised_sigterm
 from openmm_cgvae.core.translation import said_by_library
 
 __all__ = ["main"]
@@ -40,6 +43,7 @@ COMMANDS = {
     "conformers": conformers,
     "info": info,
     "evaluate": evaluate,
+    "report": report,
     "benchmark": benchmark,
     "sample-reference": sample_reference,
     "sample-conformers": sample_conformers,
@@ -75,7 +79,7 @@ def main(arguments=None):
     -------
     int
         0; 1 if some of many inputs were left out, as told, or the reader of the output has gone; 2 for an error of use
-        or input, which is explained in one line; 130 if interrupted.
+        or input, which is explained in one line; 130 if interrupted by Ctrl-C, 143 by SIGTERM.
     """
     options = parser().parse_args(arguments)
     options.command_line = shlex.join(["openmm-cgvae", *(sys.argv[1:] if arguments is None else arguments)])
@@ -83,7 +87,9 @@ def main(arguments=None):
     logging.basicConfig(level=logging.WARNING, format="openmm-cgvae: %(levelname)s: %(message)s", stream=sys.stderr)
     logging.getLogger("openmm_cgvae").setLevel(level)
     try:
-        return options.run(options) or 0
+        check_files(options.command, options)
+        with raised_sigterm():
+            return options.run(options) or 0
     except BrokenPipeError:
         # The reader of our output has gone (``| head``); Python would complain once more when it closes stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -104,9 +110,9 @@ def main(arguments=None):
             file=sys.stderr,
         )
         return 2
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         print("openmm-cgvae: interrupted", file=sys.stderr)
-        return 130
+        return 143 if isinstance(interrupt, Terminated) else 130
 
 
 if __name__ == "__main__":

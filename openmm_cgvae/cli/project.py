@@ -36,7 +36,7 @@ def run(options):
     from openmm_cgvae.formats.structures import load_topology
 
     topology = load_topology(options.top)
-    mapping = projection(Model.load(options.model), topology)
+    mapping = projection(Model.load(options.model, trust=options.trust), topology)
     n = project_trajectory(
         options.trajectory, topology, mapping, options.output, overwrite=options.overwrite, **reading(options),
         resume=options.resume, partial=options.partial, write_topology=True,

@@ -30,8 +30,8 @@ def add_arguments(parser):
 
 
 def run(options):
-    from openmm_cgvae.conformers.reference import EnsembleProtocol
-    from openmm_cgvae.conformers.sampling import chosen_molecules, pack_parts, sample_ensembles
+    from openmm_cgvae.preparation.ensembleparts import chosen_molecules, pack_parts, sample_ensembles
+    from openmm_cgvae.preparation.ensembles import EnsembleProtocol
 
     folder = existing_folder(options.output)
     if not options.pack:

@@ -48,7 +48,7 @@ def run(options):
     from openmm_cgvae.io.trajectory_files import write_topology_beside
     from openmm_cgvae.simulation.run import run_and_backmap, whole_system
 
-    model = Model.load(options.model)
+    model = Model.load(options.model, trust=options.trust)
     if model.of_any_molecule:
         raise SettingsError(
             f"{options.model} is of any protein and has no CG potential: run your own CG simulation in OpenMM with a "
@@ -72,7 +72,7 @@ def run(options):
         platform=options.platform,
         copies=options.copies,
         box=options.box,
-        potential=options.potential and load_potential(options.potential),
+        potential=options.potential and load_potential(options.potential, options.trust),
         correlationTime=options.correlation_time,
         checkpoint=options.checkpoint,
         resume=options.resume,

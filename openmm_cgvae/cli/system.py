@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from openmm_cgvae.cli.anyprotein import bound, given_options
-from openmm_cgvae.cli.common import add_rename, add_topology
+from openmm_cgvae.cli.common import add_rename, add_topology, add_trust
 from openmm_cgvae.core.errors import SettingsError
 
 __all__ = ["add_system", "load_backmapper"]
@@ -18,6 +18,7 @@ def add_system(parser):
         metavar="NAME_OR_FILE",
         help="a bundled model or a model file; once for every kind of molecule of --top",
     )
+    add_trust(parser)
     add_topology(parser, "CG particles", required=False)
     parser.add_argument(
         "--molecules",
@@ -37,7 +38,7 @@ def load_backmapper(options):
     names = [Path(model).stem for model in options.model]
     if len(set(names)) < len(names) and options.top is not None:
         raise SettingsError(f"models {', '.join(options.model)} given: files of different names are expected")
-    models = [Model.load(model) for model in options.model]
+    models = [Model.load(model, trust=options.trust) for model in options.model]
     of_system = len(models) > 1 or options.molecules or options.keep or options.drop
     if of_system and any(model.of_any_molecule for model in models):
         raise SettingsError(

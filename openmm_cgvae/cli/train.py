@@ -6,7 +6,6 @@ ca, com or martini. Conformer ensembles of sample-conformers (.npz) give a model
 """
 
 import ast
-import json
 import logging
 import math
 from contextlib import suppress
@@ -14,11 +13,13 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 from openmm_cgvae.cli.common import add_reference, load_dataset
+from openmm_cgvae.cli.origin import check_origin, note_origin
+from openmm_cgvae.cli.pages import report_training
 from openmm_cgvae.cli.proteins import of_proteins
 from openmm_cgvae.cli.train_ligand import of_ligands, train_ligand
 from openmm_cgvae.cli.train_protein import train_protein
-from openmm_cgvae.core.errors import SettingsError
-from openmm_cgvae.core.output import existing_folder, write_json
+from openmm_cgvae.core.errors import CGVAEError, SettingsError
+from openmm_cgvae.core.output import existing_folder
 
 __all__ = ["add_arguments", "run"]
 
@@ -38,6 +39,7 @@ def add_arguments(parser):
     )
     parser.add_argument("--device", default="cpu", help="cpu or cuda; with torchrun, a GPU each process")
     parser.add_argument("--compile", action="store_true", help="let torch compile the networks first (needs g++)")
+    parser.add_argument("--no-report", action="store_true", help="leave out report.html at the end")
     parser.add_argument("--name", help="what the model is called; the folder's name if omitted")
 
 
@@ -73,11 +75,12 @@ def _train(options, device):
     if rank() == 0 and not _is_dataset(options) and not kept.exists():
         # So that the command, repeated, need not read the trajectories again, and can export.
         dataset.save(kept)
-        write_json(kept.with_suffix(".json"), _origin(options))
+        note_origin(kept, options)
     trainer.run(options.minutes)
     if rank() == 0:
         _plot(folder)
-        _export(folder, dataset, options.name or folder.name)
+        if _export(folder, dataset, options.name or folder.name) and not options.no_report:
+            _report(folder, dataset, options)
 
 
 def _start(name_or_path):
@@ -140,26 +143,12 @@ def _dataset(options, kept):
 
     if _is_dataset(options) or not kept.exists():
         return load_dataset(options)
-    noted = kept.with_suffix(".json")
-    if not noted.exists() or json.loads(noted.read_text()) != _origin(options):
-        raise SettingsError(
-            f"{kept} was prepared from other trajectories or with other settings (see {noted}): give another folder"
-        )
+    check_origin(kept, options, "was prepared from other trajectories or with other settings")
     return Dataset.load(kept)
 
 
 def _is_dataset(options):
     return options.trajectories[0].endswith(".npz")
-
-
-def _origin(options):
-    """What a prepared dataset depends on: the files as they are, and the settings."""
-    paths = [*options.trajectories, *([options.top] if options.top else [])]
-    if Path(options.mapping).is_file():
-        paths.append(options.mapping)
-    files = [[str(path), Path(path).stat().st_size if Path(path).exists() else None] for path in paths]
-    names = ("mapping", "weights", "run_frames", "stride", "temperature", "hops", "atom_types")
-    return {"files": files, **{name: getattr(options, name) for name in names}}
 
 
 def _plot(folder):
@@ -181,5 +170,14 @@ def _export(folder, dataset, name):
         export_model(folder / "checkpoint.pt", dataset, path, name, overwrite=True)
     except ModuleNotFoundError as error:
         print(f"trained, not exported: {error}; on a machine with the whole package run 'openmm-cgvae export {folder}'")
-        return
+        return False
     print(f"model file: {path}")
+    return True
+
+
+def _report(folder, dataset, options):
+    """Write the page; a training is not lost to what it cannot show."""
+    try:
+        report_training(folder, dataset, options)
+    except (CGVAEError, ImportError) as error:
+        print(f"no report: {error}")

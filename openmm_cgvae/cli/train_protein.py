@@ -1,12 +1,12 @@
 """Train a model of any protein: what ``train`` does with protein chains."""
 
-import json
 from dataclasses import fields
 from pathlib import Path
 
+from openmm_cgvae.cli.origin import check_origin, note_origin
+from openmm_cgvae.cli.pages import report_protein_training
 from openmm_cgvae.cli.proteins import load_chains, mapping_of
-from openmm_cgvae.core.errors import SettingsError
-from openmm_cgvae.core.output import write_json
+from openmm_cgvae.core.errors import CGVAEError, SettingsError
 
 __all__ = ["protein_settings", "train_protein"]
 
@@ -31,13 +31,18 @@ def train_protein(options, changes):
     if not _is_packed(options) and not (folder / KEPT).exists():
         # So that the command, repeated, need not read the files again.
         chains.save(folder / KEPT)
-        write_json((folder / KEPT).with_suffix(".json"), _origin(options))
+        note_origin(folder / KEPT, options)
     more = {} if start is None else {"start": {"model": options.start, **start.metadata.get("data", {})}}
     write_data(folder, chains, **more)
     trainer.run(options.minutes)
     path = folder / "model.pt"
     export_protein(folder, path, options.name or folder.name, overwrite=True)
     print(f"model file: {path}")
+    if not options.no_report:
+        try:
+            report_protein_training(folder, chains, options)
+        except (CGVAEError, ImportError) as error:
+            print(f"no report: {error}")
 
 
 def protein_settings(changes, mapping=None, start=None):
@@ -75,22 +80,12 @@ def _chains(options, folder):
     kept = folder / KEPT
     if _is_packed(options) or not kept.exists():
         return load_chains(options)
-    noted = kept.with_suffix(".json")
-    if not noted.exists() or json.loads(noted.read_text()) != _origin(options):
-        raise SettingsError(f"{kept} was made of other files (see {noted}): give another folder")
+    check_origin(kept, options, "was made of other files")
     return PackedChains.load(kept)
 
 
 def _is_packed(options):
     return options.trajectories[0].endswith(".npz")
-
-
-def _origin(options):
-    """What the chains depend on: the files as they are."""
-    paths = [Path(path) for path in (*options.trajectories, *([options.top] if options.top else []))]
-    files = [file for path in paths for file in (sorted(path.iterdir()) if path.is_dir() else [path])]
-    sizes = [[str(file), file.stat().st_size if file.exists() else None] for file in files]
-    return {"files": sizes, "stride": options.stride, "run_frames": options.run_frames}
 
 
 def _check(options):
@@ -108,7 +103,7 @@ def _start(name_or_path):
     from openmm_cgvae.io.modelfile import ModelFile
     from openmm_cgvae.pretrained.index import resolve_model
 
-    file = ModelFile.load(resolve_model(name_or_path), scripted=False)
+    file = ModelFile.load(resolve_model(name_or_path))
     if file.kind != "protein":
         raise SettingsError(f"--start {name_or_path} given, a model of one molecule: one of any protein is expected")
     return file

@@ -7,7 +7,7 @@ import numpy as np
 
 from openmm_cgvae.core.errors import MoleculeError, SettingsError
 
-__all__ = ["RELAXATIONS", "approximate_conformers", "canonical_molecule", "optimized"]
+__all__ = ["RELAXATIONS", "approximate_conformers", "canonical_molecule", "check_method", "optimized"]
 
 logger = logging.getLogger(__name__)
 
@@ -96,12 +96,17 @@ def approximate_conformers(mol: Any, count: int, seed: int, relaxation: str = "m
     )
 
 
+def check_method(method: str) -> None:
+    """Refuse a way of minimising that is not known (`SettingsError`)."""
+    if method not in RELAXATIONS:
+        raise SettingsError(f"optimize={method!r} given: one of {', '.join(RELAXATIONS)} is expected")
+
+
 def optimized(mol: Any, method: str, steps: int = 2000) -> Any:
     """Minimise all conformers of a molecule with hydrogens, in place, by MMFF94s (UFF where it has none) or UFF."""
     from rdkit.Chem import rdForceFieldHelpers
 
-    if method not in RELAXATIONS:
-        raise SettingsError(f"optimize={method!r} given: one of {', '.join(RELAXATIONS)} is expected")
+    check_method(method)
     if method == "mmff" and rdForceFieldHelpers.MMFFHasAllMoleculeParams(mol):
         rdForceFieldHelpers.MMFFOptimizeMoleculeConfs(mol, numThreads=1, maxIters=steps, mmffVariant="MMFF94s")
     elif method != "none" and rdForceFieldHelpers.UFFHasAllMoleculeParams(mol):

@@ -20,8 +20,13 @@ def token_colours(bonds: np.ndarray) -> np.ndarray:
     return colours
 
 
-def ligand_tensors(mol: Any, arrays: LigandArrays | None = None) -> dict:
-    """Tensors of a molecule whose conformers are the approximate ones, as ``LigandSampler.take`` takes them.
+def ligand_tensors(
+    mol: Any,
+    arrays: LigandArrays | None = None,
+    assignment: np.ndarray | None = None,
+    weights: np.ndarray | None = None,
+) -> dict:
+    """Tensors of a molecule whose conformers are the approximate ones, as ``LigandModel.take`` takes them.
 
     Parameters
     ----------
@@ -29,6 +34,10 @@ def ligand_tensors(mol: Any, arrays: LigandArrays | None = None) -> dict:
         With hydrogens and one conformer at least.
     arrays : LigandArrays, optional
         `ligand_arrays` of it.
+    assignment : int array, shape (N,), optional
+        Bead of every atom; one bead if omitted.
+    weights : array, shape (N,), optional
+        Of the atoms in the centre of their bead, the sum of each bead 1; equal ones if omitted.
     """
     import torch
 
@@ -38,6 +47,10 @@ def ligand_tensors(mol: Any, arrays: LigandArrays | None = None) -> dict:
     positions = np.array([conformer.GetPositions() for conformer in mol.GetConformers()])
     positions -= positions.mean(1, keepdims=True)
     angles = arrays.angles(positions)
+    assignment = np.zeros(positions.shape[1], dtype=np.int64) if assignment is None else assignment
+    weights = 1.0 / np.bincount(assignment)[assignment] if weights is None else weights
+    matrix = np.zeros((assignment.max() + 1, len(assignment)))
+    matrix[assignment, np.arange(len(assignment))] = weights
     tables = force_field_tables(mol, arrays)
     waves = tables.waves(arrays, positions)
     molecule = {
@@ -46,7 +59,7 @@ def ligand_tensors(mol: Any, arrays: LigandArrays | None = None) -> dict:
         "colours": token_colours(arrays.token_bonds), "handed": arrays.handed(positions),
         "offsets": arrays.offsets(angles).astype(np.float32), "torsions": angles[arrays.first].astype(np.float32),
         "bases": positions.astype(np.float32), "tables": waves, "radius": tables.radius, "depth": tables.depth,
-        "charge": tables.charge,
+        "charge": tables.charge, "assignment": assignment, "matrix": matrix.astype(np.float32),
     }  # fmt: skip
     tensors = {name: torch.as_tensor(value) for name, value in molecule.items()}
     strain = np.zeros(len(positions))

@@ -7,13 +7,15 @@ from typing import Any
 
 import torch
 
+from openmm_cgvae.conformers.coarseconfig import CoarsenConfTraining
 from openmm_cgvae.conformers.coarsetraining import load_trained_coarsenconf
 from openmm_cgvae.core.errors import TopologyMismatchError
 from openmm_cgvae.core.output import check_output
 from openmm_cgvae.io.modelfile import ModelFile
 from openmm_cgvae.ligands.coarsemodel import CoarsenConfModel, rebuild_coarsenconf
+from openmm_cgvae.ligands.features import ELEMENTS
 
-__all__ = ["CoarsenConfKind", "export_coarsenconf"]
+__all__ = ["CoarsenConfKind", "export_coarsenconf", "is_coarsenconf_training"]
 
 FIGURES = ("rebuilt_angstrom", "sampled_angstrom", "approximate_angstrom", "divergence")
 
@@ -40,6 +42,15 @@ class CoarsenConfKind:
     def serves(file: ModelFile) -> str:
         """Say which molecules the model is of."""
         return "any small molecule, from an approximate conformer"
+
+
+def is_coarsenconf_training(folder: str | Path) -> bool:
+    """Whether a folder holds a training of CoarsenConf."""
+    try:
+        state = torch.load(Path(folder) / "checkpoint.pt", weights_only=True, mmap=True)
+        return set(asdict(CoarsenConfTraining())) == set(state["config"])
+    except Exception:
+        return False
 
 
 def export_coarsenconf(
@@ -71,6 +82,8 @@ def export_coarsenconf(
     size, every = asdict(config.size), asdict(config)
     known = {
         "kind": "coarsenconf",
+        "approximate": "none",
+        "elements": list(ELEMENTS),
         "name": name or path.stem,
         "model": size,
         "training": {k: v for k, v in every.items() if k not in size}

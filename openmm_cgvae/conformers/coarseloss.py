@@ -107,7 +107,7 @@ def coarsenconf_losses(model, batch, noise, context_noise):
     _, placed = placed_beads(graph, batch.approximate, batch.x, True)
     # Which of a methyl's hydrogens is which says nothing.
     x = match_hydrogens(placed[None], batch.x[None], graph.rotors)[0]
-    built, *gaussians = model.forced(graph, batch.approximate, x, noise, x + context_noise)
+    built, *gaussians = model.forced(graph, batch.approximate, x, noise, context_noise)
     target = fitted(x, built, molecule, int(molecule[-1]) + 1)
     i, j = owned_pairs(x, molecule, PAIR_CUTOFF)
 

@@ -16,10 +16,11 @@ from openmm_cgvae.conformers.coarseloss import CoarseData, aligned_rmsd, coarsen
 from openmm_cgvae.conformers.ensembles import PackedEnsembles
 from openmm_cgvae.core.errors import SettingsError, TrainingError
 from openmm_cgvae.core.output import complete_output, existing_folder
+from openmm_cgvae.core.signals import deferred_interruption
+from openmm_cgvae.io.tensors import load_tensors, save_tensors
 from openmm_cgvae.ligands.coarsenconf import CoarsenConf
 from openmm_cgvae.ligands.coarsening import N_ROWS
 from openmm_cgvae.training.average import moving_average
-from openmm_cgvae.training.interruption import deferred_interruption
 from openmm_cgvae.training.progress import progress_bar
 
 __all__ = ["CoarsenConfTrainer", "load_trained_coarsenconf"]
@@ -99,7 +100,7 @@ class CoarsenConfTrainer:
         if not path.exists():
             return
         try:
-            state = torch.load(path, weights_only=True)
+            state = load_tensors(path, "checkpoint", "'openmm-cgvae train'", TrainingError)
             same = {name: state[name] for name in ("config", "data_sha256")} == self._identity()
             if same:
                 self.model.load_state_dict(state["network"])
@@ -107,6 +108,8 @@ class CoarsenConfTrainer:
                 self.optimizer.load_state_dict(state["optimizer"])
                 self.update, self.seen, self.seconds = state["update"], state["seen"], state["seconds"]
                 self._losses = state["losses"]
+        except TrainingError:
+            raise
         except Exception as error:
             raise TrainingError(f"{path} cannot be read ({type(error).__name__}): remove it") from error
         if not same:
@@ -118,7 +121,7 @@ class CoarsenConfTrainer:
                  "optimizer": self.optimizer.state_dict(), "update": self.update, "seen": self.seen,
                  "seconds": self.seconds, "losses": self._losses}  # fmt: skip
         with complete_output(self.checkpoint_path) as temporary:
-            torch.save(state, temporary)
+            save_tensors(temporary, state)
 
     def run(self, minutes: float | None = None, validate_every: int = 200, progress: bool = True) -> CoarsenConf:
         """Train until all conformers are seen, or for so many minutes.
@@ -232,14 +235,14 @@ def load_trained_coarsenconf(folder: str | Path):
     """
     path = Path(folder) / "checkpoint.pt"
     try:
-        state = torch.load(path, weights_only=True, map_location="cpu")
+        state = load_tensors(path, "checkpoint", "'openmm-cgvae train'", TrainingError)
         config = CoarsenConfTraining(**state["config"])
         model = CoarsenConf(config.size, N_ROWS)
         weights = {k.removeprefix("module."): v for k, v in state["average"].items() if k.startswith("module.")}
         model.load_state_dict(weights)
         progress = {name: state[name] for name in ("update", "seen", "seconds", "data_sha256")}
-    except FileNotFoundError as error:
-        raise TrainingError(f"checkpoint {path} does not exist: train first") from error
+    except TrainingError:
+        raise
     except Exception as error:
         raise TrainingError(f"{path} is not a checkpoint of CoarsenConf: {type(error).__name__}") from error
     return model.eval(), config, progress

@@ -26,8 +26,10 @@ from typing import Any
 
 import numpy as np
 
-from openmm_cgvae.core.errors import UNREADABLE_ARCHIVE, DataError
+from openmm_cgvae.core.archive import read_arrays, write_arrays
+from openmm_cgvae.core.errors import DataError
 from openmm_cgvae.core.output import check_output, complete_output
+from openmm_cgvae.core.reading import reading
 
 __all__ = ["METHODS", "SPLITS", "Ensemble", "PackedEnsembles", "molecule_with_conformers"]
 
@@ -151,14 +153,10 @@ class PackedEnsembles:
         DataError
             If the file is missing, not such an archive, or its arrays do not belong together.
         """
-        try:
-            with np.load(path, allow_pickle=False) as archive:
-                arrays = {name: archive[name] for name in ARRAYS}
-        except FileNotFoundError as error:
-            raise DataError(f"conformer ensembles {path} do not exist") from error
-        except UNREADABLE_ARCHIVE as error:
-            raise DataError(f"{path} is not an archive of conformer ensembles ({', '.join(ARRAYS)})") from error
-        _check(arrays, path)
+        with reading(path, "archive of conformer ensembles", "openmm-cgvae sample-conformers", DataError):
+            found = read_arrays(path)[0]
+            arrays = {name: found[name] for name in ARRAYS}
+            _check(arrays, path)
         return cls(arrays)
 
     @classmethod
@@ -181,7 +179,7 @@ class PackedEnsembles:
     def save(self, path: str | Path, overwrite: bool = False) -> None:
         """Write all molecules, chosen or not; `path` ends in ``.npz``. The same ensembles give the same bytes."""
         with complete_output(check_output(path, overwrite)) as temporary:
-            np.savez_compressed(temporary, **self._arrays)
+            write_arrays(temporary, self._arrays)
 
     @property
     def sha256(self) -> str:
@@ -265,7 +263,10 @@ def _rows(n, k, a):
 
 def _check(arrays, source):
     """Refuse arrays that do not belong together (`DataError`)."""
-    count = len(arrays["smiles"])
+    for name in ARRAYS:
+        if arrays[name].dtype.kind not in ("U" if name in TEXTS else "f" if name in ("energy", "weight") else "iu"):
+            raise DataError(f"{source}: {name} is of {arrays[name].dtype}")
+    count = arrays["smiles"].size
     if not count:
         raise DataError(f"{source}: no molecule found, one at least is expected")
     for name in (*TEXTS, *COUNTS):

@@ -124,7 +124,7 @@ def _torsions(mol, properties, arrays):
     for b, c in arrays.token_bonds.tolist():
         for a in (x.GetIdx() for x in mol.GetAtomWithIdx(b).GetNeighbors()):
             for d in (x.GetIdx() for x in mol.GetAtomWithIdx(c).GetNeighbors()):
-                if a == c or d == b or a == d:
+                if a in (c, d) or d == b:
                     continue
                 terms = properties.GetMMFFTorsionParams(mol, a, b, c, d)
                 if terms is not None:

@@ -3,31 +3,40 @@
 from __future__ import annotations
 
 import logging
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from openmm_cgvae.conformers.approximate import approximate_conformers, canonical_molecule, optimized
+from openmm_cgvae.chemistry.reading import as_molecule
+from openmm_cgvae.chemistry.symmetry import heavy_symmetries
+from openmm_cgvae.chemistry.usable import usable_molecules
+from openmm_cgvae.conformers.approximate import approximate_conformers, canonical_molecule, check_method, optimized
 from openmm_cgvae.conformers.binding import ligand_tensors
 from openmm_cgvae.conformers.forcefield import energies_kj
+from openmm_cgvae.conformers.rmsd import pair_rmsd
 from openmm_cgvae.conformers.selection import chosen_conformers
 from openmm_cgvae.core.checks import checked_count, checked_number, checked_seed
 from openmm_cgvae.core.errors import ModelFileError, MoleculeError
 from openmm_cgvae.core.noise import gaussian_noise
 from openmm_cgvae.core.units import ANGSTROM_PER_NM
-from openmm_cgvae.ligands.features import ligand_arrays, unknown_elements
+from openmm_cgvae.ligands.features import ligand_arrays
 
 if TYPE_CHECKING:
     from openmm_cgvae.core.types import PathLike
 
-__all__ = ["ENERGY", "ConformerModel", "check_molecule", "conformers"]
+__all__ = ["ENERGY", "ConformerModel", "conformers"]
 
 logger = logging.getLogger(__name__)
 
 DEFAULT_MODEL = "ligands"
+# What samples by a model of each kind, as "module:class".
+SAMPLERS = {
+    "ligand": "openmm_cgvae.conformers.generate:ConformerModel",
+    "coarsenconf": "openmm_cgvae.conformers.coarsesampling:CoarsenConfConformers",
+}
 # Property of a conformer, and of an SDF record: kJ/mol.
 ENERGY = "energy_kj_mol"
-MOST_HEAVY = 300
 # Approximate conformers are one in so many, within these limits; samples are so many times what is asked for.
 PER_BASE, FEWEST_BASES, MOST_BASES = 4, 4, 12
 POOL = 4
@@ -49,7 +58,8 @@ def conformers(
     Parameters
     ----------
     mol : rdkit.Chem.Mol or str
-        One molecule, or its SMILES; of a molecule with a 3D conformer its stereo marks are read from that.
+        One molecule, its SMILES or file, or a topology (see `as_molecule`); of one with a 3D conformer stereo marks are
+        read from that. Marks that are not set are drawn by the seed, which is logged.
     n : int
         Conformers wanted.
     model : str, path or ConformerModel
@@ -81,27 +91,6 @@ def conformers(
     return model.conformers(mol, n, seed, optimize, prune, temperature, allow_unknown)
 
 
-def check_molecule(mol: Any, allow_unknown: bool = False) -> None:
-    """Refuse what is no single molecule of known elements (`MoleculeError`)."""
-    from rdkit import Chem
-
-    if not mol.GetNumAtoms():
-        raise MoleculeError("a molecule without atoms given: one atom at least is expected")
-    parts = Chem.GetMolFrags(mol)
-    if len(parts) > 1:
-        raise MoleculeError(
-            f"a mixture of {len(parts)} molecules given ({Chem.MolToSmiles(Chem.RemoveHs(mol))}): give each on its own"
-        )
-    if mol.GetNumHeavyAtoms() > MOST_HEAVY:
-        raise MoleculeError(f"a molecule of {mol.GetNumHeavyAtoms()} heavy atoms given: {MOST_HEAVY} at most are expected")
-    unknown = unknown_elements(mol)
-    if unknown and not allow_unknown:
-        raise MoleculeError(f"elements {', '.join(unknown)} given, which the model has not seen: --allow-unknown tries")
-    radicals = sum(atom.GetNumRadicalElectrons() for atom in mol.GetAtoms())
-    if radicals and not allow_unknown:
-        raise MoleculeError("a radical given, which the model has not seen: --allow-unknown tries")
-
-
 class ConformerModel:
     """A model of any small molecule: ``ConformerModel.load("ligands").conformers("CCO", 20)``.
 
@@ -112,18 +101,33 @@ class ConformerModel:
     """
 
     def __init__(self, file: Any):
-        if file.kind != "ligand":
-            raise ModelFileError(f"a model of kind {file.kind!r} given: one of small molecules is expected")
         self.metadata, self._module = file.metadata, file.module
         self.relaxation = file.metadata.get("approximate", "mmff")
 
     @classmethod
-    def load(cls, name_or_path: PathLike) -> ConformerModel:
-        """Load a bundled model by name, or a model file by path (`ModelFileError` if there is none)."""
+    def load(cls, name_or_path: PathLike, trust: bool = False) -> ConformerModel:
+        """Load a bundled model by name, or a model file by path (`ModelFileError` if there is none).
+
+        `trust` as in `Model.load`.
+        """
         from openmm_cgvae.io.modelfile import ModelFile
+        from openmm_cgvae.models.loading import loaded_module
         from openmm_cgvae.pretrained.index import resolve_model
 
-        return cls(ModelFile.load(resolve_model(name_or_path)))
+        file = ModelFile.load(resolve_model(name_or_path))
+        if file.kind not in SAMPLERS:
+            raise ModelFileError(f"a model of kind {file.kind!r} given: one of small molecules is expected")
+        module, name = SAMPLERS[file.kind].split(":")
+        sampler = getattr(import_module(module), name)
+        file.module = loaded_module(file, sampler.rebuild, trust)
+        return sampler(file)
+
+    @staticmethod
+    def rebuild(file: Any) -> Any:
+        """Build the module of a model file by the package's own classes."""
+        from openmm_cgvae.ligands.model import rebuild_ligand
+
+        return rebuild_ligand(file.metadata["model"], file.state)
 
     def conformers(
         self,
@@ -136,16 +140,32 @@ class ConformerModel:
         allow_unknown: bool = False,
     ) -> Any:
         """Sample conformers, see `conformers`."""
+        seed = checked_seed(seed)
+        molecules, notes = usable_molecules(_marked(as_molecule(mol)), allow_unknown=allow_unknown, seed=seed)
+        for note in notes:
+            logger.warning("%s", note)
+        if len(molecules) > 1:
+            raise MoleculeError(f"a mixture of {len(molecules)} molecules given: give each on its own")
+        return self.of_usable(molecules[0], n, seed, optimize, prune, temperature)
+
+    def of_usable(
+        self,
+        mol: Any,
+        n: int,
+        seed: int,
+        optimize: str = "none",
+        prune: float | None = None,
+        temperature: float = 1.0,
+    ) -> Any:
+        """Sample conformers of one of `usable_molecules`, see `conformers`."""
         from rdkit import Chem
 
-        n, seed = checked_count("n", n), checked_seed(seed)
+        n = checked_count("n", n)
         temperature = checked_number("temperature", temperature, zero=True)
         if prune is not None:
             prune = checked_number("prune", prune, "Angstrom", zero=True)
-        mol = _prepared(mol)
-        check_molecule(mol, allow_unknown)
+        check_method(optimize)
         canonical, order = canonical_molecule(mol)
-        _report_stereo(canonical)
         positions = self.sampled(canonical, n, seed, temperature)
         made = Chem.Mol(mol)
         made.RemoveAllConformers()
@@ -168,44 +188,24 @@ class ConformerModel:
         noise = gaussian_noise(seed, [0], np.arange(pool), max(1, self._module.n_noise()))[0]
         base = torch.arange(pool) % self._module.n_bases()
         with torch.inference_mode(), torch.jit.optimized_execution(False):
-            x, energy = self._module(torch.as_tensor(noise, dtype=torch.float32), base)
+            x, energy = self._module.conformers(torch.as_tensor(noise, dtype=torch.float32), base)
         x, energy = x.numpy() * ANGSTROM_PER_NM, energy.numpy()
         return x[chosen_conformers(mol, x, energy, n, seed)]
 
 
-def _prepared(mol):
-    """A molecule with all hydrogens, of a SMILES or an RDKit molecule."""
+def _marked(mol):
+    """A molecule with the stereo marks that its 3D conformer has."""
     from rdkit import Chem
 
-    if isinstance(mol, str):
-        from openmm_cgvae.chemistry.reading import parsed_smiles
-
-        mol = parsed_smiles(mol)
     if any(conformer.Is3D() for conformer in mol.GetConformers()):
         mol = Chem.Mol(mol)
         Chem.AssignStereochemistryFrom3D(mol)
-    return Chem.AddHs(mol)
-
-
-def _report_stereo(mol):
-    """Say of stereo marks that are not set that each approximate conformer has its own."""
-    from rdkit import Chem
-
-    open_marks = [
-        str(info.type).split("_")[0].lower() + f" {info.centeredOn}"
-        for info in Chem.FindPotentialStereo(mol)
-        if info.specified != Chem.StereoSpecified.Specified
-    ]
-    if open_marks:
-        logger.warning("%d stereo marks are not set: both forms are sampled", len(open_marks))
+    return mol
 
 
 def _ranked(mol, prune):
     """Conformers by rising energy, each with it as a property, without those alike."""
     from rdkit import Chem
-
-    from openmm_cgvae.chemistry.symmetry import heavy_symmetries
-    from openmm_cgvae.conformers.rmsd import pair_rmsd
 
     energies = energies_kj(mol)
     if np.isnan(energies).any():

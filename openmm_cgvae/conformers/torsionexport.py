@@ -8,8 +8,10 @@ import torch
 
 from openmm_cgvae.conformers.torsionconfig import NETWORK_SETTINGS
 from openmm_cgvae.conformers.torsiontrainer import load_torsion_network, read_torsion_data
+from openmm_cgvae.core.errors import TrainingError
 from openmm_cgvae.core.output import check_output
 from openmm_cgvae.io.modelfile import ModelFile
+from openmm_cgvae.io.tensors import load_tensors
 from openmm_cgvae.ligands.features import ELEMENTS
 from openmm_cgvae.ligands.model import LigandModel
 
@@ -22,7 +24,7 @@ BEADS = "centres of rigid fragments"
 def is_ligand_training(folder: str | Path) -> bool:
     """Whether a folder holds a training of a torsion network."""
     try:
-        state = torch.load(Path(folder) / "checkpoint.pt", weights_only=True, mmap=True)
+        state = load_tensors(Path(folder) / "checkpoint.pt", "checkpoint", "train", TrainingError)
         return "conformers" in state["config"]
     except Exception:
         return False

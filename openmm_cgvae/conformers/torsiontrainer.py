@@ -16,9 +16,10 @@ from openmm_cgvae.conformers.torsionbatch import TorsionBatch, TorsionEnsemble, 
 from openmm_cgvae.conformers.torsionconfig import TorsionConfig
 from openmm_cgvae.core.errors import SettingsError, TrainingError
 from openmm_cgvae.core.output import complete_output, existing_folder
+from openmm_cgvae.core.signals import deferred_interruption
+from openmm_cgvae.io.tensors import load_tensors, save_tensors
 from openmm_cgvae.ligands.torsionnet import LigandNetwork
 from openmm_cgvae.training.average import moving_average
-from openmm_cgvae.training.interruption import deferred_interruption
 from openmm_cgvae.training.progress import progress_bar
 
 __all__ = ["TorsionTrainer", "load_torsion_network", "read_torsion_data"]
@@ -140,9 +141,7 @@ class TorsionTrainer:
             self._losses = state["losses"]
             torch.set_rng_state(state["random"])
         except Exception as error:
-            raise TrainingError(
-                f"{self.checkpoint_path} cannot be read ({type(error).__name__}): remove it"
-            ) from error
+            raise TrainingError(f"{self.checkpoint_path} cannot be read ({type(error).__name__}): remove it") from error
         logger.info("resumed from %s after update %d", self.checkpoint_path, self.update)
 
     def _save(self):
@@ -150,7 +149,7 @@ class TorsionTrainer:
                  "optimizer": self.optimizer.state_dict(), "update": self.update, "seen": self.seen,
                  "seconds": self.seconds, "losses": self._losses, "random": torch.get_rng_state()}  # fmt: skip
         with complete_output(self.checkpoint_path) as temporary:
-            torch.save(state, temporary)
+            save_tensors(temporary, state)
 
     def run(self, minutes: float | None = None, validate_every: int = 500, progress: bool = True) -> LigandNetwork:
         """Train until all conformers are seen, or for so many minutes.
@@ -261,8 +260,10 @@ def _read_checkpoint(path):
     if not path.exists():
         return None
     try:
-        state = torch.load(path, weights_only=True, map_location="cpu")
+        state = load_tensors(path, "checkpoint", "'openmm-cgvae train'", TrainingError)
         return {name: state[name] for name in ("config", "data_sha256")} | state
+    except TrainingError:
+        raise
     except Exception as error:
         raise TrainingError(f"{path} cannot be read ({type(error).__name__}): remove it") from error
 

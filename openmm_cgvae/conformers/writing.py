@@ -4,13 +4,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from openmm_cgvae.chemistry.reading import read_molecules
+from openmm_cgvae.chemistry.usable import usable_molecules
 from openmm_cgvae.conformers.generate import ENERGY, ConformerModel
 from openmm_cgvae.core.errors import MoleculeError, one_line
 from openmm_cgvae.core.output import complete_output
 
 __all__ = ["Sampled", "sampled_records"]
-
-FILES = (".sdf", ".sd", ".mol", ".mol2", ".pdb", ".smi", ".smiles", ".txt")
 
 
 @dataclass
@@ -22,29 +22,41 @@ class Sampled:
     molecules, conformers : int
     problems : list of tuple of str
         Place and reason of each molecule that was left out.
+    notes : list of tuple of str
+        Place, and what was done that was not asked for.
     """
 
     molecules: int = 0
     conformers: int = 0
     problems: list = field(default_factory=list)
+    notes: list = field(default_factory=list)
 
 
-def sampled_records(model: ConformerModel, source: str, path: str | Path, n: int, seed: int, **settings: Any) -> Sampled:
+def sampled_records(
+    model: ConformerModel,
+    source: str,
+    path: str | Path,
+    n: int,
+    seed: int,
+    stereo: str = "sample",
+    allow_unknown: bool = False,
+    **settings: Any,
+) -> Sampled:
     """Sample the molecules of a SMILES or of a file, and write their conformers to an SDF file.
-
-    Parts of a salt or a mixture are molecules of their own.
 
     Parameters
     ----------
     model : ConformerModel
     source : str
-        A SMILES or a file.
+        A SMILES or a file, see `read_molecules`.
     path : path
         SDF.
     n, seed : int
         See `conformers`.
+    stereo, allow_unknown
+        See `usable_molecules`.
     **settings
-        ``optimize``, ``prune``, ``temperature``, ``allow_unknown`` of `conformers`.
+        ``optimize``, ``prune``, ``temperature`` of `conformers`.
 
     Returns
     -------
@@ -60,43 +72,26 @@ def sampled_records(model: ConformerModel, source: str, path: str | Path, n: int
 
     done, writer = Sampled(), None
     with complete_output(path) as temporary:
-        for place, name, mol, problem in tqdm(_records(source), unit="molecule", disable=None):
+        for record in tqdm(list(read_molecules(source)), unit="molecule", disable=None):
             try:
-                if problem:
-                    raise MoleculeError(problem)
-                made = model.conformers(mol, n, seed, **settings)
+                if record.mol is None:
+                    raise MoleculeError(record.problem)
+                molecules, notes = usable_molecules(record.mol, allow_unknown=allow_unknown, stereo=stereo, seed=seed)
+                made = [model.of_usable(mol, n, seed, **settings) for mol in molecules]
             except MoleculeError as error:
-                done.problems.append((place, one_line(error)))
+                done.problems.append((record.place, one_line(error)))
                 continue
             writer = writer or Chem.SDWriter(str(temporary))
-            made.SetProp("_Name", name)
-            for conformer in made.GetConformers():
-                made.SetProp(ENERGY, f"{conformer.GetDoubleProp(ENERGY):.3f}")
-                writer.write(made, confId=conformer.GetId())
-            done.molecules += 1
-            done.conformers += made.GetNumConformers()
+            done.notes += [(record.place, note) for note in notes]
+            for mol in made:
+                mol.SetProp("_Name", record.name)
+                for conformer in mol.GetConformers():
+                    mol.SetProp(ENERGY, f"{conformer.GetDoubleProp(ENERGY):.3f}")
+                    writer.write(mol, confId=conformer.GetId())
+                done.molecules += 1
+                done.conformers += mol.GetNumConformers()
         if writer is None:
             place, problem = done.problems[0] if done.problems else (source, "it holds no record")
             raise MoleculeError(f"no molecule of {len(done.problems)} could be sampled; {place}: {problem}")
         writer.close()
     return done
-
-
-def _records(source):
-    """(place, name, molecule, problem) of every molecule, parts of a mixture apart."""
-    from rdkit import Chem
-
-    from openmm_cgvae.chemistry.reading import MoleculeRecord, parsed_smiles, read_molecules
-
-    if Path(source).suffix.lower() in FILES or Path(source).is_file():
-        records = read_molecules(source)
-    else:
-        records = [MoleculeRecord(source, source, parsed_smiles(source))]
-    for record in records:
-        if record.mol is None:
-            yield record.place, record.name, None, record.problem
-            continue
-        parts = Chem.GetMolFrags(record.mol, asMols=True)
-        for number, part in enumerate(parts, 1):
-            suffix = f" part {number}" if len(parts) > 1 else ""
-            yield record.place + suffix, record.name + suffix, part, ""

@@ -7,7 +7,14 @@ from pathlib import Path
 
 from openmm_cgvae.core.errors import DataError, SettingsError
 
-__all__ = ["check_same_run", "file_fingerprint", "fingerprint", "fingerprint_of", "weights_fingerprint"]
+__all__ = [
+    "check_same_folder",
+    "check_same_run",
+    "file_fingerprint",
+    "fingerprint",
+    "fingerprint_of",
+    "weights_fingerprint",
+]
 
 # Files up to this size are hashed whole: a second or less.
 WHOLE_BYTES = 256 * 2**20
@@ -93,7 +100,7 @@ def check_same_run(given, stored, where, remedy="repeat its settings, or begin a
     Parameters
     ----------
     given, stored : dict
-        JSON types, nested or not. What `stored` does not say at all, as of an older version, is not compared.
+        JSON types, nested or not. A name that `stored` has not at all, as of an older version, is not compared.
     where : str
         What the run is kept in, for the message.
     remedy : str
@@ -103,12 +110,28 @@ def check_same_run(given, stored, where, remedy="repeat its settings, or begin a
     SettingsError
         Naming the first difference: what is given, what the run was begun with, and what to do.
     """
+    if (found := _difference(given, stored)) is not None:
+        name, own, other = found
+        raise SettingsError(f"{name}={own} given to go on with a run of {name}={other} ({where}): {remedy}")
+
+
+def check_same_folder(
+    given, stored, path, remedy="give another folder, or remove it", what="is of a run with other settings or data"
+):
+    """As `check_same_run`, where a file that is there says that it is to be gone on with."""
+    if (found := _difference(given, stored)) is not None:
+        name, own, other = found
+        raise SettingsError(f"{path} {what}: {remedy} ({name}={own} given, {name}={other} there)")
+
+
+def _difference(given, stored):
+    """Name, given and stored value of the first difference, or None."""
+    given = {name: value for name, value in given.items() if name in stored}
     given, stored = (dict(_flat(json.loads(json.dumps(each, default=str)))) for each in (given, stored))
     for name in [*given, *(name for name in stored if name not in given)]:
-        if name not in stored or given.get(name) == stored[name]:
-            continue
-        own, other = (_short(each.get(name)) for each in (given, stored))
-        raise SettingsError(f"{name}={own} given to go on with a run of {name}={other} ({where}): {remedy}")
+        if name not in stored or name not in given or given[name] != stored[name]:
+            return name, _short(given.get(name)), _short(stored.get(name))
+    return None
 
 
 def _flat(settings, before=""):

@@ -5,11 +5,12 @@ import os
 import socket
 import threading
 from contextlib import ExitStack, contextmanager
+from functools import wraps
 from pathlib import Path
 
 from openmm_cgvae.core.errors import OutputError
 
-__all__ = ["locked"]
+__all__ = ["locked", "locking"]
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +37,20 @@ def locked(*outputs):
         for file in files:
             stack.enter_context(_one(file))
         yield
+
+
+def locking(name):
+    """A decorator of methods that hold the lock of ``self.<name>``, an output, while they run; of None they hold none."""
+
+    def decorated(method):
+        @wraps(method)
+        def held(self, *args, **options):
+            with locked(getattr(self, name)):
+                return method(self, *args, **options)
+
+        return held
+
+    return decorated
 
 
 def _lock_file(output):

@@ -17,6 +17,7 @@ from openmm_cgvae.core.errors import OutputError
 
 __all__ = [
     "FULL",
+    "check_apart",
     "check_output",
     "complete_output",
     "existing_folder",
@@ -60,12 +61,54 @@ def check_output(path, overwrite=False, inputs=()):
         raise OutputError(f"folder {path.parent} of output {path} does not exist: create it first")
     if path.is_dir():
         raise OutputError(f"output {path} is a folder: give the name of a file")
+    if path.exists() and not path.is_file():
+        raise OutputError(f"output {path} is a device or a pipe: give the name of a file")
+    if path.is_symlink() and not Path(os.path.realpath(path)).parent.is_dir():
+        raise OutputError(f"output {path} is a link into a folder that does not exist: create it first")
     for given in inputs:
         if path.exists() and Path(given).exists() and path.samefile(given):
             raise OutputError(f"output {path} is an input of the same command: choose another name")
     if path.exists() and not overwrite:
         raise OutputError(f"output {path} exists: choose another name, or pass overwrite (--overwrite) to replace it")
     return path
+
+
+def check_apart(outputs, inputs=None):
+    """Refuse outputs of one command or call that are each other, or one of its inputs, links of all kinds resolved.
+
+    Parameters
+    ----------
+    outputs, inputs : dict of str to path or None
+        By what they are called in messages; None of those that are left out. Inputs may be names of what is no file.
+
+    Raises
+    ------
+    OutputError
+        Naming both.
+    """
+    outputs = [(what, Path(path)) for what, path in outputs.items() if path is not None]
+    inputs = [(what, Path(path)) for what, path in (inputs or {}).items() if path is not None]
+    for k, (what, path) in enumerate(outputs):
+        for other, given in inputs:
+            if _is_same(path, given):
+                raise OutputError(
+                    f"output {path} ({what}) is an input of the same command ({other}): choose another name"
+                )
+        for other, given in outputs[:k]:
+            if _is_same(path, given):
+                raise OutputError(
+                    f"outputs {given} ({other}) and {path} ({what}) are the same file: give them different names"
+                )
+
+
+def _is_same(path, other):
+    """Whether two names lead to the same place, one where there is no file yet too."""
+    if os.path.realpath(path) == os.path.realpath(other):
+        return True
+    try:
+        return os.path.samefile(path, other)
+    except OSError:
+        return False
 
 
 @contextmanager

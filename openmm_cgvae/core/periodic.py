@@ -137,8 +137,8 @@ def box_widths(vectors):
 def reduced_vectors(vectors):
     """The same lattices, (..., 3, 3), by the vectors OpenMM accepts: 2|b_x| <= a_x, 2|c_x| <= a_x, 2|c_y| <= b_y.
 
-    A component that is half of the diagonal but for rounding stays what it is, so that frames of one box stay alike,
-    and becomes just half.
+    A component within rounding of half the diagonal is set to exactly half, so that all frames of one box are reduced
+    in the same way.
     """
     a, b, c = np.moveaxis(np.array(vectors, dtype=float), -2, 0)
     b -= a * _nearest(b[..., :1] / a[..., :1])

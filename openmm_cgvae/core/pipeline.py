@@ -4,6 +4,7 @@ import contextlib
 import queue
 import threading
 
+from openmm_cgvae.core.signals import uninterrupted
 from openmm_cgvae.core.worker import BatchWorker
 
 __all__ = ["read_ahead", "run_pipeline"]
@@ -70,11 +71,14 @@ def read_ahead(iterable, depth=2):
             raise entry[1]
     finally:
         stopped.set()
-        while thread.is_alive():
-            # Room for a reader that waits for it.
-            with contextlib.suppress(queue.Empty):
-                waiting.get(timeout=0.02)
-        thread.join()
+
+        def end():
+            while thread.is_alive():
+                # Room for a reader that waits for it.
+                with contextlib.suppress(queue.Empty):
+                    waiting.get(timeout=0.02)
+
+        uninterrupted(end)
 
 
 def _read(iterable, waiting, stopped):

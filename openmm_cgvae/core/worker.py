@@ -1,8 +1,12 @@
 """Work beside the simulation: in order, bounded, and never failing silently."""
 
+import atexit
 import queue
 import threading
 import time
+from contextlib import suppress
+
+from openmm_cgvae.core.signals import uninterrupted
 
 __all__ = ["BatchWorker"]
 
@@ -36,7 +40,11 @@ class BatchWorker:
         self._patience = patience
         self._queue = queue.Queue(capacity)
         self._error = None
-        self._raised = False
+        self._raised = self._hurried = False
+        # Not the thread's own state: a `join` that Ctrl-C interrupts takes it for ended.
+        self._ended = threading.Event()
+        # At the end of Python a thread must not be at work outside of it.
+        atexit.register(self._end)
         self._thread = threading.Thread(target=self._work, name="openmm_cgvae backmapping", daemon=True)
         self._thread.start()
 
@@ -55,12 +63,24 @@ class BatchWorker:
         self._raise_error()
 
     def close(self):
-        """Finish everything queued and end the thread; raises the error of unfinished work, unless `put` has."""
-        if self._thread.is_alive():
-            self._queue.put(CLOSE)
-        self._thread.join()
+        """Finish everything queued and end the thread; raises the error of unfinished work, unless `put` has.
+
+        Ctrl-C meanwhile drops what is queued; it is raised when the thread has ended.
+        """
+        atexit.unregister(self._end)
+        uninterrupted(self._end, self._hurry)
         if not self._raised:
             self._raise_error()
+
+    def _end(self):
+        while not self._ended.is_set():
+            with suppress(queue.Full):
+                self._queue.put(CLOSE, timeout=0.1)
+                self._ended.wait()
+        self._thread.join()
+
+    def _hurry(self):
+        self._hurried = True
 
     def _raise_error(self):
         if self._error is not None:
@@ -68,11 +88,17 @@ class BatchWorker:
             raise self._error
 
     def _work(self):
+        try:
+            self._work_until_closed()
+        finally:
+            self._ended.set()
+
+    def _work_until_closed(self):
         closing = failed = False
         while not closing:
             items, closing, waiting = self._collect()
             # After an error the queue is still emptied, so that `put` cannot block for ever.
-            if items and not failed:
+            if items and not failed and not self._hurried:
                 try:
                     if self._prepare is not None:
                         self._prepare()

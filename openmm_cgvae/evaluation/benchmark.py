@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from openmm_cgvae.core.errors import DataError, SettingsError
+from openmm_cgvae.core.fingerprint import check_same_folder
+from openmm_cgvae.core.lock import locked
 from openmm_cgvae.core.output import existing_folder, write_json
 from openmm_cgvae.evaluation.exporting import held_out_figures, model_file
 from openmm_cgvae.models.config import ModelConfig, TrainingConfig
@@ -141,7 +143,7 @@ def run_benchmark(positions, runs, mappings, folder, settings=None, command=None
     for split in settings.splits:
         split_fold(runs, settings.folds, 0, settings.seed, split == "shuffled")
     each = list(itertools.product(settings.models, settings.splits, range(settings.folds)))
-    with tqdm(total=len(mappings) * len(each), unit="case", disable=not progress) as bar:
+    with locked(folder), tqdm(total=len(mappings) * len(each), unit="case", disable=not progress) as bar:
         for name, mapping in mappings.items():
             dataset = prepare_dataset(positions, runs, mapping, temperature=None)
             for chosen in each:
@@ -195,8 +197,7 @@ def _complete(case, dataset, settings, folder, command, progress):
     }
     if path.exists():
         known = json.loads(path.read_text())
-        if any(known[name] != value for name, value in identity.items()):
-            raise SettingsError(f"{path} is of other data or settings: give another folder, or remove it")
+        check_same_folder(identity, {name: known[name] for name in identity}, path, what="is of other data or settings")
         return
     train, test = split_fold(dataset.runs, settings.folds, case.fold, settings.seed, case.split == "shuffled")
     module, spent = _trained(case, dataset, train, settings, folder, progress)

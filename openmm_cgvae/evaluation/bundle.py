@@ -5,10 +5,10 @@
 
 import hashlib
 import sys
-import zipfile
 
 import numpy as np
 
+from openmm_cgvae.core.archive import Archive, ArchiveWriter
 from openmm_cgvae.core.output import complete_output, write_json
 from openmm_cgvae.io.modelfile import ModelFile
 from openmm_cgvae.io.trajectory_files import TrajectoryWriter, read_frames
@@ -71,10 +71,10 @@ def _write_reference(model, dataset, path):
 
 
 def _compress(path, target):
-    """Write the same archive, deflated, which torch reads as well and takes a tenth less."""
-    with zipfile.ZipFile(path) as given, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as made:
-        for member in given.infolist():
-            made.writestr(member.filename, given.read(member))
+    """Write the same members, deflated and sealed."""
+    with Archive(path) as given, ArchiveWriter(target, folder="model") as made:
+        for name in given.names:
+            made.write(name, given.read(name))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from openmm_cgvae.core.errors import DataError, MissingDependencyError, SettingsError
+from openmm_cgvae.core.representation import html_table
 from openmm_cgvae.core.units import ANGSTROM_PER_NM, as_positions_nm
 from openmm_cgvae.metrics import (
     cis_trans,
@@ -26,12 +27,16 @@ from openmm_cgvae.metrics.torsions import KINDS
 from openmm_cgvae.molecule.graph import MolecularGraph
 from openmm_cgvae.molecule.topology import as_mdtraj_topology
 
-__all__ = ["evaluate"]
+__all__ = ["Evaluation", "evaluate", "figure_rows"]
 
 logger = logging.getLogger(__name__)
 
 # Consecutive blocks that stand for independent runs where the reference is a single trajectory.
 BLOCKS = 10
+# What energies are called in an `Evaluation`.
+ENERGIES = {
+    ("", "before"): "sampled", ("", "after"): "minimised", ("md_", "before"): "md", ("md_", "after"): "md minimised",
+}  # fmt: skip
 # Structures sampled between two updates of the progress bar.
 CHUNK = 2048
 
@@ -59,8 +64,8 @@ def evaluate(backmapper, reference, runs=None, n_samples=8, seed=0, minimize=Tru
 
     Returns
     -------
-    dict
-        JSON types; None where a molecule has nothing to measure or what it takes is not installed.
+    Evaluation
+        A dict of JSON types; None where a molecule has nothing to measure or what it takes is not installed.
 
         ``recon_rmsd_heavy_angstrom``, ``recon_rmsd_all_angstrom``
             Posterior mean against the frame it encodes, root mean square over frames, no superposition (paper, F.3);
@@ -114,8 +119,47 @@ def evaluate(backmapper, reference, runs=None, n_samples=8, seed=0, minimize=Tru
     measures = (_reconstruction, _generation, _structure, _geometry, _torsions, _slow_motions, _diversity)
     for measure in tqdm(measures, desc="measuring", delay=3, leave=False, disable=not progress):
         figures |= measure(case)
-    figures |= _energies(case, minimize, n_minimized, progress) if minimize else {}
-    return figures | {"frames_per_second": speed}
+    found, energies = _energies(case, minimize, n_minimized, progress) if minimize else ({}, {})
+    return Evaluation(figures | found | {"frames_per_second": speed}, case, energies)
+
+
+class Evaluation(dict):
+    """What `evaluate` found: the figures by name, and what they were measured of.
+
+    Parameters
+    ----------
+    figures : dict
+    case : object
+        With ``backmapper``, ``reference``, ``runs``, ``beads`` and ``samples``, as arrays frame by frame.
+    energies : dict of str to numpy.ndarray
+        kJ/mol an atom, of ``sampled`` and ``minimised`` structures, and ``md`` and ``md minimised``; empty without
+        minimisation.
+    """
+
+    def __init__(self, figures, case, energies):
+        super().__init__(figures)
+        self.case = case
+        self.energies = energies
+
+    def _repr_html_(self):
+        """Show the figures as a table in a notebook."""
+        rows = [(name, value, "" if other is None else other) for name, value, other, _ in figure_rows(self)]
+        return html_table("Evaluation", rows, "figure", "value", "floor, or MD itself")
+
+
+def figure_rows(figures):
+    """Rows of a table of figures, single torsions left out.
+
+    Yields
+    ------
+    name, value, other, kind
+        Of every figure; `other` is its floor or what MD itself scores, which `kind` tells ("floor", "MD"), or None.
+    """
+    for name, value in figures.items():
+        if isinstance(value, dict) or name.startswith("md_") or name.endswith("_floor"):
+            continue
+        others = ((figures.get(f"{name}_floor"), "floor"), (figures.get(f"md_{name}"), "MD"))
+        yield name, value, *next((pair for pair in others if pair[0] is not None), (None, ""))
 
 
 @dataclass(frozen=True)
@@ -288,11 +332,12 @@ def _energies(case, minimizer, n_minimized, progress):
     if minimizer is True:
         minimizer = Minimizer(case.mapping, handedness=handedness(case.reference[:1], case.graph)[0])
     chosen = np.linspace(0, len(case.reference) - 1, min(n_minimized, len(case.reference))).astype(np.int64)
-    figures = {}
+    figures, each = {}, {}
     for prefix, structures in (("", case.samples[:, 0]), ("md_", case.reference)):
         done = minimizer.minimize(structures[chosen], case.beads[chosen], progress)
         for moment, energies in (("before", done.energy_before), ("after", done.energy_after)):
             median = float(np.median(energies)) / case.graph.n_atoms
             figures[f"{prefix}energy_per_atom_{moment}_kj_mol"] = median if np.isfinite(median) else None
+            each[ENERGIES[prefix, moment]] = np.asarray(energies) / case.graph.n_atoms
         figures[f"{prefix}minimize_failed_ratio"] = float(done.failed.mean())
-    return figures
+    return figures, each

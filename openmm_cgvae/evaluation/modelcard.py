@@ -93,7 +93,7 @@ def bundle_protein(path, name, evaluation, description):
         raise DataError(
             f"evaluation {evaluation} cannot be read: what benchmarks/proteins.py writes is expected"
         ) from error
-    card = model_card(ModelFile.load(path, scripted=False), name, measured)
+    card = model_card(ModelFile.load(path), name, measured)
     write_json(PRETRAINED / f"{name}.json", measured)
     write_text(PRETRAINED / f"{name}.md", card)
     add_to_index(path, name, description, evaluation=f"{name}.json", card=f"{name}.md")

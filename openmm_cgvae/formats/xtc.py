@@ -18,6 +18,7 @@ from openmm_cgvae.core.translation import translated
 from openmm_cgvae.formats.joining import ClockWarning, frames_to_keep, warn_of_cut
 from openmm_cgvae.formats.outputfile import OutputFile, naming
 from openmm_cgvae.formats.paths import ascii_folder
+from openmm_cgvae.formats.xtcstream import stream_fits
 
 __all__ = ["XTCFrames", "XTCWriter"]
 
@@ -32,7 +33,6 @@ HEAD_TYPE = np.dtype([
     ("magic", ">i4"), ("count", ">i4"), ("step", ">i4"), ("time", ">f4"), ("box", ">f4", (3, 3)), ("again", ">i4"),
     ("precision", ">f4"), ("least", ">i4", (3,)), ("most", ">i4", (3,)), ("small", ">i4"),
 ])  # fmt: skip
-FIRST_SMALL, LAST_SMALL = 9, 72
 # Bytes before the positions of a frame.
 HEAD = 56
 STEPS = 2**31
@@ -128,6 +128,7 @@ class XTCFrames:
             packed, starts = self._packed(file, np.asarray(numbers))
         heads = np.frombuffer(packed, np.uint8)[starts[:, None] + np.arange(HEAD_TYPE.itemsize)].view(HEAD_TYPE)[:, 0]
         _check_heads(heads, np.diff(starts, append=len(packed)), numbers, self)
+        _check_streams(packed, heads, starts, numbers, self)
         return _unpacked(packed, numbers, self.path), heads["box"].astype(float)
 
     def _packed(self, file, numbers):
@@ -197,12 +198,25 @@ def _plain_type(n_atoms):
 def _check_heads(heads, sizes, numbers, frames):
     """Refuse frames that the library that unpacks them would run away with (`DataError`)."""
     spread = heads["most"].astype(np.int64) - heads["least"]
-    bad = (heads["again"] != frames.n_atoms) | ~(heads["precision"] > 0) | (spread < 0).any(1)
-    bad |= (heads["small"] < FIRST_SMALL) | (heads["small"] > LAST_SMALL)
+    bad = (
+        (heads["again"] != frames.n_atoms)
+        | ~((heads["precision"] > 0) & np.isfinite(heads["precision"]))
+        | (spread < 0).any(1)
+    )
     # More than the coordinates take uncompressed.
     bad |= sizes > 92 + 16 * frames.n_atoms + 64
     if bad.any():
         raise DataError(f"trajectory {frames.path} is damaged in frame {numbers[int(np.argmax(bad))]}: copy it again")
+
+
+def _check_streams(packed, heads, starts, numbers, frames):
+    """Refuse frames whose packed coordinates lead the library that unpacks them astray (`DataError`)."""
+    columns = [heads[name].tolist() for name in ("magic", "least", "most", "small")]
+    for number, start, magic, least, most, small in zip(numbers, starts.tolist(), *columns, strict=True):
+        begin = start + (92 if magic == MAGIC else 96)
+        length = int.from_bytes(packed[start + 88 : begin], "big")
+        if not stream_fits(packed[begin : begin + length], frames.n_atoms, least, most, small):
+            raise DataError(f"trajectory {frames.path} is damaged in frame {number}: copy it again")
 
 
 def _unpacked(packed, numbers, path):

@@ -12,7 +12,7 @@ from openmm_cgvae.molecule.spec import MoleculeSpec
 
 __all__ = ["BoundsProjection"]
 
-# Beyond the range that training saw, in Angstrom (times how steep it is, for shapes).
+# Tolerance beyond the training range in Angstrom (for shapes, multiplied by their gradient).
 SLACK_ANGSTROM = 0.02
 # Pairs this much farther apart than their closest approach may collide during a round.
 SKIN_ANGSTROM = 0.5
@@ -75,7 +75,7 @@ class BoundsProjection(nn.Module):
 
     @torch.jit.unused
     def _add_tables(self, pairs: int, shapes: int, n_kinds: int) -> None:
-        """Bounds of so many types of pairs and shapes, and of so many kinds of atoms."""
+        """Add empty tables of bounds for these numbers of pair types, shape types and atom kinds."""
         self.register_buffer("lower", torch.zeros(pairs))
         self.register_buffer("upper", torch.full((pairs,), torch.inf))
         self.register_buffer("shape_lower", torch.full((shapes,), -torch.inf))
@@ -234,11 +234,11 @@ class BoundsProjection(nn.Module):
         return x.index_select(0, self.corner_atoms).unflatten(0, (4, -1))
 
     def length_errors(self, distance: torch.Tensor) -> torch.Tensor:
-        """How much too short (positive) or too long (negative) the bounded pairs (B, p) are."""
+        """Violations of the bounded pairs (B, p): positive where too short, negative where too long."""
         return outside(distance, *self.bounds_of(self.lower, self.upper, self.bound_types))
 
     def shape_errors(self, shape: torch.Tensor) -> torch.Tensor:
-        """How much too small (positive) or too large (negative) the shapes (B, s) are."""
+        """Violations of the shapes (B, s): positive where too small, negative where too large."""
         return outside(shape, *self.bounds_of(self.shape_lower, self.shape_upper, self.shape_types))
 
     def bounds_of(
@@ -256,7 +256,7 @@ class BoundsProjection(nn.Module):
         return local.scatter_reduce(0, frame, closest - self.separations(x, frame, i, j), "amax")
 
     def kept(self, move: torch.Tensor) -> torch.Tensor:
-        """What of a displacement (n, 3, B) keeps the beads where they are."""
+        """Remove the part of a displacement (n, 3, B) that moves the beads."""
         return self.recentred(move)
 
     def relax(self, x, step, momentum, contacts, closest):
@@ -305,7 +305,7 @@ class BoundsProjection(nn.Module):
         return x, step
 
     def project(self, x: torch.Tensor) -> torch.Tensor:
-        """As `forward`, at once."""
+        """Project all frames at once; `forward` does it in chunks."""
         x = x.clone()
         active = torch.arange(x.shape[0], device=x.device)
         listed, closest = torch.full_like(x, torch.inf), x.new_zeros(0)

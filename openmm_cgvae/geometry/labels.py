@@ -11,8 +11,8 @@ __all__ = ["AlikePairs"]
 class AlikePairs(nn.Module):
     """Swaps equivalent substituents (such as CH2 hydrogens) whose labels are inverted.
 
-    The loss cannot mend it: on their way the two would have to pass through each other. Both are of one bead and
-    weight, so that M x stays as it is.
+    The loss cannot correct such an inversion, because the two atoms would have to pass through each other. Both belong
+    to one bead with the same weight, so M x is unchanged.
 
     Parameters
     ----------

@@ -11,7 +11,7 @@ __all__ = ["centres_with_neighbours", "place_order", "shapes_and_gradients", "st
 
 
 def place_order(spec):
-    """What atoms are sorted by, so that atoms of a type have their neighbours in the same order: a list of (n,)."""
+    """Sort keys that put the neighbours of atoms of one type in the same order: a list of (n,)."""
     types = range(spec.n_atoms) if spec.place_types is None else spec.place_types.tolist()
     return list(zip(types, range(spec.n_atoms), strict=True))
 
@@ -28,7 +28,7 @@ def bonded_neighbours(spec):
 def centres_with_neighbours(spec):
     """Every three of an atom's three or four neighbours: (c, 4), centre first.
 
-    With three of four alone, the last may be on the wrong side, and the first minimisation then turns them over.
+    With only three of four neighbours, the last could lie on the wrong side and be inverted by a minimisation.
     """
     rows = [
         [centre, *three]
@@ -42,8 +42,8 @@ def centres_with_neighbours(spec):
 def stiff_torsions(spec):
     """One torsion about each bond that hardly turns, between its ends with most neighbours: (t, 4).
 
-    Where both atoms of a peptide bond are as far from planar as training showed, the distances about it leave room for
-    a torsion near 90 degrees, on the side of cis.
+    Distances alone do not fix this torsion: where both atoms of a peptide bond are as far from planar as in training,
+    they still allow a torsion near 90 degrees, on the side of cis.
     """
     neighbours, order, found = bonded_neighbours(spec), place_order(spec), {}
     for i, j in spec.rigid_pairs.tolist():

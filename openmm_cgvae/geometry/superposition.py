@@ -4,12 +4,15 @@ import torch
 
 __all__ = ["fitted", "superpositions"]
 
+STEADY = 1e-10
 
-def superpositions(points, targets, weights, groups, n_groups):
-    # type: (Tensor, Tensor, Tensor, Tensor, int) -> tuple[Tensor, Tensor, Tensor]
+
+def superpositions(points, targets, weights, groups, n_groups, steady=STEADY):
+    # type: (Tensor, Tensor, Tensor, Tensor, int, float) -> tuple[Tensor, Tensor, Tensor]
     """Find the proper rotations that bring weighted points nearest to their targets, group by group.
 
-    No gradient is followed. A group without rows keeps its orientation.
+    No gradient is followed. What points leave open, such as the turn of a straight line about itself, is turned as
+    little as possible: a group without rows keeps its orientation.
 
     Parameters
     ----------
@@ -18,6 +21,8 @@ def superpositions(points, targets, weights, groups, n_groups):
     groups : int Tensor, shape (m,)
         Group of every row.
     n_groups : int
+    steady : float
+        Part of the covariance that keeps orientations.
 
     Returns
     -------
@@ -33,6 +38,9 @@ def superpositions(points, targets, weights, groups, n_groups):
     a, b = p - origins.index_select(0, groups), t - destinations.index_select(0, groups)
     products = (w * a).unsqueeze(2) * b.unsqueeze(1)
     covariance = torch.zeros(n_groups, 3, 3, dtype=p.dtype, device=p.device).index_add(0, groups, products)
+    # Of rotations as good as each other, the one nearest to none; it turns as points and targets turn together.
+    least = steady * covariance.abs().sum((1, 2)) + 1e-30
+    covariance = covariance + least.view(-1, 1, 1) * torch.eye(3, dtype=p.dtype, device=p.device)
     left, _, right = torch.linalg.svd(covariance)
     # Without this a reflection could be nearer.
     signs = torch.ones_like(destinations)

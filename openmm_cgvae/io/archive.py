@@ -1,98 +1,113 @@
-"""Additional members of a TorchScript archive, and reading of weights without torch.jit or pickle."""
+"""Members of a model file: TorchScript with additions, written sealed; weights read without torch.jit or pickle."""
 
 import hashlib
 import io
-import json
+import math
 import zipfile
-from pathlib import Path
 
 import numpy as np
 
-from openmm_cgvae.core.errors import ModelFileError
+from openmm_cgvae.core.archive import Archive, ArchiveError, ArchiveWriter
 
-__all__ = ["add_members", "read_members", "read_weights"]
+__all__ = ["EXTRA", "indexed_weights", "molecule_arrays", "write_model_archive"]
 
-WEIGHTS = "weights.json"
+EXTRA, WEIGHTS, MOLECULE = "extra/", "extra/weights.json", "extra/molecule.npz"
+# As `numpy.dtype.str` says: floats, whole numbers and booleans, little-endian.
+DTYPES = {"<f2", "<f4", "<f8", "<i2", "<i4", "<i8", "|i1", "|u1", "|b1"}
 
 
-def add_members(file, state, arrays=None):
-    """Say in a TorchScript archive where its weights are, and put the molecule's index arrays beside them.
+def write_model_archive(path, scripted, texts, state, arrays=None):
+    """Write a model file: the members of TorchScript, and what takes their place where TorchScript is not used.
 
     TorchScript keeps every tensor as a member of its own, so that the weights need not be stored twice.
 
     Parameters
     ----------
-    file : path or file object
-        What ``torch.jit.save`` wrote.
+    path : path
+    scripted : bytes
+        What ``torch.jit.save`` writes.
+    texts : dict of str to object
+        Additional members in JSON, by name.
     state : dict of str to Tensor
         State dict of the module in it.
     arrays : dict of str to numpy.ndarray, optional
         ``MoleculeSpec.to_arrays`` of the molecule.
     """
-    with zipfile.ZipFile(file, "a") as archive:
-        root = archive.namelist()[0].split("/")[0]
-        known = {_digest(archive.read(name)): name for name in archive.namelist() if f"{root}/data/" in name}
-        index = {}
-        for name, tensor in state.items():
-            values = np.ascontiguousarray(tensor.detach().cpu().numpy())
-            content = values.tobytes()
-            if _digest(content) not in known:
-                # A part of a larger tensor.
-                known[_digest(content)] = f"{root}/extra/{name}"
-                archive.writestr(f"{root}/extra/{name}", content)
-            member = known[_digest(content)].split("/", 1)[1]
-            index[name] = {"member": member, "dtype": values.dtype.str, "shape": values.shape}
-        archive.writestr(f"{root}/extra/{WEIGHTS}", json.dumps(index))
+    members = _members(scripted)
+    known = {_digest(content): name for name, content in members.items() if name.startswith("data/")}
+    index = {}
+    for name, tensor in state.items():
+        values = np.ascontiguousarray(tensor.detach().cpu().numpy())
+        content = values.tobytes()
+        if _digest(content) not in known:
+            # A part of a larger tensor.
+            known[_digest(content)] = EXTRA + name
+            members[EXTRA + name] = content
+        index[name] = {"member": known[_digest(content)], "dtype": values.dtype.str, "shape": values.shape}
+    with ArchiveWriter(path, folder="model") as archive:
+        for name, content in members.items():
+            archive.write(name, content)
+        for name, value in texts.items():
+            archive.write_json(EXTRA + name, value)
+        archive.write_json(WEIGHTS, index)
         if arrays is not None:
-            buffer = io.BytesIO()
-            np.savez_compressed(buffer, **arrays)
-            archive.writestr(f"{root}/extra/molecule.npz", buffer.getvalue())
+            archive.write(MOLECULE, _packed(arrays))
 
 
-def read_members(path, names):
-    """Read JSON members by name, and the index arrays of the molecule under ``"molecule.npz"``, None where missing.
+def indexed_weights(archive):
+    """Read the state dict of the module in a model file (an `Archive`), tensors on the CPU; None if it has no index.
 
     Raises
     ------
-    KeyError, zipfile.BadZipFile, ValueError, EOFError, OSError
-        If the file is no archive, or a JSON member is missing or none.
+    ArchiveError
+        If a tensor is missing, or of another size than it says.
     """
-    with zipfile.ZipFile(path) as archive:
-        members = {Path(name).name: name for name in archive.namelist() if "/extra/" in name}
-        found = {name: json.loads(archive.read(members[name])) for name in names}
-        found["molecule.npz"] = None
-        if "molecule.npz" in members:
-            with np.load(io.BytesIO(archive.read(members["molecule.npz"])), allow_pickle=False) as arrays:
-                found["molecule.npz"] = dict(arrays)
-    return found
+    if WEIGHTS not in archive:
+        return None
+    index, read, state = archive.json(WEIGHTS), {}, {}
+    if not isinstance(index, dict):
+        raise ArchiveError(f"its member {WEIGHTS} is no index of weights")
+    for name, entry in index.items():
+        try:
+            member, dtype, shape = entry["member"], entry["dtype"], tuple(entry["shape"])
+            fits = dtype in DTYPES and all(type(side) is int and side >= 0 for side in shape)
+        except (KeyError, TypeError) as error:
+            raise ArchiveError(f"its member {WEIGHTS} does not say where {name} is") from error
+        if not fits or math.prod(shape) * np.dtype(dtype).itemsize != archive.size(member):
+            raise ArchiveError(f"its weight {name} of shape {shape} does not fit its member {member}")
+        state[name] = _tensor(archive, member, dtype, shape, read)
+    return state
 
 
-def read_weights(path):
-    """Read the state dict of the module in a model file, as tensors on the CPU.
+def molecule_arrays(archive):
+    """Read the index arrays of the molecule in a model file (an `Archive`), a dict; None if it has none."""
+    if MOLECULE not in archive:
+        return None
+    with Archive(archive.read(MOLECULE)) as inner:
+        return inner.arrays()
 
-    Raises
-    ------
-    ModelFileError
-        If the file does not say where they are, or they are not there.
-    """
+
+def _tensor(archive, member, dtype, shape, read):
+    """A tensor of a member; those of one member share its memory, so that no more is taken than is there."""
     import torch
 
-    try:
-        with zipfile.ZipFile(path) as archive:
-            root = archive.namelist()[0].split("/")[0]
-            index = json.loads(archive.read(f"{root}/extra/{WEIGHTS}"))
-            return {name: torch.from_numpy(_array(archive, root, entry)) for name, entry in index.items()}
-    except (KeyError, ValueError, TypeError, IndexError, EOFError, OSError, zipfile.BadZipFile) as error:
-        raise ModelFileError(
-            f"the weights of {path} cannot be read without TorchScript ({error!r}): load the file where torch.jit is, "
-            "and save it again"
-        ) from error
+    if not math.prod(shape):
+        return torch.from_numpy(np.zeros(shape, dtype))
+    if member not in read:
+        read[member] = bytearray(archive.read(member))
+    return torch.from_numpy(np.frombuffer(read[member], dtype).reshape(shape))
 
 
-def _array(archive, root, entry):
-    content = archive.read(f"{root}/{entry['member']}")
-    # A copy, which may be written to.
-    return np.frombuffer(content, entry["dtype"]).reshape(entry["shape"]).copy()
+def _members(scripted):
+    """Contents of the members of a TorchScript archive, by name without its folder."""
+    with zipfile.ZipFile(io.BytesIO(scripted)) as archive:
+        return {name.split("/", 1)[1]: archive.read(name) for name in archive.namelist()}
+
+
+def _packed(arrays):
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)
+    return buffer.getvalue()
 
 
 def _digest(content):

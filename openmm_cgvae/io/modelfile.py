@@ -1,19 +1,29 @@
 """The model file: TorchScript and the weights in it, with mapping, topology, settings and history beside them."""
 
-import json
-import zipfile
+import hashlib
+import io
+import logging
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
 from openmm_cgvae import __version__
+from openmm_cgvae.core.archive import Archive
 from openmm_cgvae.core.errors import ModelFileError
-from openmm_cgvae.core.output import check_output, write_bytes
-from openmm_cgvae.io.archive import add_members, read_members, read_weights
+from openmm_cgvae.core.output import check_output, complete_output
+from openmm_cgvae.core.reading import reading
+from openmm_cgvae.io.archive import EXTRA, indexed_weights, molecule_arrays, write_model_archive
+from openmm_cgvae.io.metadata import check_metadata
+from openmm_cgvae.molecule.description import check_mapping
+from openmm_cgvae.pretrained.index import released_digests
 
 __all__ = ["FORMAT_VERSION", "EnergyFile", "ModelFile"]
 
-FORMAT_VERSION = 2
+logger = logging.getLogger(__name__)
+
+FORMAT_VERSION = 3
+# The first version whose files have checksums.
+SEALED_VERSION = 3
 
 
 def kind_of_version_1(members):
@@ -25,8 +35,13 @@ def kind_of_version_1(members):
     return members | {"metadata.json": {"kind": kind} | metadata | {"format_version": 2}}
 
 
+def checksums_of_version_2(members):
+    """Migrate version 2, which had no checksums."""
+    return members | {"metadata.json": members["metadata.json"] | {"format_version": 3}}
+
+
 # One function a step, from the version that is its key to the next; each takes and returns the members' contents.
-MIGRATIONS = {1: kind_of_version_1}
+MIGRATIONS = {1: kind_of_version_1, 2: checksums_of_version_2}
 EXTRA_FILES = ("metadata.json", "mapping.json", "potential.json")
 
 
@@ -36,8 +51,8 @@ class ModelFile:
 
     Parameters
     ----------
-    module : torch.jit.ScriptModule or None
-        `ExportedModel`; None where it was not loaded.
+    module : torch.nn.Module or torch.jit.ScriptModule or None
+        `ExportedModel`; None where it was not made.
     mapping : dict
         `CGMapping.to_dict`, which holds the all-atom topology with names and bonds.
     potential : dict or None
@@ -49,6 +64,10 @@ class ModelFile:
         the module.
     state : dict of str to Tensor, optional
         State dict of the module, taken from it if omitted.
+    path : path, optional
+        Where it was read.
+    released : bool
+        Whether it is, byte for byte, a model that comes with this package.
     """
 
     FORMAT: ClassVar = "openmm_cgvae model"
@@ -62,6 +81,8 @@ class ModelFile:
     metadata: dict = field(default_factory=dict)
     molecule: dict | None = None
     state: dict | None = None
+    path: Path | None = None
+    released: bool = False
 
     def __post_init__(self):
         if self.state is None and self.module is not None:
@@ -78,51 +99,71 @@ class ModelFile:
         return {name.removeprefix("model."): value for name, value in self.state.items()}
 
     def save(self, path, overwrite=False):
-        """Write the file; it appears complete or not at all."""
+        """Write the file; it appears complete or not at all. A module that is no TorchScript is compiled to it."""
         import torch
 
         path = check_output(path, overwrite)
         metadata = {"format": self.FORMAT, "format_version": FORMAT_VERSION, "package_version": __version__}
         metadata |= {"kind": self.KIND, "units": self.UNITS}
         contents = (metadata | self.metadata, self.mapping, self.potential)
-        files = {name: json.dumps(value) for name, value in zip(EXTRA_FILES, contents, strict=True)}
-
-        def save(file):
-            torch.jit.save(self.module, file, _extra_files=files)
-            add_members(file, self.state, self.molecule)
-
-        write_bytes(path, save)
+        scripted = io.BytesIO()
+        # Not to the path: torch ends the process on a full disk.
+        torch.jit.save(torch.jit.script(self.module), scripted)
+        with complete_output(path) as temporary:
+            texts = dict(zip(EXTRA_FILES, contents, strict=True))
+            write_model_archive(temporary, scripted.getvalue(), texts, self.state, self.molecule)
 
     @classmethod
-    def load(cls, path, scripted=True):
-        """Read a model file, on the CPU; nothing in it is unpickled or executed outside TorchScript.
+    def load(cls, path):
+        """Read a model file, weights on the CPU. Nothing in it is executed, and torch does not see it.
 
-        Parameters
-        ----------
-        path : path
-        scripted : bool
-            Load the TorchScript. Without it `module` is None and torch.jit is not needed; see
-            ``openmm_cgvae.backmapping.model.Model.load`` for a module of the package's own classes.
+        ``openmm_cgvae.backmapping.model.Model.load`` makes the module of it; here `module` is None.
 
         Raises
         ------
         ModelFileError
-            If the file is missing, unreadable, of another kind, or of a newer format version.
+            If the file is missing, damaged, changed since it was written, of another kind, or of a newer format
+            version.
         """
-        extra = _read_extra_files(Path(path), cls.WRITER)
-        _check_format(path, extra["metadata.json"], cls.FORMAT)
-        while extra["metadata.json"]["format_version"] < FORMAT_VERSION:
-            extra = MIGRATIONS[extra["metadata.json"]["format_version"]](extra)
-        contents = [extra[name] for name in ("mapping.json", "potential.json", "metadata.json", "molecule.npz")]
-        if not scripted:
-            return cls(None, *contents, read_weights(path))
+        with reading(path, "model file of openmm_cgvae", cls.WRITER, ModelFileError), Archive(path) as archive:
+            texts = {name: archive.json(EXTRA + name) for name in EXTRA_FILES}
+            check_format(path, texts["metadata.json"], cls.FORMAT)
+            released = archive.sha256 in released_digests()
+            if not archive.sealed and not released:
+                _check_unsealed(path, texts["metadata.json"])
+            while texts["metadata.json"]["format_version"] < FORMAT_VERSION:
+                texts = MIGRATIONS[texts["metadata.json"]["format_version"]](texts)
+            metadata, mapping, potential = (texts[name] for name in EXTRA_FILES)
+            check_metadata(metadata)
+            if mapping:
+                check_mapping(mapping)
+            return cls(None, mapping, potential, metadata, molecule_arrays(archive), _weights(archive),
+                       Path(path), released)  # fmt: skip
+
+    def scripted(self, trust=False):
+        """Load the TorchScript of the file, on the CPU, whose code may do anything: of a released model only.
+
+        Parameters
+        ----------
+        trust : bool
+            Load it whatever it is.
+
+        Raises
+        ------
+        ModelFileError
+            If torch cannot load it, or the file is none of this package and not trusted.
+        """
         import torch
 
+        content = self.path.read_bytes()
+        if not trust and hashlib.sha256(content).hexdigest() not in released_digests():
+            raise ModelFileError(
+                f"{self.path} is no model of this package: its code runs with trust=True (--trust) only"
+            )
         try:
-            module = torch.jit.load(str(path), map_location="cpu")
+            return torch.jit.load(io.BytesIO(content), map_location="cpu").eval()
         except RuntimeError as error:
-            raise ModelFileError(f"model file {path} is damaged: torch cannot load it; export it again") from error
-        return cls(module.eval(), *contents)
+            raise ModelFileError(f"model file {self.path} is damaged: torch cannot load it; export it again") from error
 
 
 class EnergyFile(ModelFile):
@@ -134,27 +175,35 @@ class EnergyFile(ModelFile):
     KIND: ClassVar = "energy"
 
 
-def _read_extra_files(path, writer):
-    """The JSON members, read before torch sees the file."""
-    try:
-        return read_members(path, EXTRA_FILES)
-    except FileNotFoundError as error:
-        raise ModelFileError(f"model file {path} does not exist") from error
-    except (KeyError, zipfile.BadZipFile, ValueError, EOFError) as error:
-        raise ModelFileError(f"{path} is not a model file of openmm_cgvae: what {writer} writes is expected") from error
-    except OSError as error:
-        raise ModelFileError(f"model file {path} cannot be read: {error.strerror or error}") from error
+def _weights(archive):
+    """State dict of the module, by the index that says where it is, or, in version 1, by what TorchScript says."""
+    found = indexed_weights(archive)
+    if found is not None:
+        return found
+    from openmm_cgvae.io.tensors import read_pickled, scripted_state
+
+    return scripted_state(read_pickled(archive))
 
 
-def _check_format(path, metadata, expected):
+def check_format(path, metadata, expected):
+    """Refuse metadata of another format than expected, or of a version that is not read (`ModelFileError`)."""
     found = metadata.get("format") if isinstance(metadata, dict) else None
     if found != expected:
         raise ModelFileError(f"{path} is a {found!r}, {expected!r} is expected")
-    version = metadata.get("format_version", 0)
+    version = metadata.get("format_version")
+    if type(version) is not int:
+        raise ModelFileError(f"{path} has format version {version!r}, a whole number is expected: the file is damaged")
     if version > FORMAT_VERSION:
         raise ModelFileError(
-            f"{path} has format version {version}, this package reads up to {FORMAT_VERSION}: "
-            f"upgrade openmm_cgvae (the file was written by {metadata['package_version']}, this is {__version__})"
+            f"{path} has format version {version}, this package reads up to {FORMAT_VERSION}: upgrade openmm_cgvae "
+            f"(the file was written by {metadata.get('package_version')}, this is {__version__})"
         )
     if version < FORMAT_VERSION and version not in MIGRATIONS:
         raise ModelFileError(f"{path} has format version {version}, which is not read: export the model again")
+
+
+def _check_unsealed(path, metadata):
+    """Refuse a file that lost its checksums; note one of a version that had none."""
+    if metadata["format_version"] >= SEALED_VERSION:
+        raise ModelFileError(f"{path} has no checksums: it was changed since it was written; get or export it again")
+    logger.info("%s is of an older version, without checksums: damage to it may go unnoticed; save it again", path)

@@ -6,33 +6,42 @@ import torch
 from torch import nn
 
 from openmm_cgvae.geometry.neighbours import owned_pairs
-from openmm_cgvae.geometry.vectors import dot, squared_length
+from openmm_cgvae.geometry.vectors import cross, dot, squared_length
 from openmm_cgvae.ligands.attention import AggregatedAttention
-from openmm_cgvae.ligands.coarsegraph import N_AXES, UNIT, CoarseGraph, bead_axes, bead_centres  # noqa: F401 (in type comments)
+from openmm_cgvae.ligands.coarsegraph import N_AXES, UNIT, CoarseGraph, bead_axes, bead_means, bridges_of  # noqa: F401 (in type comments)
 from openmm_cgvae.ligands.equivariant import EdgeFeatures, Edges, VectorMessages, VectorUpdate, kinds_of_pairs
 from openmm_cgvae.ligands.hierarchy import NEAR_KINDS
 
 __all__ = ["AutoregressiveDecoder"]
 
 
+def rotated(vectors: torch.Tensor, turns: torch.Tensor) -> torch.Tensor:
+    """Vectors (m, 3) turned about axes (m, 3) by their lengths in radian (Rodrigues)."""
+    angle = torch.sqrt(squared_length(turns) + 1e-12).unsqueeze(1)
+    axis = turns / angle
+    crossed = cross(axis, vectors, 1)
+    return vectors + torch.sin(angle) * crossed + (1.0 - torch.cos(angle)) * cross(axis, crossed, 1)
+
+
 class DecoderLayer(nn.Module):
-    """Messages from a bead's own atoms and from built ones, the update, and the atoms' move along their vectors."""
+    """Messages from a bead's own atoms and from built ones, the update, turns of beads and moves of their atoms."""
 
     def __init__(self, features: int, channels: int, edge_features: int):
         super().__init__()
         self.messages = VectorMessages(features, channels, edge_features)
         self.update = VectorUpdate(features, channels)
         self.norm = nn.LayerNorm(features)
-        self.gate = nn.Linear(features, channels)
+        self.gate = nn.Linear(features, 2 * channels)
         nn.init.normal_(self.gate.weight, std=0.02)
         nn.init.zeros_(self.gate.bias)
 
     def forward(self, h, v, built_h, built_v, edges):
-        # type: (Tensor, Tensor, Tensor, Tensor, Edges) -> tuple[Tensor, Tensor, Tensor]
-        """Scalars (m, F), vectors (m, 3, C) and moves (m, 3) of the atoms."""
+        # type: (Tensor, Tensor, Tensor, Tensor, Edges) -> tuple[Tensor, Tensor, Tensor, Tensor]
+        """Scalars (m, F) and vectors (m, 3, C) of the atoms, and how each asks its bead to turn and moves, (m, 3)."""
         scalars, vectors = self.messages(torch.cat([h, built_h]), torch.cat([v, built_v]), edges, h.shape[0])
         h, v = self.update(h + scalars, v + vectors)
-        return h, v, (v * self.gate(self.norm(h)).unsqueeze(1)).sum(2)
+        turn, move = self.gate(self.norm(h)).unsqueeze(1).chunk(2, dim=2)
+        return h, v, (v * turn).sum(2), (v * move).sum(2)
 
 
 class AutoregressiveDecoder(nn.Module):
@@ -91,22 +100,24 @@ class AutoregressiveDecoder(nn.Module):
         turns = rotations.transpose(1, 2).index_select(0, bead)
         latents = torch.bmm(turns, z.index_select(0, bead))
         axes = bead_axes(graph, placed, x).index_select(0, atoms)
-        centres = bead_centres(placed, graph.bead, graph.owner.shape[0])
+        centres = bead_means(placed, graph.bead, graph.owner.shape[0])
         selected = self.attention(y - centres.index_select(0, bead), latents)
         own, built = h.index_select(0, atoms), self.built(h.index_select(0, before))
         state = self.atoms(own) + self.beads(H.index_select(0, bead)) + self.products(self.told(axes, latents))
         told = torch.bmm(turns, v.index_select(0, atoms))
         vectors = self.vectors(torch.cat([axes, selected.unsqueeze(2) / self.unit, latents, told], dim=2))
         silent = torch.zeros(before.shape[0], 3, vectors.shape[2], dtype=vectors.dtype, device=vectors.device)
+        pivots = bridges_of(graph, placed, x)[0].index_select(0, bead)
         source, target, kinds, fade = self.pairs(graph, y, x, atoms, before)
         rows, there = y, x.index_select(0, before)
         for layer in self.layers:
             every = torch.cat([rows, there])
             features, unit = self.edge_features(every.index_select(0, source) - rows.index_select(0, target), kinds)
-            state, vectors, move = layer(
-                state, vectors, built, silent, Edges(source, target, features * fade.unsqueeze(1), unit)
-            )
-            rows = rows + move
+            edges = Edges(source, target, features * fade.unsqueeze(1), unit)
+            state, vectors, turn, move = layer(state, vectors, built, silent, edges)
+            # A bead turns as one, by the mean of what its atoms ask.
+            turns = bead_means(turn, bead, graph.owner.shape[0]).index_select(0, bead)
+            rows = pivots + rotated(rows - pivots, turns) + move
         return rows
 
     def told(self, axes, latents):

@@ -7,7 +7,7 @@ import torch
 from openmm_cgvae.geometry.superposition import superpositions
 from openmm_cgvae.geometry.vectors import cross
 
-__all__ = ["N_AXES", "UNIT", "CoarseGraph", "bead_axes", "bead_centres", "joined_graphs", "placed_beads"]
+__all__ = ["N_AXES", "UNIT", "CoarseGraph", "bead_axes", "bead_means", "bridges_of", "joined_graphs", "placed_beads"]
 
 # Vectors of `bead_axes`, and their unit in Angstrom, in which they are about 1.
 N_AXES, UNIT = 3, 2.0
@@ -57,12 +57,27 @@ def joined_graphs(graphs: list[CoarseGraph]) -> CoarseGraph:
     )
 
 
-def bead_centres(x, bead, n_beads):
+def bead_means(x, bead, n_beads):
     # type: (Tensor, Tensor, int) -> Tensor
-    """Mean of the atoms (n, 3) of every bead, (N, 3)."""
+    """Mean over listed atoms of every bead, (m, 3) to (N, 3); zero of a bead without any."""
     ones = torch.ones_like(x[:, :1])
     count = torch.zeros(n_beads, 1, dtype=x.dtype, device=x.device).index_add(0, bead, ones)
-    return torch.zeros(n_beads, 3, dtype=x.dtype, device=x.device).index_add(0, bead, x) / count
+    return torch.zeros(n_beads, 3, dtype=x.dtype, device=x.device).index_add(0, bead, x) / count.clamp_min(1.0)
+
+
+def bridges_of(graph, placed, built):
+    # type: (CoarseGraph, Tensor, Tensor) -> tuple[Tensor, Tensor]
+    """Where the bridge to the beads before ends in every bead, and the bridge, each (N, 3), from atoms (n, 3).
+
+    A first bead has none: its centre, and zero.
+    """
+    ends = placed.index_select(0, graph.bridge[:, 0])
+    at = graph.bead.index_select(0, graph.bridge[:, 0])
+    centres = bead_means(placed, graph.bead, graph.owner.shape[0])
+    zeros = torch.zeros_like(centres)
+    count = zeros[:, :1].index_add(0, at, torch.ones_like(ends[:, :1]))
+    bridges = zeros.index_add(0, at, ends - built.index_select(0, graph.bridge[:, 1])) / count.clamp_min(1.0)
+    return torch.where(count > 0, zeros.index_add(0, at, ends) / count.clamp_min(1.0), centres), bridges
 
 
 def bead_axes(graph, placed, built, unit=UNIT):
@@ -85,13 +100,7 @@ def bead_axes(graph, placed, built, unit=UNIT):
     Tensor, shape (n, 3, 3)
         One vector a column.
     """
-    ends = placed.index_select(0, graph.bridge[:, 0])
-    at = graph.bead.index_select(0, graph.bridge[:, 0])
-    centres = bead_centres(placed, graph.bead, graph.owner.shape[0])
-    zeros = torch.zeros_like(centres)
-    count = zeros[:, :1].index_add(0, at, torch.ones_like(ends[:, :1]))
-    bridges = zeros.index_add(0, at, ends - built.index_select(0, graph.bridge[:, 1])) / count.clamp_min(1.0)
-    origins = torch.where(count > 0, zeros.index_add(0, at, ends) / count.clamp_min(1.0), centres)
+    origins, bridges = bridges_of(graph, placed, built)
     arm = (placed - origins.index_select(0, graph.bead)) / unit
     bridge = bridges.index_select(0, graph.bead) / unit
     return torch.stack([arm, cross(bridge, arm, 1), bridge], dim=2)

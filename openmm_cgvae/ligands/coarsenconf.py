@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from openmm_cgvae.core.errors import SettingsError
+from openmm_cgvae.geometry.superposition import fitted
 from openmm_cgvae.ligands.autoregression import AutoregressiveDecoder
 from openmm_cgvae.ligands.coarsegraph import N_AXES, CoarseGraph, bead_axes, placed_beads  # noqa: F401 (in type comments)
 from openmm_cgvae.ligands.hierarchy import HierarchicalEncoder
@@ -15,7 +16,7 @@ from openmm_cgvae.models.layers import mlp
 __all__ = ["CoarsenConf", "CoarsenConfConfig"]
 
 # Of log-variances.
-LOWEST, HIGHEST = -10.0, 4.0
+LOWEST, HIGHEST = -10.0, 2.0
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,12 @@ class CoarsenConfConfig:
         for name in ("atom_cutoff", "bead_cutoff"):
             if not getattr(self, name) > 0:
                 raise SettingsError(f"{name}={getattr(self, name)} given: a positive number is expected")
+
+
+def superposed(graph, x, approximate):
+    # type: (CoarseGraph, Tensor, Tensor) -> Tensor
+    """Molecules (n, 3) laid onto the approximate conformers (n, 3)."""
+    return fitted(x, approximate, graph.owner.index_select(0, graph.bead), int(graph.owner.max()) + 1)
 
 
 class LatentHead(nn.Module):
@@ -126,10 +133,11 @@ class CoarsenConf(nn.Module):
         # type: (CoarseGraph, Tensor, Tensor) -> tuple[Tensor, Tensor]
         """Mean (N, 3, F) and log-variance (N, F) of q(z | x, R), of atoms x (n, 3) in any pose."""
         h, v, _, _ = self.conditioned(graph, approximate)
+        x = superposed(graph, x, approximate)
         rotations, placed = placed_beads(graph, approximate, x, True)
         return self.encoded(graph, h, v, x, rotations, placed)
 
-    def forced(self, graph, approximate, x, noise, seen):
+    def forced(self, graph, approximate, x, noise, moved):
         # type: (CoarseGraph, Tensor, Tensor, Tensor, Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
         """Rebuild all beads at once, each on the true ones before it (teacher forcing).
 
@@ -139,17 +147,19 @@ class CoarsenConf(nn.Module):
         approximate, x : Tensor, shape (n, 3)
         noise : Tensor, shape (N, 3, F)
             By which the posterior is sampled.
-        seen : Tensor, shape (n, 3)
-            What beads see of those before: x, or near it.
+        moved : Tensor, shape (n, 3)
+            By how much what beads see of those before is away from x.
 
         Returns
         -------
         built : Tensor, shape (n, 3)
-            In the pose of x.
+            In the frame of the approximate conformer.
         mean, log_variance, prior_mean, prior_log_variance : Tensor
         """
         h, v, H, V = self.conditioned(graph, approximate)
         prior_mean, prior_log_variance = self.prior_head(H, V)
+        x = superposed(graph, x, approximate)
+        seen = x + moved
         mean, log_variance = self.encoded(graph, h, v, x, *placed_beads(graph, approximate, x, True))
         z = mean + torch.exp(0.5 * log_variance).unsqueeze(1) * noise
         rotations, placed = placed_beads(graph, approximate, seen, True)

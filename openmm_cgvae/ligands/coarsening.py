@@ -6,10 +6,10 @@ import torch
 from openmm_cgvae.chemistry.rotatable import rigid_fragments
 from openmm_cgvae.core.errors import MoleculeError
 from openmm_cgvae.ligands.coarsegraph import CoarseGraph
+from openmm_cgvae.ligands.features import ELEMENTS, unknown_elements
 
-__all__ = ["ELEMENTS", "N_ROWS", "CoarseMolecule"]
+__all__ = ["N_ROWS", "CoarseMolecule"]
 
-ELEMENTS = ("H", "B", "C", "N", "O", "F", "Si", "P", "S", "Cl", "Se", "Br", "I")
 HYBRIDISATIONS = ("S", "SP", "SP2", "SP3")
 BOND_KINDS = {"SINGLE": 1, "DOUBLE": 2, "TRIPLE": 3, "AROMATIC": 4}
 TWO_BONDS, THREE_BONDS = 5, 6
@@ -21,6 +21,7 @@ VALUES = {
 N_ROWS = sum(VALUES.values())
 # Bonds from a bead within which atoms place it, and the factor by which a bond more weakens them beyond the second.
 ANCHOR_BONDS, WEAKER = 4, 1e-3
+CIP_STEPS = 100_000
 
 
 class CoarseMolecule:
@@ -64,7 +65,7 @@ class CoarseMolecule:
     def _check(mol, allow_unknown):
         from rdkit import Chem
 
-        unknown = sorted({atom.GetSymbol() for atom in mol.GetAtoms()} - set(ELEMENTS))
+        unknown = unknown_elements(mol)
         if unknown and not allow_unknown:
             raise MoleculeError(
                 f"a molecule with {', '.join(unknown)} given: the model knows {', '.join(ELEMENTS)} "
@@ -148,9 +149,14 @@ def atom_fields(mol):
     from rdkit import Chem
     from rdkit.Chem import rdCIPLabeler
 
-    labelled = Chem.Mol(mol)
-    Chem.AssignStereochemistry(labelled, cleanIt=True, force=True)
-    rdCIPLabeler.AssignCIPLabels(labelled, maxRecursiveIterations=100_000)
+    legacy = Chem.Mol(mol)
+    Chem.AssignStereochemistry(legacy, cleanIt=True, force=True)
+    labelled = Chem.Mol(legacy)
+    try:
+        rdCIPLabeler.AssignCIPLabels(labelled, maxRecursiveIterations=CIP_STEPS)
+    except RuntimeError:
+        # Too many branches alike, as in cages: RDKit's older labels then serve.
+        labelled = legacy
     sides = {}
     for bond in labelled.GetBonds():
         label = bond.GetProp("_CIPCode") if bond.HasProp("_CIPCode") else ""

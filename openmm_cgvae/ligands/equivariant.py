@@ -129,7 +129,9 @@ class VectorUpdate(nn.Module):
     def forward(self, h, v):
         # type: (Tensor, Tensor) -> tuple[Tensor, Tensor]
         """Scalars (n, F) and vectors (n, 3, C) to the same."""
-        first, second, third = self.mix(v).chunk(3, dim=2)
+        # About 1 at most, so that products of three of them are too.
+        scale = torch.rsqrt(1.0 + squared_length(v, 1).mean(1))
+        first, second, third = self.mix(v * scale.view(-1, 1, 1)).chunk(3, dim=2)
         product = cross(second, third, 1)
         length = torch.sqrt(squared_length(second, 1) + 1e-4)
         # The triple product is what tells mirror images apart.

@@ -157,8 +157,8 @@ def _atom_features(atom):
     n_heavy = sum(a.GetAtomicNum() > 1 for a in atom.GetNeighbors())
     row = _one_hot(atom.GetSymbol(), ELEMENTS, other=True) + _one_hot(atom.GetFormalCharge(), CHARGES)
     row += _one_hot(n_heavy, range(5)) + _one_hot(atom.GetTotalNumHs(includeNeighbors=True), range(5))
-    row += _one_hot(str(atom.GetHybridization()), HYBRIDS, other=True) + [float(atom.GetIsAromatic())]
-    row += _ring_flags(sizes, ATOM_RINGS) + [float(len(sizes) > 1)]
+    row += [*_one_hot(str(atom.GetHybridization()), HYBRIDS, other=True), float(atom.GetIsAromatic())]
+    row += [*_ring_flags(sizes, ATOM_RINGS), float(len(sizes) > 1)]
     return np.array(row, dtype=np.float32)
 
 
@@ -175,7 +175,7 @@ def _bonds(mol, is_node, place, number):
             continue
         sizes = rings.BondRingSizes(bond.GetIdx())
         row = _one_hot(str(bond.GetBondType()), BOND_TYPES, other=True)[:-1]
-        row += [float(bond.GetIsConjugated()), float(bond.IsInRing())] + _ring_flags(sizes, BOND_RINGS)
+        row += [float(bond.GetIsConjugated()), float(bond.IsInRing()), *_ring_flags(sizes, BOND_RINGS)]
         row += [float(tuple(sorted((i, j))) in number)]
         rows += [(place[i], place[j]), (place[j], place[i])]
         features += [row, row]

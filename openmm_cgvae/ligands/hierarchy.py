@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from openmm_cgvae.ligands.coarsegraph import CoarseGraph, bead_centres  # noqa: F401 (in type comments)
+from openmm_cgvae.ligands.coarsegraph import CoarseGraph, bead_means  # noqa: F401 (in type comments)
 from openmm_cgvae.ligands.equivariant import EdgeFeatures, Edges, VectorLayer, VectorMessages
 
 __all__ = ["NEAR_KINDS", "HierarchicalEncoder"]
@@ -71,7 +71,7 @@ class HierarchicalEncoder(nn.Module):
             Of atoms as given, of beads (N, F) and (N, 3, C).
         """
         n_beads = graph.owner.shape[0]
-        X = bead_centres(x, graph.bead, n_beads)
+        X = bead_means(x, graph.bead, n_beads)
         molecule = graph.owner.index_select(0, graph.bead)
         atoms = self.atom_edges.among(x, molecule, graph.near, graph.near_kind)
         beads = self.bead_edges.among(X, graph.owner, graph.linked, torch.ones_like(graph.linked[:, 0]))

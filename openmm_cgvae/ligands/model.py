@@ -4,14 +4,20 @@ import torch
 from torch import Tensor, nn
 
 from openmm_cgvae.core.units import ANGSTROM_PER_NM
+from openmm_cgvae.ligands.beadfit import BeadFit, rotation_of
 from openmm_cgvae.ligands.sampler import LigandSampler
 from openmm_cgvae.ligands.torsionnet import LigandNetwork
 
 __all__ = ["LigandModel", "rebuild_ligand"]
 
+# Conformers that are fitted to beads for every structure.
+CANDIDATES = 24
+# Angstrom.
+TOLERANCE = 0.1
+
 
 class LigandModel(nn.Module):
-    """p(x | molecule, approximate conformers) of any small molecule; `take` says of which.
+    """p(x | molecule, approximate conformers, beads where they are known) of any small molecule; `take` says of which.
 
     Parameters
     ----------
@@ -20,19 +26,29 @@ class LigandModel(nn.Module):
 
     def __init__(self, network: LigandNetwork):
         super().__init__()
-        self.sampler = LigandSampler(network)
+        self.sampler, self.fit = LigandSampler(network), BeadFit()
         self.angstrom_per_nm = float(ANGSTROM_PER_NM)
+        # Of `forward`: numbers of noise a bead, conformers that are fitted for each structure, and the distance in
+        # Angstrom by which beads of a conformer may miss those given.
+        self.latent, self.candidates, self.tolerance = 1, CANDIDATES, TOLERANCE
+        self.n_atoms, self.n_beads = 0, 0
         # May be set on a loaded module.
         self.temperature = 1.0
+        self.register_buffer("assignment", torch.zeros(0, dtype=torch.int64), persistent=False)
 
     @torch.jit.export
     def take(self, molecule: dict[str, Tensor]) -> None:
         """Take another molecule, given as `openmm_cgvae.conformers.binding.ligand_tensors` gives it."""
         self.sampler.take(molecule)
+        self.fit.take(molecule)
+        self.assignment = molecule["assignment"]
+        self.n_beads, self.n_atoms = self.fit.matrix.shape[0], self.fit.matrix.shape[1]
+        # The numbers of a conformer, an orientation, an approximate conformer and which candidate to take.
+        self.latent = (self.sampler.n_noise() + 6 + self.n_beads - 1) // self.n_beads
 
     @torch.jit.export
     def n_noise(self) -> int:
-        """Random numbers of a sample."""
+        """Random numbers of a conformer."""
         return self.sampler.n_noise()
 
     @torch.jit.export
@@ -40,8 +56,9 @@ class LigandModel(nn.Module):
         """Approximate conformers of the molecule."""
         return self.sampler.n_bases
 
-    def forward(self, noise: Tensor, base: Tensor) -> tuple[Tensor, Tensor]:
-        """Sample conformers.
+    @torch.jit.export
+    def conformers(self, noise: Tensor, base: Tensor) -> tuple[Tensor, Tensor]:
+        """Sample conformers, beads unknown.
 
         Parameters
         ----------
@@ -59,6 +76,54 @@ class LigandModel(nn.Module):
         """
         _, x, energy = self.sampler(noise, base, self.temperature)
         return x / self.angstrom_per_nm, energy
+
+    def forward(self, beads: Tensor, noise: Tensor) -> Tensor:
+        """Sample structures at beads: of several conformers that are fitted to them, one by energy and fit.
+
+        Parameters
+        ----------
+        beads : Tensor, shape (B, n_beads, 3)
+            nm.
+        noise : Tensor, shape (B, n_beads, latent)
+            Unit Gaussian.
+
+        Returns
+        -------
+        Tensor, shape (B, N, 3)
+            nm, in the precision of `beads`, with M x = X.
+        """
+        found: list[Tensor] = []
+        centre = beads.mean(1, keepdim=True)
+        for part, its_noise in zip(beads - centre, noise):  # noqa: B905 (TorchScript has no strict)
+            X = (part * self.angstrom_per_nm).to(self.sampler.bases.dtype)
+            found.append(self.fitted(X, its_noise.flatten().to(X.dtype)))
+        x = torch.stack(found) if len(found) > 0 else torch.zeros(0, self.n_atoms, 3)
+        # In the precision of the beads, so that they are met in it.
+        dx = x.to(beads.dtype) / self.angstrom_per_nm + centre - beads.index_select(1, self.assignment)
+        matrix = self.fit.matrix.to(beads.dtype)
+        dx = dx - torch.matmul(matrix, dx).index_select(1, self.assignment)
+        return beads.index_select(1, self.assignment) + dx
+
+    def fitted(self, X: Tensor, noise: Tensor) -> Tensor:
+        """One structure (N, 3) in Angstrom at beads (n_beads, 3), with noise (n,)."""
+        count, n = self.candidates, self.sampler.n_noise()
+        even = 0.5 * (1.0 + torch.erf(noise[: n + 6] * 0.7071067811865476))
+        # A sequence that fills all dimensions evenly from where the noise begins it, and moves on with the noise.
+        steps = torch.arange(n + 6, dtype=X.dtype, device=X.device).add(2.0).sqrt()
+        numbers = torch.arange(count, dtype=X.dtype, device=X.device).unsqueeze(1)
+        spread = torch.remainder(even + numbers * steps, 1.0).clamp(1e-6, 1.0 - 1e-6)
+        base = (spread[:, n + 4] * self.sampler.n_bases).to(torch.int64).clamp_max(self.sampler.n_bases - 1)
+        normal = torch.erfinv(2.0 * spread[:, : n + 4] - 1.0) * 1.4142135623730951
+        torsions, x, _ = self.sampler(normal[:, :n], base, self.temperature)
+        x = torch.matmul(x - x.mean(1, keepdim=True), rotation_of(normal[:, n : n + 4]).transpose(1, 2))
+        targets = X.unsqueeze(0).expand(count, -1, -1)
+        bonds, moved = self.sampler.token_bonds, self.sampler.moved
+        x, torsions = self.fit(x, torsions, targets, bonds, moved)
+        missed = (targets - torch.matmul(self.fit.matrix, x)).square().sum((1, 2))
+        thermal = self.sampler.gas * self.sampler.kelvin
+        score = self.sampler.energy(x, torsions, base) + missed * (0.5 * thermal / self.tolerance**2)
+        chosen = self.sampler.picked(score.unsqueeze(0), even[n + 5].unsqueeze(0), self.temperature)
+        return x.index_select(0, chosen).squeeze(0)
 
 
 def rebuild_ligand(settings: dict, state: dict[str, Tensor]) -> LigandModel:

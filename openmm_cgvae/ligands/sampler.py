@@ -201,7 +201,9 @@ class LigandSampler(nn.Module):
         chance = torch.softmax(scores / temperature, -1)
         below = torch.cumsum(chance, -1)
         level = even * below[..., -1:]
-        row = torch.searchsorted(below, level.expand(scores.shape[:-1] + even.shape[-1:]).contiguous()).clamp_max(bins - 1)
+        row = torch.searchsorted(below, level.expand(scores.shape[:-1] + even.shape[-1:]).contiguous()).clamp_max(
+            bins - 1
+        )
         share = chance.gather(-1, row)
         part = (level - (below.gather(-1, row) - share)) / share.clamp_min(1e-12)
         # Bins are centred on their numbers.

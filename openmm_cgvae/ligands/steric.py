@@ -54,7 +54,9 @@ class PairEnergy(nn.Module):
         own = own.flatten(1, 2)
         squares = (own * own).sum(-1, keepdim=True) + (other * other).sum(-1).unsqueeze(1)
         squares = torch.baddbmm(squares, own, other.transpose(1, 2), alpha=-2.0).unflatten(1, (n_places, -1))
-        tables = [table.index_select(0, rows).index_select(1, columns) for table in (self.inverse, self.depth, self.charge)]
+        tables = [
+            table.index_select(0, rows).index_select(1, columns) for table in (self.inverse, self.depth, self.charge)
+        ]
         return self.of_pairs(squares, tables[0], tables[1], tables[2]).sum((2, 3))
 
     def forward(self, x: Tensor) -> Tensor:

@@ -30,7 +30,7 @@ class Baseline(BeadProjection):
     def __init__(self, spec: MoleculeSpec, latent: int):
         super().__init__(spec, latent)
         self.epochs_done = 0
-        # There is no posterior: `rebuilt` samples with this noise, whatever it is given.
+        # Baselines have no posterior: `rebuilt` samples with this noise and ignores the given atoms.
         self.register_buffer(
             "fixed_noise", torch.randn(spec.n_beads, latent, generator=torch.Generator().manual_seed(0))
         )
@@ -45,7 +45,7 @@ class Baseline(BeadProjection):
         return self.recentred(self.displace(X.to(dtype), noise.to(dtype)))
 
     def rebuilt(self, x: torch.Tensor, X: torch.Tensor) -> torch.Tensor:
-        """Displacements (B, n, 3) on beads X (B, N, 3) about their centre; nothing of the atoms is used."""
+        """Displacements (B, n, 3) on beads X (B, N, 3) about their centre; the atoms x are ignored."""
         return self.displaced(X, self.fixed_noise.expand(len(X), -1, -1))
 
     def forward(self, X: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
@@ -119,7 +119,7 @@ class GeometricRelaxation(Baseline):
 
     @torch.jit.unused
     def calibrate(self, x: torch.Tensor) -> None:
-        """Take bounds, and how far atoms lie from their beads, from training frames (frames, n, 3) in Angstrom."""
+        """Take bounds and the spread of atoms about their beads from training frames (frames, n, 3) in Angstrom."""
         self.bounds.calibrate(x)
         offset = x - self.project(x)[:, self.assignment]
         self.spread.copy_(offset.square().mean((0, 2)).sqrt()[:, None])

@@ -51,7 +51,7 @@ class CGVAE(BeadProjection):
         self.prior = PRIORS[config.prior](spec, config)
         self.decoder = Decoder(spec, config)
         self.refinement = Refinement(spec, config) if config.refinement_layers else None
-        # Of a model that is not handed, mirrored beads give mirrored atoms: it knows no sides.
+        # Without handedness, mirrored beads give mirrored atoms.
         self.alike_pairs = AlikePairs(spec) if config.handed else None
         self.bounds = BoundsProjection(spec, config.projection_sweeps)
 
@@ -99,7 +99,7 @@ class CGVAE(BeadProjection):
         return self.displace(X.to(dtype), mean)
 
     def bound(self, X: torch.Tensor, dx: torch.Tensor) -> torch.Tensor:
-        """Bring the local geometry of displacements (B, n, 3) inside what training saw, with M dx = 0 kept."""
+        """Project the local geometry of displacements (B, n, 3) into the training range, with M dx = 0 kept."""
         x = X.to(dx.dtype)[:, self.assignment] + dx
         return dx + (self.bounds(x) - x)
 
@@ -117,9 +117,9 @@ class CGVAE(BeadProjection):
 
 
 def largest_array(spec: MoleculeSpec, config: ModelConfig) -> int:
-    """Numbers a structure in the largest array of a `CGVAE`.
+    """Elements per structure in the largest array of a `CGVAE`.
 
-    A decoder of F features holds 6 F a bead (two vector channels), the refinement of width W some 3 W an atom (W / 4
+    A decoder of F features holds 6 F per bead (two vector channels), a refinement of width W about 3 W per atom (W / 4
     channels on each of about 11 edges).
     """
     width = config.refinement_width if config.refinement_layers else 0

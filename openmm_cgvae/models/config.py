@@ -51,7 +51,7 @@ class ModelConfig:
     flow_width, flow_layers, flow_steps : int
         Size of the flow's velocity network, and the number of steps in which it is followed.
     flow_dropout : float
-        Part of the velocity network's hidden features left out in training, against overfitting to few runs.
+        Dropout probability of the velocity network's hidden features, against overfitting to few runs.
     flow_cutoff_angstrom : float
         Distance within which the local flow passes messages.
     refinement_layers, refinement_width : int
@@ -60,7 +60,7 @@ class ModelConfig:
     refinement_vectors : int
         Mixtures of its bead's vectors that an atom gets there.
     refinement_contacts : int
-        So many of the last of these layers follow one of messages between atoms near in space.
+        Number of refinement layers, counted from the last, that are preceded by messages between atoms near in space.
     projection_sweeps : int
         Largest number of sweeps that bring local geometry inside the bounds of the training frames; 0 for none.
     handed : bool
@@ -134,7 +134,7 @@ class TrainingConfig:
     patience, factor, min_learning_rate : int, float, float
         Of the plateau schedule, on the validation loss.
     anneal : float
-        Part of the epochs, the last, over which the learning rate then falls to nothing in a straight line; 0 for none.
+        Fraction of the epochs, at the end, over which the learning rate falls linearly to zero; 0 for none.
     gradient_clip : float
         Largest norm of the gradient.
     ema_decay : float
@@ -143,10 +143,10 @@ class TrainingConfig:
     prior_updates : int
         Updates of a flow prior alone after the last epoch, see `fit_prior`; 0 for none.
     posterior_steps : int
-        Steps by which every frame's latents are bettered before these updates, see `sharpened`; 0 for none.
+        Optimisation steps on every frame's latents before these updates, see `sharpened`; 0 for none.
     smoothing : float
-        Weight, in these updates, of a bound on how steeply samples follow the beads (some 0.07, in 2,000 updates). It
-        trades rounding errors for samples between the conformations.
+        Weight in these updates of a penalty on how strongly samples change with the beads (about 0.07, in 2,000
+        updates). It reduces rounding errors at the cost of samples between the conformations.
     polish_updates : int
         Updates of decoder and refinement alone after that, see `polish_decoder`; 0 for none.
     geometry : float
@@ -154,7 +154,7 @@ class TrainingConfig:
     permute_hydrogens : bool
         Let the loss choose the best relabelling of each XH3 group's hydrogens.
     validation_fraction, test_fraction : float
-        Part of the independent runs (blocks, where there is one run) held out.
+        Fraction of the independent runs (of blocks, if there is one run) held out.
     seed : int
     """
 

@@ -56,12 +56,12 @@ def in_frame(vectors: torch.Tensor, first: torch.Tensor, second: torch.Tensor) -
 class Encoder(nn.Module):
     """Atoms and beads to the mean and log-variance of each bead's latent.
 
-    Distances alone cannot tell a frame from its mirror image, so the pooling also sees, for every atom, on which
-    side of its bead's neighbours and of its own bonds it lies.
+    Distances alone cannot distinguish a frame from its mirror image, so the pooling also uses signed volumes: on which
+    side of its bead's neighbours and of its own bonds every atom lies.
 
-    Vibrations are small beside what radial functions resolve. A bead therefore starts from the places of its atoms,
-    each with weights of its own: these volumes, coordinates in a frame of three beads and distances along the bonds, as
-    deviations from the training frames' mean in units of their spread. Bonds of fixed length are not heard.
+    Radial functions do not resolve vibrations. A bead's features therefore start from its atoms' coordinates, each with
+    its own weights: these volumes, coordinates in a frame of three beads and distances along the bonds, as
+    deviations from the training mean in units of the training spread. Constrained bonds are ignored.
     """
 
     def __init__(self, spec: MoleculeSpec, config: ModelConfig):
@@ -149,8 +149,8 @@ class Encoder(nn.Module):
         pool_features = torch.cat([self.atom_radial(distance), places[..., -self.n_volumes :]], dim=-1)
         h = self.embedding(self.atom_types).expand(x.shape[0], -1, -1)
         filters = self.place_filter.index_select(0, self.place_types)
-        heard = torch.bmm(deviations.transpose(0, 1), filters).transpose(0, 1)
-        H = torch.matmul(self.membership, heard)
+        weighted = torch.bmm(deviations.transpose(0, 1), filters).transpose(0, 1)
+        H = torch.matmul(self.membership, weighted)
         for layer in self.layers:
             h, H = layer(h, H, atom_rbf, atom_neighbours, pool_features, bead_rbf, bead_neighbours, self.membership)
         return self.mean(H), self.log_variance(H).clamp(-12.0, 6.0)

@@ -1,16 +1,20 @@
 """A learned coarse-grained energy: the prior's message passing on beads, read out to one number a molecule."""
 
+from dataclasses import MISSING, fields
+
+import numpy as np
 import torch
 from torch import nn
 
+from openmm_cgvae.core.errors import SettingsError
 from openmm_cgvae.core.units import ANGSTROM_PER_NM
 from openmm_cgvae.geometry.types import as_types, moments_by_type, n_types
-from openmm_cgvae.models.config import ModelConfig
+from openmm_cgvae.models.config import ModelConfig, config_from_dict
 from openmm_cgvae.models.layers import BeadConvolution, RadialBasis, mlp
 from openmm_cgvae.models.prior import BeadVolumes
 from openmm_cgvae.molecule.spec import MoleculeSpec
 
-__all__ = ["CGEnergy", "ExportedEnergy", "script_energy"]
+__all__ = ["CGEnergy", "ExportedEnergy", "rebuild_energy", "script_energy"]
 
 # Saturation of the signed volumes, in standard deviations of the training frames.
 REACH = 3.0
@@ -20,9 +24,9 @@ class CGEnergy(nn.Module):
     """Potential energy of one molecule's beads, invariant under rotation and translation.
 
     SchNet-like message passing over bead distances (paper, Eq. (4)) from an embedding and the signed volume of every
-    bead; so mirror images differ from 4 beads on. Volumes saturate outside what training saw: followed further, the
-    energy of 5 beads of alanine dipeptide fell by 1,000 kJ/mol there, and tore the molecule apart against the tables to
-    which it is added. It starts at zero: untrained, it changes nothing.
+    bead, so that mirror images differ from 4 beads on. Volumes saturate outside the training range: without this, the
+    energy of 5 beads of alanine dipeptide fell by 1,000 kJ/mol there and tore the molecule apart. An untrained energy
+    is zero.
 
     Parameters
     ----------
@@ -126,6 +130,41 @@ class ExportedEnergy(nn.Module):
                 vector = vector - shift
                 beads[child] = beads[child] - shift
         return torch.stack(beads, 1)
+
+
+def rebuild_energy(settings, state, tree):
+    """Rebuild the module of a learned potential from its settings and weights, compiled as `script_energy` does.
+
+    Parameters
+    ----------
+    settings : dict
+        Of `ModelConfig`.
+    state : dict of str to Tensor
+        State dict of the `ExportedEnergy`, which also holds the index arrays of its beads.
+    tree : sequence of (int, int)
+        As of `ExportedEnergy`.
+
+    Raises
+    ------
+    SettingsError, KeyError, RuntimeError
+        If settings or weights are missing, or do not fit.
+    """
+    weights = {name.removeprefix("model."): value for name, value in state.items()}
+    config, there = config_from_dict(ModelConfig, settings), sum(value.numel() for value in weights.values())
+    if config.features**2 * config.prior_layers > there:
+        raise SettingsError(f"features={config.features} given, for which there are too few weights, {there}")
+    model = CGEnergy(_spec(weights), config).double()
+    model.load_state_dict({name: weights[name] for name in model.state_dict()})
+    return script_energy(model, tree)
+
+
+def _spec(weights):
+    """A molecule of beads alone."""
+    types = weights["bead_types"].numpy()
+    none = np.zeros((0, 0), dtype=np.int64)
+    arrays = {field.name: none for field in fields(MoleculeSpec) if field.default is MISSING}
+    arrays |= {"projection": np.zeros((len(types), 0)), "bead_frames": weights["volumes.frames"].numpy()}
+    return MoleculeSpec(**arrays, bead_types=types)
 
 
 def script_energy(model, tree):

@@ -32,8 +32,8 @@ class Flow(nn.Module):
     """A flow from noise to the posterior's latents, given the invariants of the beads.
 
     Trained by conditional flow matching with straight paths: v((1-t) z0 + t z1, t, X) is fitted to z1 - z0 for
-    noise z0 and (standardised) posterior samples z1 (Lipman et al., 2023; Tong et al., 2024). What the beads say is
-    invariant under rotation and translation, not reflection, which signed volumes tell.
+    noise z0 and (standardised) posterior samples z1 (Lipman et al., 2023; Tong et al., 2024). The condition is
+    invariant under rotation and translation but not under reflection, because it holds signed volumes.
 
     A subclass gives `raw_condition`, `condition` and `velocity`.
 
@@ -73,7 +73,7 @@ class Flow(nn.Module):
     def standardised(self, raw: torch.Tensor) -> torch.Tensor:
         """Invariants (B, C), taken in the precision of the beads, in units of their spread in training.
 
-        What is left of a rotation's rounding would be amplified where the flow divides its paths.
+        In lower precision, the rounding of a rotation would be amplified where paths of the flow diverge.
         """
         mean, scale = self.condition_moments()
         return ((raw.to(mean.dtype) - mean) / scale).clamp(-self.reach, self.reach)
@@ -112,7 +112,7 @@ class Flow(nn.Module):
 
     @torch.jit.unused
     def standardise(self, mean: torch.Tensor, deviation: torch.Tensor) -> None:
-        """Take the moments of the latents from a whole posterior, each (frames, N, latent), and how far out they go."""
+        """Take the moments and the range of the latents from a whole posterior, each (frames, N, latent)."""
         types, n = self.bead_types, len(self.latent_reach)
         centre, variance = moments_by_type(mean, types, n)
         noise, _ = moments_by_type(deviation.square(), types, n)
@@ -131,14 +131,14 @@ class Flow(nn.Module):
 
     @torch.jit.unused
     def draw_paths(self, n: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-        """Noise (n, N * latent) from which paths start, and times (n, 1) at which to look at them."""
+        """Draw noise (n, N * latent) from which paths start, and times (n, 1) at which their velocity is fitted."""
         return torch.randn(n, len(self.bead_types) * self.latent, generator=generator), torch.rand(
             n, 1, generator=generator
         )
 
     @torch.jit.unused
     def path_loss(self, X: torch.Tensor, z: torch.Tensor, start: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-        """`matching_loss` of the paths and times that `draw_paths` gave."""
+        """`matching_loss` for the paths and times from `draw_paths`."""
         end = (z.detach().flatten(1) - self.of_beads(self.latent_mean)) / self.of_beads(self.latent_scale)
         start, t = start.to(end), t.to(end)
         velocity = self.velocity((1 - t) * start + t * end, t, self.condition(X))
@@ -146,7 +146,7 @@ class Flow(nn.Module):
 
     @torch.jit.unused
     def gain(self, X: torch.Tensor, noise: torch.Tensor, direction: torch.Tensor) -> torch.Tensor:
-        """How far samples move with the beads, in standardised latents (root mean square) per Angstrom.
+        """Sensitivity of samples to the beads: root mean square change of standardised latents per Angstrom.
 
         Parameters
         ----------
@@ -175,9 +175,9 @@ class Flow(nn.Module):
     def turned_back(self, velocity: torch.Tensor, z: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
         """Limit the velocity so that its end point stays within the training latents.
 
-        The velocity of straight paths points at the mean of the ends that are still possible, so that in training it
-        never leads out there. Beads unlike those of training may take the network anywhere, and what the decoder makes
-        of such latents is no structure.
+        For straight paths the velocity points at the mean of the possible end points, so in training it never leaves
+        their range. For beads unlike those of training the network is unconstrained, and the decoder makes no sound
+        structure of latents outside the range.
         """
         left = 1.0 - t
         kept = self.shrinkage(z + left * velocity)
@@ -187,8 +187,8 @@ class Flow(nn.Module):
     def forward(self, X: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
         """Carry unit Gaussian noise (B, N, latent) to a sample of the same shape.
 
-        By the two-step Adams-Bashforth method, which takes one velocity a step; Heun's method, which takes two, errs
-        more than twice as far with as many (docs/fidelity.md).
+        Uses the two-step Adams-Bashforth method, with one velocity per step. For as many velocities, the error of
+        Heun's method is more than twice as large (docs/fidelity.md).
         """
         condition = self.condition(X)
         z, before = noise.flatten(1), noise.flatten(1)
@@ -208,11 +208,11 @@ class Flow(nn.Module):
 
 
 class GatedBlock(nn.Module):
-    """h + L(f(a) o b), two linear maps a and b of h moved by the beads, their gains and a's shift by the time.
+    """h + L(f(a) o b): a and b are linear maps of h shifted by the beads; the time sets their gains and a shift of a.
 
-    Bond lengths are squares of differences of latents of two beads, so that where they hold, the velocity is a product
-    of these. Such a block has products in it; one of linear maps and activations has to put them together from many
-    (alanine dipeptide, docs/fidelity.md).
+    Bond lengths depend on squared differences of latents, so a velocity that keeps them contains products of latents.
+    This block computes products directly; linear maps and activations would need many units for each (alanine
+    dipeptide, docs/fidelity.md).
     """
 
     def __init__(self, width: int, dropout: float):
@@ -230,9 +230,9 @@ class GatedBlock(nn.Module):
 
 
 class FlowPrior(Flow):
-    """One network for all latents, given all bead distances and one signed volume a bead: for few beads.
+    """Velocity network over all latents at once, given all bead distances and one signed volume a bead; for few beads.
 
-    It is of one molecule, since what it learns is of all beads together.
+    It serves one molecule only, since its weights depend on all beads together.
     """
 
     def __init__(self, spec: MoleculeSpec, config: ModelConfig):
@@ -264,7 +264,7 @@ class FlowPrior(Flow):
         return torch.cat([distance, self.volumes(X)], dim=-1)
 
     def condition(self, X: torch.Tensor) -> torch.Tensor:
-        """Beads (B, N, 3) in Angstrom to what every block adds, (B, blocks, 2 width)."""
+        """Beads (B, N, 3) in Angstrom to the shifts that every block adds, (B, blocks, 2 width)."""
         return self.embed(self.standardised(self.raw_condition(X))).unflatten(1, (self.depth, -1))
 
     def velocity(self, z: torch.Tensor, t: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
@@ -277,7 +277,7 @@ class FlowPrior(Flow):
 
 
 class BeadNeighbourhood(NamedTuple):
-    """What `LocalFlowPrior` knows of the beads: features (B, N, W), `RadialBasis.graph`, and its blocks' filters."""
+    """Condition of `LocalFlowPrior`: bead features (B, N, W), `RadialBasis.graph`, and the filters of its blocks."""
 
     features: torch.Tensor
     rbf: torch.Tensor
@@ -286,7 +286,7 @@ class BeadNeighbourhood(NamedTuple):
 
 
 class FlowBlock(nn.Module):
-    """h + MLP(norm h, sum_j W(d_ij) o L(norm h_j)): what near beads say, beside what the bead knows."""
+    """h + MLP(norm h, sum_j W(d_ij) o L(norm h_j)): an update by own and neighbours' features."""
 
     def __init__(self, config: ModelConfig):
         super().__init__()
@@ -307,10 +307,10 @@ class FlowBlock(nn.Module):
 
 
 class LocalFlowPrior(Flow):
-    """Message passing between near beads, with weights that all beads share: for many beads.
+    """Velocity network by message passing between near beads, with weights shared by all beads; for many beads.
 
-    It learns from every bead of a frame, so that few runs teach more than a network over all beads does: chignolin
-    on 10 beads, 24 runs, lowest validation loss 1.38 against 1.66. Cost and memory are linear in N.
+    It learns from every bead of a frame, so it needs fewer runs than a network over all beads: for chignolin on 10
+    beads with 24 runs, the lowest validation loss is 1.38 against 1.66. Cost and memory are linear in N.
     """
 
     def __init__(self, spec: MoleculeSpec, config: ModelConfig):
@@ -340,7 +340,7 @@ class LocalFlowPrior(Flow):
         return self.bead_types
 
     def condition(self, X: torch.Tensor) -> BeadNeighbourhood:
-        """Beads (B, N, 3) in Angstrom to what all times and latents share."""
+        """Beads (B, N, 3) in Angstrom to the condition that all times and latents share."""
         rbf, _, neighbours = self.radial.graph(X, self.bead_embedding.dtype)
         features = self.volume(self.standardised(self.raw_condition(X)).unsqueeze(-1))
         features = self.bead_embedding.index_select(0, self.bead_types) + features

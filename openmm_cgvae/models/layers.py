@@ -31,7 +31,7 @@ def mlp(n_in: int, n_hidden: int, n_out: int, activation: str = "swish") -> nn.S
 class RadialBasis(nn.Module):
     """sin(k pi d / d_cut) / d for k = 1..K under a cosine cutoff, and the cutoff itself (paper, appendix D).
 
-    The last function stands for the bias of the filter, so that every term of a message vanishes at the cutoff.
+    The last function, the cutoff, takes the place of the filter's bias, so that every term of a message vanishes there.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ class RadialBasis(nn.Module):
         self.dense_points = dense_points
 
     def functions(self, distance: torch.Tensor, counted: torch.Tensor) -> list[torch.Tensor]:
-        """Each of the K + 1 functions of distances in Angstrom, where `counted` is 1; zero where it is 0."""
+        """The K + 1 functions of distances in Angstrom; zero where `counted` is 0."""
         phase = distance * (math.pi / self.cutoff)
         cosine = torch.cos(phase)
         envelope = 0.5 * (cosine + 1.0) * counted * (distance < self.cutoff).to(distance.dtype)
@@ -116,7 +116,7 @@ class RadialBasis(nn.Module):
 
 
 def over_radials(rbf: torch.Tensor) -> bool:
-    """Tell which dense sum is cheaper for rbf (B, m, M, K); they break even where M is about twice K."""
+    """Whether the dense sum over radial functions is cheaper for rbf (B, m, M, K): where M is above about 2 K."""
     return rbf.shape[2] > 2 * rbf.shape[3]
 
 
@@ -169,14 +169,14 @@ def neighbour_sum(
 
 
 def _sum_over_radials(rbf: torch.Tensor, weight: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
-    """Many points: one matrix product of a point's radial functions with the source under each of them."""
+    """Sum for many points: one matrix product of a point's radial functions with the sources."""
     under_each = source.unsqueeze(1) * weight[:, None, :, None]
     total = torch.bmm(rbf.transpose(2, 3).flatten(2), under_each.flatten(3).flatten(1, 2))
     return total.unflatten(2, source.shape[2:])
 
 
 def _sum_over_pairs(pairs: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
-    """Few points: by the filters of all pairs."""
+    """Sum for few points, by the filters of all pairs."""
     if pairs.numel() * source.shape[3] <= 65536:
         # Within a level 2 cache fewer calls win.
         return (pairs * source.unsqueeze(1)).sum(2)
@@ -189,7 +189,7 @@ def _sum_over_pairs(pairs: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
 def _sum_over_table(
     rbf: torch.Tensor, weight: torch.Tensor, source: torch.Tensor, neighbours: torch.Tensor
 ) -> torch.Tensor:
-    """A neighbour list: one neighbour of every point after the other, for points with about as many each."""
+    """Sum over a neighbour list, one neighbour of every point at a time; for similar numbers of neighbours."""
     slots = torch.arange(1, rbf.shape[2] + 1, device=rbf.device)
     extent, order = torch.sort(((rbf[..., -1] != 0) * slots).amax(2).flatten(), descending=True)
     rows, radials, table = source.flatten(0, 1), rbf.flatten(0, 1)[order], neighbours.flatten(0, 1)[order]

@@ -22,9 +22,9 @@ class BeadProjection(nn.Module):
     Attributes
     ----------
     bounded : bool
-        Whether `bound` does anything.
+        Whether `bound` changes positions.
     numbers : int
-        Numbers a structure in the largest array that `displaced` makes.
+        Elements per structure in the largest array that `displaced` allocates.
     """
 
     def __init__(self, spec: MoleculeSpec, latent: int):
@@ -54,5 +54,5 @@ class BeadProjection(nn.Module):
         raise NotImplementedError
 
     def bound(self, X: torch.Tensor, dx: torch.Tensor) -> torch.Tensor:
-        """Bring the local geometry of displacements (B, n, 3) inside what training saw; as they are, here."""
+        """Project local geometry of displacements (B, n, 3) into the training range; unchanged in the base class."""
         return dx

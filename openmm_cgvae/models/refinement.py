@@ -64,9 +64,9 @@ class Edges(NamedTuple):
 class RefinementLayer(nn.Module):
     """Scalars from, and displacements along, the vectors to the near atoms.
 
-    The molecule is fixed, so every edge has weights of its own beside the distance filter. Cross products of the
-    vectors tell a side from its mirror image; they are left out of a model that must not. A layer with `contacts` mends
-    what is bent where these part atoms that are near in space.
+    The molecule is fixed, so every edge has its own weights in addition to the distance filter. Cross products of the
+    vectors distinguish a structure from its mirror image; without handedness they are omitted. A layer with `contacts`
+    repairs local geometry after atoms that are near in space have been moved apart.
     """
 
     def __init__(self, n_places: int, n_near: int, config: ModelConfig, contacts: bool = False):
@@ -185,7 +185,7 @@ class Refinement(nn.Module):
         return basis, (vector / distance).index_select(2, self.pair) * self.sign.to(x.dtype)
 
     def mixed(self, V: torch.Tensor) -> torch.Tensor:
-        """Every atom's mixtures (B, n, 3, C) of its bead's vectors, V is (B, N, 3, F)."""
+        """Mixtures (B, n, 3, C) of the vectors V (B, N, 3, F) of each atom's bead."""
         atoms_first = V.transpose(0, 1).flatten(1, 2).index_select(0, self.assignment)
         mixtures = self.mixtures.index_select(0, self.place_types)
         return torch.bmm(atoms_first, mixtures).unflatten(1, (V.shape[0], 3)).transpose(0, 1)

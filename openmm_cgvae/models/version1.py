@@ -6,7 +6,7 @@ from openmm_cgvae.molecule.spec import MoleculeSpec
 
 __all__ = ["complete_weights", "spec_of_version_1"]
 
-# Later additions, which have no effect at their initial values.
+# Parameters added since, which have no effect at their initial values.
 LATER = ("encoder.place_filter", "encoder.place_mean", "encoder.place_scale", "prior.latent_reach")
 
 

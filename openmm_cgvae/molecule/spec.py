@@ -4,7 +4,13 @@ from dataclasses import MISSING, dataclass, fields
 
 import numpy as np
 
+from openmm_cgvae.core.errors import DataError
+
 __all__ = ["MoleculeSpec"]
+
+# Rows of tables by type, where there are fewer atoms or beads than types; and of tables of pairs.
+MOST_TYPES, MOST_ROWS = 4096, 1 << 24
+MAY_BE_EMPTY = ("bead_frames", "bead_axes")
 
 
 @dataclass(frozen=True)
@@ -91,6 +97,62 @@ class MoleculeSpec:
 
     @classmethod
     def from_arrays(cls, arrays):
-        """Undo `to_arrays`; other keys are ignored."""
+        """Undo `to_arrays`; other keys are ignored.
+
+        Raises
+        ------
+        DataError
+            If an array is missing, of another shape, or names atoms or beads that are not there.
+        """
         known = [field.name for field in fields(cls) if field.default is MISSING or field.name in arrays]
-        return cls(**{name: np.asarray(arrays[name]) for name in known})
+        missing = [name for name in known if name not in arrays]
+        if missing:
+            raise DataError(f"the molecule has no array {missing[0]}")
+        spec = cls(**{name: np.asarray(arrays[name]) for name in known})
+        spec.check()
+        return spec
+
+    def check(self):
+        """Refuse arrays that do not belong together (`DataError`)."""
+        if self.projection.ndim != 2 or self.assignment.ndim != 1:
+            raise DataError("the molecule has a projection or an assignment of another shape")
+        n, n_beads, rows = self.n_atoms, self.n_beads, {"n": self.n_atoms, "N": self.n_beads}
+        if not n or not n_beads:
+            raise DataError(f"the molecule has {n} atoms on {n_beads} beads")
+        for name, (shape, dtype, least, most) in _expected(n, n_beads).items():
+            array = getattr(self, name)
+            if array is None:
+                continue
+            sides = [tuple(rows.get(side, side) for side in shape)]
+            if name in MAY_BE_EMPTY:
+                sides.append((0, *sides[0][1:]))
+            if not any(_fits(array.shape, side) for side in sides):
+                raise DataError(f"array {name} of the molecule has shape {array.shape}, {sides[0]} is expected")
+            if array.dtype.kind not in dtype:
+                raise DataError(f"array {name} of the molecule is of {array.dtype}")
+            # The negation makes NaN fail too.
+            if array.size and not (array.min() >= least and array.max() <= most):
+                raise DataError(f"array {name} of the molecule has numbers outside {least:g} to {most:g}")
+        if (np.bincount(self.assignment, minlength=n_beads) == 0).any():
+            raise DataError("a bead of the molecule has no atom")
+
+
+def _fits(shape, expected):
+    return len(shape) == len(expected) and all(b is None or a == b for a, b in zip(shape, expected, strict=True))
+
+
+def _expected(n, n_beads):
+    """Shape (n atoms, N beads, None for any number), kinds of dtype, least and largest number of every array."""
+    atoms, beads, types = n - 1, n_beads - 1, max(n, n_beads, MOST_TYPES) - 1
+    return {
+        "atom_types": (("n",), "iu", 0, types), "assignment": (("n",), "iu", 0, beads),
+        "channels": (("n",), "iu", 0, atoms), "projection": (("N", "n"), "f", -1e-6, 1 + 1e-6),
+        "atom_frames": (("n", 3), "iu", 0, atoms), "bead_frames": (("N", 3), "iu", 0, beads),
+        "bead_axes": (("N", 2), "iu", 0, beads), "graph_pairs": ((None, 2), "iu", 0, atoms),
+        "equivalent_hydrogens": ((None, 3), "iu", 0, atoms), "near_pairs": ((None, 2), "iu", 0, atoms),
+        "near_hops": ((None,), "iu", 1, 3), "rigid_pairs": ((None, 2), "iu", 0, atoms),
+        "contact_kinds": (("n",), "iu", 0, types), "handedness": ((None,), "fiu", -1, 1),
+        "alike_pairs": ((None, 5), "iu", 0, atoms), "bead_types": (("N",), "iu", 0, types),
+        "place_types": (("n",), "iu", 0, types), "bound_types": ((None,), "iu", 0, MOST_ROWS),
+        "shape_types": ((None,), "iu", 0, MOST_ROWS),
+    }  # fmt: skip

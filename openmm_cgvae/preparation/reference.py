@@ -16,6 +16,8 @@ import numpy as np
 from openmm_cgvae.atomistic.forcefield import create_system, nearest_name
 from openmm_cgvae.cg.mappedforces import evaluate_forces
 from openmm_cgvae.core.errors import DataError, MinimizationError, SettingsError, SimulationError, one_line
+from openmm_cgvae.core.fingerprint import check_same_folder, fingerprint_of
+from openmm_cgvae.core.lock import locked
 from openmm_cgvae.core.output import complete_output, existing_folder, write_json
 from openmm_cgvae.core.platforms import installed_platforms
 from openmm_cgvae.core.translation import translated
@@ -23,6 +25,7 @@ from openmm_cgvae.metrics import cis_trans, handedness
 from openmm_cgvae.molecule.graph import MolecularGraph
 from openmm_cgvae.molecule.topology import as_mdtraj_topology
 from openmm_cgvae.preparation.dataset import read_reference
+from openmm_cgvae.simulation.reporters import TrajectoryReporter
 
 __all__ = ["ReferenceProtocol", "forces_path", "reference_forces", "sample_reference"]
 
@@ -112,7 +115,6 @@ def sample_reference(pdb, folder, runs, protocol=None, seed=0, platform=None, pr
         If the force field does not fit the molecule.
     """
     from openmm.app import PDBFile
-    from tqdm.auto import tqdm
 
     protocol = protocol or ReferenceProtocol()
     if runs < 1:
@@ -120,7 +122,15 @@ def sample_reference(pdb, folder, runs, protocol=None, seed=0, platform=None, pr
     folder = existing_folder(folder)
     with translated(DataError, f"starting structure {pdb} cannot be read: a PDB file is expected ({{reason}})"):
         start = PDBFile(str(pdb))
-    _record(folder / "protocol.json", pdb, protocol, seed)
+    with locked(folder):
+        return _sample_runs(start, pdb, folder, runs, protocol, seed, platform, progress)
+
+
+def _sample_runs(start, pdb, folder, runs, protocol, seed, platform, progress):
+    """Make the runs that are missing."""
+    from tqdm.auto import tqdm
+
+    _record(folder / "protocol.json", pdb, protocol, seed, platform)
     paths = [folder / f"run-{k:03d}.dcd" for k in range(runs)]
     missing = [k for k, path in enumerate(paths) if not (path.exists() and forces_path(path).exists())]
     if missing:
@@ -189,13 +199,16 @@ def _keep_forces(simulation, path):
         np.save(temporary, evaluate_forces(simulation.context, frames))
 
 
-def _record(path, pdb, protocol, seed):
+def _record(path, pdb, protocol, seed, platform):
     """Write what the runs depend on, or check that it is what they were begun with."""
     digest = hashlib.sha256(Path(pdb).read_bytes()).hexdigest()
-    record = json.loads(json.dumps({"protocol": asdict(protocol), "seed": seed, "pdb_sha256": digest}))
+    files = {name: fingerprint_of(name) for name in protocol.forcefield}
+    record = {"protocol": asdict(protocol), "seed": seed, "pdb_sha256": digest, "forcefield": files,
+              "platform": platform or "CPU"}  # fmt: skip
+    record = json.loads(json.dumps(record))
     if path.exists():
-        if json.loads(path.read_text()) != record:
-            raise SettingsError(f"{path.parent} holds runs of other settings (see {path.name}): give another folder")
+        what = f"holds runs of other settings (see {path.name})"
+        check_same_folder(record, json.loads(path.read_text()), path.parent, "give another folder", what)
         return
     write_json(path, record)
 
@@ -244,17 +257,16 @@ def _set_temperature(integrator, temperature):
 
 
 def _sample_run(simulation, positions, protocol, seed, path):
-    from openmm.app import DCDReporter
-
     _heat(simulation, positions, protocol, np.random.default_rng(seed))
     interval = _steps(protocol.interval_ps, simulation.integrator)
     simulation.currentStep = 0
-    simulation.reporters.append(DCDReporter(str(path), interval))
-    try:
-        simulation.step(interval * protocol.frames)
-    finally:
-        # OpenMM's reporter closes its file when it goes.
-        simulation.reporters.clear()
+    # OpenMM's own reporter writes the time of day into the file: a run made again would not be the same to the bit.
+    with TrajectoryReporter(path, interval) as reporter:
+        simulation.reporters = [reporter]
+        try:
+            simulation.step(interval * protocol.frames)
+        finally:
+            simulation.reporters = []
 
 
 def _heat(simulation, positions, protocol, rng):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from openmm_cgvae.core.errors import ModelFileError, SettingsError
 
-__all__ = ["PRETRAINED", "bundled_file", "pretrained_names", "read_index", "resolve_model"]
+__all__ = ["PRETRAINED", "bundled_file", "pretrained_names", "read_index", "released_digests", "resolve_model"]
 
 PRETRAINED = Path(__file__).parent
 
@@ -21,6 +21,11 @@ def read_index():
     """The bundled models: name to file, SHA-256 and description."""
     path = PRETRAINED / "index.json"
     return json.loads(path.read_text()) if path.exists() else {}
+
+
+def released_digests():
+    """SHA-256 of the bundled model files, a set."""
+    return {entry["sha256"] for entry in read_index().values()}
 
 
 def bundled_file(name, entry="file"):

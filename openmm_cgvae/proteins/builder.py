@@ -51,7 +51,7 @@ class Builder(nn.Module):
         self.register_buffer("references", torch.as_tensor(references), persistent=False)
         # Trans and cis, before another residue and before proline: C, O relative to the first C-alpha, N to the second.
         self.register_buffer("unit", torch.zeros(4, 3, 3))
-        # How these change along the axis with the distance of the C-alphas, from its mean.
+        # Change of these along the axis with the deviation of the C-alpha distance from its mean.
         self.register_buffer("stretch", torch.zeros(4, 3, 3))
         self.register_buffer("span", torch.zeros(4))
         # First N in the frame of O, C, CA; last C in that of C before, N, CA; last O in that of N, CA, C.
@@ -71,10 +71,10 @@ class Builder(nn.Module):
         """Frames (R, 3, 3) of the peptide units that follow each residue, one axis a row."""
         after, before = next_row(ca), next_row(ca, -1)
         ahead, leads = next_row(ca, 2), next_row(connected, 2) & next_row(connected)
-        # Beyond the end of a chain a point that lies off the axis for any direction of it.
+        # Beyond the end of a chain, a reference point that is off the axis for any direction of the axis.
         axis = after - ca
         aside = ca + torch.stack([axis[:, 1] + 0.3, axis[:, 2] - axis[:, 0], 0.7 - axis[:, 1]], dim=1)
-        # The side that the residue after the next lies on, turned to where the one before would be in a strand.
+        # Direction towards the residue after the next, turned to where the one before would be in a strand.
         other = torch.where(leads.unsqueeze(1), ca + after - ahead, aside)
         return frame_of(torch.where(connected.unsqueeze(1), before, other), ca, after)
 
@@ -128,7 +128,7 @@ class Builder(nn.Module):
         """All slots (R, 14, 3) of residues on their backbone (R, 4, 3); slots without an atom are at C-alpha."""
         rows = torch.arange(types.shape[0], device=types.device).unsqueeze(1)
         atoms = torch.cat([backbone, backbone[:, 1:2].expand(-1, self.n_slots - 4, -1)], dim=1)
-        # One place more takes what an amino acid does not have.
+        # One extra slot receives the atoms that an amino acid does not have.
         atoms = torch.cat([atoms, atoms[:, :1]], dim=1)
         cosine, sine = torch.cos(torsions), torch.sin(torsions)
         side = self.side.to(backbone.dtype)[types]

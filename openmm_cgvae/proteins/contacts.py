@@ -1,4 +1,4 @@
-"""How far heavy atoms of different residues run into one another."""
+"""Overlaps between heavy atoms of different residues."""
 
 import torch
 from torch import nn
@@ -60,7 +60,7 @@ class Crowding(nn.Module):
         """
         near = rows[chosen]
         others = atoms[near]
-        # Slots from 5 on: where C-beta is, torsions do not say.
+        # Slots from 5 on: torsions do not move C-beta.
         own = placed[:, :, 5:]
         m, c, s = own.shape[0], own.shape[1], own.shape[2]
         apart = torch.cdist(own.reshape(m, c * s, 3), others.flatten(1, 2)).reshape(m, c, s, near.shape[1], -1)
@@ -75,7 +75,7 @@ class Crowding(nn.Module):
         # type: (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor) -> Tensor
         """Sum of squared overlaps (m, c) of candidates (m, c, 14, 3) with backbones and with side chains known (R,)."""
         overlap = self.overlaps(placed, chosen, atoms, types, rows)
-        # Of a neighbour whose side chain is to come, up to C-beta.
+        # Of a neighbour without side chain yet, atoms up to C-beta.
         side = torch.arange(atoms.shape[1], device=atoms.device) > 4
         seen = known[rows[chosen]].unsqueeze(-1) | ~side
         return (overlap.square() * seen[:, None, None].to(overlap.dtype)).sum((2, 3, 4))

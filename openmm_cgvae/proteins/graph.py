@@ -1,4 +1,4 @@
-"""The graph of residues: nearest neighbours of every residue, and what an edge shows of it."""
+"""Graph of residues: nearest neighbours of every residue, and edge features."""
 
 import torch
 from torch import Tensor
@@ -14,7 +14,7 @@ __all__ = ["EDGE_FEATURES", "NODE_FEATURES", "edge_features", "gaussians", "near
 N_GAUSSIANS, REACH = 16, 20.0
 # Up to so many residues all distances are computed, beyond a cell list is made.
 DENSE_RESIDUES = 700
-# Residues along the chain whose places a residue sees on both sides, and as which edges know one another.
+# Residues along the chain, on both sides, whose positions enter the node features and whose offset enters the edges.
 AROUND = 3
 ALONG = 4
 EDGE_FEATURES = N_GAUSSIANS + 3 + 3 + 9 + 2 * ALONG + 1

@@ -1,4 +1,4 @@
-"""The heavy atoms of proteins as a bond graph: pairs and centres whose geometry is bounded, by type."""
+"""Heavy atoms of proteins as a bond graph: typed pairs and centres whose geometry is bounded."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -145,7 +145,7 @@ def _atoms(slots, rows, first):
 
 
 def _code(slots, kind, before):
-    """One number for each row of slots: where atoms of both residues are in it, of proline or not in front of which."""
+    """Code of each row of slots; a row over both residues depends on whether the second is proline."""
     both = (slots >= BEFORE).any(1)
     # Across a link only the atoms matter, and whether it is proline's or glycine's.
     here = np.where(both, 20 + (AMINO_ACIDS[kind] == "P"), kind)
@@ -156,7 +156,7 @@ def _code(slots, kind, before):
 
 
 def linked_codes(codes):
-    """Those of pair codes whose atoms are of two residues."""
+    """Pair codes whose atoms belong to two residues."""
     kind = codes // 8 // _WIDTH**2
     return codes[(codes > 0) & (kind >= len(AMINO_ACIDS))]
 

@@ -13,10 +13,10 @@ from openmm_cgvae.proteins.torsionnet import TorsionNetwork
 
 __all__ = ["LATENT", "ROTORS", "ProteinModel"]
 
-# Rotors of a residue that have noise of their own; each takes two numbers.
+# Rotors per residue with their own noise; each uses two numbers.
 ROTORS = 4
 LATENT = N_TORSIONS + 2 * ROTORS
-# Bounds that are missed by more than this, in Angstrom, ask for beads to move.
+# Violations above this, in Angstrom, allow beads to move.
 ROOM = 0.05
 # Passes of recentring in every sweep of the bounds, where beads share atoms.
 SWEEP_PASSES = 5
@@ -25,7 +25,7 @@ RESIDUES = 2048
 
 
 class ProteinModel(nn.Module):
-    """p(x | X) of any protein on C-alpha beads; `take` says of which.
+    """p(x | X) of any protein on its beads; `take` sets the protein.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ class ProteinModel(nn.Module):
         """Atoms (B, n, 3) in Angstrom of beads (B, N, 3)."""
         points, own = X.index_select(1, self.main), noise.index_select(1, self.main)
         if self.temperature <= 0.0:
-            # One structure, whatever the noise.
+            # The representative structure does not depend on the noise.
             own = torch.zeros_like(own)
         extra = torch.where(self.extra_there.unsqueeze(-1), X[:, self.extra], torch.nan)
         torsions = own[:, :, : self.n_torsions]
@@ -124,7 +124,7 @@ class ProteinModel(nn.Module):
                               own[:, self.rotor_residue, self.n_torsions + 2 * self.rotor_column + 1])  # fmt: skip
 
     def on_beads(self, heavy: Tensor, X: Tensor) -> Tensor:
-        """Heavy atoms (B, h, 3) moved with their beads to where these (B, N, 3) are."""
+        """Move heavy atoms (B, h, 3) with their beads to the given beads (B, N, 3)."""
         recentred = self.bounds.recentred
         for _ in range(self.passes):
             found = recentred.projected(heavy.transpose(0, 1))
@@ -133,7 +133,7 @@ class ProteinModel(nn.Module):
         return heavy
 
     def bound(self, heavy: Tensor) -> Tensor:
-        """Bring the geometry of heavy atoms (B, h, 3) inside the bounds; beads move where they leave bonds no room."""
+        """Project heavy atoms (B, h, 3) into the bounds; beads move where they leave bonds no room."""
         self.bounds.held = 1.0
         bounded = self.bounds(heavy)
         if not self.exact:
@@ -155,12 +155,12 @@ class ProteinModel(nn.Module):
         return place(x, placements, angles)
 
     def at_beads(self, beads: Tensor, X: Tensor, x: Tensor) -> Tensor:
-        """Atoms in Angstrom about the centre of the beads to nm; exact models meet the beads in their precision."""
+        """Atoms about the beads' centre, Angstrom to nm; exact models recentre in the beads' precision."""
         dx = (x - X[:, self.recentred.assignment]).to(beads.dtype) / self.angstrom_per_nm
         lifted = beads[:, self.recentred.assignment]
         if self.exact:
             dx = self.recentred(dx.transpose(0, 1)).transpose(0, 1)
-            # Where beads share atoms, M does not undo the lifting of beads to their atoms at once.
+            # Where beads share atoms, one recentring does not satisfy M x = X exactly.
             for _ in range(self.passes - 1):
                 missed = beads.transpose(0, 1) - self.recentred.projected((lifted + dx).transpose(0, 1))
                 dx = dx + missed.index_select(0, self.recentred.assignment).transpose(0, 1)

@@ -1,4 +1,4 @@
-"""Message passing between residues, and the torsions it tells of."""
+"""Message passing between residues, and distributions of their torsions."""
 
 import torch
 from torch import nn
@@ -47,7 +47,7 @@ class ResidueLayer(nn.Module):
 
 
 class TorsionHeads(nn.Module):
-    """Distributions of every residue's torsions over bins; of a side chain, each given those before it.
+    """Distributions of every residue's torsions over bins; each side-chain torsion is conditioned on those before it.
 
     Parameters
     ----------
@@ -63,15 +63,15 @@ class TorsionHeads(nn.Module):
         self.hidden = nn.Linear(width, N_TORSIONS * width)
         self.logits = nn.Parameter(torch.randn(N_TORSIONS, width, bins) * 0.02)
         self.bias = nn.Parameter(torch.zeros(N_TORSIONS, bins))
-        # What torsion k of the side chain is told of torsion m < k.
+        # Embedding of the bin of torsion m for each later torsion k of the side chain.
         self.told = nn.Parameter(torch.randn(N_CHI, N_CHI, bins, width) * 0.1)
 
     def features(self, h: torch.Tensor) -> torch.Tensor:
-        """(R, F) to (R, torsions, F), before what earlier torsions tell is added."""
+        """(R, F) to (R, torsions, F), without the terms of earlier torsions."""
         return self.hidden(self.norm(h)).unflatten(1, (-1, self.width))
 
     def tell(self, k: int, m: int, bins: torch.Tensor) -> torch.Tensor:
-        """What side-chain torsion k is told by that torsion m < k is in bins (R,): (R, F)."""
+        """Features (R, F) for side-chain torsion k from the bins (R,) of an earlier torsion m < k."""
         return torch.nn.functional.embedding(bins, self.told[k, m])
 
     def scores(self, torsion: int, features: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Local geometry and contacts of the heavy atoms of any protein brought inside what crystals show."""
+"""Projection of local geometry and contacts of any protein's heavy atoms into the ranges seen in crystals."""
 
 import numpy as np
 import torch
@@ -10,11 +10,11 @@ from openmm_cgvae.proteins.heavy import FARTHEST, HeavyGraph, linked_codes
 
 __all__ = ["HeavyBounds", "measured_bounds"]
 
-# Part of the crystals' pairs outside of a bound, on either side, and least width of a bound in Angstrom.
+# Fraction of the crystals' pairs outside a bound, on either side, and least width of a bound in Angstrom.
 TAIL, LEAST = 0.002, 0.04
-# Bonds of crystals that are off by more than this part are errors, such as selenium taken for sulphur.
+# Crystal bonds that deviate by more than this fraction are errors, such as selenium modelled as sulphur.
 STRETCH = 0.06
-# Pairs 3 bonds apart that spread less than this, in Angstrom, lie about a bond that does not turn.
+# Pairs 3 bonds apart whose distance spreads less than this, in Angstrom, span a bond that does not rotate.
 RIGID = 0.08
 # Contacts per 1,000 atoms of crystals that are closer than the closest approach of their kind: of pairs farther than 4
 # bonds apart, and of nearer ones, whose contacts bonds bring about.
@@ -23,17 +23,17 @@ CLOSER = (0.3, 0.2)
 HYDROGEN_BOND = 2.6
 N_KINDS = 4
 FAR = FARTHEST + 1
-# Buffers that are of the protein, not of the tables.
+# Buffers that belong to the protein, not to the tables.
 OF_PROTEIN = ("near_codes", "near_contact", "pairs", "shapes", "kinds", "corner_atoms", "rows", "weight_rows", "signs",
               "offsets", "bound_types", "shape_types")  # fmt: skip
-# Contacts that cannot be resolved are not to break bonds.
+# Unresolvable contacts must not break bonds.
 CONTACT_SHARE = 0.3
-# Of what beads would be moved, the part that is held back where beads may move: they give in to what stays wrong.
+# Fraction of a bead's displacement that is removed where beads may move; the rest resolves remaining violations.
 RESISTANCE = 0.7
 
 
 class HeavyBounds(BoundsProjection):
-    """`BoundsProjection` whose bounds have a code each, so that they serve every protein.
+    """`BoundsProjection` whose bounds are looked up by code, so that one table serves every protein.
 
     Parameters
     ----------
@@ -68,14 +68,14 @@ class HeavyBounds(BoundsProjection):
         self._non_persistent_buffers_set |= set(OF_PROTEIN)
 
     def kept(self, move: torch.Tensor) -> torch.Tensor:
-        """What of a displacement (n, 3, B) keeps the beads where they are, or moves them little."""
+        """Remove the part of a displacement (n, 3, B) that moves the beads, or most of it where beads may move."""
         recentred = self.recentred(move)
         for _ in range(self.passes - 1):
             recentred = self.recentred(recentred)
         return recentred if self.held == 1.0 else torch.lerp(move, recentred, self.held)
 
     def take(self, molecule: dict[str, torch.Tensor]) -> None:
-        """Take what `bind_protein` has set in another module of this class, as `tensors` gives it."""
+        """Take the protein of another module of this class, as its `tensors` gives it."""
         self.n_atoms, self.n_volumes = int(molecule["bounds.n_atoms"]), int(molecule["bounds.n_volumes"])
         self.near_codes, self.near_contact = molecule["bounds.near_codes"], molecule["bounds.near_contact"]
         self.pairs, self.shapes, self.kinds = (
@@ -91,7 +91,7 @@ class HeavyBounds(BoundsProjection):
 
     @torch.jit.unused
     def tensors(self) -> dict[str, torch.Tensor]:
-        """What of this module is of the protein, for `take`."""
+        """Tensors of this module that belong to the protein, for `take`."""
         found = {f"bounds.{name}": getattr(self, name) for name in OF_PROTEIN}
         found |= {f"bounds.recentred.{name}": buffer for name, buffer in self.recentred.named_buffers()}
         return found | {f"bounds.{name}": torch.tensor(getattr(self, name)) for name in ("n_atoms", "n_volumes")}
@@ -111,7 +111,7 @@ class HeavyBounds(BoundsProjection):
         near, hops = torch.as_tensor(graph.pairs), torch.as_tensor(graph.hops)
         place, known = _rows(self.pair_codes, graph.pair_codes)
         bounded = known & ((hops < 3) | torch.isfinite(self.upper[place]))
-        # A shape that crystals did not show is bounded by nothing.
+        # A shape that no crystal has is unbounded.
         shape_place, shape_known = _rows(self.shape_codes, graph.shape_codes)
         shapes = graph.shapes[shape_known.numpy()]
         self.n_volumes = len(shapes)

@@ -1,4 +1,4 @@
-"""Draws torsions from a `TorsionNetwork`, round by round, and rejects side chains that run into one another."""
+"""Sampling of torsions from a `TorsionNetwork` in rounds, with rejection of overlapping side chains."""
 
 import math
 
@@ -20,14 +20,14 @@ GOLDEN = 0.6180339887498949
 class TorsionSampler(nn.Module):
     """p(torsions | beads) by unmasking: peptide units in a few rounds, then side chains in a few.
 
-    In every round the network is asked for all torsions that are not known, and those residues it is surest of are
-    drawn. Of a side chain several candidates are drawn, of which the one that runs least into what is known is kept.
+    In every round the network predicts all unknown torsions, and those of the residues with the highest confidence are
+    drawn. For a side chain several candidates are drawn, and the one with the least overlap is kept.
 
     Parameters
     ----------
     network : TorsionNetwork
     backbone_rounds, side_rounds, repair_rounds : int
-        The last draw those side chains again that run into others.
+        Numbers of rounds; repair rounds draw overlapping side chains again.
     candidates : int
     """
 
@@ -39,7 +39,7 @@ class TorsionSampler(nn.Module):
         self.backbone_rounds, self.side_rounds, self.repair_rounds = backbone_rounds, side_rounds, repair_rounds
         self.candidates = candidates
         self.crowding_weight = 2.0
-        # Of C-alphas that the network places: towards the beads, and towards distances of peptides.
+        # Weights that pull predicted C-alphas towards the beads, and towards distances of peptide bonds.
         self.fitting_rounds, self.easing_rounds, self.cis_below = 4, 10, CIS_BELOW
         self.n_torsions, self.n_chi, self.golden = N_TORSIONS, N_CHI, GOLDEN
 
@@ -114,9 +114,9 @@ class TorsionSampler(nn.Module):
 
     def eased(self, ca, types, connected):
         # type: (Tensor, Tensor, Tensor) -> Tensor
-        """C-alphas (R, 3) that the network has placed, with distances along the chain that peptides have.
+        """Move predicted C-alphas (R, 3) to peptide distances along the chain.
 
-        Where they are as near as in a cis peptide they stay so before proline alone: others are rarer than errors.
+        Distances of a cis peptide are kept before proline only: elsewhere cis is rarer than prediction errors.
         """
         if not self.network.places_ca:
             return ca
@@ -133,7 +133,7 @@ class TorsionSampler(nn.Module):
 
     def surest(self, scores, known, rounds, batch):
         # type: (Tensor, Tensor, int, int) -> Tensor
-        """Rows to draw with so many rounds left: of the residues of every frame not known, the surest part."""
+        """Rows to draw now: the most confident of every frame's unknown residues, an even share a round."""
         if rounds <= 1:
             return torch.nonzero(~known)[:, 0]
         sure = torch.softmax(scores, -1).square().sum(-1).masked_fill(known, -1.0).unflatten(0, (batch, -1))
@@ -143,9 +143,9 @@ class TorsionSampler(nn.Module):
 
     def drawn(self, scores, even, temperature):
         # type: (Tensor, Tensor, float) -> tuple[Tensor, Tensor]
-        """Places (m,) from 0 to the number of bins, by even numbers in (0, 1), and their log-probability.
+        """Draw places (m,) from 0 to the number of bins by uniform numbers in (0, 1), with their log-probabilities.
 
-        At temperature 0 the mean of the three bins about the likeliest.
+        At temperature 0 the result is the mean of the three bins around the likeliest.
         """
         if temperature <= 0.0:
             likely = torch.log_softmax(scores, -1)
@@ -168,7 +168,7 @@ class TorsionSampler(nn.Module):
 
     def packed(self, chosen, told, torsions, atoms, types, rows, known, even, temperature):
         # type: (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, float) -> tuple[Tensor, Tensor]
-        """Torsions and atoms with the side chains of the chosen rows drawn, of each the least crowded candidate."""
+        """Torsions and atoms with the chosen rows' side chains drawn; the least crowded candidate is kept."""
         if chosen.shape[0] == 0:
             return torsions, atoms
         n, m = self.candidates, chosen.shape[0]
@@ -200,7 +200,7 @@ class TorsionSampler(nn.Module):
             rows,
             known[:, 2] | ~self.network.builder.has_chi[types, 0],
         )
-        # Sampling keeps the distribution where nothing is in the way; the likeliest trades one for the other.
+        # A sample keeps the distribution where nothing overlaps; the representative trades probability against overlap.
         score = -self.crowding_weight * crowd
         score = score + (likely if temperature <= 0 else -1e-3 * number.to(likely.dtype)).unflatten(0, (m, n))
         best = score.argmax(1) + torch.arange(m, device=chosen.device) * n

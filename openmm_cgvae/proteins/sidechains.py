@@ -1,4 +1,4 @@
-"""Which atoms a side chain is built from: for every amino acid, levels of atoms that one torsion turns."""
+"""Levels of side-chain atoms that one torsion rotates, for every amino acid."""
 
 import numpy as np
 
@@ -17,7 +17,7 @@ __all__ = [
 ]
 
 PROLINE = AMINO_ACIDS.index("P")
-# Of arginine the fifth torsion, about the bond of its end, hardly turns.
+# The fifth torsion of arginine hardly rotates.
 N_CHI = 4
 ATOM_NAMES = dict(zip(AMINO_ACIDS, HEAVY_ATOMS, strict=True))
 # Names of the four atoms of every side-chain torsion.
@@ -25,11 +25,11 @@ CHI_ATOMS = {
     residue: [tuple(names[slot] for slot in four) for four in slots[:N_CHI].tolist() if four[0] >= 0]
     for (residue, names), slots in zip(ATOM_NAMES.items(), chi_slots(), strict=True)
 }
-# The ring closes at N: its last atom is placed from there, so that no bond gathers the errors of three.
+# Proline's ring closes at N: its last atom is placed from there, so that no bond accumulates the errors of three.
 CHI_ATOMS["P"][1] = ("CB", "CA", "N", "CD")
 # Torsions (residue, number from 0) whose two ends are alike: taken modulo 180 degrees.
 SYMMETRIC_CHI = (("F", 1), ("Y", 1), ("D", 1), ("E", 2))
-# Level 0 is C-beta, level k what chi k turns; the last is the end of arginine, which nothing turns.
+# Level 0 is C-beta, level k holds the atoms that chi k rotates; the last is the rigid end of arginine.
 LEVELS = 6
 
 

@@ -1,4 +1,4 @@
-"""p(torsions | beads): what a residue's surroundings, and torsions already known, tell of those that are not."""
+"""p(torsions | beads): distributions of unknown torsions given a residue's surroundings and the known torsions."""
 
 import math
 
@@ -40,15 +40,15 @@ class TorsionNetwork(nn.Module):
         Calibrated; places the points of known torsions.
     width : int
     layers : int
-        Of the first part, which sees beads alone.
+        Layers of the first part, which sees the beads only.
     known_layers : int
-        Of the second, which sees known torsions too.
+        Layers of the second part, which also sees known torsions.
     neighbours : int
         Nearest residues that exchange messages.
     bins : int
         Of a full turn, for every torsion.
     mapping : {"ca", "com", "martini"}
-        Of the beads: where they are not C-alpha, its place is told too.
+        Kind of the beads; unless they are C-alphas, the network also predicts the C-alpha positions.
     """
 
     def __init__(self, builder: Builder, width: int = 128, layers: int = 4, known_layers: int = 3, neighbours: int = 20,
@@ -114,7 +114,7 @@ class TorsionNetwork(nn.Module):
 
     def alpha_carbons(self, points, h, frames):
         # type: (Tensor, Tensor, Tensor) -> Tensor
-        """C-alphas (R, 3): the beads themselves, or as told by the features of `surroundings`."""
+        """C-alphas (R, 3): the beads themselves, or predicted from the features of `surroundings`."""
         return points + out_of_frame(frames, self.ca(h)) if self.places_ca else points
 
     def own_beads(self, atoms, types):
@@ -131,7 +131,7 @@ class TorsionNetwork(nn.Module):
 
     def known_edges(self, atoms, types, known, points, frames, rows):
         # type: (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor) -> Tensor
-        """What known torsions of its neighbours show a residue, (R, K, POINT_FEATURES); zero where unknown."""
+        """Edge features (R, K, POINT_FEATURES) from known torsions of the neighbours; zero where unknown."""
         side = (atoms * self.side_atoms.to(atoms.dtype)[types].unsqueeze(-1)).sum(1)
         end = atoms[torch.arange(types.shape[0], device=types.device), self.end_atoms[types]]
         shown = torch.stack([atoms[:, 3], side, end], dim=1)
@@ -173,13 +173,13 @@ class TorsionNetwork(nn.Module):
 
     @torch.jit.unused
     def teacher_forced(self, features, torsions, wanted, types):
-        """For every torsion its number, and of the residues it is wanted of logits, places, and rows."""
+        """For every torsion: its number, and logits, places and rows of the residues that have it."""
         places = self.places(torsions, types)
         bins = places.round().long() % self.bins
         for k in range(N_TORSIONS):
             chosen = torch.nonzero(wanted[:, k])[:, 0]
             own = features[chosen, k]
             for m in range(2, k):
-                # End groups are of the backbone: nothing is told of them.
+                # End groups belong to the backbone and are not conditioned on.
                 own = own + self.heads.tell(k - 2, m - 2, bins[chosen, m])
             yield k, self.heads.scores(k, own), places[chosen, k], chosen

@@ -2,21 +2,23 @@
 
 import numpy as np
 
+from openmm_cgvae.evaluation.judgement import checks
+from openmm_cgvae.evaluation.measures import molecule_figures, protein_means
+from openmm_cgvae.evaluation.surprise import beyond_training
 from openmm_cgvae.report.beadmap import mapping_section
 from openmm_cgvae.report.curves import training_section
 from openmm_cgvae.report.distributions import distribution_section
-from openmm_cgvae.report.figures import molecule_figures, protein_means
 from openmm_cgvae.report.maps import map_section
 from openmm_cgvae.report.page import page, write_page
 from openmm_cgvae.report.residues import residue_section
-from openmm_cgvae.report.surprise import beyond_training
 from openmm_cgvae.report.tables import figure_section
-from openmm_cgvae.report.verdict import checks, verdict_html
+from openmm_cgvae.report.verdict import verdict_html
 from openmm_cgvae.report.view import view_section
 
 __all__ = ["SECTIONS", "report_html", "write_report"]
 
 # Sections between the view and the table, in the order of the page: each takes the `Subject` and returns a `Section`.
+LARGE_ATOMS = 300
 SECTIONS = [map_section, distribution_section, residue_section, mapping_section]
 
 
@@ -45,11 +47,11 @@ def report_html(subject):
     """Return the page of a subject; see `write_report`."""
     figures = molecule_figures(subject) | _derived(subject)
     subject.figures = figures
-    protein = protein_means(subject)
-    found = checks(figures, protein, same_beads=subject.origin is not None)
+    protein, floors = protein_means(subject), protein_means(subject, of_reference=True)
+    found = checks(figures, protein, floors, same_beads=subject.origin is not None, large=subject.n_atoms > LARGE_ATOMS)
     view, payload = view_section(subject)
     sections = [view, *(section(subject) for section in SECTIONS), training_section(subject.training_log)]
-    sections.append(figure_section(subject, figures, protein, found))
+    sections.append(figure_section(subject, figures, protein, floors, found))
     return page(subject.title, _lead(subject), verdict_html(found, _notes(subject)), sections, subject.sources, payload)
 
 
@@ -84,11 +86,11 @@ def _lead(subject):
 def _notes(subject):
     if subject.reference is None and subject.crystal is None:
         yield (
-            "Without a reference this says whether the structures are sound, not whether their conformations are distributed "
-            "as they should be."
+            "Without a reference this says whether the structures are sound, not whether their conformations are "
+            "distributed as they should be."
         )
     elif subject.reference is not None and subject.origin is None:
         yield (
-            "The beads are of another run than the reference: what differs from MD may come from the coarse-grained force "
-            "field as much as from the model."
+            "The beads are of another run than the reference: what differs from MD may come from the coarse-grained "
+            "force field as much as from the model."
         )

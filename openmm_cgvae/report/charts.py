@@ -1,11 +1,11 @@
-"""Plots as inline SVG without colours of their own: the page's style sheet gives them, by day, by night and on paper."""
+"""Plots as inline SVG, without colours of their own: the page's style sheet gives them, by day, night and on paper."""
 
 from dataclasses import dataclass
 from html import escape
 
 import numpy as np
 
-__all__ = ["Line", "bars", "heat_map", "line_chart", "scale_legend"]
+__all__ = ["Line", "bars", "heat_map", "line_chart", "round_ticks", "scale_legend"]
 
 WIDTH, HEIGHT = 320, 190
 # Left, right, top, bottom of the plotted area.
@@ -220,8 +220,8 @@ def _path(x, y):
 def _frame(x, y, x_range, y_range, x_ticks, x_label, y_label, log):
     """Axes, ticks and names."""
     bottom = HEIGHT - MARGINS[3]
-    x_ticks = _round_ticks(*x_range) if x_ticks is None else [t for t in x_ticks if x_range[0] <= t <= x_range[1]]
-    y_ticks = _log_ticks(*y_range) if log else _round_ticks(*y_range, most=4)
+    x_ticks = round_ticks(*x_range) if x_ticks is None else [t for t in x_ticks if x_range[0] <= t <= x_range[1]]
+    y_ticks = _log_ticks(*y_range) if log else round_ticks(*y_range, most=4)
     parts = [f'<path class="axis" d="M{MARGINS[0]} {bottom}H{WIDTH - MARGINS[1]}"/>']
     parts += [_tick_x(x(t), bottom, t) for t in x_ticks]
     for t in y_ticks:
@@ -232,7 +232,9 @@ def _frame(x, y, x_range, y_range, x_ticks, x_label, y_label, log):
 
 
 def _axis_names(x_label, y_label, middle, height, centre):
-    names = f'<text class="axis-name" x="{middle:.1f}" y="{height - 6:.1f}" text-anchor="middle">{escape(x_label)}</text>'
+    names = (
+        f'<text class="axis-name" x="{middle:.1f}" y="{height - 6:.1f}" text-anchor="middle">{escape(x_label)}</text>'
+    )
     if y_label:
         turned = f'transform="translate(11 {centre:.1f}) rotate(-90)"'
         names += f'<text class="axis-name" {turned} text-anchor="middle">{escape(y_label)}</text>'
@@ -249,10 +251,11 @@ def _tick_y(left, y, value):
 
 
 def _number(value):
-    return f"{value:.4g}".replace("-", "\u2212").replace("e\u2212", "e-")
+    # Rounding makes a minus zero of what is next to nothing.
+    return f"{value + 0.0 if abs(value) > 1e-12 else 0:.4g}".replace("-", "\u2212").replace("e\u2212", "e-")
 
 
-def _round_ticks(low, high, most=5):
+def round_ticks(low, high, most=5):
     """At most so many round numbers between two."""
     if not high > low:
         return [low]

@@ -35,12 +35,16 @@ def training_section(log):
         return Section("training", "Training", missing=(f"Training curves are left out: {error}.",))
     step = next((name for name in PANELS if name in columns), None)
     if step is None:
-        return Section("training", "Training", missing=(f"Training curves are left out: {log} has no column of epochs.",))
+        return Section(
+            "training", "Training", missing=(f"Training curves are left out: {log} has no column of epochs.",)
+        )
     panels = [_panel(title, lines, columns, step) for title, lines in PANELS[step].items()]
     names = [name for lines in PANELS[step].values() for name in lines if name in columns]
     last = [(name, f"{columns[name][0]:.4g}", f"{columns[name][-1]:.4g}") for name in names]
     rows = len(columns[step])
-    caption = f"Over {rows:,} {step}{'s' if step == 'epoch' else ' rows of the log'}, on logarithmic axes. {_trend(columns)}"
+    caption = (
+        f"Over {rows:,} {step}{'s' if step == 'epoch' else ' rows of the log'}, on logarithmic axes. {_trend(columns)}"
+    )
     data = table(("", "first", "last"), last)
     content = f'<div class="panels">{"".join(panels)}</div>'
     return Section("training", "Training", figure("training", "Training", content, caption, data))

@@ -4,12 +4,15 @@ from html import escape
 
 import numpy as np
 
+from openmm_cgvae.evaluation.subject import thinned
 from openmm_cgvae.metrics.peptides import backbone_torsions
+from openmm_cgvae.metrics.residueshapes import residue_shapes
 from openmm_cgvae.metrics.rotamers import side_chain_torsions
 from openmm_cgvae.metrics.structure import bond_angles, bond_lengths, torsion_angles
 from openmm_cgvae.metrics.torsions import find_torsions
+from openmm_cgvae.metrics.vectors import angle, distance
 from openmm_cgvae.preparation.structures import heavy_atoms
-from openmm_cgvae.report.charts import Line, bars, line_chart
+from openmm_cgvae.report.charts import Line, line_chart
 from openmm_cgvae.report.page import Section, figure, table
 
 __all__ = ["distribution_section"]
@@ -18,8 +21,10 @@ TORSION_BINS, LENGTH_BINS, ENERGY_BINS = 60, 60, 30
 # Torsions shown at once; the others are behind a click, up to the most.
 SHOWN, MOST = 9, 60
 SPLITS = 8
+# Structures of a protein that are too few to draw every torsion.
+FEW = 100
 # Structures that bonds and angles are measured of.
-THINNED = 2000
+THINNED, STRUCTURES = 2000, 50
 CHAIN_TORSIONS = ("phi", "psi", "omega", "chi1", "chi2", "chi3", "chi4")
 
 
@@ -32,17 +37,24 @@ def distribution_section(subject):
         missing.append(sentence)
     if subject.reference is None and any(parts):
         missing.append("The floor of MD against MD is left out: it needs reference MD (--reference) of several runs.")
-    key = _key(subject.reference is not None) if any(parts) else ""
-    return Section("distributions", "Distributions", key + "".join(parts) if any(parts) else "", tuple(filter(None, missing)))
+    key = _key(subject) if any(parts) else ""
+    return Section(
+        "distributions", "Distributions", key + "".join(parts) if any(parts) else "", tuple(filter(None, missing))
+    )
 
 
-def _key(compared):
-    reference = '<li><i class="ref"></i>reference MD</li><li><i class="band"></i>halves of the MD (floor)</li>' if compared else ""
+def _key(subject):
+    reference = ""
+    if subject.reference is not None:
+        reference = '<li><i class="ref"></i>reference MD</li><li><i class="band"></i>halves of the MD (floor)</li>'
+    elif subject.crystal is not None:
+        reference = '<li><i class="ref"></i>the structure that the beads are of</li>'
     return f'<ul class="key"><li><i class="gen"></i>structures</li>{reference}</ul>'
 
 
 def _torsions(subject):
-    if not subject.is_small:
+    few = subject.is_protein and len(subject.flat) < FEW
+    if few or not subject.is_small:
         return _chain_torsions(subject)
     torsions = find_torsions(subject.graph)
     if not torsions:
@@ -61,8 +73,8 @@ def _torsions(subject):
         text = f"divergence {figures['divergence']:.4f}, floor {figures['floor']:.4f} nats" if figures else ""
         panels.append(_torsion_panel(torsion.name, own[:, k], reference, subject.runs, torsion.fold, text))
     caption = (
-        "Every torsion of the molecule, folded by its symmetry; those farthest above their floor come first. The band is the "
-        "range of the histograms of halves of the reference, each half whole runs."
+        "Every torsion of the molecule, folded by its symmetry; those farthest above their floor come first. The band "
+        "is the range of the histograms of halves of the reference, each half whole runs."
         if other is not None
         else "Every torsion of the molecule, folded by its symmetry."
     )
@@ -83,7 +95,11 @@ def _torsion_panel(name, own, other, runs, fold, text):
     if other is not None:
         lines.insert(0, Line("reference", "ref", middle, density(other)))
         band = _band(other, runs, middle, density)
-    label = f"{name}: density of structures" + (" and reference" if other is not None else "") + (f"; {text}" if text else "")
+    label = (
+        f"{name}: density of structures"
+        + (" and reference" if other is not None else "")
+        + (f"; {text}" if text else "")
+    )
     ticks = [round(half * share) for share in (-1, -0.5, 0, 0.5, 1)]
     chart = line_chart(lines, label, "degrees", "", (-half, half), ticks, band)
     return f'<div class="panel"><h4>{escape(name)}</h4><p>{text}</p>{chart}</div>'
@@ -128,12 +144,60 @@ def _of_chain(chain, atoms, mask):
     """Degrees, shape (frames, N, 7)."""
     return np.degrees(
         np.concatenate(
-            [backbone_torsions(atoms, mask, chain.connected), side_chain_torsions(chain.residue_types, atoms, mask)], axis=-1
+            [backbone_torsions(atoms, mask, chain.connected), side_chain_torsions(chain.residue_types, atoms, mask)],
+            axis=-1,
         )
     )
 
 
 def _geometry(subject):
+    """Bond lengths and angles, against the reference, against crystals, or as they are."""
+    if subject.reference is None and subject.is_protein:
+        return _crystal_geometry(subject)
+    return _own_geometry(subject)
+
+
+def _crystal_geometry(subject):
+    """Bonds and angles of heavy atoms within residues, how far from the mean of crystals."""
+    chain, shapes, rows = subject.chain, residue_shapes(), thinned(len(subject.residue_atoms), STRUCTURES)
+    types, atoms = chain.residue_types, subject.residue_atoms[rows, 0]
+    panels = []
+    for name, slots, means, unit in (
+        ("Bonds of heavy atoms", shapes.bonds[types], shapes.bond_lengths[types], "\u00c5"),
+        ("Angles of heavy atoms", shapes.angles[types], shapes.angle_means[types], "degrees"),
+    ):
+        sets = [("gen", _off_crystals(atoms, slots, means, chain.mask))]
+        if subject.crystal is not None:
+            sets.insert(0, ("ref", _off_crystals(subject.crystal.atoms[None], slots, means, subject.crystal.mask)))
+        panels.append(_deviation_panel(name, sets, unit))
+    caption = "How far bonds and angles within residues are from the mean of crystal structures, pooled."
+    if subject.crystal is not None:
+        caption += " Dashed, the structure that the beads were taken from."
+    return figure("geometry", "Bonds and angles", _grid(panels), caption), ""
+
+
+def _off_crystals(atoms, slots, means, mask):
+    """Deviations of the bonds or angles (N, k, 2 or 3) that are there, of all frames, flat."""
+    rows = np.arange(len(slots))[:, None, None]
+    there = (slots >= 0).all(-1) & mask[rows, np.maximum(slots, 0)].all(-1)
+    points = [
+        np.asarray(atoms, dtype=float)[:, rows[..., 0], np.maximum(slots[..., k], 0)] for k in range(slots.shape[-1])
+    ]
+    values = distance(*points) if len(points) == 2 else np.degrees(angle(*points))
+    return (values - means)[:, there].ravel()
+
+
+def _deviation_panel(name, sets, unit):
+    low, high = np.percentile(np.concatenate([values for _, values in sets]), (0.1, 99.9))
+    edges = np.linspace(low, max(high, low + 1e-3), LENGTH_BINS + 1)
+    middle = (edges[1:] + edges[:-1]) / 2
+    lines = [Line("", kind, middle, np.histogram(values, edges, density=True)[0]) for kind, values in sets]
+    spread = ", ".join(f"{'crystal' if kind == 'ref' else 'structures'} {values.std():.3f}" for kind, values in sets)
+    chart = line_chart(lines, f"{name}: spread {spread} {unit}", f"deviation ({unit})", "")
+    return f'<div class="panel"><h4>{name}</h4><p>spread, {unit}: {spread}</p>{chart}</div>'
+
+
+def _own_geometry(subject):
     """Bond lengths and angles: how far from the mean of the reference, or as they are without one."""
     graph, flat = subject.graph, _thinned(subject.flat)
     reference = None if subject.reference is None else _thinned(subject.reference)
@@ -183,7 +247,10 @@ def _bond_names(graph):
 
 
 def _angle_names(graph, middles, ends):
-    return [f"{_atom(graph, a)}\u2013{graph.names[m]}\u2013{graph.names[b]}" for m, (a, b) in zip(middles, ends, strict=True)]
+    return [
+        f"{_atom(graph, a)}\u2013{graph.names[m]}\u2013{graph.names[b]}"
+        for m, (a, b) in zip(middles, ends, strict=True)
+    ]
 
 
 def _atom(graph, i):
@@ -194,7 +261,10 @@ def _energies(subject):
     """Energies an atom before and after minimisation."""
     known = subject.energies
     if not known:
-        return "", "Energies are left out: no structure was minimised (give --energies, or evaluate without --no-minimize)."
+        return (
+            "",
+            "Energies are left out: no structure was minimised (give --energies, or evaluate without --no-minimize).",
+        )
     panels = []
     for title, own, other in (("As sampled", "sampled", "md"), ("After minimisation", "minimised", "md minimised")):
         sets = [(kind, known[name]) for kind, name in (("ref", other), ("gen", own)) if name in known]
@@ -205,12 +275,16 @@ def _energies(subject):
         low, high = np.percentile(np.concatenate([values for _, values in sets]), (0, 98))
         edges = np.linspace(low, max(high, low + 0.1), ENERGY_BINS + 1)
         middle = (edges[1:] + edges[:-1]) / 2
-        lines = [Line("", kind, middle, np.histogram(np.clip(v, low, edges[-1]), edges, density=True)[0]) for kind, v in sets]
+        lines = [
+            Line("", kind, middle, np.histogram(np.clip(v, low, edges[-1]), edges, density=True)[0]) for kind, v in sets
+        ]
         medians = ", ".join(f"{'MD' if kind == 'ref' else 'structures'} {np.median(v):.2f}" for kind, v in sets)
         chart = line_chart(lines, f"Energy {title.lower()}: medians {medians} kJ/mol an atom", "kJ/mol an atom", "")
         panels.append(f'<div class="panel"><h4>{title}</h4><p>median {medians}</p>{chart}</div>')
     count = len(next(iter(known.values())))
-    caption = f"Potential energy of {count:,} structures, beads held while minimising; the last bin holds what is beyond."
+    caption = (
+        f"Potential energy of {count:,} structures, beads held while minimising; the last bin holds what is beyond."
+    )
     return figure("energies", "Energies", _grid(panels), caption), ""
 
 
@@ -223,5 +297,5 @@ def _grid(panels, shown=SHOWN):
     first = f'<div class="panels">{"".join(panels[:shown])}</div>'
     if len(panels) <= shown:
         return first
-    more = "".join(panels[shown:])
-    return f'{first}<details class="more"><summary>{len(panels) - shown} more</summary><div class="panels">{more}</div></details>'
+    more = f'<div class="panels">{"".join(panels[shown:])}</div>'
+    return f"{first}<details><summary>{len(panels) - shown} more</summary>{more}</details>"

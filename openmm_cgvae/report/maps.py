@@ -8,7 +8,7 @@ from openmm_cgvae.metrics.rotamers import side_chain_torsions
 from openmm_cgvae.metrics.slow import slow_coordinates
 from openmm_cgvae.metrics.structure import torsion_angles
 from openmm_cgvae.preparation.structures import heavy_atoms
-from openmm_cgvae.report.charts import Line, heat_map, line_chart, scale_legend
+from openmm_cgvae.report.charts import Line, heat_map, line_chart, round_ticks, scale_legend
 from openmm_cgvae.report.page import Section, figure, table
 
 __all__ = ["map_section"]
@@ -30,7 +30,9 @@ def map_section(subject):
         parts.append(content)
         missing.append(sentence)
     if subject.reference is None and subject.crystal is None and any(parts):
-        missing.append("Maps of a reference, and differences from it, need reference MD (--reference), which was not given.")
+        missing.append(
+            "Maps of a reference, and differences from it, need reference MD (--reference), which was not given."
+        )
     return Section("maps", "Conformations", "".join(parts), tuple(filter(None, missing)))
 
 
@@ -44,7 +46,9 @@ def _ramachandran(subject):
         other = None if subject.crystal is None else _crystal_backbone(subject)
     caption = f"Density of phi and psi over {_number(own)} in classes, each {10 ** (3 / 7):.1f} times the one before."
     axes = "phi (degrees)", "psi (degrees)", *DEGREES
-    return _maps("ramachandran", "Backbone: phi and psi", own, other, axes, caption, _figure_rows(subject, "ramachandran_js")), ""
+    return _maps(
+        "ramachandran", "Backbone: phi and psi", own, other, axes, caption, _figure_rows(subject, "ramachandran_js")
+    ), ""
 
 
 def _rotamers(subject):
@@ -58,14 +62,19 @@ def _rotamers(subject):
         other = _chis(subject, heavy_atoms(subject.reference, subject.topology)[0], subject.chain.mask)
     elif subject.crystal is not None:
         other = _chis(subject, subject.crystal.atoms[None], subject.crystal.mask)
-    caption = f"chi1 and chi2 of {_number(own)}; chi2 of Phe, Tyr and Asp, which repeats after half a turn, counts at both."
+    caption = (
+        f"chi1 and chi2 of {_number(own)}; chi2 of Phe, Tyr and Asp, which repeats after half a turn, counts at both."
+    )
     axes = "chi1 (degrees)", "chi2 (degrees)", *TURN
     return _maps("rotamers", "Side chains: chi1 and chi2", own, other, axes, caption), ""
 
 
 def _slow_motions(subject):
     if subject.reference is None or not subject.is_small:
-        return "", "Slow motions (TICA) are left out: they are learned from reference MD, of molecules up to 1,500 atoms."
+        return (
+            "",
+            "Slow motions (TICA) are left out: they are learned from reference MD, of molecules up to 1,500 atoms.",
+        )
     try:
         found = slow_coordinates(subject.reference, subject.graph, subject.runs, subject.flat)
     except CGVAEError as error:
@@ -84,17 +93,17 @@ def _slow_motions(subject):
             Line("reference", "ref", middle, np.histogram(other[:, 0], edges, density=True)[0]),
             Line("structures", "gen", middle, np.histogram(own[:, 0], edges, density=True)[0]),
         ]
-        chart = line_chart(lines, "Density along the slowest motion, reference and structures", "slowest motion", "density")
+        chart = line_chart(
+            lines, "Density along the slowest motion, reference and structures", "slowest motion", "density"
+        )
         body = f'{LINES}<div class="panels"><div class="panel">{chart}</div></div>'
         return figure("tica", title, body, f"{TICA} Only one motion is slow.", rows), ""
-    ticks = tuple([round(float(a), 1), round(float(b), 1)] for a, b in zip(low, high, strict=True))
+    ticks = tuple(round_ticks(float(a), float(b), 4) for a, b in zip(low, high, strict=True))
     axes = "slowest motion", "second", (low[0], high[0], low[1], high[1]), ticks
     return _maps("tica", title, own, other, axes, TICA, rows), ""
 
 
-LINES = (
-    '<ul class="key"><li><i class="ref"></i>reference MD</li><li><i class="gen"></i>structures</li></ul>'
-)
+LINES = '<ul class="key"><li><i class="ref"></i>reference MD</li><li><i class="gen"></i>structures</li></ul>'
 TICA = (
     "The slowest motions of the reference's backbone distances, found by time-lagged independent component analysis; "
     "structures are projected on them."
@@ -158,7 +167,7 @@ def _chis(subject, atoms, mask):
     types = subject.chain.residue_types
     chi = np.degrees(side_chain_torsions(types, atoms, mask)[..., :2]) % 360
     half = np.broadcast_to(HALF_TURN_CHI2[types], chi.shape[:-1])
-    turned = (chi + [0, 180]) % 360
+    turned = (chi + np.array([0, 180])) % 360
     points = np.concatenate([chi[~half].repeat(2, axis=0), chi[half], turned[half]])
     return points[np.isfinite(points).all(1)]
 

@@ -75,7 +75,8 @@ def page(title, lead, verdict, sections, sources, payload=None):
 
     Parameters
     ----------
-    title, lead, verdict : str
+    title : str
+    lead, verdict : str
         HTML.
     sections : sequence of Section
     sources : sequence of (str, str)
@@ -97,19 +98,16 @@ def page(title, lead, verdict, sections, sources, payload=None):
     if lacking:
         items = "".join(f"<li>{sentence}</li>" for sentence in lacking)
         parts.append(f'<section id="left-out"><h2>Not on this page</h2><ul class="left-out">{items}</ul></section>')
-    html = Template(_asset("report.html")).substitute(
-        title=re.sub(r"<[^>]+>", "", title),
-        heading=title,
+    main = _numbered("\n".join([verdict, f'<nav aria-label="Contents"><ul>{links}</ul></nav>', *parts]))
+    return Template(_asset("report.html")).substitute(
+        title=escape(title),
         lead=lead,
-        verdict=verdict,
-        links=links,
-        sections="\n".join(parts),
+        main=main,
         sources="".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in sources),
         version=__version__,
         style=_asset("report.css"),
         viewer=_viewer(payload),
     )
-    return _numbered(html)
 
 
 def write_page(path, html, overwrite=False):
@@ -130,7 +128,9 @@ def _viewer(payload):
         return ""
     # A closing tag within a string would end the element.
     data = json.dumps(payload, separators=(",", ":")).replace("</", "<\\/")
-    notice = "3Dmol.js, BSD-3-Clause, (c) University of Pittsburgh and contributors; see 3Dmol-LICENSE.txt of openmm_cgvae"
+    notice = (
+        "3Dmol.js, BSD-3-Clause, (c) University of Pittsburgh and contributors; see 3Dmol-LICENSE.txt of openmm_cgvae"
+    )
     return (
         f'<script type="application/json" id="view-data">{data}</script>\n'
         f"<script>/* {notice} */\n{_asset('3Dmol-min.js')}</script>\n<script>{_asset('report.js')}</script>"

@@ -4,6 +4,7 @@ from html import escape
 
 import numpy as np
 
+from openmm_cgvae.evaluation.subject import thinned
 from openmm_cgvae.metrics.covalent import good_angles, good_bonds
 from openmm_cgvae.metrics.deviations import with_nearest_labels
 from openmm_cgvae.metrics.overlaps import atom_contacts
@@ -46,18 +47,20 @@ def residue_section(subject):
         missing.append("Spread by residue is left out: there is one structure a frame.")
     if "deviation" not in quality:
         missing.append("Deviation by residue is left out: no structure was given that the beads were taken from.")
-    strip = "".join(_column(subject, quality, names, k) for k in shown)
+    labels = "".join(f"<span>{ROWS[name][0]}</span>" for name in quality)
+    strip = f'<span class="labels" aria-hidden="true">{labels}</span>' + "".join(
+        _column(subject, quality, names, k) for k in shown
+    )
     label = f"{len(names)} residues, rows from the top: {', '.join(ROWS[name][0] for name in quality)}"
     caption = (
-        f"From the top: {', '.join(ROWS[name][0] for name in quality)}; each the share of {_count(subject)} structures in which "
-        "it is found, or its size. Click on a residue to see it in [[view]]."
+        f"From the top: {', '.join(ROWS[name][0] for name in quality)}; each the share of {_count(subject)} structures "
+        "in which it is found, or its size. Click on a residue to see it in [[view]]."
     )
     head = ["residue", *(f"{ROWS[name][0]}, {ROWS[name][1]}" for name in quality)]
     rows = [(escape(names[k]), *(_text(name, values[k]) for name, values in quality.items())) for k in worst[:20]]
-    body = figure(
-        "strip", "Quality of every residue", f'{KEY}<div class="strip" role="img" aria-label="{escape(label)}">{strip}</div>',
-        caption, table(head, rows, caption="The residues with most to report"),
-    )  # fmt: skip
+    drawn = f'{KEY}<div class="strip" role="img" aria-label="{escape(label)}">{strip}</div>'
+    data = table(head, rows, caption="The residues with most to report")
+    body = figure("strip", "Quality of every residue", drawn, caption, data)
     return Section("residues", "Residue by residue", body, tuple(missing))
 
 
@@ -81,7 +84,7 @@ def residue_quality(subject):
     chain = subject.chain
     types, mask, connected = chain.residue_types, chain.mask, chain.connected
     every = subject.residue_atoms.reshape(-1, *subject.residue_atoms.shape[2:])
-    atoms = every[np.unique(np.linspace(0, len(every) - 1, min(STRUCTURES, len(every))).astype(np.int64))]
+    atoms = every[thinned(len(every), STRUCTURES)]
     quality = {
         "backbone": _share(*ramachandran_outliers(types, atoms, mask, connected)),
         "side_chain": _share(*rotamer_outliers(types, atoms, mask)),
@@ -148,7 +151,9 @@ def _text(name, value):
 def _column(subject, quality, names, k):
     """One residue: its letter, a number now and then, and a cell a row."""
     residue = subject.residues[k]
-    told = "; ".join(f"{ROWS[name][0]} {_text(name, v[k])} {ROWS[name][1]}" for name, v in quality.items() if np.isfinite(v[k]))
+    told = "; ".join(
+        f"{ROWS[name][0]} {_text(name, v[k])} {ROWS[name][1]}" for name, v in quality.items() if np.isfinite(v[k])
+    )
     cells = "".join(f'<i class="g{_level(name, values[k])}"></i>' for name, values in quality.items())
     number = str(residue.id) if k % 10 == 0 else "&nbsp;"
     letter = AMINO_ACIDS[subject.chain.residue_types[k]]

@@ -5,10 +5,10 @@ from html import escape
 
 import numpy as np
 
+from openmm_cgvae.evaluation.subject import thinned
+from openmm_cgvae.evaluation.surprise import bead_surprise, residue_surprise
 from openmm_cgvae.metrics.peptides import backbone_torsions
-from openmm_cgvae.metrics.rotamers import side_chain_torsions
 from openmm_cgvae.report.page import Section, figure
-from openmm_cgvae.report.surprise import bead_surprise, residue_surprise
 
 __all__ = ["view_section"]
 
@@ -47,13 +47,17 @@ def view_section(subject):
     payload["spread"] = _spread(positions[frames])
     payload["training"], why = _training(subject, atoms, frames)
     missing = tuple(filter(None, [note, *_missing(payload), why]))
-    count = f"{len(frames)} of {len(positions):,} frames" if len(frames) < len(positions) else f"{len(frames)} frames"
+    count = f"{len(frames)} of {len(positions):,} frames" if len(frames) < len(positions) else _plural(len(frames))
     caption = (
-        f"{count}, each about its centre. Drag to turn, scroll or pinch to zoom; with the keyboard, arrow keys, plus and "
-        f"minus. {'Beads are the translucent spheres.' if payload['beads'] else ''}"
+        f"{count}, each about its centre. Drag to turn, scroll or pinch to zoom; with the keyboard, arrow keys, plus "
+        f"and minus. {'Beads are the translucent spheres.' if payload['beads'] else ''}"
     )
     body = figure("view", "Structures in three dimensions", _controls(payload), caption)
     return Section("structures", "Structures", body, missing), payload
+
+
+def _plural(count):
+    return "One frame" if count == 1 else f"{count} frames"
 
 
 def _shown_atoms(subject):
@@ -78,8 +82,8 @@ def _chosen(shape):
     samples = min(n_samples, MOST_SAMPLES)
     n_sets = 0 if samples < 2 else min(MOST_SETS, n_frames, max(1, budget // (2 * samples)))
     count = min(n_frames, MOST_FRAMES, max(1, budget - n_sets * samples))
-    frames = np.unique(np.linspace(0, n_frames - 1, count).astype(np.int64))
-    return frames, frames[np.unique(np.linspace(0, len(frames) - 1, n_sets).astype(np.int64))] if n_sets else []
+    frames = thinned(n_frames, count)
+    return frames, frames[thinned(len(frames), n_sets)] if n_sets else []
 
 
 def _atoms(subject, atoms):
@@ -197,7 +201,7 @@ def _training(subject, atoms, frames):
         ends = "0 kT", f"{MOST_SURPRISE:g} kT"
     elif subject.is_protein:
         chain = subject.chain
-        values = residue_surprise(chain.residue_types, subject.residue_atoms[frames, 0], chain.mask, chain.connected)
+        values = residue_surprise(chain.residue_types, subject.residue_atoms_of(frames), chain.mask, chain.connected)
         number = {residue.index: k for k, residue in enumerate(subject.residues)}
         listed = list(subject.topology.atoms())
         of = np.array([number.get(listed[i].residue.index, -1) for i in atoms])
@@ -205,8 +209,8 @@ def _training(subject, atoms, frames):
         ends = "common", "1 in 10,000"
     else:
         return None, (
-            "Colour by distance from training is left out: no model with a CG potential of its training data was given, "
-            "and these are no residues of which crystals tell."
+            "Colour by distance from training is left out: no model with a CG potential of its training data was "
+            "given, and these are no residues of which crystals tell."
         )
     scaled = _bytes(values / MOST_SURPRISE)
     known = {"values": scaled, "count": values.shape[1], "of": of.tolist(), "low": ends[0], "high": ends[1]}
@@ -246,7 +250,8 @@ def _controls(payload):
 <p id="no-view" hidden>The view needs WebGL, which this browser has not: the figures below do not.</p>
 <div class="controls" id="controls">{modes}
 <button id="play" aria-pressed="false">Play</button>
-<label><span class="sr">Frame</span><input type="range" id="frame" min="0" max="{last}" value="0"><span id="frame-label"></span></label>
+<label><span class="sr">Frame</span><input type="range" id="frame" min="0" max="{last}" value="0">
+<span id="frame-label"></span></label>
 <label>Colour <select id="colour">{colours}</select></label>
 <label>Shape <select id="shape">{shapes}</select></label>
 {boxes}<button id="reset">Reset view</button></div>

@@ -20,12 +20,14 @@ from openmm_cgvae.atomistic.solvation import solvate
 from openmm_cgvae.cg.system import run_steps
 from openmm_cgvae.core.checks import checked_number
 from openmm_cgvae.core.errors import MinimizationError, PositionsError, SettingsError, SimulationError
+from openmm_cgvae.core.lock import locked
 from openmm_cgvae.core.output import complete_output
 from openmm_cgvae.core.platforms import installed_platforms
 from openmm_cgvae.core.translation import translated
 from openmm_cgvae.core.units import as_positions_nm, value_in_md_units
-from openmm_cgvae.simulation.checkpoint import run_to
+from openmm_cgvae.simulation.checkpoint import run_id
 from openmm_cgvae.simulation.reporters import TrajectoryReporter
+from openmm_cgvae.simulation.running import begin, run_to
 
 if TYPE_CHECKING:
     from typing import Any
@@ -197,7 +199,7 @@ def run_and_write(simulation, steps, reportInterval, file, progress=True, checkp
         Ending in .dcd, .xtc, .pdb or .cif (.dcd with a checkpoint); replaced if it exists.
     progress : bool
     checkpoint : path, optional
-        Written every 20,000 steps or so, and at the end.
+        Written when the run begins, every 20,000 steps or so, and at the end; an earlier one is replaced.
     settings : dict, optional
         What the run depends on, kept in the checkpoint.
     resumed : RunCheckpoint, optional
@@ -213,25 +215,30 @@ def run_and_write(simulation, steps, reportInterval, file, progress=True, checkp
     Raises
     ------
     SettingsError, OutputError
-        If `resumed` does not fit, see ``RunCheckpoint.restore``.
+        If `resumed` does not fit, see ``RunCheckpoint.restore``; if another process is at the same run.
     SimulationError
         If the run becomes unstable; the frames up to then are in the file, and the last good state is in
         ``<file>-last-state.xml``, as ``Simulation.saveState`` writes it.
     """
     file = Path(file)
-    if resumed is not None:
-        resumed.restore(simulation, [file])
-    else:
-        file.unlink(missing_ok=True)
-        if file.suffix.lower() != ".pdb":
-            _write_structure(simulation, file.with_suffix(".pdb"))
+    with locked(file, checkpoint):
+        if resumed is not None:
+            resumed.restore(simulation, [file])
+        else:
+            # The structure first: a run that can be resumed has it.
+            if file.suffix.lower() != ".pdb":
+                _write_structure(simulation, file.with_suffix(".pdb"))
+            begin(simulation, [file], checkpoint, settings)
+        title = "" if settings is None else f"run {run_id(settings)}"
+        frames = TrajectoryReporter(file, reportInterval, file.is_file(), title)
+        return run_to(simulation, steps, reportInterval, _alone(frames), [file], checkpoint, settings, progress)
 
-    @contextmanager
-    def reporters(append):
-        with TrajectoryReporter(file, reportInterval, append) as reporter:
-            yield [reporter]
 
-    return run_to(simulation, steps, reportInterval, reporters, [file], checkpoint, settings, progress)
+@contextmanager
+def _alone(reporter):
+    """A list of one reporter, closed at its end."""
+    with reporter:
+        yield [reporter]
 
 
 def _write_structure(simulation, path):

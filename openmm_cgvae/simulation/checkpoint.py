@@ -13,8 +13,10 @@ from openmm_cgvae.core.fingerprint import check_same_run, fingerprint
 from openmm_cgvae.core.output import check_output, complete_output
 from openmm_cgvae.simulation.written import WrittenFile
 
-__all__ = ["RunCheckpoint", "check_checkpoint", "output_names", "run_id"]
+__all__ = ["RunCheckpoint", "check_checkpoint", "output_names", "run_id", "steps_between"]
 
+# Between checkpoints, about.
+CHECKPOINT_STEPS = 20_000
 FORMAT = "openmm_cgvae run 2"
 
 
@@ -92,8 +94,26 @@ class RunCheckpoint:
                 f"{path} is no checkpoint of a run: what simulate --checkpoint writes is expected"
             ) from error
 
-    def check(self, settings, path):
-        """Refuse other settings, inputs or outputs than the run was begun with (`SettingsError`, which names it)."""
+    def check(self, settings, path, paths):
+        """Refuse to go on otherwise than the run was begun.
+
+        Parameters
+        ----------
+        settings : dict
+        path : path
+            Of the checkpoint, for the message.
+        paths : sequence of path
+            The outputs.
+
+        Raises
+        ------
+        OutputError
+            If an output is missing.
+        SettingsError
+            If a setting, an input or the name of an output is another, which is named.
+        """
+        for output, file in zip(paths, self.files, strict=False):
+            file.check_there(output)
         check_same_run(settings, self.settings, path)
 
     def restore(self, simulation, paths):
@@ -123,3 +143,8 @@ def check_checkpoint(checkpoint, trajectory, overwrite=False):
     check_output(checkpoint, overwrite)
     if Path(trajectory).suffix.lower() != ".dcd":
         raise OutputError(f"output {trajectory} given with a checkpoint: a name ending in .dcd is expected")
+
+
+def steps_between(reportInterval):
+    """Steps between two checkpoints, a multiple of the report interval."""
+    return -(-CHECKPOINT_STEPS // reportInterval) * reportInterval

@@ -4,13 +4,10 @@ import time
 from pathlib import Path
 
 from openmm_cgvae.cg.system import run_steps
-from openmm_cgvae.simulation.checkpoint import RunCheckpoint
+from openmm_cgvae.simulation.checkpoint import RunCheckpoint, steps_between
 from openmm_cgvae.simulation.written import remove_output
 
 __all__ = ["begin", "run_to"]
-
-# Between checkpoints, about; a multiple of the report interval.
-CHECKPOINT_STEPS = 20_000
 
 
 def begin(simulation, paths, checkpoint=None, settings=None):
@@ -62,7 +59,7 @@ def run_to(simulation, steps, reportInterval, reporters, paths, checkpoint=None,
 
     paths = [Path(path) for path in paths]
     lastState = paths[0].with_name(f"{paths[0].stem}-last-state.xml")
-    segment = steps if checkpoint is None else -(-CHECKPOINT_STEPS // reportInterval) * reportInterval
+    segment = steps if checkpoint is None else steps_between(reportInterval)
     started, first = time.perf_counter(), simulation.currentStep
     try:
         with (

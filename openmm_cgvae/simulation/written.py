@@ -43,6 +43,13 @@ class WrittenFile:
             size = os.fstat(file.fileno()).st_size
             return cls(size, file.read(min(size, HEAD_BYTES)).hex(), _tail(file, size))
 
+    def check_there(self, path):
+        """Refuse a file that is missing or shorter than it was (`OutputError`); returns its size."""
+        size = os.path.getsize(path) if os.path.isfile(path) else 0
+        if size < self.size:
+            raise OutputError(f"output {path} of the run to go on with is missing or shorter than it was: begin anew")
+        return size
+
     def check(self, path, run):
         """Refuse a file that is not the one the run wrote (`OutputError`); nothing is changed.
 
@@ -52,9 +59,7 @@ class WrittenFile:
         run : str
             Id of the run, which its files have in their header.
         """
-        path, size = Path(path), os.path.getsize(path) if os.path.isfile(path) else 0
-        if size < self.size or (self.size and not path.is_file()):
-            raise OutputError(f"output {path} of the run to go on with is missing or shorter than it was: begin anew")
+        size = self.check_there(path)
         if not size:
             return
         with open(path, "rb") as file:

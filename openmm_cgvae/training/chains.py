@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from openmm_cgvae.core.errors import UNREADABLE_ARCHIVE, TrainingError
+from openmm_cgvae.core.archive import read_arrays, write_arrays
+from openmm_cgvae.core.errors import TrainingError
 from openmm_cgvae.core.output import check_output, complete_output
+from openmm_cgvae.core.reading import reading
 
 __all__ = ["N_SLOTS", "Chain", "PackedChains"]
 
@@ -18,6 +20,11 @@ OF_CHAINS = ("name", "length", "resolution", "split", "cluster", "representative
 # What every row of a residue array holds.
 OF_RESIDUES = {"residue": (), "ca": (3,), "relative": (N_SLOTS - 1, 3), "mask": (2,), "chain_break": ()}
 ARRAYS = (*OF_CHAINS, *OF_RESIDUES)
+# Kinds of numbers, as ``numpy.dtype.kind`` names them.
+KINDS = {
+    "name": "U", "length": "iu", "resolution": "f", "split": "U", "cluster": "iu", "representative": "b",
+    "residue": "u", "ca": "iu", "relative": "iu", "mask": "u", "chain_break": "b",
+}  # fmt: skip
 SPLITS = ("train", "validation", "test")
 N_TYPES = 20
 # Positions are whole numbers of this, in Angstrom.
@@ -73,14 +80,10 @@ class PackedChains:
         TrainingError
             If the file is missing, not such an archive, or its arrays do not belong together.
         """
-        try:
-            with np.load(path, allow_pickle=False) as archive:
-                arrays = {name: archive[name] for name in ARRAYS}
-        except FileNotFoundError as error:
-            raise TrainingError(f"packed chains {path} do not exist") from error
-        except UNREADABLE_ARCHIVE as error:
-            raise TrainingError(f"{path} is not an archive of packed chains ({', '.join(ARRAYS)})") from error
-        _check(arrays, path)
+        with reading(path, "archive of packed chains", "openmm-cgvae train", TrainingError):
+            found = read_arrays(path)[0]
+            arrays = {name: found[name] for name in ARRAYS}
+            _check(arrays, path)
         return cls(arrays)
 
     @classmethod
@@ -121,7 +124,7 @@ class PackedChains:
     def save(self, path: str | Path, overwrite: bool = False):
         """Write all chains, chosen or not; `path` ends in ``.npz``."""
         with complete_output(check_output(path, overwrite)) as temporary:
-            np.savez_compressed(temporary, **self._arrays)
+            write_arrays(temporary, self._arrays)
 
     @property
     def sha256(self) -> str:
@@ -216,6 +219,11 @@ def _packed(chain):
 
 def _check(arrays, source):
     """Refuse arrays that do not belong together (`TrainingError`)."""
+    for name, kinds in KINDS.items():
+        if arrays[name].dtype.kind not in kinds:
+            raise TrainingError(f"{source}: {name} is of {arrays[name].dtype}")
+    if arrays["length"].ndim != 1 or (arrays["length"] < 1).any():
+        raise TrainingError(f"{source}: a chain has no residue")
     n_chains, total = len(arrays["length"]), int(arrays["length"].sum())
     for name in OF_CHAINS:
         if arrays[name].shape != (n_chains,):
@@ -227,8 +235,6 @@ def _check(arrays, source):
             raise TrainingError(
                 f"{source}: {name} has shape {arrays[name].shape}, {(total, *row)} is expected for {total} residues"
             )
-    if n_chains and arrays["length"].min() < 1:
-        raise TrainingError(f"{source}: chain {arrays['name'][np.argmin(arrays['length'])]} has no residue")
     if total and arrays["residue"].max() >= N_TYPES:
         raise TrainingError(f"{source}: residue type {arrays['residue'].max()} found, 0 to {N_TYPES - 1} are expected")
     unknown = set(arrays["split"].tolist()) - set(SPLITS)

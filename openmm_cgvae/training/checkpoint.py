@@ -1,14 +1,14 @@
 """Checkpoints of a training run, and the models that are made of their weights."""
 
-import io
 import logging
-from functools import partial
 
 import numpy as np
 import torch
 
 from openmm_cgvae.core.errors import SettingsError, TrainingError
-from openmm_cgvae.core.output import write_bytes
+from openmm_cgvae.core.fingerprint import check_same_folder
+from openmm_cgvae.core.output import complete_output
+from openmm_cgvae.io.tensors import load_tensors, save_tensors
 from openmm_cgvae.models.cgvae import CGVAE
 from openmm_cgvae.models.config import ModelConfig, config_from_dict
 from openmm_cgvae.molecule.spec import MoleculeSpec
@@ -32,7 +32,8 @@ def write_checkpoint(path, spec, state):
     if rank() > 0:
         return
     arrays = {name: torch.as_tensor(array) for name, array in spec.to_arrays().items()}
-    write_bytes(path, partial(torch.save, {**state, "spec": arrays}))
+    with complete_output(path) as temporary:
+        save_tensors(temporary, {**state, "spec": arrays})
 
 
 def read_checkpoint(path, spec, identity, device):
@@ -61,16 +62,19 @@ def read_checkpoint(path, spec, identity, device):
     content = from_first(path.read_bytes() if rank() == 0 and path.exists() else None)
     if content is None:
         return None
+    state = _read(path, content)
     try:
-        state = torch.load(io.BytesIO(content), weights_only=True, map_location=device)
         saved = {name: value.cpu().numpy() for name, value in state["spec"].items()}
         same_molecule = all(np.array_equal(saved[name], own) for name, own in spec.to_arrays().items())
-        same = same_molecule and state["identity"] == identity
+        known = dict(state["identity"])
     except Exception as error:
         raise TrainingError(f"{path} cannot be read ({type(error).__name__}): remove it") from error
-    if not same:
-        raise SettingsError(f"{path} is of a run with other settings or data: give another folder, or remove it")
+    check_same_folder(identity | {"same molecule": same_molecule}, known | {"same molecule": True}, path)
     return state
+
+
+def _read(path, content=None):
+    return load_tensors(path, "checkpoint", "'openmm-cgvae train'", TrainingError, content)
 
 
 def load_start(model, start):
@@ -118,14 +122,14 @@ def load_trained(path):
         If the file is missing or not a checkpoint.
     """
     try:
-        state = torch.load(path, weights_only=True, map_location="cpu")
+        state = _read(path)
         spec = MoleculeSpec.from_arrays({name: value.numpy() for name, value in state["spec"].items()})
         identity = state["identity"]
         average = {k.removeprefix("module."): v for k, v in state["average"].items() if k.startswith("module.")}
         config = config_from_dict(ModelConfig, identity["model"])
         model = model_with_weights(spec, config, state["finished"] or average)
-    except FileNotFoundError as error:
-        raise TrainingError(f"checkpoint {path} does not exist: train first with 'openmm-cgvae train'") from error
+    except TrainingError:
+        raise
     except Exception as error:
         raise TrainingError(f"{path} is not a checkpoint of this package: {type(error).__name__}") from error
     return model, spec, {**identity, "epoch": state["epoch"]}

@@ -2,18 +2,25 @@
 
 import hashlib
 import json
+import logging
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from openmm_cgvae.core.errors import UNREADABLE_ARCHIVE, DataError, OutputError
-from openmm_cgvae.core.output import complete_output
+from openmm_cgvae.core.archive import read_arrays, write_arrays
+from openmm_cgvae.core.errors import DataError
+from openmm_cgvae.core.output import check_output, complete_output
+from openmm_cgvae.core.reading import parsed_json, reading
+from openmm_cgvae.core.schema import anything, either, entries, nothing, number, record
+from openmm_cgvae.molecule.description import check_mapping
 from openmm_cgvae.molecule.spec import MoleculeSpec
 
 __all__ = ["Dataset", "split_runs"]
 
-FORMAT = "openmm_cgvae dataset 3"
+logger = logging.getLogger(__name__)
+
+# The last version without checksums is read too.
+FORMAT, UNSEALED = "openmm_cgvae dataset 4", "openmm_cgvae dataset 3"
 # Fewer runs are cut into this many contiguous blocks in all, which stand in for runs.
 MIN_RUNS = 5
 N_BLOCKS = 20
@@ -55,18 +62,10 @@ class Dataset:
 
     def save(self, path):
         """Write the dataset; `path` ends in ``.npz``."""
-        path = Path(path)
-        if not path.parent.is_dir():
-            raise OutputError(f"folder {path.parent} does not exist: create it first")
-        with complete_output(path) as temporary, open(temporary, "wb") as file:
-            np.savez_compressed(
-                file,
-                format=np.array(FORMAT),
-                positions=self.positions,
-                runs=self.runs,
-                description=np.array(json.dumps(self.description)),
-                **self.spec.to_arrays(),
-            )
+        arrays = {"format": np.array(FORMAT), "positions": self.positions, "runs": self.runs}
+        arrays["description"] = np.array(json.dumps(self.description))
+        with complete_output(check_output(path, overwrite=True)) as temporary:
+            write_arrays(temporary, arrays | self.spec.to_arrays())
 
     @classmethod
     def load(cls, path):
@@ -75,20 +74,46 @@ class Dataset:
         Raises
         ------
         DataError
-            If the file is missing or not a dataset.
+            If the file is missing, not a dataset, damaged, or its arrays do not belong together.
         """
-        try:
-            with np.load(path, allow_pickle=False) as arrays:
-                if str(arrays["format"]) != FORMAT:
-                    raise DataError(f"{path} is a {arrays['format']}, {FORMAT!r} is expected: prepare it again")
-                description = json.loads(str(arrays["description"]))
-                return cls(arrays["positions"], arrays["runs"], MoleculeSpec.from_arrays(arrays), description)
-        except FileNotFoundError as error:
-            raise DataError(f"dataset {path} does not exist: make it with 'openmm-cgvae prepare'") from error
-        except UNREADABLE_ARCHIVE as error:
-            if isinstance(error, DataError):
-                raise
-            raise DataError(f"{path} is not a dataset: what 'openmm-cgvae prepare' writes is expected") from error
+        with reading(path, "dataset", "'openmm-cgvae prepare'", DataError):
+            arrays, sealed = read_arrays(path)
+            if not sealed and str(arrays["format"]) != UNSEALED:
+                raise DataError(
+                    f"{path} is a {arrays['format']} without checksums, {FORMAT!r} is expected: prepare it again"
+                )
+            if str(arrays["format"]) not in (FORMAT, UNSEALED):
+                raise DataError(f"{path} is a {arrays['format']}, {FORMAT!r} is expected: prepare it again")
+            if not sealed:
+                logger.info("%s is of an older version, without checksums: damage to it may go unnoticed", path)
+            description = parsed_json(str(arrays["description"]).encode())
+            _check(arrays, description)
+            return cls(arrays["positions"], arrays["runs"], MoleculeSpec.from_arrays(arrays), description)
+
+
+DESCRIPTION = record(
+    {"potential": either(nothing, entries(anything)), "temperature": either(nothing, number(0))},
+    ("mapping", "potential", "temperature"),
+)
+
+
+def _check(arrays, description):
+    """Refuse parts of a dataset that do not belong together."""
+    DESCRIPTION(description, "description")
+    check_mapping(description["mapping"])
+    mapping, positions, runs = description["mapping"], arrays["positions"], arrays["runs"]
+    n_atoms = len(mapping["topology"]["atoms"])
+    if positions.dtype != np.float32 or positions.ndim != 3 or positions.shape[1:] != (n_atoms, 3):
+        raise DataError(f"positions of shape {positions.shape} ({positions.dtype}) for {n_atoms} atoms")
+    if runs.shape != positions.shape[:1] or runs.dtype.kind not in "iu" or (runs < 0).any():
+        raise DataError(f"runs of shape {runs.shape} ({runs.dtype}) for {len(positions)} frames")
+    # Row by row, beads of the description are those of the arrays that training takes.
+    projection, weights = np.zeros((len(mapping["beads"]), n_atoms)), np.array(mapping["weights"], dtype=float)
+    for row, bead in zip(projection, mapping["beads"], strict=True):
+        row[bead] = weights[bead] / weights[bead].sum()
+    given = arrays["projection"]
+    if given.shape != projection.shape or not (np.abs(given - projection) <= 1e-6).all():
+        raise DataError("the mapping and the projection are of different beads")
 
 
 def split_runs(runs, validation_fraction, test_fraction, seed):

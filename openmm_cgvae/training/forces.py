@@ -4,15 +4,17 @@ import copy
 import logging
 import math
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from openmm_cgvae.core.errors import DataError, SettingsError, TrainingError
-from openmm_cgvae.core.output import write_bytes
+from openmm_cgvae.core.fingerprint import check_same_folder, fingerprint
+from openmm_cgvae.core.lock import locking
+from openmm_cgvae.core.output import complete_output
 from openmm_cgvae.core.units import ANGSTROM_PER_NM
+from openmm_cgvae.io.tensors import load_tensors, save_tensors
 from openmm_cgvae.models.config import ModelConfig
 from openmm_cgvae.models.energy import CGEnergy
 from openmm_cgvae.training.dataset import split_runs
@@ -124,6 +126,7 @@ class ForceMatcher:
         self.checkpoint = checkpoint and Path(checkpoint)
         self._resume()
 
+    @locking("checkpoint")
     def run(self, progress=None):
         """Train up to the configured number of epochs.
 
@@ -185,27 +188,28 @@ class ForceMatcher:
     def _identity(self):
         """Settings and data that identify a run."""
         sums = [float(t.double().sum()) for t in (self.X.square(), self.residual, self.residual.square())]
-        return {"model": asdict(self.model_config), "training": asdict(self.config), "data": sums}
+        settings = {"model": asdict(self.model_config), "training": asdict(self.config), "data": sums}
+        parts = (self.train_frames, self.validation_frames, self.test_frames)
+        return settings | {"data_sha256": fingerprint(self.X.numpy(), self.residual.numpy(), *parts)}
 
     def _save(self):
         if self.checkpoint is None:
             return
         state = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(), "best": self.best,
                  "history": self.history, "identity": self._identity()}  # fmt: skip
-        write_bytes(self.checkpoint, partial(torch.save, state))
+        with complete_output(self.checkpoint) as temporary:
+            save_tensors(temporary, state)
 
     def _resume(self):
         if self.checkpoint is None or not self.checkpoint.exists():
             return
         try:
-            state = torch.load(self.checkpoint, weights_only=True, map_location="cpu")
-            identity = state["identity"]
+            state = load_tensors(self.checkpoint, "checkpoint", "'openmm-cgvae learn-forcefield'", TrainingError)
+            check_same_folder(self._identity(), state["identity"], self.checkpoint, "give another, or remove it")
+        except (SettingsError, TrainingError):
+            raise
         except Exception as error:
             raise TrainingError(f"{self.checkpoint} cannot be read ({type(error).__name__}): remove it") from error
-        if identity != self._identity():
-            raise SettingsError(
-                f"{self.checkpoint} is of a run with other settings or data: give another, or remove it"
-            )
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.best, self.history = state["best"], state["history"]

@@ -2,14 +2,14 @@
 
 import logging
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from openmm_cgvae.core.errors import SettingsError, TrainingError
-from openmm_cgvae.core.output import write_bytes
+from openmm_cgvae.core.output import complete_output
+from openmm_cgvae.io.tensors import load_tensors, save_tensors
 from openmm_cgvae.proteins.builder import Builder
 from openmm_cgvae.proteins.heavy import heavy_graph
 from openmm_cgvae.proteins.relaxation import measured_bounds
@@ -84,13 +84,16 @@ class ProteinGeometry:
 
     def save(self, path: str | Path):
         """Write the tables."""
-        write_bytes(path, partial(torch.save, {"builder": self.builder, "bounds": self.bounds}))
+        with complete_output(path) as temporary:
+            save_tensors(temporary, {"builder": self.builder, "bounds": self.bounds})
 
     @classmethod
     def load(cls, path: str | Path) -> "ProteinGeometry":
         """Read what `save` wrote (`TrainingError` if it is damaged)."""
         try:
-            return cls(**torch.load(path, weights_only=True))
+            return cls(**load_tensors(path, "table of geometry", "a training", TrainingError))
+        except TrainingError:
+            raise
         except Exception as error:
             raise TrainingError(f"{path} cannot be read ({type(error).__name__}): remove it") from error
 

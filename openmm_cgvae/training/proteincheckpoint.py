@@ -3,10 +3,9 @@
 import json
 from pathlib import Path
 
-import torch
-
 from openmm_cgvae.core.errors import TrainingError
 from openmm_cgvae.core.output import write_json
+from openmm_cgvae.io.tensors import load_tensors
 from openmm_cgvae.proteins.builder import Builder
 from openmm_cgvae.proteins.torsionnet import TorsionNetwork
 from openmm_cgvae.training.chains import PackedChains
@@ -19,7 +18,7 @@ __all__ = ["is_protein_training", "load_trained_network", "read_data", "write_da
 def is_protein_training(folder: str | Path) -> bool:
     """Whether a folder holds a training of a model for any protein."""
     try:
-        return "config" in torch.load(Path(folder) / "checkpoint.pt", weights_only=True, mmap=True)
+        return "config" in load_tensors(Path(folder) / "checkpoint.pt", "checkpoint", "train", TrainingError)
     except Exception:
         return (Path(folder) / "geometry.pt").exists()
 
@@ -48,7 +47,7 @@ def load_trained_network(folder: str | Path, geometry: ProteinGeometry):
     """
     path = Path(folder) / "checkpoint.pt"
     try:
-        state = torch.load(path, weights_only=True, map_location="cpu")
+        state = load_tensors(path, "checkpoint", "'openmm-cgvae train'", TrainingError)
         config = ProteinConfig(**state["config"])
         weights = {k.removeprefix("module."): v for k, v in state["average"].items() if k.startswith("module.")}
         weights = {k: v for k, v in weights.items() if not k.startswith(BUILDER)}
@@ -57,8 +56,8 @@ def load_trained_network(folder: str | Path, geometry: ProteinGeometry):
         network = TorsionNetwork(Builder(), c.width, c.layers, c.known_layers, c.neighbours, c.bins, c.mapping)
         network.load_state_dict(weights)
         progress = {name: state.get(name) for name in ("update", "seen", "seconds", "data_sha256")}
-    except FileNotFoundError as error:
-        raise TrainingError(f"checkpoint {path} does not exist: train first with 'openmm-cgvae train'") from error
+    except TrainingError:
+        raise
     except Exception as error:
         raise TrainingError(f"{path} is not a checkpoint of this package: {type(error).__name__}") from error
     return network.eval(), config, progress

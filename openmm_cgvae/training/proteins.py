@@ -6,21 +6,23 @@ import math
 import time
 from contextlib import nullcontext
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from openmm_cgvae.core.errors import SettingsError, TrainingError
-from openmm_cgvae.core.output import complete_output, existing_folder, write_bytes
+from openmm_cgvae.core.fingerprint import check_same_folder, weights_fingerprint
+from openmm_cgvae.core.lock import locking
+from openmm_cgvae.core.output import complete_output, existing_folder
+from openmm_cgvae.core.signals import deferred_interruption
+from openmm_cgvae.io.tensors import load_tensors, save_tensors
 from openmm_cgvae.proteins.builder import N_TORSIONS, Builder
 from openmm_cgvae.proteins.torsionnet import TorsionNetwork
 from openmm_cgvae.training.average import moving_average
 from openmm_cgvae.training.chains import PackedChains
 from openmm_cgvae.training.crops import cropped
 from openmm_cgvae.training.geometry import ProteinGeometry, network_weights
-from openmm_cgvae.training.interruption import deferred_interruption
 from openmm_cgvae.training.progress import progress_bar
 from openmm_cgvae.training.proteinbatch import joined, torsion_loss
 from openmm_cgvae.training.proteinconfig import ProteinConfig
@@ -69,6 +71,7 @@ class ProteinTrainer:
         if not len(self.train) or not self.validation:
             raise TrainingError("the chains have no train or no validation split: both are needed")
         self.data_sha256 = chains.sha256
+        self._start = "none" if start is None else weights_fingerprint(start)
         weights = None if start is None else network_weights(start)
         self.folder = existing_folder(folder)
         self.geometry = self._local_geometry(chains, start)
@@ -130,36 +133,37 @@ class ProteinTrainer:
 
     def _identity(self):
         """Settings and data that identify a run."""
-        return {"config": asdict(self.config), "data_sha256": self.data_sha256}
+        return {"config": asdict(self.config), "data_sha256": self.data_sha256, "start": self._start}
 
     def _resume(self):
         path = self.checkpoint_path
         if not path.exists():
             return
-        own = self._identity()
         try:
-            state = torch.load(path, weights_only=True)
+            state = load_tensors(path, "checkpoint", "'openmm-cgvae train'", TrainingError)
             # What older checkpoints do not say is as it was by default.
             saved = {"config": asdict(ProteinConfig()) | state["config"]}
-            saved["data_sha256"] = state.get("data_sha256", self.data_sha256)
-            if saved == own:
-                self.network.load_state_dict(state["network"])
-                self.average.load_state_dict(state["average"])
-                self.optimizer.load_state_dict(state["optimizer"])
-                self.update, self.seen, self.seconds = state["update"], state["seen"], state["seconds"]
-                self._losses = state.get("losses", [])
+            saved |= {name: state[name] for name in ("data_sha256", "start") if name in state}
+            check_same_folder(self._identity(), saved, path)
+            self.network.load_state_dict(state["network"])
+            self.average.load_state_dict(state["average"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.update, self.seen, self.seconds = state["update"], state["seen"], state["seconds"]
+            self._losses = state.get("losses", [])
+        except (SettingsError, TrainingError):
+            raise
         except Exception as error:
             raise TrainingError(f"{path} cannot be read ({type(error).__name__}): remove it") from error
-        if saved != own:
-            raise SettingsError(f"{path} is of a run with other settings or data: give another folder, or remove it")
         logger.info("resumed from %s after update %d", path, self.update)
 
     def _save(self):
         state = {**self._identity(), "network": self.network.state_dict(),
                  "average": self.average.state_dict(), "optimizer": self.optimizer.state_dict(),
                  "update": self.update, "seen": self.seen, "seconds": self.seconds, "losses": self._losses}  # fmt: skip
-        write_bytes(self.checkpoint_path, partial(torch.save, state))
+        with complete_output(self.checkpoint_path) as temporary:
+            save_tensors(temporary, state)
 
+    @locking("folder")
     def run(self, minutes: float | None = None, validate_every: int = 500, progress: bool = True):
         """Train until all residues are seen, or for so many minutes.
 

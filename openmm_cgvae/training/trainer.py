@@ -13,6 +13,8 @@ import torch
 
 from openmm_cgvae.core.device import usable_device
 from openmm_cgvae.core.errors import TrainingError
+from openmm_cgvae.core.fingerprint import fingerprint, weights_fingerprint
+from openmm_cgvae.core.lock import locking
 from openmm_cgvae.core.output import complete_output, existing_folder
 from openmm_cgvae.models.cgvae import CGVAE
 from openmm_cgvae.models.config import ModelConfig, TrainingConfig, config_to_dict
@@ -78,6 +80,13 @@ class Trainer:
             check_compiler()
         self.spec = dataset.spec
         self.data_sha256 = dataset.sha256
+        # What else the weights depend on, by their bits at least.
+        self._origin = {
+            "description_sha256": fingerprint(dataset.description),
+            "start": "none" if start is None else weights_fingerprint(start),
+            "device": self.device.type,
+            "compiled": compiled,
+        }
         parts = split_runs(dataset.runs, self.config.validation_fraction, self.config.test_fraction, self.config.seed)
         self.train_frames, self.validation_frames, self.test_frames = parts
         positions = torch.as_tensor(dataset.positions, device=self.device)
@@ -89,6 +98,7 @@ class Trainer:
         if start is not None:
             load_start(self.model, start)
         self.folder = existing_folder(folder)
+        self._locked = self.folder if rank() == 0 else None
         self.projection = torch.as_tensor(self.spec.projection, dtype=torch.float32, device=self.device)
         self.pairs = torch.as_tensor(self.spec.graph_pairs, device=self.device)
         self.hydrogens = torch.as_tensor(self.spec.equivalent_hydrogens, device=self.device)
@@ -122,6 +132,7 @@ class Trainer:
     def checkpoint_path(self):
         return self.folder / "checkpoint.pt"
 
+    @locking("_locked")
     def run(self, max_minutes=math.inf, progress=True):
         """Train up to the configured number of epochs, or until the time is over (checked after each epoch).
 
@@ -319,6 +330,7 @@ class Trainer:
             "model": config_to_dict(self.model_config),
             "training": config_to_dict(config),
             "data_sha256": self.data_sha256,
+            **self._origin,
         }
 
     def _resume(self):

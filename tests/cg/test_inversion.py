@@ -80,7 +80,7 @@ def test_an_interrupted_inversion_goes_on_to_the_same_result(model, tmp_path, mo
     with pytest.raises(SettingsError, match="other data or settings"):
         iterative_boltzmann_inversion(*model, checkpoint=path, seed=5, **SHORT)
     path.write_text("nothing")
-    with pytest.raises(DataError, match="no checkpoint of an inversion"):
+    with pytest.raises(DataError, match="checkpoint of an inversion"):
         iterative_boltzmann_inversion(*model, checkpoint=path, **SHORT)
 
 

@@ -6,6 +6,8 @@ import torch
 from rdkit import Chem
 from rdkit.Chem import rdDistGeom
 
+from openmm_cgvae.chemistry.rotatable import rigid_fragments
+from openmm_cgvae.core.errors import MoleculeError
 from openmm_cgvae.ligands.coarsegraph import joined_graphs, placed_beads
 from openmm_cgvae.ligands.coarsenconf import CoarsenConf, CoarsenConfConfig
 from openmm_cgvae.ligands.coarsening import N_ROWS, CoarseMolecule
@@ -52,6 +54,37 @@ def turned(vectors, q):
     return torch.einsum("nif,ij->njf", vectors, q)
 
 
+def test_beads_are_built_from_the_largest_outwards():
+    mol, _ = embedded("CCCOCc1ccccc1", 1)
+    molecule = CoarseMolecule(mol)
+    x = mol.GetConformer().GetPositions()
+    graph, order = molecule.graph(x), molecule.order(x)
+    assert (graph.bead == order[0]).sum() == 11
+    first_atoms = [int(np.flatnonzero(molecule.bead == bead)[0]) for bead in order]
+    # The ring, then along the chain.
+    assert [mol.GetAtomWithIdx(i).GetSymbol() for i in first_atoms] == ["C", "C", "O", "C", "C"]
+    assert graph.step[order].tolist() == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("smiles", ["CCO", "CC", "OO"])
+def test_two_beads_of_few_atoms_turn_with_the_approximate_conformer(model, smiles):
+    mol, (approximate, _) = embedded(smiles)
+    graph = CoarseMolecule(mol, fragments=rigid_fragments(mol, terminal=True)).graph(approximate)
+    assert len(graph.owner) >= 2
+    noise = torch.randn(len(graph.owner), 3, SIZE.latent, generator=torch.Generator().manual_seed(2)).double()
+    q = rotation()
+    sampled = model.sample(graph, approximate, noise)
+    assert torch.isfinite(sampled).all()
+    assert torch.allclose(model.sample(graph, approximate @ q, turned(noise, q)), sampled @ q, atol=1e-8)
+
+
+@pytest.mark.parametrize(("smiles", "problem"), [("[Na+].[Cl-]", "Na"), ("C.O", "2 parts"), ("C[Sn](C)(C)C", "Sn")])
+def test_what_the_model_does_not_know_is_refused(smiles, problem):
+    mol = Chem.AddHs(Chem.MolFromSmiles(smiles))
+    with pytest.raises(MoleculeError, match=problem):
+        CoarseMolecule(mol)
+
+
 @pytest.mark.parametrize("smiles", [IBUPROFEN, CHAIN, "CCO", "c1ccccc1"])
 def test_samples_turn_and_move_with_the_approximate_conformer(model, smiles):
     _, graph, approximate, _, noise = example(smiles)
@@ -90,7 +123,7 @@ def test_the_prior_and_its_samples_do_not_see_the_truth(model):
     first, _ = model.encode(graph, approximate, x)
     second, _ = model.encode(graph, approximate, x + 0.3 * torch.randn_like(x))
     assert (first - second).abs().max() > 1e-4
-    rebuilt = [model.forced(graph, approximate, truth, noise, truth) for truth in (x, x * 1.1)]
+    rebuilt = [model.forced(graph, approximate, truth, noise, 0.1 * x) for truth in (x, x * 1.1)]
     after = (*model.prior(graph, approximate), model.sample(graph, approximate, noise))
     assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
     # In training too: the last two are what the prior says.
@@ -164,6 +197,6 @@ def test_gradients_of_flat_and_straight_molecules_are_finite():
     model = model_of()
     for smiles in ("C#CC#CC=O", "CC#CC", "c1ccccc1"):
         _, graph, approximate, x, noise = example(smiles)
-        built, *gaussians = model.forced(graph, approximate, x, noise, x)
+        built, *gaussians = model.forced(graph, approximate, x, noise, torch.zeros_like(x))
         (built.square().sum() + sum(g.square().sum() for g in gaussians)).backward()
     assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)

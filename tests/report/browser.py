@@ -12,12 +12,12 @@ import time
 from pathlib import Path
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "headless_shell")
-SECONDS = 60
+SECONDS = 180
 # WebGL by software: machines that test have no graphics card.
 FLAGS = (
-    "--headless=new", "--remote-debugging-pipe", "--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader",
-    "--hide-scrollbars", "--disable-dev-shm-usage", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-default-apps", "--mute-audio",
+    "--headless=new", "--remote-debugging-pipe", "--no-sandbox", "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader", "--hide-scrollbars", "--disable-dev-shm-usage", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-default-apps", "--mute-audio",
 )  # fmt: skip
 
 
@@ -31,7 +31,7 @@ class Browser:
     """One page in a headless browser: ``with Browser(path) as page: page.open(file)``."""
 
     def __init__(self, chromium):
-        self.folder = tempfile.TemporaryDirectory(prefix="chromium-")
+        self.folder = tempfile.TemporaryDirectory(prefix="chromium-", ignore_cleanup_errors=True)
         # Above 4, so that moving them to 3 and 4, which the browser reads and writes, overwrites none.
         ends = [fcntl.fcntl(end, fcntl.F_DUPFD, 10) for pair in (os.pipe(), os.pipe()) for end in pair]
         theirs_in, self.out, self.inp, theirs_out = ends
@@ -95,7 +95,9 @@ class Browser:
 
     def size(self, width, height, dark=False, media=""):
         """Take the size of a screen, and what the reader prefers."""
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 500)
+        self.call(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 500
+        )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", media=media, features=[scheme])
 
@@ -148,6 +150,8 @@ class Browser:
                 found.append(str(told["args"]))
             elif method == "Log.entryAdded" and told["entry"]["level"] == "error":
                 found.append(told["entry"]["text"])
-            elif method == "Network.requestWillBeSent" and not told["request"]["url"].startswith(("file:", "data:", "blob:")):
+            elif method == "Network.requestWillBeSent" and not told["request"]["url"].startswith(
+                ("file:", "data:", "blob:")
+            ):
                 found.append(f"asked for {told['request']['url']}")
         return found

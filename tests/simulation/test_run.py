@@ -1,17 +1,23 @@
 """Runs that write atoms: resumed they are what they would have been, unstable they leave their last state."""
 
+import inspect
 import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import openmm
 import pytest
 from openmm import unit
 
+from openmm_cgvae.atomistic.minimizer import Minimizer
+from openmm_cgvae.cg.system import create_cg_simulation
 from openmm_cgvae.core.errors import DataError, OutputError, SettingsError, SimulationError
+from openmm_cgvae.core.lock import locked
 from openmm_cgvae.formats.dcd import DCDHeader
 from openmm_cgvae.io.trajectory_files import TrajectoryReader
-from openmm_cgvae.simulation import checkpoint
-from openmm_cgvae.simulation.run import run_and_backmap, whole_system
+from openmm_cgvae.simulation import checkpoint, running
+from openmm_cgvae.simulation.run import FREE, run_and_backmap, whole_system
 
 RUN = {"nSamples": 2, "seed": 5, "correlationTime": 1.0, "progress": False}
 INTERVAL = 20
@@ -59,10 +65,12 @@ def test_checkpoints_do_not_change_the_run(backmapper):
 def test_what_cannot_be_resumed_is_refused_before_anything_is_touched(backmapper):
     run_and_backmap(backmapper, 100, INTERVAL, "a.dcd", checkpoint="a.chk", **RUN)
     before = frames_of("a.dcd")
+    shutil.copy("a.dcd", "copy.dcd")
 
     def resume(**change):
         options = {"checkpoint": "a.chk", "resume": True, "temperature": None} | RUN | change
-        run_and_backmap(backmapper, 200, INTERVAL, "a.dcd", **{k: v for k, v in options.items() if v is not None})
+        file = options.pop("file", "a.dcd")
+        run_and_backmap(backmapper, 200, INTERVAL, file, **{k: v for k, v in options.items() if v is not None})
 
     with pytest.raises(SettingsError, match="without a checkpoint"):
         resume(checkpoint=None)
@@ -73,7 +81,7 @@ def test_what_cannot_be_resumed_is_refused_before_anything_is_touched(backmapper
     with pytest.raises(SettingsError, match="temperature=350"):
         resume(temperature=350)
     with pytest.raises(DataError, match="no checkpoint of a run"):
-        resume(checkpoint="a.dcd")
+        resume(checkpoint="copy.dcd")
     with pytest.raises(OutputError, match="exists"):
         run_and_backmap(backmapper, 200, INTERVAL, "b.dcd", checkpoint="a.chk", **RUN)
     with pytest.raises(OutputError, match=r"ending in \.dcd"):
@@ -83,6 +91,117 @@ def test_what_cannot_be_resumed_is_refused_before_anything_is_touched(backmapper
         file.truncate(50)
     with pytest.raises(OutputError, match="missing or shorter"):
         resume()
+
+
+@pytest.fixture
+def half(backmapper):
+    """A run with everything that a run can have, half way."""
+    options = RUN | {"temperature": 350 * unit.kelvin, "minimizer": Minimizer(backmapper.mapping, maxIterations=3)}
+    run_and_backmap(backmapper, 100, INTERVAL, "a.dcd", "cg.dcd", checkpoint="a.chk", **options)
+    return {"file": "a.dcd", "cgFile": "cg.dcd", **options}
+
+
+def softer(backmapper):
+    potential = backmapper.cg_potential()
+    return potential.with_energies([0.5 * terms.energies for terms in potential.terms])
+
+
+# What may be given anew, and what the message calls it.
+CHANGES = {
+    "reportInterval": lambda b: 10, "file": lambda b: "b.dcd", "cgFile": lambda b: None, "nSamples": lambda b: 1,
+    "seed": lambda b: 6, "minimizer": lambda b: None, "correlationTime": lambda b: None,
+    "potential": lambda b: softer(b), "onBadFrame": lambda b: "skip", "temperature": lambda b: None,
+    "friction": lambda b: 2.0, "timeStep": lambda b: 0.001, "platform": lambda b: "CPU", "box": lambda b: 3.0,
+    "copies": lambda b: 2, "backmapper": lambda b: b.unbounded(),
+}  # fmt: skip
+
+
+def test_every_setting_and_input_of_a_run_is_compared_when_it_is_resumed(backmapper, half, subtests):
+    known = {*inspect.signature(run_and_backmap).parameters, *inspect.signature(create_cg_simulation).parameters}
+    assert set(CHANGES) == known - FREE - {"dynamics", "mapping", "start"}
+    shutil.copy("a.dcd", "b.dcd")
+    before = {name: Path(name).read_bytes() for name in ("a.dcd", "b.dcd", "cg.dcd", "a.chk")}
+    for name, changed in CHANGES.items():
+        options = {"backmapper": backmapper, "reportInterval": INTERVAL, **half, name: changed(backmapper)}
+        if name == "copies":
+            options["box"] = 3.0
+        with subtests.test(name), pytest.raises(SettingsError, match=f"{name}=.* given to go on with a run of {name}="):
+            run_and_backmap(steps=200, checkpoint="a.chk", resume=True, **options)
+    assert {name: Path(name).read_bytes() for name in before} == before
+
+
+def test_settings_left_out_are_what_they_are_by_default(backmapper, half):
+    potential = backmapper.cg_potential()
+    run_and_backmap(backmapper, 40, INTERVAL, "c.dcd", checkpoint="c.chk", seed=1, progress=False)
+    same = {"temperature": potential.temperature, "timeStep": potential.time_step_ps * unit.picoseconds,
+            "platform": "Reference", "friction": 1, "potential": potential}  # fmt: skip
+    again = run_and_backmap(backmapper, 60, INTERVAL, "c.dcd", checkpoint="c.chk", resume=True, progress=False, **same)
+    assert (again.steps, again.seed) == (20, 1)
+
+
+def test_a_minimizer_of_other_settings_is_another(backmapper, half):
+    for change in ({"maxIterations": 4}, {"restraint": 1e5}, {"implicitSolvent": "GBn2"}):
+        options = half | {"minimizer": Minimizer(backmapper.mapping, **{"maxIterations": 3} | change)}
+        with pytest.raises(SettingsError, match="minimizer="):
+            run_and_backmap(backmapper, 200, INTERVAL, checkpoint="a.chk", resume=True, **options)
+
+
+def test_a_foreign_file_under_the_name_of_an_output_is_not_touched(backmapper, half):
+    resumed = {"checkpoint": "a.chk", "resume": True, **half}
+    run_and_backmap(backmapper, 400, INTERVAL, "other.dcd", seed=8, temperature=350.0, progress=False)
+    for foreign in (Path("other.dcd").read_bytes(), np.random.default_rng(0).bytes(10**5)):
+        Path("a.dcd").write_bytes(foreign)
+        with pytest.raises(OutputError, match=r"a\.dcd is not what the run to go on with wrote"):
+            run_and_backmap(backmapper, 200, INTERVAL, **resumed)
+        assert Path("a.dcd").read_bytes() == foreign
+
+
+def test_a_run_that_was_killed_before_its_first_frame_is_resumed(backmapper, monkeypatch):
+    def killed(*args, **options):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(running, "run_steps", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run_and_backmap(backmapper, 60, INTERVAL, "a.dcd", checkpoint="a.chk", **RUN)
+    assert not Path("a.dcd").exists()
+    # What is under its name now has not the run's id.
+    run_and_backmap(backmapper, 60, INTERVAL, "whole.dcd", checkpoint="whole.chk", **RUN)
+    shutil.copy("whole.dcd", "a.dcd")
+    with pytest.raises(OutputError, match="is not what the run"):
+        run_and_backmap(backmapper, 60, INTERVAL, "a.dcd", checkpoint="a.chk", resume=True, **RUN)
+    begun = Path("a.chk").read_bytes()
+    for left in (b"", bytes(100), None):
+        Path("a.chk").write_bytes(begun)
+        Path("a.dcd").unlink() if left is None else Path("a.dcd").write_bytes(left)
+        run_and_backmap(backmapper, 60, INTERVAL, "a.dcd", checkpoint="a.chk", resume=True, **RUN)
+        assert frames_of("a.dcd") == frames_of("whole.dcd")
+
+
+def test_a_new_run_takes_the_place_of_the_old_ones_checkpoint(backmapper, half):
+    old = Path("a.chk").read_bytes()
+    with pytest.raises(SimulationError):
+        run_and_backmap(backmapper, 100_000, INTERVAL, checkpoint="a.chk", overwrite=True, **half | {"timeStep": 1.0})
+    assert Path("a.chk").read_bytes() != old
+    with pytest.raises(SettingsError, match="timeStep"):
+        run_and_backmap(backmapper, 200, INTERVAL, checkpoint="a.chk", resume=True, **half)
+
+
+def test_a_second_process_at_the_same_run_is_refused(backmapper, half):
+    with locked("a.chk"), ThreadPoolExecutor(1) as pool:
+        second = pool.submit(run_and_backmap, backmapper, 200, INTERVAL, checkpoint="a.chk", resume=True, **half)
+        with pytest.raises(OutputError, match=r"a\.chk is being written by"):
+            second.result()
+
+
+def test_a_link_stays_a_link(backmapper, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    for name in ("a.dcd", "cg.dcd", "a.chk"):
+        Path(name).symlink_to(tmp_path / "elsewhere" / name)
+    run_and_backmap(backmapper, 60, INTERVAL, "a.dcd", "cg.dcd", checkpoint="a.chk", **RUN)
+    run_and_backmap(backmapper, 100, INTERVAL, "a.dcd", "cg.dcd", checkpoint="a.chk", resume=True, **RUN)
+    assert all(Path(name).is_symlink() for name in ("a.dcd", "cg.dcd", "a.chk"))
+    assert DCDHeader.read(tmp_path / "elsewhere" / "a.dcd").n_frames == 10
 
 
 def test_an_unstable_run_leaves_its_last_state_and_no_empty_files(backmapper, tmp_path):

@@ -8,7 +8,7 @@ import numpy as np
 
 from openmm_cgvae.core.errors import MappingError, SettingsError
 from openmm_cgvae.molecule.mapping.cgmapping import CGMapping
-from openmm_cgvae.molecule.topology import as_mdtraj_topology
+from openmm_cgvae.molecule.topology import as_mdtraj_topology, atom_weights
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,17 +18,6 @@ if TYPE_CHECKING:
     from openmm_cgvae.core.types import Beads, SomeTopology
 
 __all__ = ["alpha_carbon_mapping", "check_request", "custom_mapping", "residue_mapping"]
-
-
-def atom_weights(topology, weights):
-    """Turn ``"geometric"``, ``"mass"`` or an array into one weight an atom, shape (n_atoms,)."""
-    if isinstance(weights, str):
-        if weights == "geometric":
-            return np.ones(topology.n_atoms)
-        if weights == "mass":
-            return np.array([atom.element.mass for atom in topology.atoms])
-        raise MappingError(f"weights {weights!r} given: 'geometric', 'mass' or one number an atom expected")
-    return weights
 
 
 def custom_mapping(

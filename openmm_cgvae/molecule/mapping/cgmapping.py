@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import itertools
-import json
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from openmm_cgvae.core.errors import MappingError, OutputError, TopologyMismatchError
-from openmm_cgvae.core.output import write_json
+from openmm_cgvae.core.errors import MappingError, TopologyMismatchError
+from openmm_cgvae.core.output import check_output, write_json
+from openmm_cgvae.core.reading import read_json, reading
+from openmm_cgvae.core.representation import html_table
 from openmm_cgvae.core.units import as_positions_nm
-from openmm_cgvae.molecule.topology import as_mdtraj_topology, topology_from_dict, topology_to_dict
+from openmm_cgvae.molecule.description import check_mapping
+from openmm_cgvae.molecule.topology import (
+    CHEMISTRY,
+    as_mdtraj_topology,
+    atom_weights,
+    topology_from_dict,
+    topology_to_dict,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,12 +33,16 @@ if TYPE_CHECKING:
 
 __all__ = ["CGMapping"]
 
+# Beads, and atoms of each, that a notebook shows.
+SHOWN, SHOWN_ATOMS = 30, 12
+
 
 class CGMapping:
     """An assignment of every atom to one bead, with projection weights.
 
     ``mapping.project(positions)`` places the beads, X = M x with M_Ii = w_i / sum_j w_j over the bead's atoms
-    (paper, section 3.1). Build one with `residue_mapping`, `alpha_carbon_mapping` or `custom_mapping`.
+    (paper, section 3.1). Build one with `residue_mapping`, `alpha_carbon_mapping` or `custom_mapping`; of a small
+    molecule with `rigid_fragments`.
 
     Parameters
     ----------
@@ -63,6 +74,50 @@ class CGMapping:
         self.names = tuple(names) if names is not None else tuple(f"B{k + 1}" for k in range(self.n_beads))
         self.assignment = self._checked_assignment()
         self._check_weights()
+
+    @classmethod
+    def rigid_fragments(
+        cls,
+        mol: Any,
+        terminal: bool = False,
+        amides: bool = False,
+        weights: str | ArrayLike = "geometric",
+        charge: int = 0,
+    ) -> CGMapping:
+        """Put one bead on every rigid fragment of a small molecule: what stays together when rotatable bonds are cut.
+
+        Rotatable are the bonds that RDKit's strict definition counts (see `rotatable_bonds`).
+
+        Parameters
+        ----------
+        mol : str, path, rdkit.Chem.Mol, openmm.app.Topology, parmed.Structure or mdtraj.Topology
+            A SMILES, to which hydrogens are added; an SDF, MOL2 or PDB file of one molecule, or an object, whose atoms
+            are those that it has. Bond orders that a PDB file or a topology lacks are determined from its valences.
+        terminal : bool
+            Cut bonds to end groups too: methyl, OH, NH2, CF3, tert-butyl.
+        amides : bool
+            Cut the bonds of amides, esters and their like too.
+        weights : {"geometric", "mass"} or array_like, shape (n_atoms,)
+        charge : int
+            Net charge, for bond orders that must be determined where no formal charges are known.
+
+        Returns
+        -------
+        CGMapping
+            Beads in the order of their first atoms; the topology has bond orders, formal charges and stereo marks.
+
+        Raises
+        ------
+        MoleculeError
+            If the molecule cannot be read, or its bond orders are neither given nor determined.
+        """
+        from openmm_cgvae.chemistry.reading import as_molecule
+        from openmm_cgvae.chemistry.rotatable import rigid_fragments
+        from openmm_cgvae.chemistry.topologies import molecule_topology
+
+        mol = as_molecule(mol, charge)
+        topology = molecule_topology(mol)
+        return cls(topology, rigid_fragments(mol, terminal, amides), atom_weights(topology, weights))
 
     def _checked_assignment(self):
         if not self.beads:
@@ -248,20 +303,13 @@ class CGMapping:
     @classmethod
     def from_dict(cls, description: dict[str, Any]) -> CGMapping:
         """Rebuild a mapping from `to_dict`."""
-        try:
-            topology = topology_from_dict(description["topology"])
-            return cls(topology, description["beads"], description["weights"], description["names"])
-        except MappingError:
-            raise
-        except (KeyError, TypeError, ValueError) as error:
-            raise MappingError(f"not a mapping ({error!r}): what CGMapping.save writes is expected") from error
+        check_mapping(description)
+        topology = topology_from_dict(description["topology"])
+        return cls(topology, description["beads"], description["weights"], description["names"])
 
     def save(self, path: PathLike) -> None:
         """Write the mapping as JSON."""
-        path = Path(path)
-        if not path.parent.is_dir():
-            raise OutputError(f"folder {path.parent} does not exist: create it first")
-        write_json(path, self.to_dict())
+        write_json(check_output(path, overwrite=True), self.to_dict())
 
     @classmethod
     def load(cls, path: PathLike) -> CGMapping:
@@ -272,18 +320,29 @@ class CGMapping:
         MappingError
             If the file is missing or not a mapping.
         """
-        try:
-            description = json.loads(Path(path).read_text())
-        except OSError as error:
-            raise MappingError(f"mapping {path} cannot be read: {error.strerror}") from error
-        except ValueError as error:
-            raise MappingError(f"{path} is not JSON: expected what CGMapping.save writes") from error
-        return cls.from_dict(description)
+        with reading(path, "mapping", "CGMapping.save", MappingError):
+            return cls.from_dict(read_json(path))
 
     def __eq__(self, other):
-        return isinstance(other, CGMapping) and self.to_dict() == other.to_dict()
+        return isinstance(other, CGMapping) and self._compared() == other._compared()
+
+    def _compared(self):
+        """What makes a mapping, without bond orders and charges, which the same molecule from another file may lack."""
+        topology = {key: value for key, value in self._description.items() if key not in CHEMISTRY}
+        return {**self.to_dict(), "topology": topology}
 
     __hash__ = None  # type: ignore[assignment]
+
+    def _repr_html_(self) -> str:
+        """Show the beads as a table in a notebook."""
+        parts = list(zip(self.names, self.beads, self.masses, strict=True))
+        atoms = [name for name, _, _ in self._description["atoms"]]
+        rows = [
+            (name, len(bead), float(mass), [atoms[i] for i in bead[:SHOWN_ATOMS]]) for name, bead, mass in parts[:SHOWN]
+        ]
+        rows += [(f"{len(parts) - SHOWN} more", "", "", "")] if len(parts) > SHOWN else []
+        title = f"CGMapping: {self.n_atoms} atoms on {self.n_beads} beads"
+        return html_table(title, rows, "bead", "atoms", "mass, amu", "the first of them")
 
     def __repr__(self):
         return f"CGMapping({self.n_atoms} atoms on {self.n_beads} beads: {', '.join(self.names)})"

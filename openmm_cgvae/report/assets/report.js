@@ -4,7 +4,7 @@
   const data = JSON.parse(find("view-data").textContent);
   const box = find("view");
   const n = data.elements.length;
-  const state = { mode: "frames", frame: 0, set: 0, colour: "element", shape: data.protein ? "cartoon" : "sticks",
+  const state = { mode: data.frames.length === 1 && data.sets.length ? "samples" : "frames", frame: 0, set: 0, colour: data.protein ? (data.spread ? "spread" : data.training ? "training" : "element") : "element", shape: data.protein ? "cartoon" : "sticks",
                   beads: Boolean(data.beads), hydrogens: n < 600, timer: null };
 
   const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
@@ -17,7 +17,7 @@
 
   // Okabe and Ito's colours, which any colour vision tells apart, without black.
   const WHEEL = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#b8a800", "#7a6fd0"];
-  const RAMP = [[68, 84, 140], [52, 131, 141], [76, 174, 112], [176, 208, 62], [252, 226, 60]];
+  const RAMP = [[92, 112, 186], [58, 146, 160], [90, 184, 118], [182, 208, 76], [250, 226, 70]];
   const CLASH = ["#8a949e", "#e69f00", "#d5331e"];
   const ELEMENTS = { C: "#8a949e", N: "#3d6fd8", O: "#d8402f", S: "#c9a400", H: "#c9d0d6", P: "#d9762b", F: "#3a9d5d",
                      CL: "#3a9d5d", BR: "#8f4b2e", I: "#7a3f9c" };
@@ -70,7 +70,11 @@
     const frame = shownFrame();
     if (state.colour === "bead") return (atom) => wheel(beads.of[atom.serial]);
     if (state.colour === "sample") return () => wheel(sample);
-    if (state.colour === "spread") return (atom) => ramp(spread.values[frame * n + atom.serial] / 255);
+    if (state.colour === "spread") {
+      // A cartoon has one colour a residue, that of its C-alpha, which moves least.
+      const means = state.shape === "cartoon" ? residueMeans(spread.values, frame * n) : null;
+      return (atom) => ramp((means ? means[data.residue[atom.serial]] : spread.values[frame * n + atom.serial]) / 255);
+    }
     if (state.colour === "training") {
       const per = training.of, count = training.count;
       return (atom) => (per[atom.serial] < 0 ? CLASH[0] : ramp(training.values[frame * count + per[atom.serial]] / 255));
@@ -81,10 +85,15 @@
     }
     return (atom) => ELEMENTS[atom.elem.toUpperCase()] || "#b060b0";
   }
+  function residueMeans(values, start) {
+    const sum = new Float64Array(data.residues.length), count = new Float64Array(data.residues.length);
+    data.residue.forEach((residue, i) => { sum[residue] += values[start + i]; count[residue] += 1; });
+    return sum.map((total, residue) => total / Math.max(1, count[residue]));
+  }
   function styleOf(model, sample, faint) {
     const colorfunc = colourOf(sample), shape = state.shape;
     const stick = { radius: faint ? 0.09 : 0.15, colorfunc }, sphere = { scale: faint ? 0.13 : 0.22, colorfunc };
-    const whole = shape === "cartoon" ? { cartoon: { colorfunc, opacity: faint ? 0.6 : 1 } }
+    const whole = shape === "cartoon" ? { cartoon: { colorfunc } }
       : shape === "spheres" ? { sphere: { scale: 0.95, colorfunc } } : { stick, sphere };
     model.setStyle({}, whole);
     if (shape === "cartoon" && (state.colour === "clash" || data.cysteines.length)) {
@@ -95,7 +104,7 @@
     if (!state.hydrogens && shape !== "cartoon") model.setStyle({ elem: "H" }, {});
   }
 
-  function draw(keep = true) {
+  function draw() {
     const samples = state.mode === "samples" ? sets[state.set].count : 1;
     while (models.length < samples) models.push(addModel("atoms"));
     models.forEach((model, k) => {
@@ -111,7 +120,6 @@
       if (state.shape !== "spheres" && beads.names.length < 4000) look.stick = { radius: 0.07, color: "#9a86c8", opacity: 0.7 };
       beadModel.setStyle({}, state.beads ? look : {});
     }
-    if (!keep) viewer.zoomTo();
     viewer.render();
     tell();
   }
@@ -142,6 +150,7 @@
     for (const name of ["frames", "samples"]) { const button = find(`mode-${name}`); if (button) button.setAttribute("aria-pressed", String(mode === name)); }
     slider.max = String((mode === "samples" ? sets.length : data.frames.length) - 1);
     slider.value = String(mode === "samples" ? state.set : state.frame);
+    slider.hidden = playing.hidden = slider.max === "0";
     draw();
   }
   function show(k) {
@@ -210,7 +219,10 @@
     theme();
   });
   theme();
-  draw(false);
+  find("colour").value = state.colour;
+  setMode(state.mode);
+  viewer.zoomTo();
+  viewer.render();
   // For tests and for the curious.
   window.reportView = { viewer, state, show, setMode, draw };
 })();

@@ -9,10 +9,10 @@ from typing import Any
 
 from openmm_cgvae.chemistry.reading import read_molecules
 from openmm_cgvae.conformers.ensembles import SPLITS, Ensemble, PackedEnsembles
-from openmm_cgvae.conformers.reference import EnsembleProtocol, reference_ensemble, seed_of, with_definite_stereo
-from openmm_cgvae.conformers.splits import split_of, structure_key
 from openmm_cgvae.core.errors import DataError, MoleculeError, SettingsError
 from openmm_cgvae.core.output import complete_output, existing_folder
+from openmm_cgvae.preparation.ensembles import EnsembleProtocol, reference_ensemble, seed_of, with_definite_stereo
+from openmm_cgvae.preparation.scaffolds import split_of, structure_key
 
 __all__ = ["Candidate", "chosen_molecules", "pack_parts", "sample_ensembles"]
 
@@ -173,15 +173,16 @@ def _sample_part(batch, path, protocol, seed, bar):
 
 
 def _sample_one(candidate: Candidate, protocol: EnsembleProtocol, seed: int) -> Ensemble | None:
-    """The ensemble of a molecule, of the first isomer that can be built where stereo marks are undefined."""
+    """The ensemble of a molecule, of one isomer where stereo marks are undefined; None, and a warning, if it fails."""
     from rdkit import Chem
 
-    for isomer in with_definite_stereo(Chem.MolFromSmiles(candidate.smiles), seed_of(seed, candidate.smiles)):
-        try:
-            return reference_ensemble(isomer, candidate.source, protocol, seed)
-        except MoleculeError as error:
-            logger.warning("left out: %s", error)
-    return None
+    mol = Chem.MolFromSmiles(candidate.smiles)
+    try:
+        isomer = with_definite_stereo(mol, seed_of(seed, candidate.smiles))
+        return reference_ensemble(isomer, candidate.source, protocol, seed)
+    except MoleculeError as error:
+        logger.warning("left out: %s", error)
+        return None
 
 
 def _can_be_sampled(mol: Any) -> bool:

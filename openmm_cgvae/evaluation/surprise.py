@@ -69,8 +69,8 @@ def residue_surprise(types, atoms, mask, connected):
     chi = side_chain_torsions(types, atoms, mask)[..., :2]
     turns = chi / (2 * np.pi) % np.where(HALF_TURN_CHI2[types, None], [1.0, 0.5], 1.0)
     bins = shapes.ramachandran.shape[-1]
-    backbone = shapes.ramachandran[ramachandran_classes(types, connected), *_cells(angles, bins)]
-    side_chain = shapes.rotamers[types, *_cells(turns, CHI_BINS)]
+    backbone = shapes.ramachandran[(ramachandran_classes(types, connected), *_cells(angles, bins))]
+    side_chain = shapes.rotamers[(types, *_cells(turns, CHI_BINS))]
     backbone = np.where(np.isfinite(angles).all(-1), backbone, 1.0)
     side_chain = np.where(np.isfinite(chi[..., 0]), side_chain, 1.0)
     return -np.log10(np.clip(np.minimum(backbone, side_chain), RAREST, 1.0))

@@ -6,25 +6,29 @@ from typing import Any
 
 import numpy as np
 
-from openmm_cgvae.core.errors import TopologyMismatchError
+from openmm_cgvae.core.errors import DataError, SettingsError, TopologyMismatchError
+from openmm_cgvae.io.trajectory_files import TrajectoryReader
 from openmm_cgvae.metrics.structure import handedness as signs_of
 from openmm_cgvae.molecule.graph import MolecularGraph
 from openmm_cgvae.molecule.topology import as_mdtraj_topology
 from openmm_cgvae.preparation.structures import amino_acids, beads_of, chain_of, heavy_atoms
+from openmm_cgvae.proteins.beadweights import MAPPINGS
 from openmm_cgvae.training.chains import Chain
 
-__all__ = ["DENSE", "Subject", "of_chain", "of_evaluation", "of_model", "of_structures"]
+__all__ = ["DENSE", "Subject", "of_evaluation", "of_longest", "of_model", "of_structures", "read_structures", "thinned"]
 
 # Molecules up to so many atoms are measured by their whole bond graph, whose cost grows with the square.
 DENSE = 1500
 LEAST_RESIDUES = 3
+# Residues whose atoms are held by slot at once, and frames of an evaluation that are drawn.
+RESIDUES_AT_ONCE, MOST_FRAMES = 300_000, 1000
 # Consecutive blocks that stand for independent runs where the reference is a single trajectory.
 BLOCKS = 10
 
 
 @dataclass
 class Subject:
-    """Structures and what belongs to them; `of_model`, `of_structures`, `of_chain` and `of_evaluation` make one.
+    """Structures and what belongs to them; `of_model`, `of_structures`, `of_longest` and `of_evaluation` make one.
 
     Parameters
     ----------
@@ -110,8 +114,14 @@ class Subject:
 
     @cached_property
     def residue_atoms(self):
-        """Heavy atoms of the amino acids by slot, shape (frames, samples, N, 14, 3), Angstrom."""
-        return heavy_atoms(self.structures, self.topology)[0]
+        """Heavy atoms of the amino acids of some frames by slot, shape (frames, samples, N, 14, 3), Angstrom."""
+        each = self.structures.shape[1] * len(self.chain.residue_types)
+        rows = thinned(len(self.structures), max(1, RESIDUES_AT_ONCE // each))
+        return heavy_atoms(self.structures[rows], self.topology)[0]
+
+    def residue_atoms_of(self, rows):
+        """Heavy atoms of the first sample of some frames, shape (rows, N, 14, 3), Angstrom."""
+        return heavy_atoms(self.structures[rows, 0], self.topology)[0]
 
     @cached_property
     def residues(self):
@@ -143,7 +153,7 @@ def of_model(backmapper, reference, runs=None, title="", n_frames=600, n_samples
     **more
         Of `Subject`.
     """
-    chosen = np.unique(np.linspace(0, len(reference) - 1, min(n_frames, len(reference))).astype(np.int64))
+    chosen = thinned(len(reference), n_frames)
     beads = backmapper.mapping.project(reference[chosen])
     structures = backmapper.sample(beads, n_samples, seed=seed, frames=chosen)
     return Subject(
@@ -181,25 +191,75 @@ def of_structures(topology, structures, backmapper=None, beads=None, reference=N
     return Subject(title, topology, structures, numbers, beads, reference=reference, runs=runs, **known)
 
 
-def of_chain(model, chain, mapping, title="", n_samples=8, seed=0, **more):
-    """Build a protein from the beads of a structure of it.
+def read_structures(paths, topology, most=5000, n_samples=1, stride=1, salvage=False):
+    """Read evenly spaced frames of a trajectory in which the samples of a frame follow one another.
+
+    Parameters
+    ----------
+    paths : sequence of path
+        Read as one.
+    topology : mdtraj.Topology or openmm.app.Topology
+    most : int
+        Structures to keep, at most.
+    n_samples : int
+        Structures of every frame.
+    stride : int
+        Use every stride-th frame.
+    salvage : bool
+        As of `TrajectoryReader`.
+
+    Returns
+    -------
+    structures : numpy.ndarray, shape (frames, n_samples, n, 3)
+        nm.
+    numbers : numpy.ndarray of int, shape (frames,)
+        Of the frames in the file.
+
+    Raises
+    ------
+    DataError
+        If the number of structures is no multiple of `n_samples`, and as of `TrajectoryReader`.
+    """
+    if n_samples < 1 or stride < 1:
+        raise SettingsError(f"{n_samples} samples a frame, stride {stride} given: 1 or more is expected of both")
+    total = TrajectoryReader(list(paths), topology, salvage=salvage).n_frames
+    if total is None:
+        total = sum(len(chunk.frames) for chunk in TrajectoryReader(list(paths), topology, salvage=salvage))
+    if total % n_samples:
+        raise DataError(
+            f"{total} structures given, no multiple of the {n_samples} a frame: give their number (--samples)"
+        )
+    frames = np.arange(0, total // n_samples, stride)
+    frames = frames[thinned(len(frames), max(1, most // n_samples))]
+    wanted = (frames[:, None] * n_samples + np.arange(n_samples)).ravel()
+    kept, start = [], 0
+    for chunk in TrajectoryReader(list(paths), topology, salvage=salvage):
+        inside = wanted[(wanted >= start) & (wanted < start + len(chunk.positions))]
+        kept.append(chunk.positions[inside - start])
+        start += len(chunk.positions)
+    structures = np.concatenate(kept).astype(np.float32)
+    return structures.reshape(len(frames), n_samples, *structures.shape[1:]), frames
+
+
+def of_longest(model, chains, title="", n_samples=8, seed=0, **more):
+    """Build the longest of some protein chains from its beads.
 
     Parameters
     ----------
     model : Model
         Of any protein.
-    chain : Chain
-    mapping : str
-        As in `openmm_cgvae.preparation.structures.beads_of`.
+    chains : sequence of Chain
     title : str
+        The name of the chain is added.
     n_samples, seed : int
     **more
         Of `Subject`.
     """
-    topology, beads = beads_of(chain, mapping)
+    chain = max(chains, key=lambda chain: len(chain.residue_types))
+    topology, beads = beads_of(chain, MAPPINGS[model.metadata["mapping"]])
     sampler = model.bind(topology, positions=beads, breaks="none")
     structures = sampler.sample(beads[None], n_samples, seed=seed)
-    return of_structures(sampler.topology, structures, sampler, title=title, crystal=chain, **more)
+    return of_structures(sampler.topology, structures, sampler, title=f"{title} on {chain.name}", crystal=chain, **more)
 
 
 def of_evaluation(evaluation, title="", **more):
@@ -213,11 +273,16 @@ def of_evaluation(evaluation, title="", **more):
         Of `Subject`.
     """
     case = evaluation.case
+    rows = thinned(len(case.samples), MOST_FRAMES)
     return Subject(
-        title, case.backmapper.topology, case.samples, np.arange(len(case.samples)), case.beads, case.mapping,
-        case.reference, case.runs, np.arange(len(case.samples)), figures=dict(evaluation),
-        energies=evaluation.energies, **_known(case.backmapper), **more,
+        title, case.backmapper.topology, case.samples[rows], rows, case.beads[rows], case.mapping, case.reference,
+        case.runs, rows, figures=dict(evaluation), energies=evaluation.energies, **_known(case.backmapper), **more,
     )  # fmt: skip
+
+
+def thinned(count, most):
+    """At most so many evenly spaced numbers below `count`."""
+    return np.unique(np.linspace(0, count - 1, min(most, count)).astype(np.int64))
 
 
 def _known(backmapper):

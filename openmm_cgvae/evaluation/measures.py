@@ -1,10 +1,11 @@
-"""Figures of a subject: those of `openmm_cgvae.evaluation.evaluate.evaluate` by the same names, and those of proteins."""
+"""Figures of a subject: by the names of `openmm_cgvae.evaluation.evaluate.evaluate`, and those of proteins."""
 
 import logging
 
 import numpy as np
 
 from openmm_cgvae.core.errors import CGVAEError
+from openmm_cgvae.evaluation.subject import thinned
 from openmm_cgvae.metrics import (
     bead_figures,
     cis_trans,
@@ -19,6 +20,7 @@ from openmm_cgvae.metrics import (
 )
 from openmm_cgvae.metrics.residueshapes import CA
 from openmm_cgvae.metrics.torsions import KINDS
+from openmm_cgvae.preparation.structures import heavy_atoms
 
 __all__ = ["molecule_figures", "protein_means"]
 
@@ -47,34 +49,43 @@ def molecule_figures(subject):
     return {"frames": len(subject.structures), "samples": subject.structures.shape[1], **figures}
 
 
-def protein_means(subject):
+def protein_means(subject, of_reference=False):
     """Average the figures of proteins over structures.
+
+    Parameters
+    ----------
+    subject : Subject
+    of_reference : bool
+        Of the reference MD instead.
 
     Returns
     -------
     dict of str to dict
         ``value``, ``sum`` and ``count`` by name as in `openmm_cgvae.metrics.protein_summary`; empty for what is no
-        protein.
+        protein, or has no reference.
     """
-    if not subject.is_protein:
+    if not subject.is_protein or (of_reference and subject.reference is None):
         return {}
-    chain, every = subject.chain, subject.residue_atoms.reshape(-1, *subject.residue_atoms.shape[2:])
-    chosen = np.unique(np.linspace(0, len(every) - 1, min(PROTEIN_STRUCTURES, len(every))).astype(np.int64))
-    types, connected, mask, crystal = chain.residue_types, chain.connected, chain.mask, subject.crystal
-    added = {}
-    for atoms in every[chosen]:
-        if crystal is not None:
-            found = protein_figures(types, atoms, crystal.atoms, crystal.mask, connected, mask)
-        else:
-            found = bead_figures(types, atoms, mask, connected, atoms[:, CA])
+    if of_reference:
+        rows = thinned(len(subject.reference), PROTEIN_STRUCTURES)
+        atoms = heavy_atoms(subject.reference[rows], subject.topology)[0]
+    else:
+        every = subject.residue_atoms.reshape(-1, *subject.residue_atoms.shape[2:])
+        atoms = every[thinned(len(every), PROTEIN_STRUCTURES)]
+    chain, crystal = subject.chain, subject.crystal
+    sums = {}
+    for one in atoms:
+        if crystal is None:
+            found = bead_figures(chain.residue_types, one, chain.mask, chain.connected, one[:, CA])
             # Of C-alphas against themselves.
             del found["bead_shift"]
-        for name, (total, count) in found.items():
-            before = added.get(name, (0, 0))
-            added[name] = before[0] + total, before[1] + count
+        else:
+            found = protein_figures(chain.residue_types, one, crystal.atoms, crystal.mask, chain.connected, chain.mask)
+        for name, pair in found.items():
+            sums[name] = np.add(sums.get(name, (0, 0)), pair)
     return {
-        name: {"value": total / count if count else None, "sum": total, "count": count}
-        for name, (total, count) in added.items()
+        name: {"value": float(total / count) if count else None, "sum": float(total), "count": int(count)}
+        for name, (total, count) in sums.items()
     }
 
 

@@ -9,8 +9,8 @@ from openmm_cgvae.chemistry.rotatable import rotatable_bonds
 from openmm_cgvae.chemistry.symmetry import heavy_symmetries
 from openmm_cgvae.conformers.ensembles import Ensemble
 from openmm_cgvae.conformers.rmsd import pair_rmsd
-from openmm_cgvae.conformers.splits import split_of
 from openmm_cgvae.core.errors import MoleculeError, SettingsError
+from openmm_cgvae.preparation.scaffolds import split_of
 
 __all__ = ["EnsembleProtocol", "boltzmann_weights", "reference_ensemble", "seed_of", "with_definite_stereo"]
 
@@ -20,8 +20,8 @@ RT = 0.00831446262 * 298.15
 # Minima of one conformer agree in energy to this, in kJ/mol: only such pairs are compared when duplicates are removed.
 SAME_ENERGY = 1.0
 MINIMIZER_STEPS = 2000
-# Isomers of a molecule with undefined stereo marks that are tried, since some cannot be built.
-ISOMERS = 4
+# Attempts of ETKDGv3 at a conformer; molecules that need more are strained beyond sense.
+ATTEMPTS = 50
 # ETKDG seeds of a molecule without rotatable bonds, and how many times as many each such bond asks for.
 RIGID_SEEDS, SEEDS_A_BOND = 10, 2
 
@@ -114,11 +114,24 @@ def reference_ensemble(mol, source, protocol, seed=0):
 
 
 def with_definite_stereo(mol, seed=0):
-    """Return stereoisomers of a molecule to try, in an order drawn by `seed`: itself alone if all marks are set."""
-    from rdkit.Chem.EnumerateStereoisomers import EnumerateStereoisomers, StereoEnumerationOptions
+    """Return a stereoisomer of a molecule, drawn by `seed` among those that can be built; itself if all marks are set.
 
-    options = StereoEnumerationOptions(onlyUnassigned=True, maxIsomers=ISOMERS, rand=seed, unique=True)
-    return list(EnumerateStereoisomers(mol, options=options))
+    ETKDGv3 builds it once, and its undefined marks are what came of that: of cages, few combinations exist.
+
+    Raises
+    ------
+    MoleculeError
+        If it cannot be built.
+    """
+    from rdkit import Chem
+
+    if all(str(info.specified) == "Specified" for info in Chem.FindPotentialStereo(mol)):
+        return mol
+    built = _embedded(Chem.AddHs(mol), 1, seed)
+    if not built.GetNumConformers():
+        raise MoleculeError(f"{Chem.MolToSmiles(mol)}: ETKDGv3 builds no conformer of it")
+    Chem.AssignStereochemistryFrom3D(built)
+    return Chem.RemoveHs(built)
 
 
 def boltzmann_weights(energies):
@@ -142,6 +155,7 @@ def _embedded(mol, count, seed):
     parameters = rdDistGeom.ETKDGv3()
     parameters.randomSeed = seed
     parameters.numThreads = 1
+    parameters.maxIterations = ATTEMPTS
     rdDistGeom.EmbedMultipleConfs(mol, count, parameters)
     return mol
 

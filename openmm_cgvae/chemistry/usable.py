@@ -1,0 +1,132 @@
+"""What can be made of a molecule that was read: its parts, its stereoisomers, and what no model knows."""
+
+import logging
+from typing import Any
+
+from openmm_cgvae.core.errors import MoleculeError, SettingsError
+
+__all__ = ["MOST_HEAVY_ATOMS", "ORGANIC", "STEREO_CHOICES", "usable_molecules"]
+
+logger = logging.getLogger(__name__)
+
+# Elements of drug-like molecules, which models of conformers are trained on.
+ORGANIC = frozenset({"H", "C", "N", "O", "F", "P", "S", "Cl", "Br", "I"})
+MOST_HEAVY_ATOMS = 300
+STEREO_CHOICES = ("sample", "enumerate")
+# Of a molecule with more undefined marks, as many isomers are enumerated.
+MOST_ISOMERS = 64
+
+
+def usable_molecules(
+    mol: Any,
+    elements: frozenset[str] = ORGANIC,
+    allow_unknown: bool = False,
+    stereo: str = "sample",
+    seed: int = 0,
+) -> tuple[list[Any], list[str]]:
+    """Make of a molecule that was read those that conformers can be asked for.
+
+    Salts and mixtures are taken apart, single atoms and repeated parts left out; undefined stereocentres and double
+    bonds are set.
+
+    Parameters
+    ----------
+    mol : rdkit.Chem.Mol
+    elements : frozenset of str
+        Symbols that the model knows.
+    allow_unknown : bool
+        Let other elements, and radicals, pass; what comes of it is not known.
+    stereo : {"sample", "enumerate"}
+        One isomer drawn by `seed`, or all of them (64 at most), where marks are undefined.
+    seed : int
+
+    Returns
+    -------
+    molecules : list of rdkit.Chem.Mol
+        With hydrogens, explicit, and no undefined mark.
+    notes : list of str
+        What was done that was not asked for, a line each.
+
+    Raises
+    ------
+    MoleculeError
+        If a part has an element that is not known, unpaired electrons, or more than 300 heavy atoms, or none is left.
+    """
+    from rdkit import Chem
+
+    if stereo not in STEREO_CHOICES:
+        raise SettingsError(f"stereo {stereo!r} given: one of {', '.join(STEREO_CHOICES)} is expected")
+    parts, notes = _parts(mol)
+    found = []
+    for part in parts:
+        _check(part, elements, allow_unknown)
+        isomers, note = _isomers(part, stereo, seed)
+        notes += note
+        found += [Chem.AddHs(isomer, addCoords=isomer.GetNumConformers() > 0) for isomer in isomers]
+    return found, notes
+
+
+def _parts(mol):
+    """The different molecules of a mixture that have more than one atom."""
+    from rdkit import Chem
+
+    pieces = Chem.GetMolFrags(mol, asMols=True)
+    names = [Chem.MolToSmiles(Chem.RemoveHs(piece)) for piece in pieces]
+    if len(pieces) == 1:
+        return list(pieces), []
+    kept = {n: p for n, p in zip(names, pieces, strict=True) if p.GetNumHeavyAtoms() > 1 or _has_hydrogens(p)}
+    if not kept:
+        raise MoleculeError(f"{'.'.join(names)} has single atoms alone, which have no conformers: give a molecule")
+    note = f"{'.'.join(names)} is a mixture: {', '.join(kept)} done each on its own"
+    alone = sorted(set(names) - set(kept))
+    return list(kept.values()), [note + (f"; {', '.join(alone)}, single atoms, left out" if alone else "")]
+
+
+def _has_hydrogens(mol):
+    return any(atom.GetTotalNumHs(includeNeighbors=True) for atom in mol.GetAtoms())
+
+
+def _check(mol, elements, allow_unknown):
+    from rdkit import Chem
+
+    name = Chem.MolToSmiles(Chem.RemoveHs(mol))
+    name = name if len(name) < 80 else name[:77] + "..."
+    symbols = {atom.GetSymbol() for atom in mol.GetAtoms()}
+    if "*" in symbols:
+        raise MoleculeError(f"{name} has an atom without an element (*): give a whole molecule")
+    if mol.GetNumHeavyAtoms() > MOST_HEAVY_ATOMS:
+        raise MoleculeError(f"{name} has {mol.GetNumHeavyAtoms()} heavy atoms: {MOST_HEAVY_ATOMS} at most are expected")
+    if allow_unknown:
+        return
+    unknown = sorted(symbols - elements)
+    if unknown:
+        raise MoleculeError(
+            f"{name} has {', '.join(unknown)}, which no molecule of the training has ({', '.join(sorted(elements))} "
+            "have): allow_unknown (--allow-unknown) tries"
+        )
+    radicals = [atom for atom in mol.GetAtoms() if atom.GetNumRadicalElectrons()]
+    if radicals:
+        raise MoleculeError(
+            f"{name}: atom {radicals[0].GetIdx()} ({radicals[0].GetSymbol()}) has an unpaired electron, which no "
+            "molecule of the training has: add the missing hydrogen, or allow_unknown (--allow-unknown) tries"
+        )
+
+
+def _isomers(mol, stereo, seed):
+    """Stereoisomers of a molecule without undefined marks, and what to say of it."""
+    from rdkit import Chem
+    from rdkit.Chem.EnumerateStereoisomers import EnumerateStereoisomers, StereoEnumerationOptions
+
+    undefined = [info for info in Chem.FindPotentialStereo(mol) if str(info.specified) != "Specified"]
+    undefined = [info for info in undefined if str(info.type) in ("Atom_Tetrahedral", "Bond_Double")]
+    if not undefined:
+        return [mol], []
+    most = 1 if stereo == "sample" else MOST_ISOMERS
+    options = StereoEnumerationOptions(onlyUnassigned=True, maxIsomers=most, rand=seed, unique=True, tryEmbedding=True)
+    isomers = list(EnumerateStereoisomers(mol, options=options))
+    if not isomers:
+        raise MoleculeError(f"{Chem.MolToSmiles(Chem.RemoveHs(mol))}: no stereoisomer of it can be built")
+    names = ", ".join(Chem.MolToSmiles(Chem.RemoveHs(isomer)) for isomer in isomers[:4])
+    what = f"{len(undefined)} undefined stereo mark{'s' if len(undefined) > 1 else ''}"
+    done = "one isomer drawn" if stereo == "sample" else f"{len(isomers)} isomers enumerated"
+    return isomers, [f"{Chem.MolToSmiles(Chem.RemoveHs(mol))} has {what}: {done} ({names})"]

@@ -1,0 +1,142 @@
+"""Molecules are read from every source; what is broken is named, with its place, and does not end the reading."""
+
+import pytest
+from rdkit import Chem
+from rdkit.Chem import rdDistGeom
+
+from openmm_cgvae.chemistry.reading import as_molecule, parsed_smiles, read_molecules
+from openmm_cgvae.chemistry.usable import usable_molecules
+from openmm_cgvae.core.errors import MoleculeError, SettingsError
+
+
+def with_coordinates(smiles):
+    mol = Chem.AddHs(Chem.MolFromSmiles(smiles))
+    assert rdDistGeom.EmbedMolecule(mol, randomSeed=1) == 0
+    return mol
+
+
+@pytest.mark.parametrize(
+    ("smiles", "position", "why"),
+    [
+        ("CC(C", 3, "not closed"), ("CC)C", 3, "closes nothing"), ("C1CCC", 2, "ring closure 1"), ("CCXC", 3, "'X'"),
+        ("CC=", 3, "leads to no atom"), ("C==C", 3, "follows no atom"), ("=CC", 1, "before any atom"),
+        ("CC(C)(C)(C)C", 2, "valence"), ("ccO", 1, "aromatic"), ("CC[NaQ]", 3, "no atom"), ("C[N", 2, "not closed"),
+        ("c1ccccc1N(=O)(=O)(=O)C", 9, "valence"), ("CCO%12CC", 4, "ring closure %12"), ("CCé", 3, "é"),
+    ],
+)  # fmt: skip
+def test_an_invalid_smiles_is_refused_with_the_position(smiles, position, why):
+    with pytest.raises(MoleculeError, match=f"at position {position}:.*{why}"):
+        parsed_smiles(smiles)
+
+
+def test_an_empty_smiles_is_refused():
+    with pytest.raises(MoleculeError, match="no atom"):
+        parsed_smiles("")
+
+
+@pytest.mark.parametrize(
+    "smiles", ["C[C@H](N)C(=O)O", "[13CH4]", "C/C=C/C", "c1ccc2[nH]ccc2c1", "C%10CCCC%10", "[Fe+2]"]
+)
+def test_a_valid_smiles_is_read(smiles):
+    assert Chem.MolToSmiles(parsed_smiles(smiles)) == Chem.CanonSmiles(smiles)
+
+
+def test_broken_records_of_an_sdf_file_are_listed_and_the_others_read(tmp_path):
+    good = [Chem.MolToMolBlock(with_coordinates(s)) for s in ("CCO", "C[C@H](N)C(=O)O")]
+    lines = good[0].splitlines()
+    without_end = "\n".join(["cut off", *lines[1:6]]) + "\n"
+    five_bonds = Chem.MolToMolBlock(Chem.MolFromSmiles("C(C)(C)(C)(C)C", sanitize=False), kekulize=False)
+    text = good[0] + "$$$$\n" + without_end + "$$$$\n" + five_bonds + "$$$$\nhello\n$$$$\n" + good[1] + "$$$$\n\n"
+    (tmp_path / "all.sdf").write_text(text)
+    records = list(read_molecules(tmp_path / "all.sdf"))
+    assert [r.mol is not None for r in records] == [True, False, False, False, True]
+    assert [r.place for r in records] == [f"all.sdf:{k}" for k in range(1, 6)]
+    assert "valence" in records[2].problem and "damaged" in records[1].problem
+    assert Chem.MolToSmiles(Chem.RemoveHs(records[4].mol)) == "C[C@H](N)C(=O)O"
+
+
+def test_a_last_record_without_its_end_mark_is_read_too(tmp_path):
+    (tmp_path / "one.mol").write_text(Chem.MolToMolBlock(with_coordinates("CCO")))
+    (record,) = read_molecules(tmp_path / "one.mol")
+    assert record.mol.GetNumAtoms() == 9
+
+
+def test_smiles_files_have_names_comments_and_broken_lines(tmp_path):
+    (tmp_path / "all.smi").write_text("# a comment\nCCO ethanol 96 %\n\nC1CC\nc1ccccc1\tbenzene\nO\n")
+    records = list(read_molecules(str(tmp_path / "all.smi")))
+    assert [r.name for r in records] == ["ethanol 96 %", "C1CC", "benzene", "O"]
+    assert records[1].mol is None and records[1].place == "all.smi:4" and "position 2" in records[1].problem
+
+
+def test_mol2_files_of_several_molecules_are_read(tmp_path):
+    block = (
+        "@<TRIPOS>MOLECULE\n{}\n 3 2 0 0 0\nSMALL\nNO_CHARGES\n\n@<TRIPOS>ATOM\n"
+        " 1 C1 0.0 0.0 0.0 C.2\n 2 O1 1.2 0.0 0.0 O.2\n 3 H1 -0.6 0.9 0.0 H\n 4 H2 -0.6 -0.9 0.0 H\n"
+        "@<TRIPOS>BOND\n 1 1 2 2\n 2 1 3 1\n 3 1 4 1\n"
+    ).replace(" 3 2 0 0 0", " 4 3 0 0 0")
+    (tmp_path / "two.mol2").write_text(block.format("first") + block.format("second"))
+    records = list(read_molecules(tmp_path / "two.mol2"))
+    assert [r.name for r in records] == ["first", "second"]
+    assert {Chem.MolToSmiles(Chem.RemoveHs(r.mol)) for r in records} == {"C=O"}
+
+
+def test_pdb_files_without_hydrogens_or_orders_are_refused(tmp_path):
+    mol = Chem.RemoveHs(with_coordinates("CC(=O)C"))
+    text = "".join(line for line in Chem.MolToPDBBlock(mol).splitlines(True) if not line.startswith("CONECT"))
+    (tmp_path / "heavy.pdb").write_text(text)
+    (record,) = read_molecules(tmp_path / "heavy.pdb")
+    assert record.mol is None and "no bond orders" in record.problem
+
+
+def test_what_is_no_molecule_is_refused(tmp_path):
+    with pytest.raises(MoleculeError, match="cannot be read"):
+        list(read_molecules(tmp_path / "missing.sdf"))
+    with pytest.raises(MoleculeError, match="whose name ends"):
+        list(read_molecules(tmp_path / "a.xyz"))
+    with pytest.raises(MoleculeError, match="a int given"):
+        as_molecule(3)
+    (tmp_path / "two.smi").write_text("C\nCC\n")
+    with pytest.raises(MoleculeError, match="holds 2 molecules"):
+        as_molecule(tmp_path / "two.smi")
+
+
+@pytest.mark.parametrize(
+    ("smiles", "why"),
+    [
+        ("C[Zn]C", "has Zn, which"), ("C[Si](C)(C)C", "has Si"), ("C[CH]C", "atom 1 \\(C\\) has an unpaired electron"),
+        ("C*C", "without an element"), ("C" * 301, "301 heavy atoms: 300"), ("[Na+].[Cl-]", "single atoms alone"),
+    ],
+)  # fmt: skip
+def test_what_no_model_knows_is_refused_by_name(smiles, why):
+    with pytest.raises(MoleculeError, match=why):
+        usable_molecules(parsed_smiles(smiles))
+
+
+@pytest.mark.parametrize("smiles", ["C[Si](C)(C)C", "C[CH]C", "C[Zn]C"])
+def test_unknown_elements_and_radicals_are_tried_if_asked(smiles):
+    (mol,), _ = usable_molecules(parsed_smiles(smiles), allow_unknown=True)
+    assert mol.GetNumAtoms() > mol.GetNumHeavyAtoms()
+
+
+def test_salts_are_taken_apart_and_what_is_left_out_is_said():
+    molecules, notes = usable_molecules(parsed_smiles("CC(=O)[O-].CC(=O)[O-].[Cl-].c1ccccc1.O"))
+    assert [Chem.MolToSmiles(Chem.RemoveHs(m)) for m in molecules] == ["CC(=O)[O-]", "c1ccccc1", "O"]
+    assert "mixture" in notes[0] and "[Cl-], single atoms, left out" in notes[0]
+
+
+def test_undefined_stereo_marks_are_drawn_or_enumerated_and_said():
+    mol = parsed_smiles("CC(O)C(F)C=CC")
+    drawn = {}
+    for seed in range(6):
+        (isomer,), notes = usable_molecules(mol, seed=seed)
+        (again,), _ = usable_molecules(mol, seed=seed)
+        assert Chem.MolToSmiles(again) == Chem.MolToSmiles(isomer)
+        drawn[Chem.MolToSmiles(isomer)] = notes
+    assert len(drawn) > 1 and all("3 undefined stereo marks: one isomer drawn" in n[0] for n in drawn.values())
+    isomers, notes = usable_molecules(mol, stereo="enumerate")
+    assert len({Chem.MolToSmiles(m) for m in isomers}) == 8 and "8 isomers enumerated" in notes[0]
+    assert usable_molecules(parsed_smiles("C[C@H](O)F"))[1] == []
+    # Of adamantane's four centres one combination exists.
+    assert len(usable_molecules(parsed_smiles("CC12CC3CC(CC(C3)C1)C2"), stereo="enumerate")[0]) == 1
+    with pytest.raises(SettingsError, match="enumerate"):
+        usable_molecules(mol, stereo="all")

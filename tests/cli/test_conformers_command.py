@@ -1,0 +1,58 @@
+"""``openmm-cgvae conformers``: files in, an SDF file out."""
+
+import pytest
+from ligandmodels import random_model
+from rdkit import Chem
+
+from openmm_cgvae.cli.main import main
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return str(random_model(tmp_path_factory.mktemp("ligands") / "model.pt"))
+
+
+def records(path):
+    return list(Chem.SDMolSupplier(str(path), removeHs=False))
+
+
+def test_a_smiles_gives_conformers_with_energies(model, tmp_path, capsys):
+    out = tmp_path / "out.sdf"
+    assert main(["conformers", "CC(=O)NCCO", "-n", "3", "-o", str(out), "--model", model, "--seed", "1"]) == 0
+    made = records(out)
+    energies = [float(mol.GetProp("energy_kj_mol")) for mol in made]
+    assert len(made) == 3 and energies == sorted(energies)
+    assert "seed" in capsys.readouterr().out
+
+
+def test_a_broken_record_is_named_and_the_others_are_done(model, tmp_path, capsys):
+    given, out = tmp_path / "given.smi", tmp_path / "out.sdf"
+    given.write_text("CCO ethanol\nC1CC broken\nCC[Pt] metal\nCC(=O)[O-].[Na+] salt\n")
+    assert main(["conformers", str(given), "-n", "2", "-o", str(out), "--model", model]) == 1
+    assert [mol.GetProp("_Name") for mol in records(out)] == ["ethanol"] * 2 + ["salt"] * 2
+    told = capsys.readouterr().err
+    assert "given.smi:2" in told and "given.smi:3" in told and "Pt" in told and "mixture" in told
+
+
+def test_nothing_is_written_where_no_molecule_can_be_sampled(model, tmp_path, capsys):
+    out = tmp_path / "out.sdf"
+    assert main(["conformers", "CC(C", "-o", str(out), "--model", model]) == 2
+    assert not list(tmp_path.iterdir())
+    assert "SMILES" in capsys.readouterr().err
+
+
+def test_both_forms_of_an_undefined_stereocentre(model, tmp_path):
+    out = tmp_path / "out.sdf"
+    command = ["conformers", "CC(F)CO", "-n", "1", "-o", str(out), "--model", model, "--stereo", "enumerate"]
+    assert main(command) == 0
+    made = records(out)
+    for mol in made:
+        Chem.AssignStereochemistryFrom3D(mol)
+    assert {Chem.MolToSmiles(Chem.RemoveHs(mol)) for mol in made} == {"C[C@H](F)CO", "C[C@@H](F)CO"}
+
+
+def test_an_output_that_exists_is_kept(model, tmp_path, capsys):
+    out = tmp_path / "out.sdf"
+    out.write_text("mine")
+    assert main(["conformers", "CCO", "-o", str(out), "--model", model]) == 2
+    assert out.read_text() == "mine"

@@ -1,0 +1,327 @@
+"""Files made to do harm do none: nothing in a model file runs, writes, or takes all memory, before it is refused."""
+
+import json
+import os
+import pickle
+import resource
+import subprocess
+import sys
+import time
+import zipfile
+
+import pytest
+import torch
+from torch import nn
+
+from openmm_cgvae.backmapping.model import Model
+from openmm_cgvae.cli.main import main
+from openmm_cgvae.core.archive import Archive, ArchiveError, ArchiveWriter
+from openmm_cgvae.core.errors import CGVAEError, ModelFileError
+from openmm_cgvae.io.modelfile import ModelFile
+from openmm_cgvae.io.tensors import read_checkpoint_file
+
+SECONDS, MEGABYTES = 2.0, 500
+
+
+class OverwritesWhenLoaded(nn.Module):
+    """Writes to a file that it maps to memory, as soon as torch loads it."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.path: str = str(path)
+        self.latent, self.bounded = 8, False
+
+    def forward(self, beads: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+        return beads
+
+    @torch.jit.export
+    def __getstate__(self) -> tuple[str, bool]:
+        return self.path, self.training
+
+    @torch.jit.export
+    def __setstate__(self, state: tuple[str, bool]):
+        self.path, self.training = state
+        self.latent, self.bounded = 8, False
+        torch.from_file(self.path, True, 8, dtype=torch.uint8).fill_(65)
+
+
+class SavesWhenLoaded(OverwritesWhenLoaded):
+    @torch.jit.export
+    def __setstate__(self, state: tuple[str, bool]):
+        self.path, self.training = state
+        self.latent, self.bounded = 8, False
+        torch.save(torch.zeros(3), self.path)
+
+
+class LoopsWhenLoaded(OverwritesWhenLoaded):
+    @torch.jit.export
+    def __setstate__(self, state: tuple[str, bool]):
+        self.path, self.training = state
+        self.latent, self.bounded = 8, False
+        k = 0
+        while k >= 0:
+            k = (k + 1) % 1000
+
+
+class LeaksWhenCalled(nn.Module):
+    """Gives the bytes of a file for coordinates."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.path: str = str(path)
+        self.latent = 8
+
+    def forward(self, beads: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+        return torch.from_file(self.path, False, 8, dtype=torch.uint8).to(beads.dtype)
+
+
+class Foreign:
+    """What a pickle calls ``os.system`` with."""
+
+    def __init__(self, path):
+        self.command = f"touch {path}"
+
+    def __reduce__(self):
+        return os.system, (self.command,)
+
+
+@pytest.fixture
+def victim(tmp_path):
+    path = tmp_path / "victim.sh"
+    path.write_text("echo precious\n")
+    return path
+
+
+def with_module(model_path, target, module):
+    """A model file that is right in every respect but its TorchScript."""
+    file = ModelFile.load(model_path)
+    file.module = torch.jit.script(module)
+    file.save(target)
+    return target
+
+
+def with_members(source, target, changes, more=()):
+    """A copy of an archive with members changed by functions of their content, and others added, sealed anew."""
+    with Archive(source) as old, ArchiveWriter(target, folder="model") as new:
+        for name in old.names:
+            last = name.rsplit("/", 1)[-1]
+            new.write(name, changes[last](old.read(name)) if last in changes else old.read(name))
+        for name, content in more:
+            new.write(name, content)
+    return target
+
+
+# ------------------------------------------------------------------------------------------------- nothing runs
+
+
+@pytest.mark.parametrize("attack", [OverwritesWhenLoaded, SavesWhenLoaded, LeaksWhenCalled])
+def test_code_in_a_model_file_does_not_run(attack, victim, model_path, backmapper, dataset, tmp_path, capsys):
+    path = with_module(model_path, tmp_path / "evil.pt", attack(victim))
+    before = sorted(tmp_path.iterdir())
+    assert main(["info", str(path)]) == 0
+    beads = backmapper.mapping.project(dataset.positions[:2])
+    # Its weights and settings are a model, whatever else is in the file.
+    assert (Model.load(path).bind().sample(beads, seed=1) == backmapper.sample(beads, seed=1)).all()
+    assert victim.read_text() == "echo precious\n"
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_the_attack_would_succeed_on_those_who_trust_the_file(victim, model_path, tmp_path):
+    path = with_module(model_path, tmp_path / "evil.pt", OverwritesWhenLoaded(victim))
+    Model.load(path, trust=True)
+    assert victim.read_text() == "AAAAAAAArecious\n"[:14] or victim.read_text().startswith("AAAAAAAA")
+
+
+def test_an_endless_loop_is_not_begun(victim, model_path, tmp_path):
+    path = with_module(model_path, tmp_path / "evil.pt", LoopsWhenLoaded(victim))
+    assert main(["info", str(path)]) == 0
+    Model.load(path)
+
+
+def test_the_code_of_a_file_without_a_model_is_refused_not_run(victim, tmp_path):
+    extra = {"metadata.json": "{}", "mapping.json": "{}", "potential.json": "null"}
+    path = tmp_path / "evil.pt"
+    torch.jit.save(torch.jit.script(OverwritesWhenLoaded(victim)), str(path), _extra_files=extra)
+    with pytest.raises(ModelFileError):
+        Model.load(path)
+    assert victim.read_text() == "echo precious\n"
+
+
+@pytest.mark.parametrize("kind", ["os.system", "builtins.eval", "torch.load"])
+def test_a_checkpoint_that_names_other_things_than_tensors_is_refused(kind, tmp_path):
+    made = tmp_path / "made"
+    module, name = kind.split(".")
+    text = f"c{module}\n{name}\n(Vtouch {made}\ntR.".encode()
+    path = tmp_path / "checkpoint.pt"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("archive/data.pkl", b"\x80\x02" + text)
+    with pytest.raises(ArchiveError, match=r"names|operation"):
+        read_checkpoint_file(path)
+    assert not made.exists()
+
+
+def test_a_pickled_object_is_no_checkpoint(tmp_path):
+    path = tmp_path / "checkpoint.pt"
+    torch.save({"model": Foreign(tmp_path / "made")}, path)
+    with pytest.raises(ArchiveError, match=r"names (posix|nt|os)\.system"):
+        read_checkpoint_file(path)
+    path.write_bytes(pickle.dumps(Foreign(tmp_path / "made")))
+    with pytest.raises(ArchiveError, match="no zip archive"):
+        read_checkpoint_file(path)
+    assert not (tmp_path / "made").exists()
+
+
+# ------------------------------------------------------------------------------------------------- nothing is taken
+
+
+def bomb(path, _):
+    """2 GB of zeros in 2 MB."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("model/data/0", "w") as member:
+        block = bytes(1 << 20)
+        for _ in range(2000):
+            member.write(block)
+
+
+def much_json(path, model_path):
+    """A small model file with 200 MB of JSON."""
+    with Archive(model_path) as old, ArchiveWriter(path, folder="model") as new:
+        for name in old.names:
+            new.write(name, old.read(name))
+        new.write("extra/mapping.json", b"[" + b"0," * 100_000_000 + b"0]")
+
+
+def deep_json(path, model_path):
+    with_members(model_path, path, {"metadata.json": lambda _: b"[" * 500_000})
+
+
+def many_lists(path, model_path):
+    with_members(model_path, path, {"metadata.json": lambda _: b"[" + b"[]," * 5_000_000 + b"[]]"})
+
+
+def short_tensor(path, model_path):
+    with_members(model_path, path, {"0": lambda content: content[:-1]})
+
+
+def huge_tensor(path, model_path):
+    """An index that says a tensor is of 10^12 numbers."""
+
+    def grown(content):
+        index = json.loads(content)
+        next(iter(index.values()))["shape"] = [10**6, 10**6]
+        return json.dumps(index).encode()
+
+    with_members(model_path, path, {"weights.json": grown})
+
+
+def huge_layer(path, model_path):
+    def wide(content):
+        metadata = json.loads(content)
+        metadata["model"]["features"] = 10**9
+        return json.dumps(metadata).encode()
+
+    with_members(model_path, path, {"metadata.json": wide})
+
+
+def endless_name(path, model_path):
+    with_members(model_path, path, {}, [("../../escape.txt", b"text")])
+
+
+def absolute_name(path, model_path):
+    with Archive(model_path) as old, zipfile.ZipFile(path, "w") as new:
+        for name in old.names:
+            new.writestr(f"model/{name}", old.read(name))
+        new.writestr("/tmp/escape.txt", b"text")
+
+
+def memo(path, model_path):
+    """A pickle that asks Python for room for 2^31 objects, in a file of version 1, whose weights are found by it."""
+    changed = {"data.pkl": lambda content: b"\x80\x02}r\xff\xff\xff\x7f.", "metadata.json": _of_version_1}
+    with Archive(with_members(model_path, path, changed)) as old, zipfile.ZipFile(path.with_suffix(".1"), "w") as new:
+        for name in old.names:
+            if not name.endswith("weights.json"):
+                new.writestr(f"model/{name}", old.read(name))
+    path.with_suffix(".1").replace(path)
+
+
+def _of_version_1(content):
+    return json.dumps(json.loads(content) | {"format_version": 1}).encode()
+
+
+ATTACKS = [bomb, much_json, deep_json, many_lists, short_tensor, huge_tensor, huge_layer, endless_name, absolute_name,
+           memo]  # fmt: skip
+LOAD = """
+import resource, sys, time
+import torch, openmm_cgvae.backmapping.fixed, openmm_cgvae.models.rebuild
+from openmm_cgvae.backmapping.model import Model
+from openmm_cgvae.core.errors import ModelFileError
+before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
+try:
+    Model.load(sys.argv[1])
+except ModelFileError as error:
+    print(time.process_time() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before, error)
+"""
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_a_file_made_to_take_memory_or_time_is_refused_at_once(attack, model_path, tmp_path):
+    path = tmp_path / "evil.pt"
+    attack(path, model_path)
+    before = sorted(tmp_path.iterdir())
+    started, most = time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(ModelFileError, match=r"evil\.pt") as caught:
+        Model.load(path)
+    assert "\n" not in str(caught.value)
+    assert time.process_time() - started < SECONDS
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - most < 1000 * MEGABYTES
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.slow
+def test_all_of_them_in_a_process_of_their_own_stay_below_500_megabytes(model_path, tmp_path):
+    for attack in ATTACKS:
+        path = tmp_path / "evil.pt"
+        attack(path, model_path)
+        done = subprocess.run([sys.executable, "-c", LOAD, path], capture_output=True, text=True)
+        seconds, kilobytes, *_ = done.stdout.split()
+        assert float(seconds) < SECONDS and int(kilobytes) < 1000 * MEGABYTES, (attack, done)
+
+
+# ------------------------------------------------------------------------------------------------- metadata
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"format_version": "1"}, "format version '1', a whole number is expected"),
+        ({"format_version": True}, "format version True"),
+        ({"format_version": 1e400}, "format version inf"),
+        ({"n_atoms": "22"}, "n_atoms is '22', a whole number"),
+        ({"handedness": [2]}, r"handedness\[0\] is 2"),
+        ({"bead_spread_nm": float("nan")}, "bead_spread_nm is nan, a number"),
+        ({"model": {"features": -1}}, "features is -1"),
+        ({"model": {"flow_steps": 10**15}}, "flow_steps is 10"),
+        ({"data": {"frames": "many"}}, "frames is 'many'"),
+        ({"training": []}, r"training is \[\]"),
+        ({"kind": ["cgvae"]}, "kind is"),
+    ],
+)
+def test_metadata_of_other_types_and_out_of_range_are_refused(changes, words, model_path, tmp_path, capsys):
+    def changed(content):
+        return json.dumps(json.loads(content) | changes).encode()
+
+    path = with_members(model_path, tmp_path / "model.pt", {"metadata.json": changed})
+    with pytest.raises(ModelFileError, match=words):
+        ModelFile.load(path)
+    assert main(["info", str(path)]) == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_model_whose_settings_do_not_fit_its_weights_is_refused(model_path, tmp_path):
+    def changed(content):
+        metadata = json.loads(content)
+        metadata["model"]["features"] = 24
+        return json.dumps(metadata).encode()
+
+    path = with_members(model_path, tmp_path / "model.pt", {"metadata.json": changed})
+    with pytest.raises(CGVAEError, match="cannot be rebuilt"):
+        Model.load(path)
