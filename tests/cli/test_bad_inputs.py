@@ -1,5 +1,6 @@
 """Whatever a file holds that a command is given: one line that says what to do, and never a traceback."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -101,26 +102,21 @@ def test_no_content_of_a_file_ends_in_a_traceback(folder, model_path, capsys, na
     [
         ("charmm36.xml", r"does not fit|no parameters"),
         ("amber14/tip3p.xml", r"no parameters for ACE1, ALA2, NME3"),
-        ("charmm36_2024.xml charmm36/water.xml", r"does not fit|no parameters"),
-        ("amoeba2018.xml", r"force field"),
         ("nowhere.xml", r"force field \['nowhere.xml'\] cannot be read"),
     ],
 )
 def test_force_fields_of_others_that_do_not_fit_are_said(folder, model_path, capsys, files, message):
     status, error = run(f"continue cg.dcd --model {model_path} --steps 1 -o out.dcd --forcefield {files}", capsys)
     last = error.strip().splitlines()[-1]
-    # Of a random model no structure is sound, of a force field that fits.
-    import re
-
     assert status == 2
-    assert re.search(message, last) or "sound after minimisation" in last, last
+    assert re.search(message, last), last
 
 
 def test_settings_that_a_library_refuses_are_said(folder, model_path, capsys):
     for more, message in (
         ("--platform Abacus", "Abacus"),
         ("--water-model sea --solvate 1", "waterModel 'sea' given"),
-        ("--implicit-solvent GBn3", "did you mean 'GBn2'"),
+        ("--implicit-solvent GBn3", "did you mean 'GBn'"),
     ):
         status, error = run(f"continue cg.dcd --model {model_path} --steps 1 -o out.dcd {more}", capsys)
         assert status == 2
@@ -137,11 +133,13 @@ def test_errors_of_other_packages_become_ours_and_ours_stay():
         raise KeyboardInterrupt
 
 
-def test_what_a_library_raises_unforeseen_is_told_from_faults_of_our_own(monkeypatch, capsys):
+def test_what_a_library_raises_unforeseen_is_told_from_faults_of_our_own(monkeypatch, capsys, tmp_path):
     import parmed
 
+    (tmp_path / "notes.prmtop").write_text("not a topology")
+
     def theirs(options):
-        parmed.load_file("/nowhere/at/all.prmtop")
+        parmed.load_file(str(tmp_path / "notes.prmtop"))
 
     def ours(options):
         raise KeyError("a fault")
@@ -153,7 +151,7 @@ def test_what_a_library_raises_unforeseen_is_told_from_faults_of_our_own(monkeyp
                 main(["info", "x.pt"])
         else:
             assert main(["info", "x.pt"]) == 2
-            assert "openmm-cgvae: error: parmed says: /nowhere/at/all.prmtop" in capsys.readouterr().err
+            assert "openmm-cgvae: error: parmed says: " in capsys.readouterr().err
     try:
         np.zeros(3)[7]
     except IndexError as error:
