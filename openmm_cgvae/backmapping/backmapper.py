@@ -7,12 +7,14 @@ import io
 import logging
 import time
 from contextlib import nullcontext
+from functools import cached_property
 from os import PathLike
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from openmm_cgvae.backmapping.model import Model
+from openmm_cgvae.backmapping.order import BeadOrder
 from openmm_cgvae.core.checks import checked_count, checked_frames, checked_seed
 from openmm_cgvae.core.device import usable_device
 from openmm_cgvae.core.errors import ModelFileError, PositionsError, SettingsError
@@ -299,7 +301,9 @@ class Backmapper:
         PositionsError
             If the number of beads is wrong, a position is not finite, or the beads are spread 50 times more or
             less than in training, as by two wrong units; 5 times, as Angstrom for nm give, is warned of. If the box
-            is smaller than the molecule. If the beads are so unlike those of training that no structure comes out.
+            is smaller than the molecule. If distances along bonds are not those of training, or another order of the
+            beads is clearly nearer to these. If the beads are so unlike those of training that no structure comes
+            out.
         """
         beads = as_positions_nm(cg_positions, self.mapping.n_beads, "beads", frames)
         if box is not None:
@@ -309,6 +313,7 @@ class Backmapper:
         n_samples, seed = checked_count("n_samples", n_samples), checked_seed(seed)
         frames = checked_frames(frames, len(beads))
         self._check_spread(beads, frames)
+        self._check_order(beads, frames)
         atoms = np.empty((len(beads), n_samples, self.n_atoms, 3), dtype=PRECISIONS[self.precision])
 
         def fill(part):
@@ -390,6 +395,21 @@ class Backmapper:
     def _check_fits(self, beads, vectors, frames):
         # Twice the RMS distance from the centre is a lower limit of the size of a molecule.
         check_fits(beads, vectors, "the molecule", 2 * self.metadata.get("bead_spread_nm", 0.0), frames)
+
+    @cached_property
+    def _order(self):
+        return BeadOrder(self.n_beads, self.mapping.bead_bonds, self.potential)
+
+    def _check_order(self, beads, frames):
+        """Refuse beads in another order, which nothing but distances tells where there are no names."""
+        fault = self._order.fault(beads)
+        if fault is not None:
+            row, what = fault
+            raise PositionsError(
+                f"beads of frame {{frame}} are not those of the model in its order: {what}; put the beads molecule by "
+                "molecule, in the order of cg_topology(), and check that molecules are whole and positions in nm",
+                int(frames[row]),
+            )
 
     def _check_spread(self, beads, frames):
         expected = self.metadata.get("bead_spread_nm", 0.0)

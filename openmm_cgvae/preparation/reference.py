@@ -15,13 +15,16 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from openmm_cgvae.atomistic.forcefield import create_system, nearest_name
 from openmm_cgvae.cg.mappedforces import evaluate_forces
 from openmm_cgvae.core.checks import check_types, checked_number
 from openmm_cgvae.core.cluster import in_order
-from openmm_cgvae.core.errors import DataError, MinimizationError, SettingsError, one_line
+from openmm_cgvae.core.errors import DataError, MinimizationError, SettingsError, SimulationError, one_line
 from openmm_cgvae.core.fingerprint import check_same_folder, fingerprint_of
 from openmm_cgvae.core.lock import locked
 from openmm_cgvae.core.output import complete_output, existing_folder, write_json
+from openmm_cgvae.core.platforms import installed_platforms
+from openmm_cgvae.core.translation import translated
 from openmm_cgvae.metrics import cis_trans, handedness
 from openmm_cgvae.molecule.graph import MolecularGraph
 from openmm_cgvae.molecule.topology import as_mdtraj_topology
@@ -131,10 +134,8 @@ def sample_reference(pdb, folder, runs, protocol=None, seed=0, platform=None, pr
     if runs < 1:
         raise SettingsError(f"runs={runs} given: 1 or more is expected")
     folder = existing_folder(folder)
-    try:
+    with translated(DataError, f"starting structure {pdb} cannot be read: a PDB file is expected ({{reason}})"):
         start = PDBFile(str(pdb))
-    except Exception as error:
-        raise DataError(f"starting structure {pdb} cannot be read: a PDB file is expected ({error})") from error
     with locked(folder):
         return _sample_runs(start, pdb, folder, runs, protocol, seed, platform, progress, client)
 
@@ -259,15 +260,16 @@ def _simulation(topology, protocol, platform=None):
     from openmm import Platform
     from openmm.app import ForceField, HBonds, NoCutoff, Simulation
 
-    try:
-        system = ForceField(*protocol.forcefield).createSystem(
-            topology, nonbondedMethod=NoCutoff, constraints=HBonds, hydrogenMass=protocol.hydrogen_mass
-        )
-    except Exception as error:
-        raise MinimizationError(f"force field {', '.join(protocol.forcefield)} does not fit: {error}") from error
-    chosen = Platform.getPlatformByName(platform or "CPU")
+    names = ", ".join(protocol.forcefield)
+    with translated(MinimizationError, f"force field {names} cannot be used ({{reason}}): give OpenMM XML files"):
+        forcefield = ForceField(*protocol.forcefield)
+    system = create_system(
+        topology, forcefield, nonbondedMethod=NoCutoff, constraints=HBonds, hydrogenMass=protocol.hydrogen_mass
+    )
+    chosen = Platform.getPlatformByName(nearest_name("platform", platform or "CPU", installed_platforms()))
     properties = {"Threads": "1", "DeterministicForces": "true"} if chosen.getName() == "CPU" else {}
-    return Simulation(topology, system, _integrator(system, protocol), chosen, properties)
+    with translated(SimulationError, f"no simulation on platform {chosen.getName()} ({{reason}}): try platform CPU"):
+        return Simulation(topology, system, _integrator(system, protocol), chosen, properties)
 
 
 def _integrator(system, protocol):
