@@ -10,8 +10,8 @@ import textwrap
 from pathlib import Path
 
 from openmm_cgvae.core.errors import DataError, ModelFileError
-from openmm_cgvae.evaluation.bundle import add_to_index
 from openmm_cgvae.ensembles.summary import summary_table
+from openmm_cgvae.evaluation.bundle import add_to_index
 from openmm_cgvae.io.modelfile import ModelFile
 from openmm_cgvae.pretrained.index import PRETRAINED
 
