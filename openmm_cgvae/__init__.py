@@ -13,6 +13,7 @@ _HOME = {
     "CGMapping": "molecule.mapping",
     "CGPotential": "cg.potential",
     "CGVAEError": "core.errors",
+    "CheckpointReporter": "simulation.checkpoints",
     "LearnedPotential": "cg.learned",
     "Minimizer": "atomistic.minimizer",
     "Model": "backmapping.model",

@@ -20,7 +20,7 @@ PACKAGE = ROOT / "openmm_cgvae"
 # conda-forge's names for PyPI's.
 CONDA_NAMES = {
     "pytorch": "torch", "matplotlib-base": "matplotlib", "openmm-torch": "openmmtorch", "pytables": "tables",
-    "tblite-python": "tblite",
+    "py3dmol": "py3Dmol", "tblite-python": "tblite",
 }  # fmt: skip
 # From the bottom up: a room imports from rooms above it in this list, and from no other.
 ROOMS = [

@@ -18,7 +18,6 @@ from openmm_cgvae.atomistic.restrained import bead_springs
 from openmm_cgvae.atomistic.stiffness import Stiffness
 from openmm_cgvae.core.checks import checked_count, checked_number
 from openmm_cgvae.core.errors import PositionsError, SettingsError, TopologyMismatchError
-from openmm_cgvae.core.fingerprint import fingerprint
 from openmm_cgvae.core.parallel import available_cores, in_threads
 from openmm_cgvae.core.periodic import as_box_vectors, box_widths, reduced_vectors
 from openmm_cgvae.core.units import as_positions_nm, value_in_md_units
@@ -143,8 +142,7 @@ class Minimizer:
         self._handedness = self._checked_handedness(handedness)
         self._box = None if boxVectors is None else reduced_vectors(as_box_vectors(boxVectors, 1))[0]
         system = create_atomistic_system(mapping, self.graph, forcefield, implicitSolvent, self._box)
-        self._restraint = checked_number("restraint", restraint)
-        springs = bead_springs(mapping, self._restraint)
+        springs = bead_springs(mapping, checked_number("restraint", restraint))
         self._system, self._springs, self._asked_platform = system, springs, platform
         context = FrameContext(system, platform)
         self.platform = context.platform
@@ -169,14 +167,6 @@ class Minimizer:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state | {"_system": XmlSerializer.deserialize(state["_system"])})
         self._prepare(FrameContext(self._system, self._asked_platform))
-
-    @property
-    def fingerprint(self) -> str:
-        """Hash of all that minimised structures depend on: force field, beads, settings, platform."""
-        handedness = None if self._handedness is None else self._handedness.tolist()
-        settings = [self.maxIterations, self.tolerance, self._restraint, self.platform, handedness, self.periodic]
-        forces = XmlSerializer.serialize(self._system)
-        return fingerprint(forces, self.mapping.to_dict(), settings)
 
     @property
     def periodic(self) -> bool:

@@ -15,7 +15,6 @@ from openmm_cgvae.backmapping.model import Model
 from openmm_cgvae.core.checks import checked_count, checked_frames, checked_seed
 from openmm_cgvae.core.device import usable_device
 from openmm_cgvae.core.errors import ModelFileError, PositionsError, SettingsError
-from openmm_cgvae.core.fingerprint import fingerprint, weights_fingerprint
 from openmm_cgvae.core.noise import correlated_noise
 from openmm_cgvae.core.parallel import even_slices, on_torch_threads
 from openmm_cgvae.core.periodic import as_box_vectors, check_fits, make_whole, spanning_tree
@@ -127,6 +126,7 @@ class Backmapper:
         if chunk_size is None:
             chunk_size = CHUNK_SIZES["cuda" if self._device.type == "cuda" else "cpu"]
         self.chunk_size = checked_count("chunk_size", chunk_size)
+        Model(model).make_module()
         with torch.no_grad():
             # A copy, since changing its precision would round the caller's.
             module = copy.deepcopy(model.module)
@@ -232,19 +232,11 @@ class Backmapper:
         return html_table(type(self).__name__, rows)
 
     @property
-    def fingerprint(self) -> str:
-        """Hash of all that its structures depend on: weights, mapping and options."""
-        module, options = self._module, self._options()
-        return fingerprint(weights_fingerprint(module.state_dict()), self.mapping.to_dict(), options)
-
-    def _options(self) -> list[Any]:
-        return [self.precision, bool(getattr(self._module, "bounded", False)), str(self._device)]
-
-    @property
     def identity(self) -> dict[str, Any]:
         """What structures depend on: JSON types and arrays."""
         state = {name: tensor.detach().cpu().numpy() for name, tensor in self._module.state_dict().items()}
         how = {"precision": self.precision, "device": self._device.type, "chunk_size": self.chunk_size}
+        how["bounded"] = bool(getattr(self._module, "bounded", False))
         return {"mapping": self.mapping.to_dict(), "weights": state, **how}
 
     def cg_topology(self) -> Topology:

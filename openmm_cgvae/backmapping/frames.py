@@ -54,6 +54,10 @@ class FrameBackmapper:
         Minimises each structure briefly, beads restrained.
     on_bad_frame : {"raise", "skip"}
         What becomes of a frame of beads that cannot be backmapped: not finite, or unlike any of training.
+    group : int
+        So many consecutive numbers are sampled in one call, places of frames that are not given filled with others, so
+        that structures do not depend, by their last bits, on which frames are given together. 0 to sample what is
+        given.
 
     Raises
     ------
@@ -63,12 +67,12 @@ class FrameBackmapper:
         If `on_bad_frame` is another word.
     """
 
-    def __init__(self, backmapper, n_samples, seed, minimizer=None, on_bad_frame="raise"):
+    def __init__(self, backmapper, n_samples, seed, minimizer=None, on_bad_frame="raise", group=0):
         if on_bad_frame not in ("raise", "skip"):
             raise SettingsError(f"on_bad_frame={on_bad_frame!r} given: 'raise' or 'skip' is expected")
         # Noise, and two copies of the structures: at least.
         check_memory(3 * 12 * n_samples * backmapper.n_atoms, f"{n_samples} samples a frame")
-        self._skip = on_bad_frame == "skip"
+        self._skip, self._group = on_bad_frame == "skip", group
         if minimizer is not None and minimizer.mapping != backmapper.mapping:
             raise TopologyMismatchError("the minimizer is of another mapping than the backmapper: make it of the same")
         self._backmapper, self._n_samples, self._seed, self._minimizer = backmapper, n_samples, seed, minimizer
@@ -116,8 +120,12 @@ class FrameBackmapper:
         """Structures (frames, samples, n, 3) of the good frames, their rows, and the errors of bad ones, by row."""
 
         def sample(rows):
-            box = None if vectors is None else vectors[rows]
-            return self._backmapper.sample(beads[rows], self._n_samples, self._seed, frames[rows], correlation, box)
+            made = []
+            for taken, numbers, places in self._calls(rows, frames):
+                box = None if vectors is None else vectors[taken]
+                atoms = self._backmapper.sample(beads[taken], self._n_samples, self._seed, numbers, correlation, box)
+                made.append(atoms[places])
+            return np.concatenate(made)
 
         rows, bad = np.arange(len(frames)), {}
         try:
@@ -128,6 +136,19 @@ class FrameBackmapper:
         if len(rows):
             return sample(rows), rows, bad
         return np.empty((0, self._n_samples, self._backmapper.n_atoms, 3), np.float32), rows, bad
+
+    def _calls(self, rows, frames):
+        """Rows that are sampled together for those asked for, their numbers, and where those asked for are in them."""
+        if not self._group:
+            yield rows, frames[rows], slice(None)
+            return
+        groups = frames[rows] // self._group
+        for group in np.unique(groups):
+            own, first = rows[groups == group], group * self._group
+            places = frames[own] - first
+            taken = np.full(self._group, own[0])
+            taken[places] = own
+            yield taken, first + np.arange(self._group), places
 
 
 def _bad_rows(sample, rows, frames, first_only):

@@ -154,9 +154,6 @@ class ProteinBackmapper(Backmapper):
         """The all-atom ``openmm.app.Topology``, with the chains and residue numbers of the beads."""
         return copied_topology(self.protein.topology)
 
-    def _options(self):
-        return [*super()._options(), self.consistency, float(self._module.temperature), self._rows.tolist()]
-
     @property
     def n_beads(self):
         """Particles of the topology that was given, those that are not used among them."""

@@ -12,6 +12,7 @@ from openmm_cgvae.backmapping.backmapper import as_sampler
 from openmm_cgvae.backmapping.clock import FrameClock
 from openmm_cgvae.backmapping.frames import FrameBackmapper, sample_times
 from openmm_cgvae.backmapping.molecules import check_order
+from openmm_cgvae.backmapping.numbering import numbered_as
 from openmm_cgvae.core.checks import checked_count, checked_seed
 from openmm_cgvae.core.errors import OutputError, SettingsError, TopologyMismatchError
 from openmm_cgvae.core.noise import checked_correlation_time
@@ -33,6 +34,11 @@ if TYPE_CHECKING:
 __all__ = ["BackmapReporter"]
 
 logger = logging.getLogger(__name__)
+
+# Frames decoded in one call, and atoms of small molecules in it: larger batches make a frame cheaper.
+MOST_FRAMES, ATOMS_AT_ONCE = 64, 5632
+# Seconds after which frames are decoded though their group is not complete; that costs as much as a complete one.
+PATIENCE = 2.0
 
 
 class BackmapReporter:
@@ -109,18 +115,21 @@ class BackmapReporter:
         self._reportInterval = checked_count("reportInterval", reportInterval)
         self._nSamples = checked_count("nSamples", nSamples)
         self._path = check_format(check_output(file, overwrite or append), append)
-        self._backmapper = backmapper = as_sampler(backmapper)
+        self._backmapper = as_sampler(backmapper)
         self._append = append
         self._enforcePeriodicBox = enforcePeriodicBox
         self._seed = checked_seed(seed)
-        self._backmapped = FrameBackmapper(backmapper, self._nSamples, self._seed, minimizer, onBadFrame)
+        self._group = max(1, min(MOST_FRAMES, ATOMS_AT_ONCE // (self._backmapper.n_atoms * self._nSamples)))
+        self._backmapped = FrameBackmapper(
+            self._backmapper, self._nSamples, self._seed, minimizer, onBadFrame, self._group
+        )
         self._skips = onBadFrame == "skip"
         self._correlationTime = checked_correlation_time(correlationTime)
         self._correlation = 0.0
         self._title = title
-        self._clock: FrameClock | None = None
+        self._clock: Any = None
         self._first: int | None = None
-        self._writer: TrajectoryWriter | None = None
+        self._writer: Any = None
         self._worker: BatchWorker | None = None
         self._finish = None
         self._periodic = self._wrap = False
@@ -199,12 +208,18 @@ class BackmapReporter:
                 "whose steps have no fixed length: leave it out"
             )
         self._correlation = self._correlationTime / clock.spacing_ps if self._correlationTime else 0.0
-        self._writer = TrajectoryWriter(self._path, self._backmapper.topology, self._append, title=self._title)
+        topology = numbered_as(self._backmapper.topology, self._backmapper.mapping, simulation.topology)
+        self._writer = TrajectoryWriter(self._path, topology, self._append, title=self._title)
         # Refused here, before the run goes on, and not where frames are written.
         coming, before = self._sample_times(clock.coming(simulation)), (clock.frame(simulation) - 1) * self._nSamples
         gaps = self._skips or clock.variable
         self._writer.join(coming, self._periodic, gaps=gaps, before=before, spare=self._nSamples if self._first else 0)
-        self._worker = BatchWorker(self._process, prepare=use_one_torch_thread)
+        # Whole groups, where the worker has a choice.
+        batch = MOST_FRAMES // self._group * self._group
+        self._worker = BatchWorker(
+            self._process, batch, patience=PATIENCE, prepare=use_one_torch_thread,
+            ends=lambda item: (item[0] + 1) % batch == 0,
+        )  # fmt: skip
         # Runs once: in `close`, or at the end of the program for those who never close a reporter.
         self._finish = weakref.finalize(self, _finish, self._worker, self._writer, self._append)
         return self._worker

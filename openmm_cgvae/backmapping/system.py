@@ -16,12 +16,10 @@ from openmm_cgvae.backmapping.identity import sampler_digest
 from openmm_cgvae.backmapping.molecules import find_molecules
 from openmm_cgvae.core.checks import checked_count, checked_frames, checked_seed
 from openmm_cgvae.core.errors import PositionsError, SettingsError, TopologyMismatchError
-from openmm_cgvae.core.fingerprint import fingerprint, fingerprint_of
 from openmm_cgvae.core.periodic import as_box_vectors, make_whole, spanning_tree
 from openmm_cgvae.core.units import as_positions_nm
 from openmm_cgvae.molecule.elements import ion_element
-from openmm_cgvae.molecule.mapping import CGMapping, topology_to_dict
-from openmm_cgvae.molecule.topology import as_mdtraj_topology
+from openmm_cgvae.molecule.mapping import CGMapping
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -202,13 +200,6 @@ class SystemBackmapper:
         names = [atom.name for atom in self._cg_topology.atoms()]
         order = sorted(beads)
         return CGMapping(self.topology, [beads[k] for k in order], weights, [names[k] for k in order])
-
-    @property
-    def fingerprint(self) -> str:
-        """Hash of all that its structures depend on: the models of its molecules and their order."""
-        kinds = {name: fingerprint_of(backmapper) for name, backmapper in self._backmappers.items()}
-        molecules = [[molecule.kind, molecule.first, molecule.n_beads] for molecule in self._written]
-        return fingerprint(kinds, molecules, topology_to_dict(as_mdtraj_topology(self.topology)))
 
     @property
     def handedness(self) -> None:

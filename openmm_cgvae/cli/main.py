@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import math
 import os
 import shlex
 import sys
@@ -29,7 +30,7 @@ from openmm_cgvae.cli import (
     train,
 )
 from openmm_cgvae.cli.paths import check_files
-from openmm_cgvae.core.errors import CGVAEError
+from openmm_cgvae.core.errors import CGVAEError, SettingsError
 from openmm_cgvae.core.signals import Terminated, raised_sigterm
 
 __all__ = ["main"]
@@ -73,6 +74,16 @@ def parser():
     return top
 
 
+def check_numbers(options):
+    """Refuse numbers that are none, or without end, in any argument (`SettingsError`)."""
+    for name, given in vars(options).items():
+        for value in given if isinstance(given, list) else [given]:
+            # No limit of time is the default.
+            endless = name == "minutes" and value == math.inf
+            if isinstance(value, float) and not math.isfinite(value) and not endless:
+                raise SettingsError(f"--{name.replace('_', '-')} {value} given: a finite number is expected")
+
+
 def main(arguments=None):
     """Run the command line.
 
@@ -88,6 +99,7 @@ def main(arguments=None):
     logging.basicConfig(level=logging.WARNING, format="openmm-cgvae: %(levelname)s: %(message)s", stream=sys.stderr)
     logging.getLogger("openmm_cgvae").setLevel(level)
     try:
+        check_numbers(options)
         check_files(options.command, options)
         with raised_sigterm():
             return options.run(options) or 0

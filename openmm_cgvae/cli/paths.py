@@ -11,7 +11,7 @@ from openmm_cgvae.core.output import check_apart
 __all__ = ["FILES", "POSITIONAL", "Files", "check_files", "named_files"]
 
 # Arguments without dashes.
-POSITIONAL = ("trajectory", "trajectories", "folder", "pdb", "molecules", "ensembles")
+POSITIONAL = ("structures", "trajectory", "trajectories", "folder", "pdb", "molecules", "ensembles")
 
 
 @dataclass(frozen=True)
@@ -61,29 +61,30 @@ def _sampled(options):
 
 
 REFERENCE = ("trajectories", "top", "mapping")
-TRAINING = ("checkpoint.pt", "training.csv", "training.png", "model.pt", "data.json", "geometry.pt")
+TRAINING = ("checkpoint.pt", "training.csv", "training.png", "model.pt", "data.json", "geometry.pt", "report.html")
 KEPT = ("data.npz", "chains.npz", "chains.json")
-DEMO = ("cg.dcd", "cg.pdb", "aa.dcd", "aa.pdb", "minimized.dcd", "ramachandran.png", "summary.json")
+DEMO = ("cg.dcd", "cg.pdb", "aa.dcd", "aa.pdb", "minimized.dcd", "ramachandran.png", "summary.json", "report.html")
 
 FILES = {
     "demo": Files(("model",), (), inside={"output": DEMO}),
     "project": Files(("trajectory", "top", "model"), beside=("output",)),
-    "backmap": Files(("trajectory", "top", "model", "prmtop"), beside=("output",)),
+    "backmap": Files(("trajectory", "top", "model", "prmtop", "molecule"), ("output", "json", "report"), ("output",)),
     "simulate": Files(
         ("model", "potential", "prmtop"), ("output", "cg_output", "checkpoint"), ("output", "cg_output"), ("output",)
     ),
     "continue": Files(
-        ("trajectory", "model", "top", "forcefield"), ("output", "checkpoint"), ("output",), ("output",)
+        ("trajectory", "model", "top", "forcefield", "molecule"), ("output", "checkpoint"), ("output",), ("output",)
     ),
     "conformers": Files(("molecules", "model")),
     "info": Files(("model",), ()),
-    "evaluate": Files(("trajectories", "top", "model"), ("json",)),
+    "evaluate": Files(("trajectories", "top", "model"), ("json", "report")),
+    "report": Files(("structures", "reference", "top", "model", "evaluation", "training")),
     "evaluate-conformers": Files(
         ("ensembles", "crystal", "generators"), (), inside={"output": ("records.jsonl", "results.json")}
     ),
     "benchmark": Files(REFERENCE, (), inside={"output": ("results.json", "results.md")}),
     "sample-reference": Files(("pdb", "forcefield"), (), inside={"output": ("protocol.json",)}, more=_sampled),
-    "sample-conformers": Files(("molecules", "held_out", "leave_out"), (), inside={"output": ("ensembles.npz",)}),
+    "sample-conformers": Files(("molecules", "held_out", "leave_out"), (), inside={"output": ("ensembles.npz", "gfn2.npz")}),
     "map": Files(("trajectory", "top")),
     "prepare": Files(REFERENCE),
     "cg-forcefield": Files((*REFERENCE, "model"), ("output", "checkpoint")),
@@ -109,9 +110,9 @@ def check_files(command, options):
     files = FILES[command]
     inputs, outputs = files.more(options)
     for name in files.inputs:
-        inputs |= _inputs(_label(name), getattr(options, name))
+        inputs |= _inputs(_label(name), getattr(options, name, None))
     for name in files.outputs:
-        path = getattr(options, name)
+        path = getattr(options, name, None)
         if path is None:
             continue
         outputs[_label(name)] = path

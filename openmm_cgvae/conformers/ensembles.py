@@ -162,7 +162,7 @@ class PackedEnsembles:
         DataError
             If the file is missing, not such an archive, or its arrays do not belong together.
         """
-        with reading(path, "archive of conformer ensembles", "openmm-cgvae sample-conformers", DataError):
+        with reading(path, "set of conformer ensembles", "openmm-cgvae sample-conformers", DataError):
             found = read_arrays(path)[0]
             arrays = {name: found[name] for name in ARRAYS}
             _check(arrays, path)

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from openmm_cgvae.core.checks import check_types
 from openmm_cgvae.core.errors import SettingsError
-from openmm_cgvae.models.config import check_types
 
 __all__ = ["NETWORK_SETTINGS", "TorsionConfig"]
 

@@ -3,13 +3,21 @@
 import math
 import os
 import secrets
+from dataclasses import fields
+from numbers import Real
+from types import NoneType
+from typing import get_args, get_type_hints
 
 import numpy as np
 
 from openmm_cgvae.core.errors import SettingsError
 from openmm_cgvae.core.units import value_in_md_units
 
-__all__ = ["check_memory", "checked_count", "checked_frames", "checked_number", "checked_seed"]
+__all__ = ["check_memory", "check_types", "checked_count", "checked_frames", "checked_number", "checked_seed"]
+
+
+# What a setting of a type has to be.
+EXPECTED = {bool: "True or False", int: "a whole number", float: "a number", str: "a word"}
 
 
 def check_memory(n_bytes, what):
@@ -23,6 +31,42 @@ def check_memory(n_bytes, what):
         raise SettingsError(
             f"{what} given, which need {n_bytes / 2**30:.3g} GiB of memory: this machine has {available / 2**30:.3g}"
         )
+
+
+def check_types(config):
+    """Hold the settings of a dataclass against its type hints; a whole number that was given as a float becomes an int.
+
+    Raises
+    ------
+    SettingsError
+        If a setting is of another type, a number is not finite, or a seed is negative.
+    """
+    hints = get_type_hints(type(config))
+    for field in fields(config):
+        value, kinds = getattr(config, field.name), get_args(hints[field.name]) or (hints[field.name],)
+        if value is None and NoneType in kinds:
+            continue
+        for kind, expected in EXPECTED.items():
+            if kind in kinds:
+                if kind in (int, float) and not _is_number(value):
+                    expected = "a number"
+                elif _is_a(kind, value):
+                    expected = None
+                if expected:
+                    raise SettingsError(f"{field.name}={value!r} given: {expected} is expected")
+                # 2e7, as one writes it.
+                object.__setattr__(config, field.name, kind(value) if kind is int else value)
+                break
+        if field.name == "seed":
+            checked_seed(value)
+
+
+def _is_number(value):
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_a(kind, value):
+    return isinstance(value, kind) if kind in (bool, str) else kind is float or value == int(value)
 
 
 def checked_number(name, value, unit="", zero=False):

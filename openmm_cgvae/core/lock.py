@@ -15,7 +15,7 @@ __all__ = ["locked", "locking"]
 logger = logging.getLogger(__name__)
 
 # Locks that this process holds: lock file to (thread, times it was taken).
-_held = {}
+_held: dict[Path, tuple[int, int]] = {}
 _guard = threading.Lock()
 
 

@@ -31,12 +31,15 @@ class BatchWorker:
         Seconds to wait for a batch to fill.
     prepare : callable, optional
         Called once in the thread before any work.
+    ends : callable, optional
+        Takes an item and tells whether a batch ends with it, full or not.
     """
 
-    def __init__(self, process, batch=64, capacity=256, patience=0.25, prepare=None):
+    def __init__(self, process, batch=64, capacity=256, patience=0.25, prepare=None, ends=None):
         self._process = process
         self._prepare = prepare
         self._batch = batch
+        self._ends = ends
         self._patience = patience
         self._queue = queue.Queue(capacity)
         self._error = None
@@ -124,5 +127,7 @@ class BatchWorker:
             if isinstance(item, threading.Event):
                 return items, False, item
             items.append(item)
+            if self._ends is not None and self._ends(item):
+                break
             deadline = deadline or time.monotonic() + self._patience
         return items, False, None

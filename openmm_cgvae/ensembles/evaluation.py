@@ -1,10 +1,11 @@
 """Generators of conformers against reference ensembles and crystal ligands, molecule by molecule, resumable."""
 
 import hashlib
+import itertools
 import json
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -107,10 +108,11 @@ def evaluate_conformers(
     settings, folder = settings or ConformerSettings(), existing_folder(folder)
     ready = {name: (generators or {}).get(name) or named_generator(name) for name in settings.generators}
     chosen = list(ensembles.subset(settings.split))
-    cases = [("ensemble", e.smiles, e) for e in _first(chosen, settings.molecules, settings.seed, lambda e: e.smiles)]
+    chosen.sort(key=lambda e: _digest(settings.seed, e.smiles))
+    cases = [("ensemble", e.smiles, e) for e in chosen[: settings.molecules]]
     if crystal is not None:
-        found = _first(list(crystal_molecules(crystal)), settings.crystals, settings.seed, lambda pair: pair[0])
-        cases += [("crystal", name, mol) for name, mol in found]
+        found = crystal_molecules(crystal, settings.seed)
+        cases += [("crystal", name, mol) for name, mol in itertools.islice(found, settings.crystals)]
     if not cases:
         raise DataError(f"no molecule of the split {settings.split!r} and no crystal given: one at least is expected")
     _record(folder / "settings.json", settings, ensembles, crystal)
@@ -166,15 +168,15 @@ def measured(kind: str, given: Any, generate: Generator, settings: ConformerSett
     return found
 
 
-def crystal_molecules(path: str | Path) -> Iterator[tuple[str, Any]]:
-    """Read crystal conformers: (name, molecule with hydrogens and its conformer), those that cannot be used left out.
+def crystal_molecules(path: str | Path, seed: int = 0) -> Iterator[tuple[str, Any]]:
+    """Read crystal conformers: (name, molecule with hydrogens and its conformer), in an order drawn by `seed`.
 
-    Stereo marks are those of the structure. Parts of a record are left out too, as are elements that models do not
-    know and molecules without a rotatable bond, which tell nothing of conformers.
+    Stereo marks are those of the structure. Left out are broken records and mixtures, elements that models do not know,
+    and molecules without a rotatable bond, which tell nothing of conformers.
     """
     from rdkit import Chem
 
-    for record in read_molecules(path):
+    for record in sorted(read_molecules(path), key=lambda record: _digest(seed, record.name)):
         if record.mol is None or len(Chem.GetMolFrags(record.mol)) > 1 or not len(rotatable_bonds(record.mol)):
             continue
         mol = Chem.Mol(record.mol)
@@ -195,10 +197,6 @@ def _generated(generate, mol, count, seed):
     if not np.isfinite(positions).all():
         raise ValueError("the generator returns positions that are not finite")
     return positions
-
-
-def _first(items: Sequence[Any], most: int | None, seed: int, name: Any) -> list[Any]:
-    return sorted(items, key=lambda item: _digest(seed, name(item)))[:most]
 
 
 def _digest(*parts):

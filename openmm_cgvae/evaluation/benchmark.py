@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from openmm_cgvae.core.checks import checked_count
 from openmm_cgvae.core.errors import DataError, SettingsError
 from openmm_cgvae.core.fingerprint import check_same_folder
 from openmm_cgvae.core.lock import locked
@@ -72,6 +73,8 @@ class BenchmarkSettings:
     training_config: TrainingConfig = field(default_factory=TrainingConfig)
 
     def __post_init__(self):
+        for name, value in (("folds", self.folds), ("samples", self.samples), ("test_frames", self.test_frames)):
+            checked_count(name, value)
         for name, least in (("folds", 2), ("samples", 1), ("test_frames", 2)):
             if getattr(self, name) < least:
                 raise SettingsError(f"{name}={getattr(self, name)} given: {least} or more is expected")

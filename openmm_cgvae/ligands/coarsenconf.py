@@ -5,12 +5,12 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from openmm_cgvae.core.checks import check_types
 from openmm_cgvae.core.errors import SettingsError
 from openmm_cgvae.geometry.superposition import fitted
 from openmm_cgvae.ligands.autoregression import AutoregressiveDecoder
 from openmm_cgvae.ligands.coarsegraph import N_AXES, CoarseGraph, bead_axes, placed_beads  # noqa: F401 (in type comments)
 from openmm_cgvae.ligands.hierarchy import HierarchicalEncoder
-from openmm_cgvae.models.config import check_types
 from openmm_cgvae.models.layers import mlp
 
 __all__ = ["CoarsenConf", "CoarsenConfConfig"]

@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass, fields, replace
 from difflib import get_close_matches
 
+from openmm_cgvae.core.checks import check_types
 from openmm_cgvae.core.errors import SettingsError
 
 __all__ = [
@@ -10,7 +11,6 @@ __all__ = [
     "ModelConfig",
     "TrainingConfig",
     "check_settings",
-    "check_types",
     "config_from_dict",
     "config_to_dict",
     "preset",
@@ -18,14 +18,6 @@ __all__ = [
 
 PRIOR_NAMES = ("gaussian", "flow", "local-flow")
 ACTIVATIONS = ("swish", "relu", "tanh", "gelu", "elu")
-
-
-def check_types(config):
-    """Refuse settings of a configuration that should be numbers (`SettingsError`); a string would fail much later."""
-    for field in fields(config):
-        value = getattr(config, field.name)
-        if isinstance(field.default, int | float) and not isinstance(value, int | float) and value is not None:
-            raise SettingsError(f"{field.name}={value!r} given: a number is expected")
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from openmm_cgvae.chemistry.isomers import ATTEMPTS
 from openmm_cgvae.chemistry.rotatable import rotatable_bonds
 from openmm_cgvae.chemistry.symmetry import heavy_symmetries
 from openmm_cgvae.conformers.ensembles import Ensemble, with_conformers
@@ -12,7 +13,7 @@ from openmm_cgvae.conformers.rmsd import pair_rmsd
 from openmm_cgvae.core.errors import MoleculeError, SettingsError
 from openmm_cgvae.preparation.scaffolds import split_of
 
-__all__ = ["EnsembleProtocol", "boltzmann_weights", "reference_ensemble", "relaxed", "seed_of", "with_definite_stereo"]
+__all__ = ["EnsembleProtocol", "boltzmann_weights", "reference_ensemble", "relaxed", "seed_of"]
 
 KCAL = 4.184
 # Boltzmann constant times 298.15 K in kJ/mol.
@@ -20,8 +21,6 @@ RT = 0.00831446262 * 298.15
 # Minima of one conformer agree in energy to this, in kJ/mol: only such pairs are compared when duplicates are removed.
 SAME_ENERGY = 1.0
 MINIMIZER_STEPS = 2000
-# Attempts of ETKDGv3 at a conformer; molecules that need more are strained beyond sense.
-ATTEMPTS = 50
 # ETKDG seeds of a molecule without rotatable bonds, and how many times as many each such bond asks for.
 RIGID_SEEDS, SEEDS_A_BOND = 10, 2
 
@@ -68,7 +67,7 @@ def reference_ensemble(mol, source, protocol, seed=0):
     Parameters
     ----------
     mol : rdkit.Chem.Mol
-        One molecule, without undefined stereo marks (see `with_definite_stereo`).
+        One molecule, without undefined stereo marks (see `drawn_isomer`).
     source : str
         Where the molecule is from.
     protocol : EnsembleProtocol
@@ -115,27 +114,6 @@ def reference_ensemble(mol, source, protocol, seed=0):
     )
 
 
-def with_definite_stereo(mol, seed=0):
-    """Return a stereoisomer of a molecule, drawn by `seed` among those that can be built; itself if all marks are set.
-
-    ETKDGv3 builds it once, and its undefined marks are what came of that: of cages, few combinations exist.
-
-    Raises
-    ------
-    MoleculeError
-        If it cannot be built.
-    """
-    from rdkit import Chem
-
-    if all(str(info.specified) == "Specified" for info in Chem.FindPotentialStereo(mol)):
-        return mol
-    built = _embedded(Chem.AddHs(mol), 1, seed)
-    if not built.GetNumConformers():
-        raise MoleculeError(f"{Chem.MolToSmiles(mol)}: ETKDGv3 builds no conformer of it")
-    Chem.AssignStereochemistryFrom3D(built)
-    return Chem.RemoveHs(built)
-
-
 def relaxed(mol, positions):
     """Minimise conformers with MMFF94s.
 
@@ -156,6 +134,8 @@ def relaxed(mol, positions):
     from rdkit.Chem import rdForceFieldHelpers
 
     built = with_conformers(mol, positions)
+    if not built.GetNumConformers():
+        return _positions(built), np.empty(0)
     results = rdForceFieldHelpers.MMFFOptimizeMoleculeConfs(
         built, numThreads=1, maxIters=MINIMIZER_STEPS, mmffVariant="MMFF94s"
     )

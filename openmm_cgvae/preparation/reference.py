@@ -8,12 +8,14 @@ just as well be had for runs made elsewhere.
 import hashlib
 import json
 import logging
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
 from openmm_cgvae.cg.mappedforces import evaluate_forces
+from openmm_cgvae.core.checks import check_types, checked_number
 from openmm_cgvae.core.errors import DataError, MinimizationError, SettingsError, one_line
 from openmm_cgvae.core.fingerprint import check_same_folder, fingerprint_of
 from openmm_cgvae.core.lock import locked
@@ -72,6 +74,14 @@ class ReferenceProtocol:
     solvent_every: int = 1
 
     def __post_init__(self):
+        check_types(self)
+        if len(self.burst_ps) != 2 or not 0 <= self.burst_ps[0] <= self.burst_ps[1] < math.inf:
+            raise SettingsError(
+                f"burst_ps={self.burst_ps} given: a shortest and a longest time, 0 or more, are expected"
+            )
+        for name in ("equilibration_ps", "hydrogen_mass"):
+            if (value := getattr(self, name)) is not None:
+                checked_number(name, value, zero=name == "equilibration_ps")
         for name in ("temperature", "hot_temperature", "interval_ps", "frames", "friction", "time_step_ps",
                      "solvent_every"):  # fmt: skip
             if not getattr(self, name) > 0:

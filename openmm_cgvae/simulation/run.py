@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from openmm_cgvae.backmapping.backmapper import as_sampler
+from openmm_cgvae.backmapping.identity import digest, sampler_digest
 from openmm_cgvae.backmapping.reporter import BackmapReporter
 from openmm_cgvae.backmapping.system import SystemBackmapper
 from openmm_cgvae.cg.box import tiled_topology
 from openmm_cgvae.cg.system import create_cg_simulation, default_platform
 from openmm_cgvae.core.errors import OutputError, SettingsError
-from openmm_cgvae.core.fingerprint import fingerprint, fingerprint_of
+from openmm_cgvae.core.fingerprint import fingerprint
 from openmm_cgvae.core.lock import locked
 from openmm_cgvae.core.output import check_apart, check_output
 from openmm_cgvae.core.units import value_in_md_units
@@ -161,7 +162,7 @@ def whole_system(backmapper, copies=1, box=None):
 
 
 def _settings(given):
-    """What a run depends on, in JSON types: all arguments but those in FREE, objects by their fingerprint."""
+    """What a run depends on, in JSON types: all arguments but those in FREE, objects by hashes."""
     # Of these the platform depends, which would be named in their place.
     defaults = {"copies": 1, "box": None} | {
         name: parameter.default
@@ -171,8 +172,12 @@ def _settings(given):
     names = output_names(given["checkpoint"], file=given["file"], cgFile=given["cgFile"])
     given = defaults | {name: value for name, value in given.items() if name not in {*FREE, *names, "dynamics"}}
     potential = given["potential"]
-    objects = {name: fingerprint_of(given.pop(name)) for name in ("backmapper", "minimizer")}
-    objects["potential"] = fingerprint(given.pop("potential").to_dict())
+    minimizer = given.pop("minimizer")
+    objects = {
+        "backmapper": sampler_digest(given.pop("backmapper")),
+        "minimizer": None if minimizer is None else digest(minimizer.identity),
+        "potential": fingerprint(given.pop("potential").to_dict()),
+    }
     # As the simulation takes them where they are left out.
     usual = {"temperature": potential.temperature, "timeStep": potential.time_step_ps,
              "platform": default_platform(given["box"])}  # fmt: skip

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 
 import torch
 
+from openmm_cgvae.core.checks import check_types
 from openmm_cgvae.core.errors import SettingsError, TrainingError
 from openmm_cgvae.core.units import ANGSTROM_PER_NM
 from openmm_cgvae.models.baselines import GeometricRelaxation, LinearMap, Perceptron
@@ -51,9 +52,10 @@ class BaselineConfig:
     seed: int = 0
 
     def __post_init__(self):
+        check_types(self)
         for field in fields(self):
             value, may_be_0 = getattr(self, field.name), field.name in ("gamma", "seed")
-            if not isinstance(value, int | float) or not (value > 0 or (may_be_0 and value == 0)):
+            if not (value > 0 or (may_be_0 and value == 0)):
                 expected = "0 or more" if may_be_0 else "a positive number"
                 raise SettingsError(f"{field.name}={value!r} given: {expected} is expected")
 

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from openmm_cgvae.core.checks import check_types
 from openmm_cgvae.core.errors import SettingsError
-from openmm_cgvae.models.config import check_types
 from openmm_cgvae.proteins.beadweights import MAPPINGS
 
 __all__ = ["ProteinConfig"]
@@ -63,11 +63,8 @@ class ProteinConfig:
         check_types(self)
         for name in ("width", "layers", "known_layers", "neighbours", "bins", "residues", "batch_residues",
                      "calibration_chains"):  # fmt: skip
-            value = getattr(self, name)
-            if not (value >= 1 and value == int(value)):
-                raise SettingsError(f"{name}={value} given: a whole number of 1 or more is expected")
-            # 2e7, as one writes it.
-            object.__setattr__(self, name, int(value))
+            if getattr(self, name) < 1:
+                raise SettingsError(f"{name}={getattr(self, name)} given: a whole number of 1 or more is expected")
         if not self.learning_rate > 0:
             raise SettingsError(f"learning_rate={self.learning_rate} given: a positive number is expected")
         for name in ("weight_decay", "torsion_noise_degree", "bead_noise_angstrom", "ca_noise_angstrom"):

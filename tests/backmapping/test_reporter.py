@@ -2,18 +2,22 @@
 
 import subprocess
 import sys
+import threading
 
 import mdtraj
 import numpy as np
 import openmm
 import pytest
+import torch
 from openmm import app, unit
 
+from openmm_cgvae.backmapping.frames import FrameBackmapper
 from openmm_cgvae.backmapping.reporter import BackmapReporter
 from openmm_cgvae.cg.potential import CGPotential
 from openmm_cgvae.cg.system import create_cg_simulation
 from openmm_cgvae.core.errors import OutputError, PositionsError, SettingsError, TopologyMismatchError
 from openmm_cgvae.core.worker import BatchWorker
+from openmm_cgvae.formats.dcd import DCDHeader
 from openmm_cgvae.io.trajectory_files import TrajectoryReader
 
 INTERVAL = 20
@@ -247,3 +251,122 @@ def test_a_simulation_whose_beads_are_in_another_order_is_refused(simulation, ba
     with pytest.raises(TopologyMismatchError, match="bead 0 of the simulation is NME NME, ACE ACE expected"):
         simulation.step(5)
     assert not (tmp_path / "aa.dcd").exists()
+
+
+@pytest.mark.parametrize("samples", [1, 3])
+def test_structures_do_not_depend_on_when_frames_came(simulation, backmapper, tmp_path, samples):
+    """To the bit, in whatever batches a busy machine or a flush divides them."""
+    begin = simulation.context.createCheckpoint()
+
+    def run(name, flushes, steps=150):
+        simulation.context.loadCheckpoint(begin)
+        with BackmapReporter(tmp_path / name, 1, backmapper, seed=1, nSamples=samples) as reporter:
+            simulation.reporters = [reporter]
+            for step in range(1, steps + 1):
+                simulation.step(1)
+                if step in flushes:
+                    reporter.flush()
+                    header = DCDHeader.read(tmp_path / name)
+                    assert header.n_frames == step * samples
+        return (tmp_path / name).read_bytes()
+
+    whole = run("whole.dcd", ())
+    assert run("often.dcd", {1, 2, 3, 10, 63, 64, 65, 100}) == whole
+    assert run("always.dcd", set(range(1, 41)), 40) == run("never.dcd", (), 40)
+
+
+def test_bad_frames_cost_the_good_ones_of_their_group_nothing(simulation, backmapper, tmp_path):
+    states = []
+    for _ in range(8):
+        simulation.step(INTERVAL)
+        states.append(simulation.context.getState(positions=True).getPositions(asNumpy=True)._value)
+    good, bad = np.array(states), np.array(states)
+    bad[[0, 5]] = np.nan
+    frames = FrameBackmapper(backmapper, 1, 1, on_bad_frame="skip", group=8)
+    made = frames(bad, np.arange(8))
+    assert list(made.skipped) == [0, 5]
+    kept = [1, 2, 3, 4, 6, 7]
+    np.testing.assert_array_equal(made.positions, frames(good, np.arange(8)).positions[kept])
+    np.testing.assert_array_equal(made.positions[3:5], frames(good[4:7], np.arange(4, 7)).positions[[0, 2]])
+
+
+def test_a_reporter_leaves_torch_its_threads(simulation, backmapper, tmp_path, set_torch_threads):
+    set_torch_threads(3)
+    seen = []
+    with BackmapReporter(tmp_path / "aa.dcd", INTERVAL, backmapper, seed=1) as reporter:
+        simulation.reporters.append(reporter)
+        simulation.step(2 * INTERVAL)
+        reporter.flush()
+        for _ in range(3):
+            thread = threading.Thread(target=lambda: seen.append(torch.get_num_threads()))
+            thread.start()
+            thread.join()
+    assert seen == [3, 3, 3]
+    assert torch.get_num_threads() == 3
+
+
+def with_integrator(simulation, integrator):
+    other = app.Simulation(simulation.topology, simulation.system, integrator, simulation.context.getPlatform())
+    other.context.setPositions(simulation.context.getState(positions=True).getPositions())
+    other.context.setVelocitiesToTemperature(300, 1)
+    return other
+
+
+def no_step():
+    """Moves particles without time, as Monte Carlo does."""
+    integrator = openmm.CustomIntegrator(0)
+    integrator.addComputePerDof("x", "x + 0.001 * gaussian")
+    return integrator
+
+
+@pytest.mark.parametrize("suffix", [".dcd", ".xtc"])
+def test_a_run_without_time_has_frames_without_times(simulation, backmapper, tmp_path, suffix):
+    run, path = with_integrator(simulation, no_step()), tmp_path / f"aa{suffix}"
+    begin = None
+    for append in (False, True):
+        with BackmapReporter(path, INTERVAL, backmapper, append, seed=1) as reporter:
+            run.reporters = [reporter]
+            run.step(3 * INTERVAL)
+            begin = begin or run.context.createCheckpoint()
+            run.step(INTERVAL)
+        run.reporters = []
+        run.context.loadCheckpoint(begin)
+    # The frame past the checkpoint, which times do not tell, was written once.
+    reader = TrajectoryReader(path, backmapper.topology)
+    assert reader.n_frames == 7
+    assert reader.has_times == (suffix == ".xtc")
+    run.context.setStepCount(50 * INTERVAL)
+    with pytest.raises(OutputError, match="it has 7 frames, 50 are expected"):
+        run.reporters = [BackmapReporter(path, INTERVAL, backmapper, True, seed=1)]
+        run.step(INTERVAL)
+    run.reporters = [BackmapReporter(tmp_path / "other.dcd", INTERVAL, backmapper, correlationTime=1.0)]
+    with pytest.raises(SettingsError, match=r"CustomIntegrator, whose steps have no fixed length"):
+        run.step(INTERVAL)
+
+
+def test_times_of_a_run_with_steps_of_any_length_are_its_own(simulation, backmapper, tmp_path):
+    run = with_integrator(simulation, openmm.VariableVerletIntegrator(1e-4))
+    expected = []
+    with BackmapReporter(tmp_path / "aa.xtc", INTERVAL, backmapper, seed=1) as reporter:
+        run.reporters = [reporter]
+        for _ in range(5):
+            run.step(INTERVAL)
+            expected.append(run.context.getTime()._value)
+    np.testing.assert_allclose(load(tmp_path / "aa.xtc", backmapper.topology)[1], expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("suffix", [".pdb", ".cif"])
+def test_residues_keep_the_numbers_and_chains_of_the_simulation(simulation, backmapper, tmp_path, suffix):
+    topology = app.Topology()
+    chain = topology.addChain("X")
+    for number, atom in zip(("101", "105", "106"), simulation.topology.atoms(), strict=True):
+        topology.addAtom(atom.name, None, topology.addResidue(atom.residue.name, chain, number))
+    simulation.topology = topology
+    path = tmp_path / f"aa{suffix}"
+    with BackmapReporter(path, INTERVAL, backmapper, seed=1) as reporter:
+        simulation.reporters.append(reporter)
+        simulation.step(INTERVAL)
+    written = (app.PDBFile if suffix == ".pdb" else app.PDBxFile)(str(path)).topology
+    found = [(residue.chain.id, residue.id, residue.name) for residue in written.residues()]
+    assert found == [("X", "101", "ACE"), ("X", "105", "ALA"), ("X", "106", "NME")]
+    assert written.getNumBonds() == 21

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from openmm_cgvae.cli.main import COMMANDS, main, parser
+from openmm_cgvae.cli.main import COMMANDS, check_numbers, main, parser
 from openmm_cgvae.cli.paths import FILES, POSITIONAL, check_files
-from openmm_cgvae.core.errors import OutputError
+from openmm_cgvae.core.errors import OutputError, SettingsError
 
 # Arguments that take words which are no names of files.
 WORDS = {
     "atom_types", "baseline", "box", "breaks", "caps", "compile", "consistency", "device", "disulfides", "drop",
-    "histidine", "implicit_solvent", "keep", "mapping", "measure", "method", "models", "molecules", "name", "optimize",
-    "on_bad_frame", "platform", "preset", "protonation", "rename", "set", "splits", "termini", "unknown", "water_model",
-    "weights",
+    "frames", "histidine", "implicit_solvent", "keep", "mapping", "measure", "method", "models", "molecules", "name",
+    "on_bad_frame", "optimize", "platform", "preset", "protonation", "rename", "set", "splits", "stereo", "termini",
+    "times", "title", "unknown", "water_model", "weights",
 }  # fmt: skip
 
 
@@ -55,7 +55,9 @@ def parsed(command, **given):
             values = [next(iter(action.choices))]
         if value is None and action.type in (int, float):
             values = ["7"]
-        words += [*action.option_strings[:1], *values]
+        # With "=", since a number may begin with a dash.
+        together = action.option_strings and len(values) == 1
+        words += [f"{action.option_strings[0]}={values[0]}"] if together else [*action.option_strings[:1], *values]
     return parser().parse_args([command, *words])
 
 
@@ -63,7 +65,7 @@ def cases():
     for command, files in FILES.items():
         for output in files.outputs:
             # A folder is no file.
-            for name in set(files.inputs) - {"folder"}:
+            for name in set(files.inputs) - {"folder", "training"}:
                 yield command, output, name
         for first, second in itertools.combinations(files.outputs, 2):
             yield command, first, second
@@ -141,3 +143,19 @@ def test_what_lies_beside_or_inside_is_known_too(tmp_path, monkeypatch, capsys, 
 )
 def test_files_that_differ_are_taken(given):
     check_files(given.split()[0], parser().parse_args(given.split()))
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_numbers_that_are_none_are_refused_in_every_argument(command):
+    numbers = [action for action in commands()[command]._actions if action.type is float]
+    for action in numbers:
+        for value in ("nan", "inf", "-inf"):
+            if action.dest == "minutes" and value == "inf":
+                continue
+            if value == "-inf" and action.nargs:
+                # Which argparse takes for an argument.
+                continue
+            count = action.nargs if isinstance(action.nargs, int) else 1
+            options = parsed(command, **{action.dest: [value] * count})
+            with pytest.raises(SettingsError, match=f"{value} given: a finite number is expected"):
+                check_numbers(options)

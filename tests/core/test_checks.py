@@ -1,5 +1,10 @@
 """Numbers out of range are refused in one wording, numbers in range come back in OpenMM's units."""
 
+import math
+import re
+from dataclasses import fields
+from importlib import import_module
+
 import numpy as np
 import pytest
 from openmm import unit
@@ -41,3 +46,32 @@ def test_frames_are_numbered_or_checked():
     for frames in ([0, 1], [-1, 0, 1], [0, 1, 2**32]):
         with pytest.raises(SettingsError, match="for each of 3 frames"):
             checked_frames(frames, 3, bits=32)
+
+
+CONFIGS = {
+    "models.config": ("ModelConfig", "TrainingConfig"), "training.proteinconfig": ("ProteinConfig",),
+    "training.forces": ("ForceMatchingConfig",), "training.baselines": ("BaselineConfig",),
+    "preparation.reference": ("ReferenceProtocol",), "conformers.torsionconfig": ("TorsionConfig",),
+    "conformers.coarseconfig": ("CoarsenConfTraining",),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("module", "name"), [(m, name) for m, names in CONFIGS.items() for name in names])
+def test_every_setting_of_every_configuration_is_held_against_its_type(module, name):
+    config = getattr(import_module(f"openmm_cgvae.{module}"), name)
+    usual = config()
+    for field in fields(config):
+        value = getattr(usual, field.name)
+        if isinstance(value, tuple):
+            continue
+        kind = float if value is None else type(value)
+        wrong = {bool: (1, "yes"), int: (1.5, math.nan, "1", True), float: ("1", math.inf, math.nan, True), str: (1.5,)}
+        for given in wrong[kind]:
+            with pytest.raises(SettingsError, match=f"{field.name}={re.escape(repr(given))} given"):
+                config(**{field.name: given})
+        if kind is int and value > 0:
+            taken = getattr(config(**{field.name: float(value)}), field.name)
+            assert (type(taken), taken) == (int, value)
+    if hasattr(usual, "seed"):
+        with pytest.raises(SettingsError, match="seed=-1 given"):
+            config(seed=-1)

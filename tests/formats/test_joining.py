@@ -5,6 +5,7 @@ import struct
 
 import numpy as np
 import pytest
+from openmm import app
 
 from openmm_cgvae.core.errors import OutputError
 from openmm_cgvae.io.trajectory_files import TrajectoryReader, TrajectoryWriter
@@ -135,3 +136,26 @@ def test_a_step_count_beyond_32_bits_is_written(tmp_path, beads, suffix):
         header = (tmp_path / "a.dcd").read_bytes()
         assert struct.unpack("<4i", header[8:24])[0] == 3
     np.testing.assert_allclose(read(tmp_path / f"a{suffix}", beads)[1], 2.0**31 * np.arange(1, 4), rtol=1e-6)
+
+
+def test_frames_of_a_long_run_are_counted_not_compared_by_rounded_times(tmp_path, suffix):
+    """A million frames, of which times in single precision no longer tell neighbours apart to a few hundredths."""
+    topology = app.Topology()
+    topology.addAtom("B", None, topology.addResidue("B", topology.addChain()))
+    path, spacing, n = tmp_path / f"a{suffix}", 0.7, 600_000
+    with TrajectoryWriter(path, topology) as writer:
+        for first in range(0, n, 100_000):
+            numbers = np.arange(first, min(first + 100_000, n))
+            writer.write(numbers[:, None, None] % 997 * np.full((1, 1, 3), 0.001), spacing * (numbers + 1.0))
+    size = path.stat().st_size
+    for goes_on, frames in ((n - 5, n), (n, n + 5), (n + 6, None)):
+        with TrajectoryWriter(path, topology, append=True) as writer:
+            times = spacing * (goes_on + np.arange(5) + 1.0)
+            if frames is None:
+                with pytest.raises(OutputError, match="not ahead of it"):
+                    writer.join(times[:2], False)
+            else:
+                writer.write((goes_on + np.arange(5))[:, None, None] % 997 * np.full((1, 1, 3), 0.001), times)
+        if frames is not None:
+            assert TrajectoryReader(path, topology).n_frames == frames
+    assert path.stat().st_size > size

@@ -12,6 +12,7 @@ import pytest
 from rdkit import Chem
 from rdkit.Chem import rdForceFieldHelpers
 
+from openmm_cgvae.chemistry.isomers import drawn_isomer
 from openmm_cgvae.chemistry.symmetry import heavy_symmetries
 from openmm_cgvae.conformers.ensembles import PackedEnsembles
 from openmm_cgvae.conformers.rmsd import pair_rmsd
@@ -21,7 +22,6 @@ from openmm_cgvae.preparation.ensembles import (
     EnsembleProtocol,
     boltzmann_weights,
     reference_ensemble,
-    with_definite_stereo,
 )
 from openmm_cgvae.preparation.scaffolds import scaffold, split_of, structure_key
 
@@ -69,9 +69,9 @@ def test_the_same_seed_gives_the_same_ensemble_whatever_the_order_of_atoms(butan
 
 
 def test_undefined_marks_are_drawn_among_isomers_that_exist():
-    drawn = {Chem.MolToSmiles(with_definite_stereo(Chem.MolFromSmiles("CC(O)F"), seed)) for seed in range(8)}
+    drawn = {Chem.MolToSmiles(drawn_isomer(Chem.MolFromSmiles("CC(O)F"), seed)) for seed in range(8)}
     assert len(drawn) == 2 and all("@" in smiles for smiles in drawn)
-    cage = with_definite_stereo(Chem.MolFromSmiles("OC12CC3CC(CC(C3)C1)C2"), 0)
+    cage = drawn_isomer(Chem.MolFromSmiles("OC12CC3CC(CC(C3)C1)C2"), 0)
     assert reference_ensemble(cage, "made", QUICK).positions.shape[0] == 1
 
 

@@ -1,0 +1,33 @@
+"""Runs that are killed at random are, to the byte, those that were not; the benchmarks do it for longer."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+
+
+def benchmark(name):
+    spec = importlib.util.spec_from_file_location(name, BENCHMARKS / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.slow
+def test_a_run_restarted_five_times_is_the_run_of_one_piece(tmp_path):
+    kills, differing = benchmark("soak").soak(tmp_path, 20_000, 50, 500, restarts=5, samples=2, seed=1)
+    assert kills >= 3
+    assert not differing
+
+
+@pytest.mark.slow
+def test_simulate_goes_on_to_the_same_bytes(tmp_path, monkeypatch):
+    from openmm_cgvae.simulation import checkpoint
+
+    kill = benchmark("kill_runs")
+    monkeypatch.setattr(checkpoint, "CHECKPOINT_STEPS", kill.CHECKPOINT_STEPS)
+    same, kills, problems = kill.survive(kill.CASES["simulate"](), 3)
+    assert (same, problems) == (3, [])
+    assert kills > 0
