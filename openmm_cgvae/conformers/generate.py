@@ -38,9 +38,10 @@ SAMPLERS = {
 }
 # Property of a conformer, and of an SDF record: kJ/mol.
 ENERGY = "energy_kj_mol"
-# Approximate conformers are one in so many, within these limits; samples are so many times what is asked for.
+# Approximate conformers are one in so many, within these limits; samples are
+# four times what is asked for, of many twice and so many more.
 PER_BASE, FEWEST_BASES, MOST_BASES = 4, 4, 12
-POOL = 4
+MOST_MORE = 200
 
 
 def conformers(
@@ -186,7 +187,7 @@ class ConformerModel:
         arrays = ligand_arrays(made)
         self._module.take(ligand_tensors(made, arrays))
         self._module.temperature = temperature
-        pool = max(POOL * n, self._module.n_bases())
+        pool = max(2 * n + min(2 * n, MOST_MORE), self._module.n_bases())
         noise = gaussian_noise(seed, [0], np.arange(pool), max(1, self._module.n_noise()))[0]
         base = torch.arange(pool) % self._module.n_bases()
         with torch.inference_mode(), torch.jit.optimized_execution(False):

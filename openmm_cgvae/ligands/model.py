@@ -12,11 +12,11 @@ from openmm_cgvae.ligands.turning import turned_by_all
 __all__ = ["LigandModel", "rebuild_ligand"]
 
 # Conformers that are fitted to beads for every structure.
-CANDIDATES = 16
+CANDIDATES = 32
 # Times that each torsion is drawn anew, of so many angles, by how well beads fit.
 SEARCHES, ANGLES = 2, 24
 # Angstrom.
-REACH, TOLERANCE = 0.4, 0.1
+REACH, TOLERANCE = 0.25, 0.05
 
 
 class LigandModel(nn.Module):
