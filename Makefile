@@ -11,7 +11,7 @@ PARALLEL := -n auto --maxprocesses 4 --dist worksteal
 # Folders too: their times tell of files that are gone.
 SOURCES := pyproject.toml setup.py README.md $(shell find openmm_cgvae -name __pycache__ -prune -o -print)
 
-.PHONY: demo test unit test-oldest test-torchforce lint bench dist figures clean
+.PHONY: demo test unit test-oldest test-torchforce lint bench fuzz dist figures clean
 
 demo: $(VENV)/.installed
 	$(BIN)/openmm-cgvae demo --overwrite
@@ -38,6 +38,10 @@ lint: $(VENV)/.installed
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+
+# 10,000 damaged files of every format; repeat the command to go on.
+fuzz: $(VENV)/.installed
+	$(BIN)/python benchmarks/fuzz.py $(FUZZ)
 
 # Wheel and sdist as they are published, checked.
 dist: $(VENV)/.installed

@@ -18,12 +18,15 @@ else:
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "openmm_cgvae"
 # conda-forge's names for PyPI's.
-CONDA_NAMES = {"pytorch": "torch", "matplotlib-base": "matplotlib", "openmm-torch": "openmmtorch", "pytables": "tables"}
+CONDA_NAMES = {
+    "pytorch": "torch", "matplotlib-base": "matplotlib", "openmm-torch": "openmmtorch", "pytables": "tables",
+    "py3dmol": "py3Dmol", "tblite-python": "tblite",
+}  # fmt: skip
 # From the bottom up: a room imports from rooms above it in this list, and from no other.
 ROOMS = [
     "core", "pretrained", "chemistry", "molecule", "binding", "formats", "io", "geometry", "models", "proteins",
     "ligands", "training", "metrics", "conformers", "cg", "atomistic", "backmapping", "simulation", "preparation",
-    "evaluation", "report", "cli",
+    "ensembles", "evaluation", "report", "cli",
 ]  # fmt: skip
 
 
@@ -162,7 +165,7 @@ def test_the_tests_mirror_the_package():
              "simulation", "preparation"},
         ),
         ("mdtraj", {"molecule", "binding", "formats", "io", "metrics"}),
-        ("rdkit", {"chemistry", "molecule", "ligands", "conformers", "preparation", "evaluation"}),
+        ("rdkit", {"chemistry", "molecule", "ligands", "conformers", "preparation", "ensembles"}),
         ("parmed", {"chemistry", "atomistic", "binding", "io"}),
         ("deeptime", {"metrics"}),
     ],

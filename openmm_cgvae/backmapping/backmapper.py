@@ -126,6 +126,7 @@ class Backmapper:
         if chunk_size is None:
             chunk_size = CHUNK_SIZES["cuda" if self._device.type == "cuda" else "cpu"]
         self.chunk_size = checked_count("chunk_size", chunk_size)
+        Model(model).make_module()
         with torch.no_grad():
             # A copy, since changing its precision would round the caller's.
             module = copy.deepcopy(model.module)

@@ -125,8 +125,8 @@ class LigandBackmapper(Backmapper):
             i, j = self._bonds[k]
             raise PositionsError(
                 f"beads {i} and {j} of frame {frames[frame]} are {lengths[frame, k]:.3g} nm apart, "
-                f"{self._limits[0][k]:.2g} to {self._limits[1][k]:.2g} nm are expected: check that positions are in nm, "
-                "in the order of the mapping's beads, and molecules whole"
+                f"{self._limits[0][k]:.2g} to {self._limits[1][k]:.2g} nm are expected: check that positions are in "
+                "nm, in the order of the mapping's beads, and molecules whole"
             )
 
 
@@ -151,8 +151,8 @@ def _molecule(molecule, mapping):
     own = [atom.element and atom.element.atomic_number for atom in mapping.topology.atoms()]
     if own != [atom.GetAtomicNum() for atom in mol.GetAtoms()]:
         raise TopologyMismatchError(
-            f"a molecule of {mol.GetNumAtoms()} atoms given, the mapping is of {mapping.n_atoms} or of others: give the "
-            "same one, with its hydrogens"
+            f"a molecule of {mol.GetNumAtoms()} atoms given, the mapping is of {mapping.n_atoms} or of others: give "
+            "the same one, with its hydrogens"
         )
     return mol
 

@@ -134,4 +134,12 @@ class Model:
         TopologyMismatchError
             If the model does not serve this molecule.
         """
+        self.make_module()
         return self._kind.bind(self.file, cg_topology, **options)
+
+    def make_module(self) -> None:
+        """Make the module of a file that was read only, unless it is there."""
+        from openmm_cgvae.models.loading import loaded_module
+
+        if self.file.module is None:
+            self.file.module = loaded_module(self.file, self._kind.rebuild)

@@ -3,6 +3,7 @@
 import logging
 from typing import Any
 
+from openmm_cgvae.chemistry.isomers import drawn_isomer, enumerated_isomers, undefined_marks
 from openmm_cgvae.core.errors import MoleculeError, SettingsError
 
 __all__ = ["MOST_HEAVY_ATOMS", "ORGANIC", "STEREO_CHOICES", "usable_molecules"]
@@ -13,8 +14,6 @@ logger = logging.getLogger(__name__)
 ORGANIC = frozenset({"H", "C", "N", "O", "F", "P", "S", "Cl", "Br", "I"})
 MOST_HEAVY_ATOMS = 300
 STEREO_CHOICES = ("sample", "enumerate")
-# Of a molecule with more undefined marks, as many isomers are enumerated.
-MOST_ISOMERS = 64
 
 
 def usable_molecules(
@@ -115,18 +114,12 @@ def _check(mol, elements, allow_unknown):
 def _isomers(mol, stereo, seed):
     """Stereoisomers of a molecule without undefined marks, and what to say of it."""
     from rdkit import Chem
-    from rdkit.Chem.EnumerateStereoisomers import EnumerateStereoisomers, StereoEnumerationOptions
 
-    undefined = [info for info in Chem.FindPotentialStereo(mol) if str(info.specified) != "Specified"]
-    undefined = [info for info in undefined if str(info.type) in ("Atom_Tetrahedral", "Bond_Double")]
-    if not undefined:
+    count = undefined_marks(mol)
+    if not count:
         return [mol], []
-    most = 1 if stereo == "sample" else MOST_ISOMERS
-    options = StereoEnumerationOptions(onlyUnassigned=True, maxIsomers=most, rand=seed, unique=True, tryEmbedding=True)
-    isomers = list(EnumerateStereoisomers(mol, options=options))
-    if not isomers:
-        raise MoleculeError(f"{Chem.MolToSmiles(Chem.RemoveHs(mol))}: no stereoisomer of it can be built")
+    isomers = [drawn_isomer(mol, seed)] if stereo == "sample" else enumerated_isomers(mol)
     names = ", ".join(Chem.MolToSmiles(Chem.RemoveHs(isomer)) for isomer in isomers[:4])
-    what = f"{len(undefined)} undefined stereo mark{'s' if len(undefined) > 1 else ''}"
+    what = f"{count} undefined stereo mark{'s' if count > 1 else ''}"
     done = "one isomer drawn" if stereo == "sample" else f"{len(isomers)} isomers enumerated"
     return isomers, [f"{Chem.MolToSmiles(Chem.RemoveHs(mol))} has {what}: {done} ({names})"]

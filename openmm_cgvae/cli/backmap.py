@@ -47,9 +47,8 @@ def add_arguments(parser):
 def run(options):
     inputs = [*options.trajectory, *filter(None, [options.top])]
     check_with_topology(options.output, options.overwrite, inputs, options.resume or options.partial)
-    page = options.report and check_output(options.report, options.overwrite, options.trajectory)
-    if options.json is not None:
-        check_output(options.json, options.overwrite or options.resume or options.partial, inputs)
+    for path in filter(None, (options.json, options.report)):
+        check_output(path, options.overwrite or options.resume or options.partial, inputs)
     from openmm_cgvae.backmapping.trajectory import backmap_trajectory
 
     backmapper = load_backmapper(options)
@@ -86,13 +85,14 @@ def run(options):
     if options.json is not None:
         write_json(options.json, {"output": options.output, "seconds": seconds, **summary.to_dict()})
     print_table(rows)
-    if page:
-        write_and_tell(page, _subject(options, backmapper, summary))
+    if options.report:
+        write_and_tell(options.report, _subject(options, backmapper, summary))
 
 
 def _subject(options, backmapper, summary):
     """What the page shows: the structures that were written."""
-    from openmm_cgvae.evaluation.subject import of_structures, read_structures
+    from openmm_cgvae.evaluation.subject import of_structures
+    from openmm_cgvae.evaluation.thinning import read_structures
 
     structures, frames = read_structures([options.output], backmapper.topology, n_samples=summary.n_samples)
     energies = {}

@@ -20,7 +20,11 @@ def add_arguments(parser):
     parser.add_argument("--prune", type=float, metavar="A", help="leave out what is nearer than this RMSD to another")
     parser.add_argument("--seed", type=int, metavar="S", help="same seed, same conformers; random if omitted")
     parser.add_argument(
-        "--temperature", type=float, default=1.0, metavar="T", help="of the torsions: 1; 0 the likeliest"
+        "--temperature",
+        type=float,
+        default=0.7,
+        metavar="T",
+        help="of torsions: 1 samples; 0.7 (default) prefers the likely",
     )
     parser.add_argument(
         "--stereo",

@@ -38,20 +38,19 @@ def add_arguments(parser):
 def run(options):
     if options.json is None and options.report is None:
         raise SettingsError("neither --json nor --report given: give one, or both, for the figures")
-    outputs = [
-        path and check_output(path, options.overwrite, options.trajectories) for path in (options.json, options.report)
-    ]
+    for path in filter(None, (options.json, options.report)):
+        check_output(path, options.overwrite, options.trajectories)
     from openmm_cgvae.backmapping.model import Model
 
     model = Model.load(options.model, trust=options.trust)
     found = _of_proteins(options, model) if model.of_any_molecule else _of_molecule(options, model)
     figures = {"model": options.model, "reference": options.trajectories, **found}
     if options.json:
-        write_json(outputs[0], figures)
+        write_json(options.json, figures)
     if not model.of_any_molecule:
         print_table(list(_rows(figures)))
     if options.report:
-        write_and_tell(outputs[1], _subject(options, model, found))
+        write_and_tell(options.report, _subject(options, model, found))
 
 
 def _subject(options, model, found):

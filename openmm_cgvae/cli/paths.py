@@ -11,7 +11,7 @@ from openmm_cgvae.core.output import check_apart
 __all__ = ["FILES", "POSITIONAL", "Files", "check_files", "named_files"]
 
 # Arguments without dashes.
-POSITIONAL = ("trajectory", "trajectories", "folder", "pdb", "molecules", "structures")
+POSITIONAL = ("structures", "trajectory", "trajectories", "folder", "pdb", "molecules", "ensembles")
 
 
 @dataclass(frozen=True)
@@ -61,9 +61,9 @@ def _sampled(options):
 
 
 REFERENCE = ("trajectories", "top", "mapping")
-TRAINING = ("checkpoint.pt", "training.csv", "training.png", "model.pt", "data.json", "geometry.pt")
+TRAINING = ("checkpoint.pt", "training.csv", "training.png", "model.pt", "data.json", "geometry.pt", "report.html")
 KEPT = ("data.npz", "chains.npz", "chains.json")
-DEMO = ("cg.dcd", "cg.pdb", "aa.dcd", "aa.pdb", "minimized.dcd", "ramachandran.png", "summary.json")
+DEMO = ("cg.dcd", "cg.pdb", "aa.dcd", "aa.pdb", "minimized.dcd", "ramachandran.png", "summary.json", "report.html")
 
 FILES = {
     "demo": Files(("model",), (), inside={"output": DEMO}),
@@ -78,10 +78,13 @@ FILES = {
     "conformers": Files(("molecules", "model")),
     "info": Files(("model",), ()),
     "evaluate": Files(("trajectories", "top", "model"), ("json", "report")),
-    "report": Files(("structures", "model", "top", "reference", "evaluation", "training")),
+    "report": Files(("structures", "reference", "top", "model", "evaluation", "training")),
+    "evaluate-conformers": Files(
+        ("ensembles", "crystal", "generators"), (), inside={"output": ("records.jsonl", "results.json")}
+    ),
     "benchmark": Files(REFERENCE, (), inside={"output": ("results.json", "results.md")}),
     "sample-reference": Files(("pdb", "forcefield"), (), inside={"output": ("protocol.json",)}, more=_sampled),
-    "sample-conformers": Files(("molecules", "held_out", "leave_out"), (), inside={"output": ("ensembles.npz",)}),
+    "sample-conformers": Files(("molecules", "held_out", "leave_out"), (), inside={"output": ("ensembles.npz", "gfn2.npz")}),
     "map": Files(("trajectory", "top")),
     "prepare": Files(REFERENCE),
     "cg-forcefield": Files((*REFERENCE, "model"), ("output", "checkpoint")),

@@ -8,7 +8,7 @@ backmap, are taken as they are.
 import json
 from pathlib import Path
 
-from openmm_cgvae.cli.common import add_overwrite, add_salvage, add_topology
+from openmm_cgvae.cli.common import add_overwrite, add_salvage, add_topology, add_trust
 from openmm_cgvae.cli.pages import command_source, write_and_tell
 from openmm_cgvae.core.errors import DataError, SettingsError
 from openmm_cgvae.core.output import check_output
@@ -25,6 +25,7 @@ def add_arguments(parser):
     parser.add_argument("structures", nargs="*", metavar="AA.dcd", help="all-atom structures made before")
     parser.add_argument("-o", "--output", required=True, metavar="report.html", help="the page to write")
     parser.add_argument("--model", metavar="NAME_OR_FILE", help="a bundled model or a model file")
+    add_trust(parser)
     add_topology(parser, "all atoms", required=False)
     parser.add_argument(
         "--reference", nargs="+", default=[], metavar="MD.dcd",
@@ -51,7 +52,7 @@ def run(options):
     if not options.structures and options.model is None:
         raise SettingsError("neither structures nor --model given: give one, or both")
     subject = _subject(options)
-    if options.energies:
+    if options.energies is not None:
         from openmm_cgvae.evaluation.energies import measure_energies
 
         measure_energies(subject, options.energies)
@@ -62,29 +63,34 @@ def _subject(options):
     """The `Subject` that was asked for."""
     from openmm_cgvae.backmapping.model import Model
 
-    model = None if options.model is None else Model.load(options.model)
+    model = None if options.model is None else Model.load(options.model, trust=options.trust)
     more = {"training_log": _log(options.training), "sources": list(_sources(options))}
     if options.evaluation:
         more["figures"] = _figures(options.evaluation)
     if options.structures:
         return _of_structures(options, model, more)
     if model.of_any_molecule:
+        if model.file.kind != "protein":
+            raise SettingsError(f"{options.model} given, of {model.serves}: give structures that it made")
         return _of_protein(options, model, more)
     return _of_model(options, model, more)
 
 
 def _of_structures(options, model, more):
-    from openmm_cgvae.evaluation.subject import of_structures, read_structures
+    from openmm_cgvae.evaluation.subject import of_structures
+    from openmm_cgvae.evaluation.thinning import read_structures
     from openmm_cgvae.formats.structures import load_topology
 
     topology = load_topology(options.top or _topology(options.structures[0]))
     positions, numbers = read_structures(
-        options.structures, topology, FRAMES, options.samples or 1, options.stride, options.salvage
+        options.structures, topology, FRAMES, _samples(options, 1), options.stride, options.salvage
     )
     reference, runs = _reference(options, topology)
     mapping, known = _mapping(model, topology)
+    more |= {} if mapping is None else {"mapping": mapping}
+    more |= {} if model is None else {"metadata": model.metadata}
     return of_structures(
-        topology.to_openmm(), positions, known, reference=reference, runs=runs, mapping=mapping, numbers=numbers,
+        topology.to_openmm(), positions, known, reference=reference, runs=runs, numbers=numbers,
         title=options.title or Path(options.structures[0]).name, **more,
     )  # fmt: skip
 
@@ -96,7 +102,11 @@ def _mapping(model, topology):
     if model.of_any_molecule:
         from openmm_cgvae.cli.anyprotein import projection
 
-        return projection(model, topology), None
+        try:
+            return projection(model, topology), None
+        except SettingsError:
+            # Martini's beads, which the page then is without.
+            return None, None
     backmapper = model.bind()
     backmapper.mapping.check_topology(topology)
     return backmapper.mapping, backmapper
@@ -113,7 +123,7 @@ def _of_protein(options, model, more):
     chains = chains_of_file(options.reference[0], shortest=SHORTEST, complete=0.0)[0]
     if not chains:
         raise DataError(f"no protein chain of {SHORTEST} residues or more with its backbone in {options.reference[0]}")
-    return of_longest(model, chains, options.title or options.model, options.samples or 8, options.seed, **more)
+    return of_longest(model, chains, options.title or options.model, _samples(options, 8), options.seed, **more)
 
 
 def _of_model(options, model, more):
@@ -129,7 +139,7 @@ def _of_model(options, model, more):
     else:
         reference, runs = _bundled(options, more)
     title = options.title or str(model.metadata.get("name", options.model))
-    return of_model(backmapper, reference, runs, title, n_samples=options.samples or 4, seed=options.seed, **more)
+    return of_model(backmapper, reference, runs, title, n_samples=_samples(options, 4), seed=options.seed, **more)
 
 
 def _bundled(options, more):
@@ -157,6 +167,10 @@ def _reference(options, topology):
     from openmm_cgvae.preparation.dataset import read_reference
 
     return read_reference(options.reference, topology, options.stride, options.run_frames, options.salvage)
+
+
+def _samples(options, usual):
+    return usual if options.samples is None else options.samples
 
 
 def _topology(path):

@@ -20,6 +20,9 @@ def add_arguments(parser):
         help="sample these only; another process may sample others at the same time",
     )  # fmt: skip
     parser.add_argument("--pack", action="store_true", help="pack the parts that are there, sample nothing")
+    parser.add_argument(
+        "--gfn2", action="store_true", help="then minimise low minima again with GFN2-xTB, to gfn2.npz (needs tblite)"
+    )
     parser.add_argument("--seeds", type=int, default=60, metavar="n", help="ETKDGv3 conformers a molecule (60)")
     parser.add_argument("--test-seeds", type=int, default=150, metavar="n", help="the same for test molecules (150)")
     parser.add_argument("--window", type=float, default=25.0, metavar="kJ/mol", help="above the lowest minimum (25)")
@@ -30,7 +33,13 @@ def add_arguments(parser):
 
 
 def run(options):
-    from openmm_cgvae.preparation.ensembleparts import chosen_molecules, pack_parts, sample_ensembles
+    from openmm_cgvae.preparation.ensembleparts import (
+        GFN2,
+        chosen_molecules,
+        pack_parts,
+        reoptimise_parts,
+        sample_ensembles,
+    )
     from openmm_cgvae.preparation.ensembles import EnsembleProtocol
 
     folder = existing_folder(options.output)
@@ -40,8 +49,14 @@ def run(options):
             options.molecules, options.held_out, options.leave_out, options.most_molecules, options.seed
         )
         sample_ensembles(molecules, folder, protocol, options.seed, options.splits)
-    ensembles = pack_parts(folder)
-    ensembles.save(folder / "ensembles.npz", overwrite=True)
-    counts = ", ".join(f"{len(ensembles.subset(s))} of {s}" for s in ("train", "validation", "test"))
-    print(f"{len(ensembles)} molecules ({counts}), {ensembles.n_conformers.sum()} conformers")
-    print(f"in {folder / 'ensembles.npz'}")
+    _pack(pack_parts(folder), folder / "ensembles.npz")
+    if options.gfn2:
+        # Test molecules first, of which there are fewest.
+        reoptimise_parts(folder, sorted(options.splits))
+        _pack(pack_parts(folder, GFN2), folder / "gfn2.npz")
+
+
+def _pack(ensembles, path):
+    ensembles.save(path, overwrite=True)
+    counts = ", ".join(f"{len(ensembles.subset(split))} of {split}" for split in ("train", "validation", "test"))
+    print(f"{path}: {len(ensembles)} molecules ({counts}), {ensembles.n_conformers.sum()} conformers")

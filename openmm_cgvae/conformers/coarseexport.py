@@ -9,9 +9,10 @@ import torch
 
 from openmm_cgvae.conformers.coarseconfig import CoarsenConfTraining
 from openmm_cgvae.conformers.coarsetraining import load_trained_coarsenconf
-from openmm_cgvae.core.errors import TopologyMismatchError
+from openmm_cgvae.core.errors import TopologyMismatchError, TrainingError
 from openmm_cgvae.core.output import check_output
 from openmm_cgvae.io.modelfile import ModelFile
+from openmm_cgvae.io.tensors import load_tensors
 from openmm_cgvae.ligands.coarsemodel import CoarsenConfModel, rebuild_coarsenconf
 from openmm_cgvae.ligands.features import ELEMENTS
 
@@ -47,7 +48,7 @@ class CoarsenConfKind:
 def is_coarsenconf_training(folder: str | Path) -> bool:
     """Whether a folder holds a training of CoarsenConf."""
     try:
-        state = torch.load(Path(folder) / "checkpoint.pt", weights_only=True, mmap=True)
+        state = load_tensors(Path(folder) / "checkpoint.pt", "checkpoint", "train", TrainingError)
         return set(asdict(CoarsenConfTraining())) == set(state["config"])
     except Exception:
         return False

@@ -14,7 +14,7 @@ import torch
 from openmm_cgvae.conformers.coarseconfig import CoarsenConfTraining
 from openmm_cgvae.conformers.coarseloss import CoarseData, aligned_rmsd, coarsenconf_losses, joined_batch
 from openmm_cgvae.conformers.ensembles import PackedEnsembles
-from openmm_cgvae.core.errors import SettingsError, TrainingError
+from openmm_cgvae.core.errors import SettingsError, TrainingError, one_line
 from openmm_cgvae.core.output import complete_output, existing_folder
 from openmm_cgvae.core.signals import deferred_interruption
 from openmm_cgvae.io.tensors import load_tensors, save_tensors
@@ -108,10 +108,8 @@ class CoarsenConfTrainer:
                 self.optimizer.load_state_dict(state["optimizer"])
                 self.update, self.seen, self.seconds = state["update"], state["seen"], state["seconds"]
                 self._losses = state["losses"]
-        except TrainingError:
-            raise
         except Exception as error:
-            raise TrainingError(f"{path} cannot be read ({type(error).__name__}): remove it") from error
+            raise TrainingError(f"{path} cannot be read ({one_line(error)}): remove it") from error
         if not same:
             raise SettingsError(f"{path} is of a run with other settings or data: give another folder, or remove it")
         logger.info("resumed from %s after update %d", path, self.update)
@@ -241,8 +239,8 @@ def load_trained_coarsenconf(folder: str | Path):
         weights = {k.removeprefix("module."): v for k, v in state["average"].items() if k.startswith("module.")}
         model.load_state_dict(weights)
         progress = {name: state[name] for name in ("update", "seen", "seconds", "data_sha256")}
-    except TrainingError:
-        raise
     except Exception as error:
-        raise TrainingError(f"{path} is not a checkpoint of CoarsenConf: {type(error).__name__}") from error
+        if not Path(path).exists():
+            raise TrainingError(f"checkpoint {path} does not exist: train first with 'openmm-cgvae train'") from error
+        raise TrainingError(f"{path} is not a checkpoint of CoarsenConf ({one_line(error)})") from error
     return model.eval(), config, progress

@@ -31,7 +31,7 @@ from openmm_cgvae.core.errors import DataError
 from openmm_cgvae.core.output import check_output, complete_output
 from openmm_cgvae.core.reading import reading
 
-__all__ = ["METHODS", "SPLITS", "Ensemble", "PackedEnsembles", "molecule_with_conformers"]
+__all__ = ["METHODS", "SPLITS", "Ensemble", "PackedEnsembles", "molecule_with_conformers", "with_conformers"]
 
 SPLITS = ("train", "validation", "test")
 METHODS = ("mmff94s", "gfn2")
@@ -122,11 +122,20 @@ def molecule_with_conformers(smiles: str, positions: np.ndarray, elements: np.nd
     own = [atom.GetAtomicNum() for atom in mol.GetAtoms()]
     if len(own) != positions.shape[1] or (elements is not None and own != list(elements)):
         raise DataError(f"SMILES {smiles} of an ensemble has other atoms than its conformers: sample it again")
+    return with_conformers(mol, positions)
+
+
+def with_conformers(mol: Any, positions: np.ndarray) -> Any:
+    """Return a copy of a molecule whose conformers are these alone: positions (K, n, 3) in Angstrom."""
+    from rdkit import Chem
+
+    copy = Chem.Mol(mol)
+    copy.RemoveAllConformers()
     for places in np.asarray(positions, dtype=np.float64):
-        conformer = Chem.Conformer(len(own))
-        conformer.SetPositions(places)
-        mol.AddConformer(conformer, assignId=True)
-    return mol
+        conformer = Chem.Conformer(len(places))
+        conformer.SetPositions(np.ascontiguousarray(places))
+        copy.AddConformer(conformer, assignId=True)
+    return copy
 
 
 class PackedEnsembles:
@@ -153,7 +162,7 @@ class PackedEnsembles:
         DataError
             If the file is missing, not such an archive, or its arrays do not belong together.
         """
-        with reading(path, "archive of conformer ensembles", "openmm-cgvae sample-conformers", DataError):
+        with reading(path, "set of conformer ensembles", "openmm-cgvae sample-conformers", DataError):
             found = read_arrays(path)[0]
             arrays = {name: found[name] for name in ARRAYS}
             _check(arrays, path)
@@ -253,7 +262,8 @@ def _whole(positions):
 
 
 def _joined(parts, kind, *row):
-    return np.concatenate([np.asarray(part, dtype=kind).reshape(-1, *row) for part in parts] or [np.empty((0, *row))])
+    rows = [np.asarray(part, dtype=kind).reshape(-1, *row) for part in parts]
+    return np.concatenate(rows or [np.empty((0, *row), dtype=kind)])
 
 
 def _rows(n, k, a):

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-__all__ = ["pair_rmsd"]
+__all__ = ["distinct_conformers", "pair_rmsd"]
 
 # Pairs and labellings at once.
-CHUNK = 1_000_000
+CHUNK = 100_000
 NEWTON_STEPS = 60
 
 
@@ -35,11 +35,23 @@ def pair_rmsd(first, second, symmetries):
     # As many rows and labellings at a time as fit.
     rows = max(1, CHUNK // len(second))
     for start in range(0, len(first), rows):
-        part = first[start : start + rows]
-        for order in symmetries.orders:
-            squares = _mean_squares(part[:, order], second)
-            np.minimum(best[start : start + rows], squares, out=best[start : start + rows])
+        part, own = first[start : start + rows], best[start : start + rows]
+        most = max(1, CHUNK // own.size)
+        for begin in range(0, len(symmetries.orders), most):
+            orders = symmetries.orders[begin : begin + most]
+            labelled = part[:, orders].reshape(-1, *part.shape[1:])
+            squares = _mean_squares(labelled, second).reshape(len(part), len(orders), -1)
+            np.minimum(own, squares.min(1), out=own)
     return np.sqrt(best)
+
+
+def distinct_conformers(positions, symmetries, prune):
+    """Numbers of the conformers (K, n, 3) that are `prune` Angstrom or more from every one kept before them, a list."""
+    apart, kept = pair_rmsd(positions, positions, symmetries), []
+    for i in range(len(positions)):
+        if not kept or apart[i, kept].min() >= prune:
+            kept.append(i)
+    return kept
 
 
 def _centred_heavy(positions, heavy):

@@ -9,9 +9,9 @@ from openmm_cgvae.core.units import BOLTZMANN_KJ_PER_MOL_K
 __all__ = ["chosen_conformers"]
 
 # K of the Boltzmann weights that conformers are drawn with.
-KELVIN = 600.0
+KELVIN = 300.0
 # Heavy-atom RMSD in Angstrom below which two samples are one, as long as there are others.
-ALIKE = 0.3
+ALIKE = 0.5
 
 
 def chosen_conformers(mol: Any, positions: np.ndarray, energies: np.ndarray, n: int, seed: int = 0) -> np.ndarray:

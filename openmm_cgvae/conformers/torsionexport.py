@@ -6,13 +6,13 @@ from pathlib import Path
 
 import torch
 
+from openmm_cgvae.chemistry.usable import ORGANIC
 from openmm_cgvae.conformers.torsionconfig import NETWORK_SETTINGS
 from openmm_cgvae.conformers.torsiontrainer import load_torsion_network, read_torsion_data
 from openmm_cgvae.core.errors import TrainingError
 from openmm_cgvae.core.output import check_output
 from openmm_cgvae.io.modelfile import ModelFile
 from openmm_cgvae.io.tensors import load_tensors
-from openmm_cgvae.ligands.features import ELEMENTS
 from openmm_cgvae.ligands.model import LigandModel
 
 __all__ = ["BEADS", "KIND", "export_ligand_model", "is_ligand_training", "ligand_model_file"]
@@ -74,7 +74,7 @@ def ligand_model_file(network, settings: dict, known: dict) -> ModelFile:
         "kind": KIND,
         "mapping": "fragments",
         "beads": BEADS,
-        "elements": list(ELEMENTS),
+        "elements": sorted(ORGANIC),
         "approximate": "mmff",
         "model": settings,
         **known,

@@ -14,7 +14,7 @@ import torch
 from openmm_cgvae.conformers.ensembles import PackedEnsembles
 from openmm_cgvae.conformers.torsionbatch import TorsionBatch, TorsionEnsemble, torsion_loss
 from openmm_cgvae.conformers.torsionconfig import TorsionConfig
-from openmm_cgvae.core.errors import SettingsError, TrainingError
+from openmm_cgvae.core.errors import SettingsError, TrainingError, one_line
 from openmm_cgvae.core.output import complete_output, existing_folder
 from openmm_cgvae.core.signals import deferred_interruption
 from openmm_cgvae.io.tensors import load_tensors, save_tensors
@@ -262,10 +262,8 @@ def _read_checkpoint(path):
     try:
         state = load_tensors(path, "checkpoint", "'openmm-cgvae train'", TrainingError)
         return {name: state[name] for name in ("config", "data_sha256")} | state
-    except TrainingError:
-        raise
     except Exception as error:
-        raise TrainingError(f"{path} cannot be read ({type(error).__name__}): remove it") from error
+        raise TrainingError(f"{path} cannot be read ({one_line(error)}): remove it") from error
 
 
 def load_torsion_network(folder: str | Path) -> tuple[LigandNetwork, TorsionConfig, dict]:

@@ -4,12 +4,13 @@ import contextlib
 import hashlib
 import io
 import json
+import struct
 import zipfile
 import zlib
 
 import numpy as np
 
-from openmm_cgvae.core.errors import CGVAEError
+from openmm_cgvae.core.errors import CGVAEError, one_line
 from openmm_cgvae.core.reading import parsed_json, regular_file
 
 __all__ = ["Archive", "ArchiveError", "ArchiveWriter", "read_arrays", "write_arrays"]
@@ -72,14 +73,12 @@ class Archive:
             self._zip = zipfile.ZipFile(self._file)
             self._members = self._examined()
             self.sha256, self.sealed = self._verified()
-        except (zipfile.BadZipFile, zlib.error, ValueError, NotImplementedError, EOFError, IndexError) as error:
+        except BaseException as error:
             self._file.close()
-            if isinstance(error, ArchiveError):
+            known = zipfile.BadZipFile, zlib.error, struct.error, ArithmeticError, EOFError, LookupError, RuntimeError
+            if isinstance(error, CGVAEError) or not isinstance(error, (*known, ValueError)):
                 raise
-            raise ArchiveError(f"no zip archive, or a damaged one ({error})") from error
-        except BaseException:
-            self._file.close()
-            raise
+            raise ArchiveError(f"no zip archive, or a damaged one ({one_line(error)})") from error
 
     @property
     def names(self):
@@ -105,6 +104,8 @@ class Archive:
             raise ArchiveError(f"{len(infos)} members, {MOST_MEMBERS} at most are expected")
         for info in infos:
             _check_name(info)
+            if not 0 <= info.header_offset < self._size:
+                raise ArchiveError(f"its member {info.filename} lies outside the file")
         total = sum(info.file_size for info in infos)
         if total > max(FREE_BYTES, MOST_RATIO * self._size):
             raise ArchiveError(f"{total} bytes are packed into {self._size}, as into a zip bomb")
@@ -172,10 +173,11 @@ class Archive:
         try:
             with self._zip.open(self._members[name]) as member:
                 yield member
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-            if isinstance(error, CGVAEError):
-                raise
-            raise ArchiveError(f"its member {name} is damaged ({error})") from error
+        except CGVAEError:
+            raise
+        except (zipfile.BadZipFile, zlib.error, struct.error, ArithmeticError, EOFError, LookupError, OSError,
+                RuntimeError, ValueError) as error:  # fmt: skip
+            raise ArchiveError(f"its member {name} is damaged ({one_line(error)})") from error
 
     def size(self, name):
         """Bytes of a member, as the archive states."""
@@ -207,7 +209,7 @@ class Archive:
         there = self.size(f"{name}.npy") - begin
         if count * dtype.itemsize != there:
             raise ArchiveError(
-                f"its array {name} of shape {shape} is of {there} bytes, {count * dtype.itemsize} needed"
+                f"its array {name} of shape {shape} takes {count * dtype.itemsize} bytes, {there} are there"
             )
         with self._opened(f"{name}.npy") as member:
             return np.lib.format.read_array(member, allow_pickle=False)
@@ -233,7 +235,7 @@ def _array_header(member, name):
         version = np.lib.format.read_magic(member)
         read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
         shape, _, dtype = read(member)
-    except (ValueError, KeyError, EOFError, SyntaxError, RecursionError, TypeError) as error:
+    except Exception as error:  # Python's own parser reads it, with errors of many kinds.
         raise ArchiveError(f"its member {name}.npy is no array") from error
     if dtype.hasobject or dtype.kind not in KINDS or any(side < 0 for side in shape):
         raise ArchiveError(f"its array {name} is of {dtype}, numbers or text are expected")

@@ -3,11 +3,7 @@
 Each one also is the built-in exception a caller would expect, so that ``except ValueError`` keeps working.
 """
 
-import zipfile
-import zlib
-
 __all__ = [
-    "UNREADABLE_ARCHIVE",
     "CGVAEError",
     "DataError",
     "MappingError",
@@ -92,16 +88,3 @@ class MissingDependencyError(CGVAEError, ImportError):
 def one_line(error):
     """Another package's error on one short line."""
     return " ".join(str(error).split())[:200]
-
-
-# What numpy raises on a file that is missing a part, damaged, or no archive: a plain array is no context manager.
-UNREADABLE_ARCHIVE = (
-    AttributeError,
-    EOFError,
-    KeyError,
-    OSError,
-    TypeError,
-    ValueError,
-    zipfile.BadZipFile,
-    zlib.error,
-)

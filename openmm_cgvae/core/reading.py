@@ -56,7 +56,8 @@ def reading(path, kind, expected, error):
     except CGVAEError as problem:
         if isinstance(problem, error) and str(path) in str(problem):
             raise
-        raise error(f"{kind} {path} is not one to use: {problem}") from problem
+        said = one_line(problem).rstrip(".")
+        raise error(f"{path} is not a {kind} to use: {said}; what {expected} writes is expected") from problem
     except FileNotFoundError as problem:
         raise error(f"{kind} {path} does not exist: {expected} makes one") from problem
     except OSError as problem:

@@ -6,16 +6,17 @@ from typing import Any
 
 import numpy as np
 
-from openmm_cgvae.core.errors import DataError, SettingsError, TopologyMismatchError
-from openmm_cgvae.io.trajectory_files import TrajectoryReader
+from openmm_cgvae.core.errors import TopologyMismatchError
+from openmm_cgvae.evaluation.thinning import thinned
+from openmm_cgvae.metrics.covalent import disulfides
 from openmm_cgvae.metrics.structure import handedness as signs_of
 from openmm_cgvae.molecule.graph import MolecularGraph
-from openmm_cgvae.molecule.topology import as_mdtraj_topology
+from openmm_cgvae.molecule.topology import as_mdtraj_topology, copied_topology
 from openmm_cgvae.preparation.structures import amino_acids, beads_of, chain_of, heavy_atoms
 from openmm_cgvae.proteins.beadweights import MAPPINGS
 from openmm_cgvae.training.chains import Chain
 
-__all__ = ["DENSE", "Subject", "of_evaluation", "of_longest", "of_model", "of_structures", "read_structures", "thinned"]
+__all__ = ["DENSE", "Subject", "of_evaluation", "of_longest", "of_model", "of_structures"]
 
 # Molecules up to so many atoms are measured by their whole bond graph, whose cost grows with the square.
 DENSE = 1500
@@ -183,62 +184,42 @@ def of_structures(topology, structures, backmapper=None, beads=None, reference=N
     """
     structures = structures if structures.ndim == 4 else structures[:, None]
     known = {} if backmapper is None else {"mapping": backmapper.mapping, **_known(backmapper)}
-    if backmapper is not None and beads is None:
-        beads = backmapper.mapping.project(structures[:, 0])
     known |= more
+    if beads is None and known.get("mapping") is not None:
+        beads = known["mapping"].project(structures[:, 0])
     numbers = known.pop("numbers", np.arange(len(structures)))
     runs = None if reference is None else _runs(runs, len(reference))
+    topology = with_disulfides(topology, structures[0, 0])
     return Subject(title, topology, structures, numbers, beads, reference=reference, runs=runs, **known)
 
 
-def read_structures(paths, topology, most=5000, n_samples=1, stride=1, salvage=False):
-    """Read evenly spaced frames of a trajectory in which the samples of a frame follow one another.
+def with_disulfides(topology, positions):
+    """Return a topology with the disulfide bonds of a structure, which PDB files often do not tell.
 
     Parameters
     ----------
-    paths : sequence of path
-        Read as one.
-    topology : mdtraj.Topology or openmm.app.Topology
-    most : int
-        Structures to keep, at most.
-    n_samples : int
-        Structures of every frame.
-    stride : int
-        Use every stride-th frame.
-    salvage : bool
-        As of `TrajectoryReader`.
-
-    Returns
-    -------
-    structures : numpy.ndarray, shape (frames, n_samples, n, 3)
+    topology : openmm.app.Topology
+    positions : numpy.ndarray, shape (n, 3)
         nm.
-    numbers : numpy.ndarray of int, shape (frames,)
-        Of the frames in the file.
-
-    Raises
-    ------
-    DataError
-        If the number of structures is no multiple of `n_samples`, and as of `TrajectoryReader`.
     """
-    if n_samples < 1 or stride < 1:
-        raise SettingsError(f"{n_samples} samples a frame, stride {stride} given: 1 or more is expected of both")
-    total = TrajectoryReader(list(paths), topology, salvage=salvage).n_frames
-    if total is None:
-        total = sum(len(chunk.frames) for chunk in TrajectoryReader(list(paths), topology, salvage=salvage))
-    if total % n_samples:
-        raise DataError(
-            f"{total} structures given, no multiple of the {n_samples} a frame: give their number (--samples)"
-        )
-    frames = np.arange(0, total // n_samples, stride)
-    frames = frames[thinned(len(frames), max(1, most // n_samples))]
-    wanted = (frames[:, None] * n_samples + np.arange(n_samples)).ravel()
-    kept, start = [], 0
-    for chunk in TrajectoryReader(list(paths), topology, salvage=salvage):
-        inside = wanted[(wanted >= start) & (wanted < start + len(chunk.positions))]
-        kept.append(chunk.positions[inside - start])
-        start += len(chunk.positions)
-    structures = np.concatenate(kept).astype(np.float32)
-    return structures.reshape(len(frames), n_samples, *structures.shape[1:]), frames
+    try:
+        chain = chain_of(topology, positions)
+    except TopologyMismatchError:
+        return topology
+    bonded = {frozenset((bond[0].index, bond[1].index)) for bond in topology.bonds()}
+    lacking = []
+    for pair in disulfides(chain.residue_types, chain.atoms, chain.mask).tolist():
+        residues = (amino_acids(topology)[k][0] for k in pair)
+        sulfurs = [next(atom.index for atom in residue.atoms() if atom.name == "SG") for residue in residues]
+        if frozenset(sulfurs) not in bonded:
+            lacking.append(sulfurs)
+    if not lacking:
+        return topology
+    topology = copied_topology(topology)
+    atoms = list(topology.atoms())
+    for one, other in lacking:
+        topology.addBond(atoms[one], atoms[other])
+    return topology
 
 
 def of_longest(model, chains, title="", n_samples=8, seed=0, **more):
@@ -278,11 +259,6 @@ def of_evaluation(evaluation, title="", **more):
         title, case.backmapper.topology, case.samples[rows], rows, case.beads[rows], case.mapping, case.reference,
         case.runs, rows, figures=dict(evaluation), energies=evaluation.energies, **_known(case.backmapper), **more,
     )  # fmt: skip
-
-
-def thinned(count, most):
-    """At most so many evenly spaced numbers below `count`."""
-    return np.unique(np.linspace(0, count - 1, min(most, count)).astype(np.int64))
 
 
 def _known(backmapper):

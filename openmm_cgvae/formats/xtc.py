@@ -197,11 +197,8 @@ def _plain_type(n_atoms):
 def _check_heads(heads, sizes, numbers, frames):
     """Refuse frames that the library that unpacks them would run away with (`DataError`)."""
     spread = heads["most"].astype(np.int64) - heads["least"]
-    bad = (
-        (heads["again"] != frames.n_atoms)
-        | ~((heads["precision"] > 0) & np.isfinite(heads["precision"]))
-        | (spread < 0).any(1)
-    )
+    bad = (heads["again"] != frames.n_atoms) | (spread < 0).any(1)
+    bad |= ~((heads["precision"] > 0) & np.isfinite(heads["precision"]))
     # More than the coordinates take uncompressed.
     bad |= sizes > 92 + 16 * frames.n_atoms + 64
     if bad.any():

@@ -51,8 +51,8 @@ METADATA = record(
         "handedness": either(nothing, listing(one_of(1, -1, 1.0, -1.0))), "temperature_k": either(nothing, number(0)),
         "bead_spread_nm": number(0), "mapping": text(100), "beads": text(1000), "consistency": one_of("exact", "sound"),
         "model": MODEL, "data": DATA, "training": record({"epochs_done": whole(0), "residues_seen": whole(0)}),
-        "baseline": record({"kind": text(100)}, ("kind",)), "held_out": entries(anything), "validation": entries(number()),
-        "force_error": entries(ERROR),
+        "baseline": record({"kind": text(100)}, ("kind",)), "held_out": entries(anything),
+        "validation": entries(number()), "force_error": entries(ERROR),
     },
     ("format", "format_version"),
 )  # fmt: skip

@@ -73,6 +73,7 @@ class ModelFile:
     FORMAT: ClassVar = "openmm_cgvae model"
     UNITS: ClassVar = {"positions": "nm", "noise": "unit Gaussian"}
     WRITER: ClassVar = "'openmm-cgvae export' or 'train'"
+    NAME: ClassVar = "model file of openmm_cgvae"
     KIND: ClassVar = "cgvae"
 
     module: Any
@@ -125,7 +126,7 @@ class ModelFile:
             If the file is missing, damaged, changed since it was written, of another kind, or of a newer format
             version.
         """
-        with reading(path, "model file of openmm_cgvae", cls.WRITER, ModelFileError), Archive(path) as archive:
+        with reading(path, cls.NAME, cls.WRITER, ModelFileError), Archive(path) as archive:
             texts = {name: archive.json(EXTRA + name) for name in EXTRA_FILES}
             check_format(path, texts["metadata.json"], cls.FORMAT)
             released = archive.sha256 in released_digests()
@@ -157,9 +158,7 @@ class ModelFile:
 
         content = self.path.read_bytes()
         if not trust and hashlib.sha256(content).hexdigest() not in released_digests():
-            raise ModelFileError(
-                f"{self.path} is no model of this package: its code runs with trust=True (--trust) only"
-            )
+            raise ModelFileError(f"{self.path} does not come with this package: trust=True (--trust) runs its code")
         try:
             return torch.jit.load(io.BytesIO(content), map_location="cpu").eval()
         except RuntimeError as error:
@@ -172,6 +171,7 @@ class EnergyFile(ModelFile):
     FORMAT: ClassVar = "openmm_cgvae learned potential"
     UNITS: ClassVar = {"positions": "nm", "energy": "kJ/mol"}
     WRITER: ClassVar = "'openmm-cgvae learn-forcefield'"
+    NAME: ClassVar = "learned potential"
     KIND: ClassVar = "energy"
 
 

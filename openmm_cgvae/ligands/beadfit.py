@@ -4,9 +4,9 @@ import torch
 from torch import Tensor, nn
 
 from openmm_cgvae.geometry.vectors import cross
-from openmm_cgvae.ligands.turning import bond_axes, turned_by_all
+from openmm_cgvae.ligands.turning import bond_axes, turned, turned_by_all
 
-__all__ = ["BeadFit", "best_rotation", "rotation_of"]
+__all__ = ["BeadFit", "best_rotation", "rotation_of", "squared_misses"]
 
 # Eigenvalues of the quaternion matrix that are so near the largest, as a part of it, leave the orientation open.
 OPEN = 1e-4
@@ -23,11 +23,9 @@ def rotation_of(quaternion: Tensor) -> Tensor:
     return torch.stack(rows, -1).unflatten(-1, (3, 3))
 
 
-def best_rotation(points: Tensor, targets: Tensor, undecided: float = OPEN) -> Tensor:
-    """Rotations (S, 3, 3) that bring centred points (S, n, 3) nearest to centred targets (Horn 1987).
-
-    Where they leave an orientation open, as of one point, or of points in line, the least rotation of those that fit.
-    """
+def quaternion_matrix(points: Tensor, targets: Tensor) -> Tensor:
+    """Symmetric matrices (S, 4, 4) whose largest eigenvalue is the overlap of points (S, n, 3) with targets after the
+    best rotation, and its eigenvector the quaternion of that (Horn 1987)."""
     m = torch.matmul(points.transpose(1, 2), targets)
     xx, xy, xz = m[:, 0].unbind(-1)
     yx, yy, yz = m[:, 1].unbind(-1)
@@ -38,13 +36,28 @@ def best_rotation(points: Tensor, targets: Tensor, undecided: float = OPEN) -> T
         zx - xz, xy + yx, yy - xx - zz, yz + zy,
         xy - yx, zx + xz, yz + zy, zz - xx - yy,
     ]  # fmt: skip
-    values, vectors = torch.linalg.eigh(torch.stack(rows, -1).unflatten(-1, (4, 4)).double())
+    return torch.stack(rows, -1).unflatten(-1, (4, 4)).double()
+
+
+def best_rotation(points: Tensor, targets: Tensor, undecided: float = OPEN) -> Tensor:
+    """Rotations (S, 3, 3) that bring centred points (S, n, 3) nearest to centred targets.
+
+    Where they leave an orientation open, as of one point, or of points in line, the least rotation of those that fit.
+    """
+    values, vectors = torch.linalg.eigh(quaternion_matrix(points, targets))
     scale = values.abs().amax(-1, keepdim=True) * undecided + 1e-9
     fitting = (values >= values[:, -1:] - scale).to(vectors.dtype)
     # The identity's part in the space of the quaternions that fit.
     found = torch.matmul(vectors, (vectors[:, 0] * fitting).unsqueeze(-1)).squeeze(-1)
     lost = found.square().sum(-1, keepdim=True) < 1e-12
     return rotation_of(torch.where(lost, vectors[:, :, -1], found)).to(points.dtype)
+
+
+def squared_misses(points: Tensor, targets: Tensor) -> Tensor:
+    """Sums (S,) of squared distances of points (S, n, 3) from targets after the best superposition."""
+    points, targets = points - points.mean(1, keepdim=True), targets - targets.mean(1, keepdim=True)
+    overlap = torch.linalg.eigvalsh(quaternion_matrix(points, targets))[:, -1].to(points.dtype)
+    return (points.square().sum((1, 2)) + targets.square().sum((1, 2)) - 2.0 * overlap).clamp_min(0.0)
 
 
 class BeadFit(nn.Module):
@@ -72,6 +85,19 @@ class BeadFit(nn.Module):
         centre, target = own.mean(1, keepdim=True), beads.mean(1, keepdim=True)
         rotation = best_rotation(own - centre, beads - target)
         return torch.matmul(x - centre, rotation.transpose(1, 2)) + target
+
+    def turning_misses(self, x: Tensor, beads: Tensor, bond: Tensor, moved: Tensor, angles: Tensor) -> Tensor:
+        """Squared misses (S, J) of beads (S, B, 3) after atoms (S, N, 3) beyond a bond are turned by angles (S, J)."""
+        origin, axis = bond_axes(x, bond)
+        share = self.matrix * moved.to(x.dtype)
+        weight = share.sum(1)
+        still = torch.matmul(self.matrix - share, x)
+        # Turning is linear about the origin: parts of beads turn as points do.
+        arms = torch.matmul(share, x - origin.unsqueeze(1))
+        turning = turned(arms + origin.unsqueeze(1), origin, axis, angles) - origin[:, None, None]
+        there = still.unsqueeze(1) + turning + (weight.unsqueeze(1) * origin.unsqueeze(1)).unsqueeze(1)
+        targets = beads.unsqueeze(1).expand_as(there)
+        return squared_misses(there.flatten(0, 1), targets.flatten(0, 1)).unflatten(0, angles.shape)
 
     def forward(self, x: Tensor, torsions: Tensor, beads: Tensor, bonds: Tensor,
                 moved: Tensor) -> tuple[Tensor, Tensor]:  # fmt: skip

@@ -7,13 +7,16 @@ from openmm_cgvae.core.units import ANGSTROM_PER_NM
 from openmm_cgvae.ligands.beadfit import BeadFit, rotation_of
 from openmm_cgvae.ligands.sampler import LigandSampler
 from openmm_cgvae.ligands.torsionnet import LigandNetwork
+from openmm_cgvae.ligands.turning import turned_by_all
 
 __all__ = ["LigandModel", "rebuild_ligand"]
 
 # Conformers that are fitted to beads for every structure.
-CANDIDATES = 24
+CANDIDATES = 16
+# Times that each torsion is drawn anew, of so many angles, by how well beads fit.
+SEARCHES, ANGLES = 2, 24
 # Angstrom.
-TOLERANCE = 0.1
+REACH, TOLERANCE = 0.4, 0.1
 
 
 class LigandModel(nn.Module):
@@ -28,9 +31,12 @@ class LigandModel(nn.Module):
         super().__init__()
         self.sampler, self.fit = LigandSampler(network), BeadFit()
         self.angstrom_per_nm = float(ANGSTROM_PER_NM)
-        # Of `forward`: numbers of noise a bead, conformers that are fitted for each structure, and the distance in
-        # Angstrom by which beads of a conformer may miss those given.
+        # Of `forward`: numbers of noise a bead, conformers that are fitted for each structure, and the distances in
+        # Angstrom by which beads of a conformer may miss those given, while torsions are searched and at the end.
         self.latent, self.candidates, self.tolerance = 1, CANDIDATES, TOLERANCE
+        self.searches, self.reach = SEARCHES, REACH
+        circle = torch.arange(ANGLES) * (2.0 * torch.pi / ANGLES)
+        self.register_buffer("circle", circle, persistent=False)
         self.n_atoms, self.n_beads = 0, 0
         # May be set on a loaded module.
         self.temperature = 1.0
@@ -114,14 +120,25 @@ class LigandModel(nn.Module):
         spread = torch.remainder(even + numbers * steps, 1.0).clamp(1e-6, 1.0 - 1e-6)
         base = (spread[:, n + 4] * self.sampler.n_bases).to(torch.int64).clamp_max(self.sampler.n_bases - 1)
         normal = torch.erfinv(2.0 * spread[:, : n + 4] - 1.0) * 1.4142135623730951
-        torsions, x, _ = self.sampler(normal[:, :n], base, self.temperature)
+        torsions, x, energy = self.sampler(normal[:, :n], base, self.temperature)
         x = torch.matmul(x - x.mean(1, keepdim=True), rotation_of(normal[:, n : n + 4]).transpose(1, 2))
         targets = X.unsqueeze(0).expand(count, -1, -1)
         bonds, moved = self.sampler.token_bonds, self.sampler.moved
+        thermal = self.sampler.gas * self.sampler.kelvin
+        for _ in range(self.searches):
+            for k in range(bonds.shape[0]):
+                own = torsions[k].unsqueeze(1)
+                by = self.circle.expand(count, -1)
+                cost = self.fit.turning_misses(x, targets, bonds[k], moved[k], by) * (0.5 * thermal / self.reach**2)
+                cost = cost + self.sampler.turning_energy(k, x, by, own + by, base)
+                chosen = self.sampler.picked(cost, spread[:, k], self.temperature)
+                angle = by.gather(1, chosen.unsqueeze(1)).transpose(0, 1)
+                x = turned_by_all(x, bonds[k : k + 1], moved[k : k + 1], angle)
+                torsions = torsions.index_add(0, torch.full([1], k, device=X.device), angle)
         x, torsions = self.fit(x, torsions, targets, bonds, moved)
         missed = (targets - torch.matmul(self.fit.matrix, x)).square().sum((1, 2))
-        thermal = self.sampler.gas * self.sampler.kelvin
-        score = self.sampler.energy(x, torsions, base) + missed * (0.5 * thermal / self.tolerance**2)
+        energy = self.sampler.energy(x, torsions, base)
+        score = energy + missed * (0.5 * thermal / self.tolerance**2)
         chosen = self.sampler.picked(score.unsqueeze(0), even[n + 5].unsqueeze(0), self.temperature)
         return x.index_select(0, chosen).squeeze(0)
 

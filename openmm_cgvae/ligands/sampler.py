@@ -13,6 +13,8 @@ from openmm_cgvae.ligands.turning import bond_axes, turned, turned_by_all
 
 __all__ = ["LigandSampler"]
 
+# Degrees by which a torsion may move when it settles.
+SETTLING = (0.0, -3.0, 3.0, -7.0, 7.0, -13.0, 13.0, -22.0, 22.0)
 # Samples whose features are held at once.
 SAMPLES = 64
 
@@ -23,22 +25,26 @@ class LigandSampler(nn.Module):
     In every round the network is asked for all torsions that are not known, and those of each sample it is surest of
     are drawn. Afterwards each torsion is drawn again, given all others, from several candidates of the network by the
     energy between the parts that it turns against one another: a step of a Markov chain whose law is the product of
-    both. `take` says of which molecule.
+    both. At the end each settles at the best of some angles nearby, by the same product: minima, without the breadth of
+    the law about them. `take` says of which molecule.
 
     Parameters
     ----------
     network : LigandNetwork
-    rounds, sweeps : int
-        Of unmasking, and of drawing each torsion again.
+    rounds, sweeps, settles : int
+        Of unmasking, of drawing each torsion again, and of moving each to the best of some nearby.
     candidates : int
     """
 
-    def __init__(self, network: LigandNetwork, rounds: int = 4, sweeps: int = 2, candidates: int = 16):
+    def __init__(
+        self, network: LigandNetwork, rounds: int = 2, sweeps: int = 1, settles: int = 1, candidates: int = 16
+    ):
         super().__init__()
         self.network, self.pairs = network, PairEnergy()
-        self.rounds, self.sweeps, self.candidates = rounds, sweeps, candidates
+        self.rounds, self.sweeps, self.settles, self.candidates = rounds, sweeps, settles, candidates
+        self.register_buffer("settling", torch.tensor(SETTLING).deg2rad(), persistent=False)
         # K of the energy, at temperature 1 of the network's distributions.
-        self.kelvin = 600.0
+        self.kelvin = 300.0
         self.gas, self.samples = BOLTZMANN_KJ_PER_MOL_K, SAMPLES
         self.n_tokens, self.n_colours, self.n_bases = 0, 0, 0
         index, none = torch.zeros(0, dtype=torch.int64), torch.zeros(0)
@@ -116,7 +122,9 @@ class LigandSampler(nn.Module):
         for sweep in range(self.sweeps):
             first = self.n_tokens * (1 + 2 * sweep)
             own = even[first : first + 2 * self.n_tokens]
-            torsions, x = self.swept(graph, h, torsions, x, base, own, temperature)
+            torsions, x = self.swept(graph, h, torsions, x, base, own, temperature, False)
+        for _ in range(self.settles):
+            torsions, x = self.swept(graph, h, torsions, x, base, even, temperature, True)
         return torsions, x, self.energy(x, torsions, base)
 
     def unmasked(self, graph: TorsionGraph, h: Tensor, even: Tensor, temperature: float) -> Tensor:
@@ -136,25 +144,41 @@ class LigandSampler(nn.Module):
         return torsions
 
     def swept(self, graph: TorsionGraph, h: Tensor, torsions: Tensor, x: Tensor, base: Tensor, even: Tensor,
-              temperature: float) -> tuple[Tensor, Tensor]:  # fmt: skip
-        """Torsions and atoms after each torsion was drawn once, given the others."""
+              temperature: float, nearby: bool) -> tuple[Tensor, Tensor]:  # fmt: skip
+        """Torsions and atoms after each torsion was drawn once, given the others, or settled nearby."""
         steps = torch.arange(self.candidates, dtype=h.dtype, device=h.device) / self.candidates
         for colour in range(self.n_colours):
             others = (self.colours != colour).unsqueeze(1).expand_as(torsions)
             scores = self.network.scores(graph, h, torsions, others)
             rows: list[int] = torch.nonzero(self.colours == colour)[:, 0].tolist()
             for k in rows:
-                spread = torch.remainder(even[k].unsqueeze(-1) + steps, 1.0).clamp(1e-6, 1.0 - 1e-6)
-                trial = self.drawn(scores[k], spread, temperature if temperature > 0 else 1.0)
-                energy = self.turning_energy(k, x, trial - torsions[k].unsqueeze(1), trial, base)
-                chosen = self.picked(energy, even[self.n_tokens + k], temperature)
-                angle = trial.gather(1, chosen.unsqueeze(1)).squeeze(1)
-                bond, moving = self.token_bonds[k], torch.nonzero(self.moved[k])[:, 0]
-                origin, axis = bond_axes(x, bond)
-                places = turned(x.index_select(1, moving), origin, axis, (angle - torsions[k]).unsqueeze(1)).squeeze(1)
+                own = torsions[k].unsqueeze(1)
+                if nearby:
+                    trial = own + self.settling
+                    cost = -self.gas * self.kelvin * self.likely(scores[k], trial)
+                    energy = self.turning_energy(k, x, self.settling.expand_as(trial), trial, base)
+                    chosen = (energy + cost).argmin(1)
+                else:
+                    spread = torch.remainder(even[k].unsqueeze(-1) + steps, 1.0).clamp(1e-6, 1.0 - 1e-6)
+                    trial = self.drawn(scores[k], spread, temperature if temperature > 0 else 1.0)
+                    energy = self.turning_energy(k, x, trial - own, trial, base)
+                    chosen = self.picked(energy, even[self.n_tokens + k], temperature)
+                angle = trial.gather(1, chosen.unsqueeze(1))
+                moving = torch.nonzero(self.moved[k])[:, 0]
+                origin, axis = bond_axes(x, self.token_bonds[k])
+                places = turned(x.index_select(1, moving), origin, axis, angle - own).squeeze(1)
                 x = x.index_copy(1, moving, places)
-                torsions = torsions.index_copy(0, torch.full([1], k, device=h.device), angle.unsqueeze(0))
+                torsions = torsions.index_copy(0, torch.full([1], k, device=h.device), angle.transpose(0, 1))
         return torsions, x
+
+    def likely(self, scores: Tensor, torsion: Tensor) -> Tensor:
+        """Logarithm of the density (S, J) at torsions (S, J) by logits (S, bins)."""
+        bins = scores.shape[-1]
+        place = torch.remainder(torsion * (bins / (2.0 * math.pi)), bins)
+        low = place.floor()
+        share, row = place - low, low.to(torch.int64) % bins
+        found = torch.log_softmax(scores, -1)
+        return found.gather(-1, row) * (1.0 - share) + found.gather(-1, (row + 1) % bins) * share
 
     def turning_energy(self, k: int, x: Tensor, by: Tensor, torsion: Tensor, base: Tensor) -> Tensor:
         """Energy (S, J) between what token k turns, by angles (S, J) to torsions (S, J), and the rest."""

@@ -42,7 +42,7 @@ def check_mapping(description):
             _check_name(name, "bead")
         for i, weight in enumerate(weights):
             if type(weight) not in (int, float) or not 0 <= weight < math.inf:
-                raise ValueError(f"the weight of atom {i} is {weight!r}")
+                raise ValueError(f"the weight of atom {i} is {repr(weight)[:40]}")
         if any(not sum(weights[i] for i in bead) > 0 for bead in beads):
             raise ValueError("all weights of a bead are 0")
     except (KeyError, TypeError, ValueError) as error:
@@ -58,7 +58,7 @@ def _check_residues(residues):
     for name, number, chain in map(_listed, residues):
         _check_name(name, "residue", empty=True)
         if type(number) not in (int, str) or type(chain) is not int:
-            raise ValueError(f"residue {name} has the number {number!r} in chain {chain!r}")
+            raise ValueError(f"residue {name} has the number {repr(number)[:40]} in chain {repr(chain)[:40]}")
         if chain != last and chain in seen:
             raise ValueError(f"chain {chain} is not in one piece")
         seen.add(chain)
@@ -70,7 +70,7 @@ def _check_atoms(atoms, n_residues):
     for i, (name, symbol, residue) in enumerate(map(_listed, atoms)):
         _check_name(name, "atom", empty=True)
         if not isinstance(symbol, str) or len(symbol) > LONGEST_SYMBOL or (symbol and not symbol.isalpha()):
-            raise ValueError(f"atom {i} is of element {symbol!r}")
+            raise ValueError(f"atom {i} is of element {repr(symbol)[:40]}")
         if _index(residue, n_residues, "residue") < last:
             raise ValueError(f"residue {residue} is not in one piece")
         last = residue
@@ -90,7 +90,7 @@ def _listed(value):
 
 def _index(value, count, what):
     if type(value) is not int or not 0 <= value < count:
-        raise ValueError(f"{what} {str(value)[:40]} of {count}")
+        raise ValueError(f"{what} {repr(value)[:40]} of {count}")
     return value
 
 

@@ -7,20 +7,23 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from openmm_cgvae.chemistry.isomers import drawn_isomer
 from openmm_cgvae.chemistry.reading import read_molecules
 from openmm_cgvae.conformers.ensembles import SPLITS, Ensemble, PackedEnsembles
 from openmm_cgvae.core.errors import DataError, MoleculeError, SettingsError
 from openmm_cgvae.core.output import complete_output, existing_folder
-from openmm_cgvae.preparation.ensembles import EnsembleProtocol, reference_ensemble, seed_of, with_definite_stereo
+from openmm_cgvae.preparation.ensembles import EnsembleProtocol, reference_ensemble, seed_of
 from openmm_cgvae.preparation.scaffolds import split_of, structure_key
 
-__all__ = ["Candidate", "chosen_molecules", "pack_parts", "sample_ensembles"]
+__all__ = ["Candidate", "chosen_molecules", "pack_parts", "reoptimise_parts", "sample_ensembles"]
 
 logger = logging.getLogger(__name__)
 
 # Elements that MMFF94s and a drug-like data set know, and the most heavy atoms of a molecule that is sampled.
 ELEMENTS = {"H", "C", "N", "O", "F", "S", "P", "Cl", "Br", "I"}
 MOST_HEAVY = 60
+# What names of parts begin with that GFN2-xTB minimised.
+GFN2 = "gfn2-"
 # Molecules a part: what an interruption loses at most.
 BATCH = 10
 
@@ -76,7 +79,8 @@ def chosen_molecules(
                     found.append(Candidate(smiles, Path(path).stem, split))
             known.add(key)
         chosen += found[:most]
-    return sorted(chosen, key=lambda c: (seed_of(seed, c.smiles), c.smiles))
+    # In another order than that which chose them, or large files of which few are taken would come first.
+    return sorted(chosen, key=lambda c: (seed_of(seed, c.smiles, "order"), c.smiles))
 
 
 def _shuffled(path, seed):
@@ -137,15 +141,54 @@ def sample_ensembles(
                 _sample_part(batch, path, protocol, seed, bar)
 
 
-def pack_parts(folder: str | Path) -> PackedEnsembles:
-    """Read all parts that a folder of `sample_ensembles` holds by now.
+def reoptimise_parts(
+    folder: str | Path, splits: Iterable[str] = ("test", "validation", "train"), progress: bool = True
+) -> None:
+    """Minimise the low minima of sampled parts again with GFN2-xTB, each part to a file ``gfn2-...`` of its own.
+
+    Parts that are there are kept, so that an interrupted call goes on where it was. Molecules none of whose conformers
+    converges are logged.
+
+    Parameters
+    ----------
+    folder : path
+        Of `sample_ensembles`.
+    splits : iterable of str
+        In this order.
+    progress : bool
+
+    Raises
+    ------
+    MissingDependencyError
+        If tblite is not installed.
+    """
+    from tqdm.auto import tqdm
+
+    from openmm_cgvae.preparation.xtb import gfn2_ensemble
+
+    paths = [path for split in splits for path in sorted(Path(folder).glob(f"{split}-*.npz"))]
+    for path in tqdm(paths, unit="part", disable=not progress):
+        output, found = path.with_name(f"{GFN2}{path.name}"), []
+        if output.exists():
+            continue
+        for ensemble in PackedEnsembles.load(path):
+            try:
+                found.append(gfn2_ensemble(ensemble))
+            except MoleculeError as error:
+                logger.warning("left out: %s", error)
+        if found:
+            PackedEnsembles.packed(found).save(output)
+
+
+def pack_parts(folder: str | Path, prefix: str = "") -> PackedEnsembles:
+    """Read all parts that a folder of `sample_ensembles`, or with `GFN2` of `reoptimise_parts`, holds by now.
 
     Raises
     ------
     DataError
         If there is none.
     """
-    paths = sorted(path for split in SPLITS for path in Path(folder).glob(f"{split}-*.npz"))
+    paths = sorted(path for split in SPLITS for path in Path(folder).glob(f"{prefix}{split}-*.npz"))
     if not paths:
         raise DataError(f"{folder} holds no part of an ensemble yet")
     return PackedEnsembles.packed([ensemble for path in paths for ensemble in PackedEnsembles.load(path)])
@@ -178,7 +221,7 @@ def _sample_one(candidate: Candidate, protocol: EnsembleProtocol, seed: int) -> 
 
     mol = Chem.MolFromSmiles(candidate.smiles)
     try:
-        isomer = with_definite_stereo(mol, seed_of(seed, candidate.smiles))
+        isomer = drawn_isomer(mol, seed_of(seed, candidate.smiles))
         return reference_ensemble(isomer, candidate.source, protocol, seed)
     except MoleculeError as error:
         logger.warning("left out: %s", error)

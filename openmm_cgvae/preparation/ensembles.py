@@ -5,14 +5,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from openmm_cgvae.chemistry.isomers import ATTEMPTS
 from openmm_cgvae.chemistry.rotatable import rotatable_bonds
 from openmm_cgvae.chemistry.symmetry import heavy_symmetries
-from openmm_cgvae.conformers.ensembles import Ensemble
+from openmm_cgvae.conformers.ensembles import Ensemble, with_conformers
 from openmm_cgvae.conformers.rmsd import pair_rmsd
 from openmm_cgvae.core.errors import MoleculeError, SettingsError
 from openmm_cgvae.preparation.scaffolds import split_of
 
-__all__ = ["EnsembleProtocol", "boltzmann_weights", "reference_ensemble", "seed_of", "with_definite_stereo"]
+__all__ = ["EnsembleProtocol", "boltzmann_weights", "reference_ensemble", "relaxed", "seed_of"]
 
 KCAL = 4.184
 # Boltzmann constant times 298.15 K in kJ/mol.
@@ -20,8 +21,6 @@ RT = 0.00831446262 * 298.15
 # Minima of one conformer agree in energy to this, in kJ/mol: only such pairs are compared when duplicates are removed.
 SAME_ENERGY = 1.0
 MINIMIZER_STEPS = 2000
-# Attempts of ETKDGv3 at a conformer; molecules that need more are strained beyond sense.
-ATTEMPTS = 50
 # ETKDG seeds of a molecule without rotatable bonds, and how many times as many each such bond asks for.
 RIGID_SEEDS, SEEDS_A_BOND = 10, 2
 
@@ -68,7 +67,7 @@ def reference_ensemble(mol, source, protocol, seed=0):
     Parameters
     ----------
     mol : rdkit.Chem.Mol
-        One molecule, without undefined stereo marks (see `with_definite_stereo`).
+        One molecule, without undefined stereo marks (see `drawn_isomer`).
     source : str
         Where the molecule is from.
     protocol : EnsembleProtocol
@@ -96,7 +95,9 @@ def reference_ensemble(mol, source, protocol, seed=0):
     count = min(most, RIGID_SEEDS * SEEDS_A_BOND ** min(len(rotatable_bonds(mol)), 20))
     built = _embedded(mol, count, seed_of(seed, smiles))
     approximate = _positions(built)[: protocol.approximate]
-    positions, energies = _minima(built, smiles)
+    if not built.GetNumConformers():
+        raise MoleculeError(f"{smiles}: ETKDGv3 builds no conformer of it")
+    positions, energies = relaxed(mol, _positions(built))
     kept = _distinct(mol, positions, energies, protocol)
     if not len(kept):
         raise MoleculeError(f"{smiles}: no minimum that keeps its stereo marks was found")
@@ -113,25 +114,35 @@ def reference_ensemble(mol, source, protocol, seed=0):
     )
 
 
-def with_definite_stereo(mol, seed=0):
-    """Return a stereoisomer of a molecule, drawn by `seed` among those that can be built; itself if all marks are set.
+def relaxed(mol, positions):
+    """Minimise conformers with MMFF94s.
 
-    ETKDGv3 builds it once, and its undefined marks are what came of that: of cages, few combinations exist.
+    Parameters
+    ----------
+    mol : rdkit.Chem.Mol
+        With all hydrogens.
+    positions : array, shape (K, n, 3)
+        Angstrom.
 
-    Raises
-    ------
-    MoleculeError
-        If it cannot be built.
+    Returns
+    -------
+    positions : numpy.ndarray, shape (M, n, 3)
+        Those that converged, the lowest first.
+    energies : numpy.ndarray, shape (M,)
+        kJ/mol.
     """
-    from rdkit import Chem
+    from rdkit.Chem import rdForceFieldHelpers
 
-    if all(str(info.specified) == "Specified" for info in Chem.FindPotentialStereo(mol)):
-        return mol
-    built = _embedded(Chem.AddHs(mol), 1, seed)
+    built = with_conformers(mol, positions)
     if not built.GetNumConformers():
-        raise MoleculeError(f"{Chem.MolToSmiles(mol)}: ETKDGv3 builds no conformer of it")
-    Chem.AssignStereochemistryFrom3D(built)
-    return Chem.RemoveHs(built)
+        return _positions(built), np.empty(0)
+    results = rdForceFieldHelpers.MMFFOptimizeMoleculeConfs(
+        built, numThreads=1, maxIters=MINIMIZER_STEPS, mmffVariant="MMFF94s"
+    )
+    energies = np.array([energy * KCAL if flag == 0 else np.inf for flag, energy in results])
+    order = np.argsort(energies, kind="stable")
+    order = order[np.isfinite(energies[order])]
+    return _positions(built)[order], energies[order]
 
 
 def boltzmann_weights(energies):
@@ -160,21 +171,6 @@ def _embedded(mol, count, seed):
     return mol
 
 
-def _minima(mol, smiles):
-    """Positions (K, n, 3) in Angstrom and energies (K,) in kJ/mol of converged minima, the lowest first."""
-    from rdkit.Chem import rdForceFieldHelpers
-
-    if not mol.GetNumConformers():
-        raise MoleculeError(f"{smiles}: ETKDGv3 builds no conformer of it")
-    results = rdForceFieldHelpers.MMFFOptimizeMoleculeConfs(
-        mol, numThreads=1, maxIters=MINIMIZER_STEPS, mmffVariant="MMFF94s"
-    )
-    energies = np.array([energy * KCAL if flag == 0 else np.inf for flag, energy in results])
-    order = np.argsort(energies, kind="stable")
-    order = order[np.isfinite(energies[order])]
-    return _positions(mol)[order], energies[order]
-
-
 def _distinct(mol, positions, energies, protocol):
     """Numbers of the minima that are kept: in the window, each once, and of the molecule's own stereo marks."""
     inside = np.flatnonzero(energies <= energies.min(initial=np.inf) + protocol.window)
@@ -193,10 +189,7 @@ def _keeps_stereo(mol, places):
     """Whether a conformer has the stereo marks that the molecule has."""
     from rdkit import Chem
 
-    built = Chem.Mol(mol)
-    conformer = Chem.Conformer(len(places))
-    conformer.SetPositions(places)
-    built.AddConformer(conformer)
+    built = with_conformers(mol, places[None])
     Chem.AssignStereochemistryFrom3D(built)
     return Chem.MolToSmiles(built) == Chem.MolToSmiles(mol)
 

@@ -5,7 +5,7 @@ from html import escape
 
 import numpy as np
 
-__all__ = ["Line", "bars", "heat_map", "line_chart", "round_ticks", "scale_legend"]
+__all__ = ["Line", "density", "heat_map", "line_chart", "round_ticks", "scale_legend"]
 
 WIDTH, HEIGHT = 320, 190
 # Left, right, top, bottom of the plotted area.
@@ -36,7 +36,7 @@ class Line:
     y: np.ndarray
 
 
-def line_chart(lines, label, x_label, y_label="", x_range=None, x_ticks=None, band=None, log=False, marks=()):
+def line_chart(lines, label, x_label, y_label="", x_range=None, x_ticks=None, band=None, log=False):
     """Draw lines over one axis.
 
     Parameters
@@ -52,8 +52,6 @@ def line_chart(lines, label, x_label, y_label="", x_range=None, x_ticks=None, ba
         x, lower and upper edge of what is shaded.
     log : bool
         Logarithmic ordinate.
-    marks : sequence of (float, str)
-        Vertical lines with their names.
 
     Returns
     -------
@@ -68,17 +66,18 @@ def line_chart(lines, label, x_label, y_label="", x_range=None, x_ticks=None, ba
     if band:
         there = np.concatenate([band[0], band[0][::-1]]), np.concatenate([band[1], band[2][::-1]])
         parts.append(f'<path class="band" d="{_path(x(there[0]), y(there[1]))}Z"/>')
-    for position, name in marks:
-        if x_range[0] <= position <= x_range[1]:
-            left = f"{x(position):.1f}"
-            parts.append(f'<path class="mark" d="M{left} {MARGINS[2]}V{HEIGHT - MARGINS[3]}"/>')
-            parts.append(f'<text class="marked" x="{left}" y="{MARGINS[2] + 9}" dx="3">{escape(name)}</text>')
     for line in lines:
         if np.isfinite(line.y).sum() == 1:
             k = int(np.flatnonzero(np.isfinite(line.y))[0])
             parts.append(f'<circle class="dot {line.kind}" cx="{x(line.x[k]):.1f}" cy="{y(line.y[k]):.1f}" r="3"/>')
         parts.append(f'<path class="line {line.kind}" d="{_path(x(line.x), y(line.y))}"/>')
     return _svg(parts, label, WIDTH, HEIGHT)
+
+
+def density(values, edges):
+    """Histogram of values between the edges whose area is 1; zeros of none."""
+    counts = np.histogram(values, edges)[0]
+    return counts / (max(1, counts.sum()) * np.diff(edges))
 
 
 def heat_map(values, label, x_label, y_label, extent, ticks, difference_of=None):
@@ -119,38 +118,6 @@ def heat_map(values, label, x_label, y_label, extent, ticks, difference_of=None)
         _axis_names(x_label, y_label, left + bins * side / 2, height, MARGINS[2] + bins * side / 2),
     ]
     return _svg(parts, label, width, height)
-
-
-def bars(rows, label, limit=None):
-    """Draw horizontal bars, each with a mark where its floor is.
-
-    Parameters
-    ----------
-    rows : sequence of (str, float, float or None)
-        Name, value and floor.
-    label : str
-    limit : float, optional
-        The end of the axis; the largest value if omitted.
-
-    Returns
-    -------
-    str
-    """
-    if not rows:
-        return ""
-    limit = limit or max(max(value, floor or 0.0) for _, value, floor in rows) * 1.05 or 1.0
-    width, step, left = 420, 18, 122
-    parts = []
-    for k, (name, value, floor) in enumerate(rows):
-        top = k * step + 4
-        length = min(1.0, value / limit) * (width - left - 52)
-        parts.append(f'<text class="name" x="{left - 6}" y="{top + 10}" text-anchor="end">{escape(name)}</text>')
-        parts.append(f'<rect class="bar" x="{left}" y="{top + 2}" width="{length:.1f}" height="9"/>')
-        parts.append(f'<text class="value" x="{left + length + 5:.1f}" y="{top + 10}">{value:.3g}</text>')
-        if floor is not None:
-            at = left + min(1.0, floor / limit) * (width - left - 52)
-            parts.append(f'<path class="floor" d="M{at:.1f} {top}v13"/>')
-    return _svg(parts, label, width, len(rows) * step + 8, "wide")
 
 
 def scale_legend(difference=False):
@@ -270,6 +237,6 @@ def _log_ticks(low, high):
     return [float(t) for t in powers[:: max(1, len(powers) // 4)]] or [low * 1.2]
 
 
-def _svg(parts, label, width, height, kind=""):
+def _svg(parts, label, width, height):
     box = f'viewBox="0 0 {width:.0f} {height:.0f}"'
-    return f'<svg class="chart {kind}" {box} role="img" aria-label="{escape(label)}">{"".join(parts)}</svg>'
+    return f'<svg class="chart" {box} role="img" aria-label="{escape(label)}">{"".join(parts)}</svg>'

@@ -8,7 +8,7 @@ from openmm_cgvae.metrics.rotamers import side_chain_torsions
 from openmm_cgvae.metrics.slow import slow_coordinates
 from openmm_cgvae.metrics.structure import torsion_angles
 from openmm_cgvae.preparation.structures import heavy_atoms
-from openmm_cgvae.report.charts import Line, heat_map, line_chart, round_ticks, scale_legend
+from openmm_cgvae.report.charts import Line, density, heat_map, line_chart, round_ticks, scale_legend
 from openmm_cgvae.report.page import Section, figure, table
 
 __all__ = ["map_section"]
@@ -90,8 +90,8 @@ def _slow_motions(subject):
         edges = np.linspace(low[0], high[0], 61)
         middle = (edges[1:] + edges[:-1]) / 2
         lines = [
-            Line("reference", "ref", middle, np.histogram(other[:, 0], edges, density=True)[0]),
-            Line("structures", "gen", middle, np.histogram(own[:, 0], edges, density=True)[0]),
+            Line("reference", "ref", middle, density(other[:, 0], edges)),
+            Line("structures", "gen", middle, density(own[:, 0], edges)),
         ]
         chart = line_chart(
             lines, "Density along the slowest motion, reference and structures", "slowest motion", "density"
@@ -116,13 +116,13 @@ def _maps(name, title, own, other, axes, caption, rows=""):
     sets = {"structures": own} if other is None or not len(other) else {"reference": other, "structures": own}
     bins = next(count for least, count in BINS if min(map(len, sets.values())) >= least)
     edges = [np.linspace(*extent[:2], bins + 1), np.linspace(*extent[2:], bins + 1)]
-    density = {key: np.histogram2d(*points.T, bins=edges)[0] / len(points) for key, points in sets.items()}
+    found = {key: np.histogram2d(*points.T, bins=edges)[0] / len(points) for key, points in sets.items()}
     panels = []
-    for key, values in density.items():
+    for key, values in found.items():
         chart = heat_map(values, f"{title} of the {key}: {_peak(values, edges)}", x_label, y_label, extent, ticks)
         panels.append(f'<div class="panel"><h4>{key.capitalize()}</h4>{chart}{scale_legend()}</div>')
     if len(sets) == 2 and min(map(len, sets.values())) >= LEAST_POINTS:
-        values, top = density["structures"] - density["reference"], density["reference"].max()
+        values, top = found["structures"] - found["reference"], found["reference"].max()
         label = f"{title}: structures less reference, at most {np.abs(values).max() / top:.0%} of the highest density"
         chart = heat_map(values, label, x_label, y_label, extent, ticks, difference_of=top)
         panels.append(f'<div class="panel"><h4>Difference</h4>{chart}{scale_legend(True)}</div>')

@@ -8,13 +8,15 @@ from importlib.resources import files
 from string import Template
 
 from openmm_cgvae import __version__
-from openmm_cgvae.core.output import check_output, complete_output
+from openmm_cgvae.core.output import check_output, write_text
 
-__all__ = ["Section", "figure", "page", "table", "write_page"]
+__all__ = ["Section", "figure", "page", "panel_grid", "table", "write_page"]
 
 ASSETS = files("openmm_cgvae.report") / "assets"
 # What a reference to a figure looks like in texts: [[torsions]].
 REFERENCE = re.compile(r"\[\[([\w-]+)\]\]")
+# Panels of a figure that are shown at once; the others are behind a click.
+SHOWN = 9
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,15 @@ def table(head, rows, kind="", caption=""):
     )
 
 
+def panel_grid(panels, shown=SHOWN):
+    """Panels side by side, those past the first few behind a click."""
+    first = f'<div class="panels">{"".join(panels[:shown])}</div>'
+    if len(panels) <= shown:
+        return first
+    more = f'<div class="panels">{"".join(panels[shown:])}</div>'
+    return f"{first}<details><summary>{len(panels) - shown} more</summary>{more}</details>"
+
+
 def page(title, lead, verdict, sections, sources, payload=None):
     """Put a page together.
 
@@ -113,8 +124,7 @@ def page(title, lead, verdict, sections, sources, payload=None):
 def write_page(path, html, overwrite=False):
     """Write a page, complete or not at all; `OutputError` as of `check_output`."""
     path = check_output(path, overwrite)
-    with complete_output(path) as temporary:
-        temporary.write_text(html, encoding="utf-8")
+    write_text(path, html)
     return path
 
 

@@ -5,8 +5,8 @@ from html import escape
 
 import numpy as np
 
-from openmm_cgvae.evaluation.subject import thinned
 from openmm_cgvae.evaluation.surprise import bead_surprise, residue_surprise
+from openmm_cgvae.evaluation.thinning import thinned
 from openmm_cgvae.metrics.peptides import backbone_torsions
 from openmm_cgvae.report.page import Section, figure
 
@@ -41,8 +41,9 @@ def view_section(subject):
     scale = max(0.005, 10.5 * float(np.abs(positions[frames]).max()) / 32767)
     payload = _atoms(subject, atoms) | {"title": subject.title, "scale": scale}
     payload |= {"frames": subject.numbers[frames].tolist(), "xyz": _int16(positions[frames, 0], scale)}
-    payload["clash"] = [_contacts(subject, atoms, positions[k, 0]) for k in frames]
-    payload["sets"] = [_samples(subject, atoms, positions[k], k, frames, scale) for k in sets]
+    near = _near_pairs(subject)
+    payload["clash"] = [_contacts(subject, atoms, near, positions[k, 0]) for k in frames]
+    payload["sets"] = [_samples(subject, atoms, near, positions[k], k, frames, scale) for k in sets]
     payload["beads"] = None if beads is None else _beads(subject, atoms, beads[frames], scale)
     payload["spread"] = _spread(positions[frames])
     payload["training"], why = _training(subject, atoms, frames)
@@ -140,37 +141,32 @@ def _secondary(subject):
     return kinds.tolist()
 
 
-def _contacts(subject, atoms, positions):
+def _contacts(subject, atoms, near, positions):
     """Heavy atoms in contact, [atom, 1 or 2] each, 2 where it is a clash."""
     from scipy.spatial import cKDTree
 
-    symbols = subject.graph.atomic_numbers[atoms] > 1
-    heavy = np.flatnonzero(symbols)
-    pairs = cKDTree(positions[heavy]).query_pairs(CONTACT, output_type="ndarray")
-    worst = {}
-    for i, j in heavy[pairs]:
-        if not _near_bonds(subject.graph, int(atoms[i]), int(atoms[j])):
-            level = 2 if np.linalg.norm(positions[i] - positions[j]) < CLASH else 1
-            for atom in (int(i), int(j)):
-                worst[atom] = max(worst.get(atom, 0), level)
-    return sorted([atom, level] for atom, level in worst.items())
+    heavy = np.flatnonzero(subject.graph.atomic_numbers[atoms] > 1)
+    pairs = heavy[cKDTree(positions[heavy]).query_pairs(CONTACT, output_type="ndarray")]
+    pairs = pairs[~np.isin(atoms[pairs].min(1) * subject.n_atoms + atoms[pairs].max(1), near)]
+    levels = np.zeros(len(atoms), dtype=int)
+    close = np.linalg.norm(positions[pairs[:, 0]] - positions[pairs[:, 1]], axis=1) < CLASH
+    for level, rows in ((1, pairs), (2, pairs[close])):
+        levels[rows.ravel()] = level
+    found = np.flatnonzero(levels)
+    return np.stack([found, levels[found]], axis=1).tolist()
 
 
-def _near_bonds(graph, start, end, most=3):
-    """Whether two atoms are at most three bonds apart."""
-    reached = {start}
-    for _ in range(most):
-        reached |= {k for i in reached for k in graph.neighbours[i]}
-        if end in reached:
-            return True
-    return False
+def _near_pairs(subject):
+    """Numbers of the pairs of atoms up to three bonds apart, which are no contacts."""
+    pairs = subject.graph.pairs_within(3)
+    return pairs[:, 0] * subject.n_atoms + pairs[:, 1]
 
 
-def _samples(subject, atoms, positions, row, frames, scale):
+def _samples(subject, atoms, near, positions, row, frames, scale):
     shown = positions[:MOST_SAMPLES]
     return {
         "frame": int(np.flatnonzero(frames == row)[0]), "count": len(shown), "xyz": _int16(shown, scale),
-        "clash": [_contacts(subject, atoms, sample) for sample in shown],
+        "clash": [_contacts(subject, atoms, near, sample) for sample in shown],
     }  # fmt: skip
 
 

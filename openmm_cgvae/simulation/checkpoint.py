@@ -8,9 +8,12 @@ from pathlib import Path
 import numpy as np
 import openmm
 
-from openmm_cgvae.core.errors import UNREADABLE_ARCHIVE, DataError, OutputError, SettingsError
+from openmm_cgvae.core.archive import read_arrays, write_arrays
+from openmm_cgvae.core.errors import DataError, OutputError, SettingsError
 from openmm_cgvae.core.fingerprint import check_same_run, fingerprint
 from openmm_cgvae.core.output import check_output, complete_output
+from openmm_cgvae.core.reading import parsed_json, reading
+from openmm_cgvae.core.schema import anything, entries
 from openmm_cgvae.simulation.written import WrittenFile
 
 __all__ = ["RunCheckpoint", "check_checkpoint", "output_names", "run_id", "steps_between"]
@@ -69,30 +72,24 @@ class RunCheckpoint:
         """Write the checkpoint, in place of an earlier one once it is complete."""
         files = [asdict(file) for file in self.files]
         description = json.dumps({"format": FORMAT, "run": self.run, "settings": self.settings, "files": files})
-        with complete_output(check_output(path, overwrite=True)) as temporary, open(temporary, "wb") as file:
-            np.savez(file, description=description, state=np.frombuffer(self.state, dtype=np.uint8))
+        arrays = {"description": description, "state": np.frombuffer(self.state, dtype=np.uint8)}
+        with complete_output(check_output(path, overwrite=True)) as temporary:
+            write_arrays(temporary, arrays, compress=False)
 
     @classmethod
     def load(cls, path):
         """Read a checkpoint; `DataError` if there is none, or it is damaged."""
-        try:
-            with np.load(path, allow_pickle=False) as arrays:
-                description = json.loads(str(arrays["description"]))
-                if description.get("format") != FORMAT:
-                    raise DataError(f"checkpoint {path} is of an older version of this package: begin a new run")
-                files = [WrittenFile(**file) for file in description["files"]]
-                found = cls(description["settings"], files, arrays["state"].tobytes())
-                if found.run != description["run"]:
-                    raise DataError(f"checkpoint {path} is damaged: begin a new run")
-                return found
-        except FileNotFoundError as error:
-            raise DataError(f"checkpoint {path} does not exist: run without resume first") from error
-        except UNREADABLE_ARCHIVE as error:
-            if isinstance(error, DataError):
-                raise
-            raise DataError(
-                f"{path} is no checkpoint of a run: what simulate --checkpoint writes is expected"
-            ) from error
+        with reading(path, "checkpoint of a run", "'openmm-cgvae simulate --checkpoint'", DataError):
+            arrays, _ = read_arrays(path)
+            description = parsed_json(str(arrays["description"]).encode())
+            entries(anything)(description, "description")
+            if description.get("format") != FORMAT:
+                raise DataError(f"checkpoint {path} is of an older version of this package: begin a new run")
+            files = [WrittenFile(**file) for file in description["files"]]
+            found = cls(description["settings"], files, arrays["state"].tobytes())
+            if found.run != description["run"]:
+                raise DataError(f"checkpoint {path} is damaged: begin a new run")
+            return found
 
     def check(self, settings, path, paths):
         """Refuse to go on otherwise than the run was begun.

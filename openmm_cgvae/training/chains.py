@@ -80,7 +80,7 @@ class PackedChains:
         TrainingError
             If the file is missing, not such an archive, or its arrays do not belong together.
         """
-        with reading(path, "archive of packed chains", "openmm-cgvae train", TrainingError):
+        with reading(path, "set of packed chains", "openmm-cgvae train", TrainingError):
             found = read_arrays(path)[0]
             arrays = {name: found[name] for name in ARRAYS}
             _check(arrays, path)
@@ -222,14 +222,14 @@ def _check(arrays, source):
     for name, kinds in KINDS.items():
         if arrays[name].dtype.kind not in kinds:
             raise TrainingError(f"{source}: {name} is of {arrays[name].dtype}")
-    if arrays["length"].ndim != 1 or (arrays["length"] < 1).any():
-        raise TrainingError(f"{source}: a chain has no residue")
-    n_chains, total = len(arrays["length"]), int(arrays["length"].sum())
+    n_chains, total = arrays["length"].size, int(arrays["length"].sum())
     for name in OF_CHAINS:
         if arrays[name].shape != (n_chains,):
             raise TrainingError(
                 f"{source}: {name} has shape {arrays[name].shape}, ({n_chains},) is expected, as length"
             )
+    if n_chains and arrays["length"].min() < 1:
+        raise TrainingError(f"{source}: chain {arrays['name'][np.argmin(arrays['length'])]} has no residue")
     for name, row in OF_RESIDUES.items():
         if arrays[name].shape != (total, *row):
             raise TrainingError(

@@ -1,11 +1,12 @@
 """Checkpoints of a training run, and the models that are made of their weights."""
 
 import logging
+from pathlib import Path
 
 import numpy as np
 import torch
 
-from openmm_cgvae.core.errors import SettingsError, TrainingError
+from openmm_cgvae.core.errors import SettingsError, TrainingError, one_line
 from openmm_cgvae.core.fingerprint import check_same_folder
 from openmm_cgvae.core.output import complete_output
 from openmm_cgvae.io.tensors import load_tensors, save_tensors
@@ -62,13 +63,13 @@ def read_checkpoint(path, spec, identity, device):
     content = from_first(path.read_bytes() if rank() == 0 and path.exists() else None)
     if content is None:
         return None
-    state = _read(path, content)
     try:
+        state = _read(path, content)
         saved = {name: value.cpu().numpy() for name, value in state["spec"].items()}
         same_molecule = all(np.array_equal(saved[name], own) for name, own in spec.to_arrays().items())
         known = dict(state["identity"])
     except Exception as error:
-        raise TrainingError(f"{path} cannot be read ({type(error).__name__}): remove it") from error
+        raise TrainingError(f"{path} cannot be read ({one_line(error)}): remove it") from error
     check_same_folder(identity | {"same molecule": same_molecule}, known | {"same molecule": True}, path)
     return state
 
@@ -128,10 +129,10 @@ def load_trained(path):
         average = {k.removeprefix("module."): v for k, v in state["average"].items() if k.startswith("module.")}
         config = config_from_dict(ModelConfig, identity["model"])
         model = model_with_weights(spec, config, state["finished"] or average)
-    except TrainingError:
-        raise
     except Exception as error:
-        raise TrainingError(f"{path} is not a checkpoint of this package: {type(error).__name__}") from error
+        if not Path(path).exists():
+            raise TrainingError(f"checkpoint {path} does not exist: train first with 'openmm-cgvae train'") from error
+        raise TrainingError(f"{path} is not a checkpoint of this package ({one_line(error)})") from error
     return model, spec, {**identity, "epoch": state["epoch"]}
 
 

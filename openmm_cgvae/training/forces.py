@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from openmm_cgvae.core.checks import check_types
-from openmm_cgvae.core.errors import DataError, SettingsError, TrainingError
+from openmm_cgvae.core.errors import DataError, SettingsError, TrainingError, one_line
 from openmm_cgvae.core.fingerprint import check_same_folder, fingerprint
 from openmm_cgvae.core.lock import locking
 from openmm_cgvae.core.output import complete_output
@@ -208,10 +208,10 @@ class ForceMatcher:
         try:
             state = load_tensors(self.checkpoint, "checkpoint", "'openmm-cgvae learn-forcefield'", TrainingError)
             check_same_folder(self._identity(), state["identity"], self.checkpoint, "give another, or remove it")
-        except (SettingsError, TrainingError):
+        except SettingsError:
             raise
         except Exception as error:
-            raise TrainingError(f"{self.checkpoint} cannot be read ({type(error).__name__}): remove it") from error
+            raise TrainingError(f"{self.checkpoint} cannot be read ({one_line(error)}): remove it") from error
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.best, self.history = state["best"], state["history"]

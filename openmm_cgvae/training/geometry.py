@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from openmm_cgvae.core.errors import SettingsError, TrainingError
+from openmm_cgvae.core.errors import SettingsError, TrainingError, one_line
 from openmm_cgvae.core.output import complete_output
 from openmm_cgvae.io.tensors import load_tensors, save_tensors
 from openmm_cgvae.proteins.builder import Builder
@@ -92,10 +92,8 @@ class ProteinGeometry:
         """Read what `save` wrote (`TrainingError` if it is damaged)."""
         try:
             return cls(**load_tensors(path, "table of geometry", "a training", TrainingError))
-        except TrainingError:
-            raise
         except Exception as error:
-            raise TrainingError(f"{path} cannot be read ({type(error).__name__}): remove it") from error
+            raise TrainingError(f"{path} cannot be read ({one_line(error)}): remove it") from error
 
 
 def network_weights(state: dict) -> dict:

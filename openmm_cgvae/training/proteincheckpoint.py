@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from openmm_cgvae.core.errors import TrainingError
+from openmm_cgvae.core.errors import TrainingError, one_line
 from openmm_cgvae.core.output import write_json
 from openmm_cgvae.io.tensors import load_tensors
 from openmm_cgvae.proteins.builder import Builder
@@ -56,10 +56,10 @@ def load_trained_network(folder: str | Path, geometry: ProteinGeometry):
         network = TorsionNetwork(Builder(), c.width, c.layers, c.known_layers, c.neighbours, c.bins, c.mapping)
         network.load_state_dict(weights)
         progress = {name: state.get(name) for name in ("update", "seen", "seconds", "data_sha256")}
-    except TrainingError:
-        raise
     except Exception as error:
-        raise TrainingError(f"{path} is not a checkpoint of this package: {type(error).__name__}") from error
+        if not Path(path).exists():
+            raise TrainingError(f"checkpoint {path} does not exist: train first with 'openmm-cgvae train'") from error
+        raise TrainingError(f"{path} is not a checkpoint of this package ({one_line(error)})") from error
     return network.eval(), config, progress
 
 

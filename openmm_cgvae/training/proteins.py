@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from openmm_cgvae.core.errors import SettingsError, TrainingError
+from openmm_cgvae.core.errors import SettingsError, TrainingError, one_line
 from openmm_cgvae.core.fingerprint import check_same_folder, weights_fingerprint
 from openmm_cgvae.core.lock import locking
 from openmm_cgvae.core.output import complete_output, existing_folder
@@ -153,7 +153,7 @@ class ProteinTrainer:
         except (SettingsError, TrainingError):
             raise
         except Exception as error:
-            raise TrainingError(f"{path} cannot be read ({type(error).__name__}): remove it") from error
+            raise TrainingError(f"{path} cannot be read ({one_line(error)}): remove it") from error
         logger.info("resumed from %s after update %d", path, self.update)
 
     def _save(self):

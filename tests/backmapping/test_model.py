@@ -12,7 +12,7 @@ from openmm_cgvae.core.errors import ModelFileError, TopologyMismatchError
 from openmm_cgvae.evaluation.exporting import model_file
 from openmm_cgvae.io.modelfile import FORMAT_VERSION, ModelFile
 from openmm_cgvae.molecule.topology import as_mdtraj_topology
-from openmm_cgvae.pretrained.index import pretrained_names
+from openmm_cgvae.pretrained.index import read_index
 from openmm_cgvae.training.baselines import BASELINES, BaselineConfig, fit_baseline
 
 # A file of each older format version, with samples of the package that wrote it.
@@ -32,15 +32,12 @@ def largest_difference(one, other, frames, seed=4):
 @pytest.mark.parametrize("rebuild", [False, True], ids=["TorchScript", "rebuilt"])
 def test_files_of_older_versions_give_the_structures_they_gave(name, rebuild, tmp_path):
     path = DATA / f"{name}.pt"
+    assert ModelFile.load(path).molecule is None
     if rebuild:
-        # Version 1 says nowhere where its weights are: read once more by TorchScript, and written anew.
-        file = ModelFile.load(path)
-        assert file.molecule is None
-        with pytest.raises(ModelFileError, match="save it again"):
-            ModelFile.load(path, scripted=False)
+        # Once read, it is written in today's version.
+        Model.load(path).file.save(tmp_path / "again.pt")
         path = tmp_path / "again.pt"
-        file.save(path)
-    backmapper = Model.load(path, rebuild).bind()
+    backmapper = Model.load(path, rebuild, trust=not rebuild).bind()
     assert backmapper.metadata["format_version"] == FORMAT_VERSION
     with np.load(DATA / f"{name}-samples.npz") as known:
         np.testing.assert_allclose(backmapper.sample(known["beads"], 2, seed=3), known["samples"], rtol=0, atol=1e-6)
@@ -48,8 +45,8 @@ def test_files_of_older_versions_give_the_structures_they_gave(name, rebuild, tm
         np.testing.assert_allclose(rebuilt, known["reconstructed"], rtol=0, atol=1e-6)
 
 
-# Those of any protein are compared in test_protein_backmapper.py.
-OF_ONE_MOLECULE = [name for name in pretrained_names() if not name.startswith("protein-")]
+# Those of any protein or any small molecule are compared in tests of their own.
+OF_ONE_MOLECULE = [name for name, entry in read_index().items() if "reference" in entry]
 
 
 @pytest.mark.parametrize("name", OF_ONE_MOLECULE)

@@ -54,10 +54,13 @@ def make_reference(potential, n=4000):
     return frames[rng.choice(len(frames), n, p=weights / weights.sum())]
 
 
-def test_same_seed_same_tables_and_another_seed_others(model):
-    first, again, other = (energies(iterative_boltzmann_inversion(*model, seed=seed, **SHORT)) for seed in (1, 1, 2))
-    np.testing.assert_array_equal(first, again)
-    assert (first != other).any()
+def test_same_seed_same_tables_and_another_seed_other_runs(model):
+    settings = SHORT | {"steps": 500}
+    first, again, other = (iterative_boltzmann_inversion(*model, seed=seed, **settings) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(energies(first), energies(again))
+    assert (first.history, first.divergences) == (again.history, again.divergences)
+    # Not told by the tables: after so short a run any seed may keep the initial ones.
+    assert first.history != other.history
 
 
 def test_an_interrupted_inversion_goes_on_to_the_same_result(model, tmp_path, monkeypatch):

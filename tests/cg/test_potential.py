@@ -308,5 +308,5 @@ def test_a_file_that_is_no_potential_is_refused(text, tmp_path):
 def test_tables_with_nan_are_refused(generator):
     description = chain_potential(generator).to_dict()
     description["distances"]["energies"][0][0] = float("nan")
-    with pytest.raises(ModelFileError, match="NaN"):
+    with pytest.raises(ModelFileError, match="nan, a number is expected"):
         CGPotential.from_dict(description)

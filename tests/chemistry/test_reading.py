@@ -140,3 +140,15 @@ def test_undefined_stereo_marks_are_drawn_or_enumerated_and_said():
     assert len(usable_molecules(parsed_smiles("CC12CC3CC(CC(C3)C1)C2"), stereo="enumerate")[0]) == 1
     with pytest.raises(SettingsError, match="enumerate"):
         usable_molecules(mol, stereo="all")
+
+
+def test_isomers_keep_their_conformer_and_impossible_ones_are_left_out():
+    mol = with_coordinates("CC(O)F")
+    (isomer,), _ = usable_molecules(mol)
+    assert isomer.GetNumConformers() == 1 and isomer.GetNumAtoms() == mol.GetNumAtoms()
+    # Of norbornanol's bridgeheads only cis can be: exo and endo, each in two mirror images.
+    isomers, _ = usable_molecules(parsed_smiles("OC1CC2CCC1C2"), stereo="enumerate")
+    assert len({Chem.MolToSmiles(m) for m in isomers}) == 4
+    # Above 100 heavy atoms none is built to see.
+    (long,), notes = usable_molecules(parsed_smiles("C" * 150 + "C(O)F"))
+    assert "@" in Chem.MolToSmiles(Chem.RemoveHs(long)) and "one isomer drawn" in notes[0]

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 from ligandmodels import DRUG, SMALL, embedded, positions_of
-from openmm_cgvae.conformers.reference import boltzmann_weights
 
 from openmm_cgvae.chemistry.symmetry import heavy_symmetries
 from openmm_cgvae.cli.main import main
@@ -20,6 +19,7 @@ from openmm_cgvae.conformers.torsionconfig import TorsionConfig
 from openmm_cgvae.conformers.torsiontrainer import TorsionTrainer, load_torsion_network
 from openmm_cgvae.core.errors import SettingsError, TrainingError
 from openmm_cgvae.ligands.turning import turned_by_all
+from openmm_cgvae.preparation.ensembles import boltzmann_weights
 
 TINY = TorsionConfig(**SMALL, conformers=160, batch_molecules=2, columns=4)
 

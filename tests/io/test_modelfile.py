@@ -215,6 +215,29 @@ def test_a_full_disk_is_named_and_leaves_the_old_file(model_path, tmp_path, full
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_swapped_beads_are_refused_by_name(model_path, tmp_path):
+    """As somebody changes them who unpacks the file and packs it again."""
+    path = tmp_path / "model.pt"
+    with zipfile.ZipFile(model_path) as old, zipfile.ZipFile(path, "w") as new:
+        for name in old.namelist():
+            content = old.read(name)
+            if name.endswith("mapping.json"):
+                mapping = json.loads(content)
+                mapping["beads"].reverse()
+                content = json.dumps(mapping).encode()
+            new.writestr(name, content)
+    assert "its member extra/mapping.json was changed since it was written" in refusal(path)
+
+
+def test_a_file_that_lost_its_checksums_is_refused(model_path, tmp_path):
+    path = tmp_path / "model.pt"
+    with zipfile.ZipFile(model_path) as old, zipfile.ZipFile(path, "w") as new:
+        for name in old.namelist():
+            if not name.endswith("checksums.json"):
+                new.writestr(name, old.read(name))
+    assert "has no checksums" in refusal(path)
+
+
 # ------------------------------------------------------------------------------------------------- versions
 
 

@@ -133,7 +133,7 @@ def test_the_demo_leaves_what_it_promises(tmp_path):
 
     folder = tmp_path / "demo"
     assert main(["demo", "-o", str(folder), "--steps", "20000"]) == 0
-    names = {"cg.dcd", "cg.pdb", "aa.dcd", "aa.pdb", "minimized.dcd", "ramachandran.png", "summary.json"}
+    names = {"cg.dcd", "cg.pdb", "aa.dcd", "aa.pdb", "minimized.dcd", "ramachandran.png", "summary.json", "report.html"}
     assert {path.name for path in folder.iterdir()} == names
     backmapper = Backmapper.load("alanine-dipeptide-3")
     beads = read_frames(folder / "cg.dcd", backmapper.cg_topology())

@@ -12,11 +12,13 @@ import time
 from pathlib import Path
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "headless_shell")
-SECONDS = 180
+# A loaded machine draws by software at less than a frame a second.
+SECONDS = 300
 # WebGL by software: machines that test have no graphics card.
 FLAGS = (
     "--headless=new", "--remote-debugging-pipe", "--no-sandbox", "--use-angle=swiftshader",
-    "--enable-unsafe-swiftshader", "--hide-scrollbars", "--disable-dev-shm-usage", "--no-first-run",
+    "--enable-unsafe-swiftshader", "--hide-scrollbars", "--disable-gpu-rasterization", "--disable-extensions",
+    "--disable-dev-shm-usage", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-default-apps", "--mute-audio",
 )  # fmt: skip
 
@@ -101,10 +103,16 @@ class Browser:
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", media=media, features=[scheme])
 
-    def open(self, path):
-        """Load a file, and wait until it is complete."""
+    def open(self, path, width=640, height=480, dark=False):
+        """Load a file on a screen of this size (small, since every pixel is drawn by software), and wait for it."""
+        # An empty page first: the last one would be drawn anew in the new size.
+        self._navigate("about:blank")
+        self.size(width, height, dark)
+        self._navigate(Path(path).resolve().as_uri())
+
+    def _navigate(self, url):
         self.events.clear()
-        self.call("Page.navigate", url=Path(path).resolve().as_uri())
+        self.call("Page.navigate", url=url)
         while not any(event["method"] == "Page.loadEventFired" for event in self.events):
             self.read()
 
@@ -128,7 +136,7 @@ class Browser:
             Path(path).write_bytes(data)
         return data
 
-    def drag(self, start, end, steps=6):
+    def drag(self, start, end, steps=2):
         """Press at one point, move to the other and let go."""
         (x, y), (u, v) = start, end
         mouse = {"button": "left", "clickCount": 1}

@@ -57,7 +57,6 @@ def moved(browser, action):
 
 @pytest.fixture
 def opened(browser, molecule):
-    browser.size(1280, 900)
     browser.open(molecule)
     browser.wait(READY)
     return browser
@@ -66,8 +65,9 @@ def opened(browser, molecule):
 def test_the_view_draws_and_turns(opened):
     drawn = pixels(opened)
     assert len(np.unique(drawn.reshape(-1, 3), axis=0)) > 50, "a picture has many colours"
-    x, y, width, height = opened.run("(() => { const r = document.getElementById('view').getBoundingClientRect();"
-                                     "return [r.x, r.y, r.width, r.height]; })()")  # fmt: skip
+    opened.run("document.getElementById('view').scrollIntoView({block: 'center', behavior: 'instant'})")
+    box = "document.getElementById('view').getBoundingClientRect()"
+    x, y, width, height = (opened.run(f"{box}.{name}") for name in ("x", "y", "width", "height"))
     centre = x + width / 2, y + height / 2
     assert moved(opened, lambda: opened.drag(centre, (centre[0] + 150, centre[1] + 60))) > 0.02
     key = {"type": "keyDown", "key": "ArrowLeft", "code": "ArrowLeft", "windowsVirtualKeyCode": 37}
@@ -93,8 +93,8 @@ def test_controls_work(opened):
     for colour in options[1:]:
         choose(opened, "colour", colour)
         assert opened.run("document.getElementById('legend').textContent").strip(), colour
-    assert moved(opened, lambda: press(opened, "show-beads")) > 0.005
-    assert moved(opened, lambda: press(opened, "show-hydrogens")) > 0.005
+    assert moved(opened, lambda: press(opened, "show-beads")) > 0.001
+    assert moved(opened, lambda: press(opened, "show-hydrogens")) > 0.001
     assert moved(opened, lambda: choose(opened, "shape", "spheres")) > 0.01
     press(opened, "mode-samples")
     assert "3 samples" in opened.run("document.getElementById('frame-label').textContent")
@@ -109,8 +109,7 @@ def test_controls_work(opened):
 
 @pytest.mark.parametrize(("width", "dark"), [(1280, False), (1280, True), (375, False)])
 def test_the_page_fits_its_screen_and_takes_its_scheme(browser, molecule, width, dark):
-    browser.size(width, 800, dark)
-    browser.open(molecule)
+    browser.open(molecule, width, dark=dark)
     browser.wait(READY)
     assert browser.run("document.documentElement.scrollWidth") <= width
     assert browser.run("document.querySelectorAll('svg.chart').length") >= 8
@@ -124,7 +123,7 @@ def test_the_page_fits_its_screen_and_takes_its_scheme(browser, molecule, width,
 def test_on_paper_there_is_a_picture_in_place_of_the_view(opened):
     opened.run("dispatchEvent(new Event('beforeprint'))")
     assert len(opened.run("document.getElementById('view-print').src")) > 2000
-    opened.size(800, 1000, media="print")
+    opened.size(640, 480, media="print")
     assert opened.run("getComputedStyle(document.getElementById('controls')).display") == "none"
     assert opened.run("getComputedStyle(document.getElementById('view-print')).display") == "block"
 
@@ -133,7 +132,6 @@ def test_a_protein_of_a_crystal_and_its_strip(browser, folder):
     chain = chains_of_file(DATA / "5k6d.pdb", 5, 0.0)[0][0]
     path = write_report(folder / "protein.html", of_longest(Model.load("protein-ca"), [chain], "protein-ca", 3))
     assert path.stat().st_size < 2e6
-    browser.size(1280, 900)
     browser.open(path)
     browser.wait(READY)
     assert browser.run("document.querySelectorAll('.strip .residue').length") == 78
@@ -148,12 +146,11 @@ def test_structures_alone_have_a_page_without_empty_frames(browser, folder, refe
     shutil.copy(DATA / "alanine_dipeptide.pdb", folder)
     own = load_topology(folder / "alanine_dipeptide.pdb").to_openmm()
     path = write_report(folder / "alone.html", of_structures(own, reference[0][:30], title="alone"))
-    browser.size(375, 800)
-    browser.open(path)
+    browser.open(path, 375)
     browser.wait(READY)
     assert browser.run("document.querySelectorAll('figure').length") >= 3
-    empty = "[...document.querySelectorAll('figure')].filter(f => !f.querySelector('svg, canvas, .sequence, .strip')).length"
-    assert browser.run(empty) == 0
+    drawn = "f.querySelector('svg, canvas, .sequence, .strip')"
+    assert browser.run(f"[...document.querySelectorAll('figure')].filter(f => !{drawn}).length") == 0
     assert "Not on this page" in browser.run("document.body.textContent")
     assert browser.run("document.getElementById('show-beads')") is None
     assert browser.complaints == []

@@ -3,7 +3,7 @@ import xml.etree.ElementTree as ElementTree
 
 import numpy as np
 
-from openmm_cgvae.report.charts import Line, bars, heat_map, line_chart, round_ticks
+from openmm_cgvae.report.charts import Line, heat_map, line_chart, round_ticks
 
 SQUARE = (0, 10, 0, 10), ((0, 10), (0, 10))
 
@@ -42,9 +42,8 @@ def test_every_plot_has_a_text_in_its_place_and_no_colour_of_its_own():
     line = Line("a & b", "gen", np.arange(3.0), np.ones(3))
     band = np.arange(3.0), np.zeros(3), np.ones(3)
     for svg in (
-        line_chart([line], "x < y", "nm & ps", band=band, marks=[(1.0, "here")]),
+        line_chart([line], "x < y", "nm & ps", band=band),
         heat_map(np.eye(4), "a map", "x", "y", *SQUARE),
-        bars([("A<B", 1.0, 0.5)], "bars"),
     ):
         root = parsed(svg)
         assert root.get("role") == "img" and root.get("aria-label")

@@ -80,7 +80,7 @@ def test_what_cannot_be_resumed_is_refused_before_anything_is_touched(backmapper
         resume(seed=6)
     with pytest.raises(SettingsError, match="temperature=350"):
         resume(temperature=350)
-    with pytest.raises(DataError, match="no checkpoint of a run"):
+    with pytest.raises(DataError, match="not a checkpoint of a run"):
         resume(checkpoint="copy.dcd")
     with pytest.raises(OutputError, match="exists"):
         run_and_backmap(backmapper, 200, INTERVAL, "b.dcd", checkpoint="a.chk", **RUN)

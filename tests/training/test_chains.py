@@ -69,7 +69,7 @@ def test_no_bond_leads_to_the_chain_before(archive):
 def test_archive_that_lacks_an_array_is_refused(name, archive):
     path, arrays = archive
     del arrays[name]
-    refused(path, arrays, "not an archive of packed chains")
+    refused(path, arrays, "not a set of packed chains")
 
 
 @pytest.mark.parametrize("name", [name for name in ARRAYS if name != "length"])
@@ -98,19 +98,19 @@ def test_empty_chain_is_refused(archive):
 def test_other_files_are_refused(content, tmp_path):
     path = tmp_path / "chains.npz"
     path.write_bytes(content)
-    with pytest.raises(TrainingError, match="not an archive of packed chains"):
+    with pytest.raises(TrainingError, match="not a set of packed chains"):
         PackedChains.load(path)
 
 
 def test_truncated_archive_is_refused(archive):
     path, _ = archive
     path.write_bytes(path.read_bytes()[:-2000])
-    with pytest.raises(TrainingError, match="not an archive of packed chains"):
+    with pytest.raises(TrainingError, match="not a set of packed chains"):
         PackedChains.load(path)
 
 
 def test_missing_archive_is_refused(tmp_path):
-    with pytest.raises(TrainingError, match="do not exist"):
+    with pytest.raises(TrainingError, match="does not exist"):
         PackedChains.load(tmp_path / "none.npz")
 
 

@@ -86,7 +86,7 @@ def test_truncated_dataset_is_refused(part, dataset, tmp_path):
 
 
 def test_missing_dataset_is_refused(tmp_path):
-    with pytest.raises(DataError, match="does not exist: make it with"):
+    with pytest.raises(DataError, match="does not exist: 'openmm-cgvae prepare' makes one"):
         Dataset.load(tmp_path / "data.npz")
 
 

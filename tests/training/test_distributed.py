@@ -84,7 +84,7 @@ def test_two_processes_go_on_as_one_would_have(dataset, data, alone, tmp_path):
     for name in expected:
         torch.testing.assert_close(own[name], expected[name], rtol=1e-4, atol=1e-5, msg=name)
     torch.testing.assert_close(torch.tensor(losses_of(folder)), torch.tensor(losses_of(alone)), rtol=1e-4, atol=1e-5)
-    assert sorted(path.suffix for path in folder.iterdir()) == [".csv", ".png", ".pt", ".pt"]
+    assert sorted(path.suffix for path in folder.iterdir()) == [".csv", ".html", ".png", ".pt", ".pt"]
 
 
 # The second update of the second process has no finite loss; none but the first process may write.

@@ -293,7 +293,7 @@ def test_start_gives_weights_and_geometry(model, whole, tmp_path):
 def test_fine_tuning_takes_chains_that_lack_amino_acids(model, tmp_path):
     small = chains()[1]
     data = PackedChains.packed([small, small], [np.nan] * 2, ["train", "validation"], [0, 0], [True, True])
-    start = ModelFile.load(model, scripted=False).state
+    start = ModelFile.load(model).state
     fine = ProteinTrainer(data, tmp_path / "fine", ProteinConfig(**SMALL, residues=200), start)
     before = [parameter.detach().clone() for parameter in fine.network.parameters()]
     fine.run(progress=False)

@@ -337,7 +337,7 @@ class CGMapping:
         """Show the beads as a table in a notebook."""
         parts = list(zip(self.names, self.beads, self.masses, strict=True))
         atoms = [name for name, _, _ in self._description["atoms"]]
-        rows = [
+        rows: list[tuple[Any, ...]] = [
             (name, len(bead), float(mass), [atoms[i] for i in bead[:SHOWN_ATOMS]]) for name, bead, mass in parts[:SHOWN]
         ]
         rows += [(f"{len(parts) - SHOWN} more", "", "", "")] if len(parts) > SHOWN else []
