@@ -111,13 +111,13 @@ def solvate(topology, positions, forcefield, solvation, seed):
             "amber14/tip3p.xml",
         ),
     ):
-            modeller.addSolvent(
-                forcefield,
-                model=solvation.waterModel.lower(),
-                ionicStrength=solvation.molar * unit.molar,
-                neutralize=solvation.neutralize,
-                **given,
-            )
+        modeller.addSolvent(
+            forcefield,
+            model=solvation.waterModel.lower(),
+            ionicStrength=solvation.molar * unit.molar,
+            neutralize=solvation.neutralize,
+            **given,
+        )
     vectors = np.array(value_in_md_units(modeller.topology.getPeriodicBoxVectors()))
     _check_box(vectors, positions, "more padding")
     # Modeller leaves the molecule in place, wherever that is, and fills a box about its middle.

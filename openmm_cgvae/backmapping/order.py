@@ -64,7 +64,9 @@ class BeadOrder:
             return None
         if own < LEAST_MEAN:
             return 0, self._worst(beads[0])
-        better = max(((self.scores(some[:, order]).mean(), order) for order in self._others()), key=lambda pair: pair[0])
+        better = max(
+            ((self.scores(some[:, order]).mean(), order) for order in self._others()), key=lambda pair: pair[0]
+        )
         if better[0] - own < CLEARLY:
             return None
         moved = [k for k, bead in enumerate(better[1]) if bead != k]

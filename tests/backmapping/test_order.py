@@ -49,7 +49,12 @@ def test_a_backmapper_refuses_them_and_says_which(five_bead_dataset, beads):
 
 
 def test_scores_by_hand():
-    terms = {"beads": [[0, 1], [0, 2], [1, 2], [0, 3]], "tables": [0, 1, 0, 1], "lower": [0.4, 0.6], "upper": [0.6, 1.0]}
+    terms = {
+        "beads": [[0, 1], [0, 2], [1, 2], [0, 3]],
+        "tables": [0, 1, 0, 1],
+        "lower": [0.4, 0.6],
+        "upper": [0.6, 1.0],
+    }
     order = BeadOrder(4, np.array([[0, 1], [1, 2]]), {"distances": terms})
     # Bead 3 is bonded to none.
     assert order.pairs.tolist() == [[0, 1], [0, 2], [1, 2]]

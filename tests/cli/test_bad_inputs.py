@@ -76,7 +76,9 @@ def run(command, capsys):
 def kinds_for(name, suffix):
     """Some of the contents: nothing, noise, the beginning of what is expected, and one that differs by command."""
     own, rest = suffix.lstrip(".").split(".")[0], list(CONTENTS)[2:]
-    return dict.fromkeys(["nothing", "noise", own if own in CONTENTS else "words", rest[sum(name.encode()) % len(rest)]])
+    return dict.fromkeys(
+        ["nothing", "noise", own if own in CONTENTS else "words", rest[sum(name.encode()) % len(rest)]]
+    )
 
 
 @pytest.mark.slow

@@ -163,7 +163,7 @@ class CGMapping:
             raise MappingError(f"shared weights cannot be read ({error}): (bead, atom, weight) is expected") from error
         beads, atoms, weights = (np.array(column) for column in zip(*rows, strict=True)) if rows else [np.zeros(0)] * 3
         places = {(k, i) for k, i, _ in rows}
-        inside = rows and 0 <= beads.min() and beads.max() < self.n_beads and 0 <= atoms.min()
+        inside = rows and beads.min() >= 0 and beads.max() < self.n_beads and atoms.min() >= 0
         if not inside or atoms.max() >= self.n_atoms or len(places) < len(rows) or len(set(beads)) < self.n_beads:
             raise MappingError(
                 f"shared weights of {len(rows)} elements given: one of each pair of a bead below {self.n_beads} and an "

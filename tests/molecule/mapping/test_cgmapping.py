@@ -310,7 +310,9 @@ def test_atoms_that_count_for_several_beads_by_hand(topology, reference):
     np.testing.assert_allclose(mapping.project(x), expected, atol=1e-12)
     np.testing.assert_allclose(mapping.matrix @ x, expected, atol=1e-12)
     np.testing.assert_allclose(mapping.weighted_sums(x), expected, atol=1e-12)
-    np.testing.assert_allclose(mapping.shared_out(expected), np.einsum("bi,fbc->fic", mapping.matrix, expected), atol=1e-12)
+    np.testing.assert_allclose(
+        mapping.shared_out(expected), np.einsum("bi,fbc->fic", mapping.matrix, expected), atol=1e-12
+    )
     assert bead_springs(mapping, 1.0) == pytest.approx([1 / (0.25 + 0.25), 1 / (1 / 16 + 9 / 16)])
     again = CGMapping.from_dict(json.loads(json.dumps(mapping.to_dict())))
     assert again == mapping
@@ -320,7 +322,14 @@ def test_atoms_that_count_for_several_beads_by_hand(topology, reference):
 
 @pytest.mark.parametrize(
     "shared",
-    [[], [(0, 1, 1.0)], [(0, 1, 1.0), (1, 22, 1.0)], [(0, 1, 1.0), (1, 2, -1.0)], [(0, 1, 1.0), (0, 1, 1.0), (1, 5, 1.0)], [7]],
+    [
+        [],
+        [(0, 1, 1.0)],
+        [(0, 1, 1.0), (1, 22, 1.0)],
+        [(0, 1, 1.0), (1, 2, -1.0)],
+        [(0, 1, 1.0), (0, 1, 1.0), (1, 5, 1.0)],
+        [7],
+    ],
 )
 def test_shared_weights_that_cannot_be_are_refused(topology, shared):
     with pytest.raises(MappingError, match="shared weight"):
