@@ -117,8 +117,6 @@ def main(arguments=None):
     parser.add_argument("--seed", type=int, default=0, help="of the moments (0)")
     options = parser.parse_args(arguments)
     # Once, before processes are forked.
-    import openmm_cgvae.cli.demonstration
-    import openmm_cgvae.evaluation.exporting  # noqa: F401
     from openmm_cgvae.simulation import checkpoint
 
     checkpoint.CHECKPOINT_STEPS = CHECKPOINT_STEPS

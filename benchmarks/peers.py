@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from openmm_cgvae.molecule.residues import HEAVY_ATOMS, N_SLOTS, RESIDUE_NAMES
+from openmm_cgvae.chemistry.aminoacids.residues import HEAVY_ATOMS, N_SLOTS, RESIDUE_NAMES
 
 __all__ = ["PEERS", "build", "read_pdb", "write_pdb"]
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from openmm_cgvae.binding.beadrecord import BeadRecord
-from openmm_cgvae.molecule.residues import HEAVY_ATOMS
+from openmm_cgvae.chemistry.aminoacids.residues import HEAVY_ATOMS
 
 CRYSTAL = Path(__file__).parent / "data" / "5k6d.pdb"
 # Real files nobody here made; not everywhere.

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from openmm import app
 
-from openmm_cgvae.molecule.residues import HEAVY_ATOMS, RESIDUE_NAMES
+from openmm_cgvae.chemistry.aminoacids.residues import HEAVY_ATOMS, RESIDUE_NAMES
 from openmm_cgvae.preparation.structures import chain_of
 
 LETTERS = "ARNDCQEGHILKMFPSTWYV"

@@ -143,7 +143,8 @@ class Minimizer:
         self._handedness = self._checked_handedness(handedness)
         self._box = None if boxVectors is None else reduced_vectors(as_box_vectors(boxVectors, 1))[0]
         system = create_atomistic_system(mapping, self.graph, forcefield, implicitSolvent, self._box)
-        springs = bead_springs(mapping, checked_number("restraint", restraint))
+        self._restraint = checked_number("restraint", restraint)
+        springs = bead_springs(mapping, self._restraint)
         self._system, self._springs, self._asked_platform = system, springs, platform
         context = FrameContext(system, platform)
         self.platform = context.platform

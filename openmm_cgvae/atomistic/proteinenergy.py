@@ -8,10 +8,10 @@ import openmm
 from openmm import app, unit
 
 from openmm_cgvae.atomistic.forcefield import create_system
+from openmm_cgvae.chemistry.aminoacids.residues import HEAVY_ATOMS, RESIDUE_NAMES
 from openmm_cgvae.core.errors import MinimizationError, PositionsError
 from openmm_cgvae.metrics.covalent import disulfides
 from openmm_cgvae.metrics.residueshapes import CA, SULFUR, C, O, present_slots
-from openmm_cgvae.molecule.residues import HEAVY_ATOMS, RESIDUE_NAMES
 
 __all__ = ["ProteinEnergy", "ProteinEnergyResult"]
 

@@ -5,10 +5,10 @@ from operator import itemgetter
 
 from openmm_cgvae.backmapping.ensembles import Overlaps, best_of
 from openmm_cgvae.backmapping.frames import sample_times
-from openmm_cgvae.core.cluster import in_order
 from openmm_cgvae.core.errors import DataError
 from openmm_cgvae.core.parallel import one_torch_thread
 from openmm_cgvae.core.pipeline import run_pipeline
+from openmm_cgvae.io.cluster import in_order
 from openmm_cgvae.io.trajectory_files import box_lengths_and_angles
 
 __all__ = ["PartOfFrames", "write_parts"]

@@ -16,13 +16,13 @@ from openmm_cgvae.backmapping.parts import PartOfFrames, write_parts
 from openmm_cgvae.core.checks import checked_count, checked_number, checked_seed
 from openmm_cgvae.core.errors import DataError
 from openmm_cgvae.core.fingerprint import fingerprint, fingerprint_of
-from openmm_cgvae.core.journal import Journal
 from openmm_cgvae.core.noise import checked_correlation_time
 from openmm_cgvae.core.output import check_output, complete_output
 from openmm_cgvae.core.representation import html_table
 from openmm_cgvae.formats.joining import spacing_of
 from openmm_cgvae.formats.structures import load_topology
 from openmm_cgvae.io.contents import trajectory_fingerprint
+from openmm_cgvae.io.journal import Journal
 from openmm_cgvae.io.selection import FrameSelection
 from openmm_cgvae.io.sources import given_paths
 from openmm_cgvae.io.trajectory_files import (

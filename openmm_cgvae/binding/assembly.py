@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from openmm_cgvae.molecule.residues import BACKBONE, template
+from openmm_cgvae.chemistry.aminoacids.residues import BACKBONE, template
 
 __all__ = ["Placements", "assemble"]
 

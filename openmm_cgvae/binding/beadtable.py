@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from openmm_cgvae.chemistry.aminoacids.names import kind_of
 from openmm_cgvae.core.errors import TopologyMismatchError
-from openmm_cgvae.molecule.names import kind_of
 
 __all__ = ["BeadResidue", "beads_by_residue", "speaks_one_letter"]
 

@@ -4,8 +4,8 @@ import logging
 
 import numpy as np
 
+from openmm_cgvae.chemistry.aminoacids.names import CAP_NAMES
 from openmm_cgvae.core.errors import SettingsError
-from openmm_cgvae.molecule.names import CAP_NAMES
 
 __all__ = ["residue_keys", "without_caps"]
 

@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from openmm_cgvae.binding.beadfiles import read_pdb
+from openmm_cgvae.chemistry.aminoacids import residues
+from openmm_cgvae.chemistry.aminoacids.names import variant_of
+from openmm_cgvae.chemistry.aminoacids.residues import AMINO_ACIDS, HEAVY_ATOMS, RESIDUE_NAMES, VARIANT_TYPES
 from openmm_cgvae.core.errors import DataError
 from openmm_cgvae.core.output import write_text
-from openmm_cgvae.molecule import residues
-from openmm_cgvae.molecule.names import variant_of
-from openmm_cgvae.molecule.residues import AMINO_ACIDS, HEAVY_ATOMS, RESIDUE_NAMES, VARIANT_TYPES
 
 __all__ = ["MASSES", "measure", "write_martini"]
 

@@ -16,11 +16,11 @@ from openmm_cgvae.binding.chains import connections, nearest_image, residue_inde
 from openmm_cgvae.binding.disulfides import disulfide_pairs
 from openmm_cgvae.binding.ends import residue_keys, without_caps
 from openmm_cgvae.binding.recognition import recognise
+from openmm_cgvae.chemistry.aminoacids.beadweights import mapping_weights, used_beads
+from openmm_cgvae.chemistry.aminoacids.martini import martini_version
+from openmm_cgvae.chemistry.aminoacids.names import variant_of
+from openmm_cgvae.chemistry.aminoacids.residues import VARIANT_TYPES
 from openmm_cgvae.core.errors import SettingsError
-from openmm_cgvae.molecule.beadweights import mapping_weights, used_beads
-from openmm_cgvae.molecule.martini import martini_version
-from openmm_cgvae.molecule.names import variant_of
-from openmm_cgvae.molecule.residues import VARIANT_TYPES
 
 __all__ = ["Protein", "bind_protein"]
 

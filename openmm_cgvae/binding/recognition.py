@@ -5,8 +5,8 @@ import re
 from dataclasses import dataclass, replace
 
 from openmm_cgvae.binding.beadtable import speaks_one_letter
+from openmm_cgvae.chemistry.aminoacids.names import CAP_NAMES, D_NAMES, kind_of
 from openmm_cgvae.core.errors import MappingError, SettingsError, TopologyMismatchError
-from openmm_cgvae.molecule.names import CAP_NAMES, D_NAMES, kind_of
 
 __all__ = ["MAPPINGS", "Recognised", "recognise"]
 

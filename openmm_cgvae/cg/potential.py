@@ -243,8 +243,8 @@ class CGPotential:
             starts = _as_frames(description["starts_nm"])
             if max(kind.beads.max(initial=-1) for kind in terms.values()) >= starts.shape[1]:
                 raise ValueError(f"a term of a bead that is none of {starts.shape[1]}")
-            temperature, step = float(description["temperature"]), float(description["time_step_ps"])
-            return cls(temperature, step, **terms, starts_nm=starts)
+            temperature, time_step = float(description["temperature"]), float(description["time_step_ps"])
+            return cls(temperature, time_step, **terms, starts_nm=starts)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             if isinstance(error, ModelFileError):
                 raise

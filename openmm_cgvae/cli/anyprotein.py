@@ -116,8 +116,8 @@ def projection(model, topology):
 
 def _one_bead_a_residue(topology, kind):
     """The `CGMapping` on C-alphas, or on centres of mass, of amino acids; all other atoms weigh nothing."""
+    from openmm_cgvae.chemistry.aminoacids.names import kind_of
     from openmm_cgvae.molecule.mapping import CGMapping
-    from openmm_cgvae.molecule.names import kind_of
 
     beads, weights, left = [], [0.0] * topology.n_atoms, []
     for chain in topology.chains:

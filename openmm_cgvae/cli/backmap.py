@@ -62,7 +62,7 @@ def run(options):
     for path in filter(None, (options.json, options.report)):
         check_output(path, options.overwrite or options.resume or options.partial, inputs)
     from openmm_cgvae.backmapping.trajectory import backmap_trajectory
-    from openmm_cgvae.core.cluster import cluster_client
+    from openmm_cgvae.io.cluster import cluster_client
 
     backmapper = load_backmapper(options)
     minimizer = make_minimizer(options, backmapper)

@@ -50,9 +50,9 @@ def add_arguments(parser):
 
 
 def run(options):
-    from openmm_cgvae.core.cluster import cluster_client
     from openmm_cgvae.evaluation.benchmark import run_benchmark
     from openmm_cgvae.formats.structures import load_topology
+    from openmm_cgvae.io.cluster import cluster_client
     from openmm_cgvae.preparation.dataset import read_reference
     from openmm_cgvae.report.benchmark import benchmark_markdown
 

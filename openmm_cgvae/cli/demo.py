@@ -14,8 +14,8 @@ def add_arguments(parser):
 
 
 def run(options):
-    from openmm_cgvae.cli.demonstration import demonstrate
     from openmm_cgvae.evaluation.bundle import reference_frames
+    from openmm_cgvae.report.demonstration import demonstrate
 
     reference = reference_frames(options.model)
     summary = demonstrate(

@@ -109,9 +109,9 @@ def _of_molecule(options, model):
     """All figures of `evaluate`."""
     import numpy as np
 
-    from openmm_cgvae.core.cluster import cluster_client
     from openmm_cgvae.evaluation.evaluate import evaluate
     from openmm_cgvae.formats.structures import load_topology
+    from openmm_cgvae.io.cluster import cluster_client
     from openmm_cgvae.preparation.dataset import read_reference
 
     if options.top is None:

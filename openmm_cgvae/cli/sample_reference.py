@@ -34,7 +34,7 @@ def add_arguments(parser):
 
 
 def run(options):
-    from openmm_cgvae.core.cluster import cluster_client
+    from openmm_cgvae.io.cluster import cluster_client
     from openmm_cgvae.preparation.reference import ReferenceProtocol, sample_reference
 
     protocol = {field.name: getattr(options, field.name) for field in fields(ReferenceProtocol)}

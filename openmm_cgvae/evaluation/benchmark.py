@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 
 from openmm_cgvae.core.checks import checked_count
-from openmm_cgvae.core.cluster import made_in_order
 from openmm_cgvae.core.errors import DataError, SettingsError
 from openmm_cgvae.core.fingerprint import check_same_folder
 from openmm_cgvae.core.lock import locked
 from openmm_cgvae.core.output import existing_folder, write_json
 from openmm_cgvae.evaluation.exporting import held_out_figures, model_file
+from openmm_cgvae.io.cluster import made_in_order
 from openmm_cgvae.models.config import ModelConfig, TrainingConfig
 from openmm_cgvae.models.export import script_model
 from openmm_cgvae.preparation.dataset import prepare_dataset

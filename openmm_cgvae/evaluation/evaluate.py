@@ -7,10 +7,10 @@ from functools import cached_property, partial
 
 import numpy as np
 
-from openmm_cgvae.core.cluster import made_in_order
 from openmm_cgvae.core.errors import DataError, MissingDependencyError, SettingsError
 from openmm_cgvae.core.representation import html_table
 from openmm_cgvae.core.units import ANGSTROM_PER_NM, as_positions_nm
+from openmm_cgvae.io.cluster import made_in_order
 from openmm_cgvae.metrics import (
     cis_trans,
     diversity_ratio,

@@ -223,9 +223,9 @@ def _unpacked(packed, numbers, path):
     with ascii_folder() as folder:
         part = folder / "part.xtc"
         part.write_bytes(packed)
-        with translated(DataError, f"trajectory {path} cannot be read ({{reason}}): copy it again"):
-            with XTCTrajectoryFile(str(part)) as file:
-                positions = file.read(len(numbers))[0]
+        failing = translated(DataError, f"trajectory {path} cannot be read ({{reason}}): copy it again")
+        with failing, XTCTrajectoryFile(str(part)) as file:
+            positions = file.read(len(numbers))[0]
     if len(positions) != len(numbers):
         raise DataError(f"trajectory {path} is damaged in frame {numbers[len(positions)]}: copy it again")
     return positions

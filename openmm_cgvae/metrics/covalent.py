@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from openmm_cgvae.chemistry.aminoacids.residues import AMINO_ACIDS, stereo_slots
 from openmm_cgvae.metrics.residueshapes import CA, CB, CYSTEINE, PROLINE, SULFUR, C, N, O, pick, residue_shapes
 from openmm_cgvae.metrics.vectors import angle, distance
-from openmm_cgvae.molecule.residues import AMINO_ACIDS, stereo_slots
 
 __all__ = ["disulfides", "good_angles", "good_bonds", "wrong_side_chain_centres"]
 

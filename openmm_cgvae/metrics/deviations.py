@@ -4,9 +4,9 @@ import itertools
 
 import numpy as np
 
+from openmm_cgvae.chemistry.aminoacids.residues import N_SLOTS, exchanged_slots
 from openmm_cgvae.core.errors import DataError
 from openmm_cgvae.metrics.residueshapes import CB
-from openmm_cgvae.molecule.residues import N_SLOTS, exchanged_slots
 
 __all__ = ["diversity", "protein_rmsd", "with_nearest_labels"]
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from openmm_cgvae.chemistry.aminoacids.residues import N_SLOTS
 from openmm_cgvae.metrics.residueshapes import SULFUR, C, N, residue_shapes
-from openmm_cgvae.molecule.residues import N_SLOTS
 
 __all__ = ["OVERLAPS", "atom_contacts", "overlap_figures", "pierced_rings"]
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from openmm_cgvae.chemistry.aminoacids.residues import AMINO_ACIDS
 from openmm_cgvae.metrics.residueshapes import CA, CB, PROLINE, C, N, present_slots, residue_shapes
 from openmm_cgvae.metrics.vectors import torsion
-from openmm_cgvae.molecule.residues import AMINO_ACIDS
 
 __all__ = [
     "RAMACHANDRAN_OUTLIER",

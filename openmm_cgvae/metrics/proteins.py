@@ -6,6 +6,7 @@ atoms are there (N, 14), and whether a residue is bonded to the one before (N,).
 
 import numpy as np
 
+from openmm_cgvae.chemistry.aminoacids.residues import N_SLOTS
 from openmm_cgvae.core.errors import DataError, PositionsError
 from openmm_cgvae.metrics.covalent import disulfides, good_angles, good_bonds, wrong_side_chain_centres
 from openmm_cgvae.metrics.deviations import protein_rmsd
@@ -14,7 +15,6 @@ from openmm_cgvae.metrics.peptides import cis_figures, cis_peptides, d_residues,
 from openmm_cgvae.metrics.residueshapes import CA, SULFUR
 from openmm_cgvae.metrics.rotamers import chi_agreement, rotamer_outliers
 from openmm_cgvae.metrics.vectors import distance
-from openmm_cgvae.molecule.residues import N_SLOTS
 
 __all__ = ["LONG", "bead_figures", "protein_figures", "protein_summary", "protein_table"]
 

@@ -1,7 +1,7 @@
 """What a heavy-atom residue looks like in crystals: bonds, angles, rings, side-chain torsions, and their spread.
 
-An atom is (residue, slot), types and slots as in `openmm_cgvae.molecule.residues`. The values are measured on crystal
-chains by `openmm_cgvae.preparation.shapesurvey.measure_shapes` and stored in ``residueshapes.npz``; what follows from
+An atom is (residue, slot), types and slots as in `openmm_cgvae.chemistry.aminoacids.residues`. The values are measured on
+crystal chains by `openmm_cgvae.preparation.shapesurvey.measure_shapes` and stored in ``residueshapes.npz``; what follows from
 the bonds alone is derived here.
 """
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from openmm_cgvae.molecule.residues import AMINO_ACIDS, HEAVY_ATOMS, N_SLOTS, chi_slots, exchanged_slots
+from openmm_cgvae.chemistry.aminoacids.residues import AMINO_ACIDS, HEAVY_ATOMS, N_SLOTS, chi_slots, exchanged_slots
 
 __all__ = ["ResidueShapes", "pick", "present_slots", "residue_shapes"]
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from openmm_cgvae.chemistry.aminoacids.residues import chi_slots
 from openmm_cgvae.metrics.residueshapes import HALF_TURN_CHI2, pick, residue_shapes
 from openmm_cgvae.metrics.vectors import torsion
-from openmm_cgvae.molecule.residues import chi_slots
 
 __all__ = ["CHI_BINS", "ROTAMER_OUTLIER", "TORSIONS", "chi_agreement", "rotamer_outliers", "side_chain_torsions"]
 

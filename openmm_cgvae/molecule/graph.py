@@ -259,7 +259,7 @@ class MolecularGraph:
 
     @cached_property
     def bond_cutoffs(self):
-        """Distance in nm below which two atoms count as bonded, shape (n, n), for small molecules (paper, appendix D)."""
+        """Distance in nm below which two atoms are bonded, shape (n, n), for small molecules (paper, appendix D)."""
         return BOND_FACTOR * (self.radii[:, None] + self.radii[None, :])
 
     @cached_property

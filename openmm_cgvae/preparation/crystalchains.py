@@ -5,8 +5,8 @@ from itertools import groupby
 
 import numpy as np
 
-from openmm_cgvae.molecule.names import variant_of
-from openmm_cgvae.molecule.residues import AMINO_ACIDS, HEAVY_ATOMS, N_SLOTS, VARIANT_TYPES
+from openmm_cgvae.chemistry.aminoacids.names import variant_of
+from openmm_cgvae.chemistry.aminoacids.residues import AMINO_ACIDS, HEAVY_ATOMS, N_SLOTS, VARIANT_TYPES
 from openmm_cgvae.preparation.atomrecords import read_atoms
 from openmm_cgvae.training.chains import Chain
 

@@ -18,13 +18,13 @@ import numpy as np
 from openmm_cgvae.atomistic.forcefield import create_system, nearest_name
 from openmm_cgvae.cg.mappedforces import evaluate_forces
 from openmm_cgvae.core.checks import check_types, checked_number
-from openmm_cgvae.core.cluster import in_order
 from openmm_cgvae.core.errors import DataError, MinimizationError, SettingsError, SimulationError, one_line
 from openmm_cgvae.core.fingerprint import check_same_folder, fingerprint_of
 from openmm_cgvae.core.lock import locked
 from openmm_cgvae.core.output import complete_output, existing_folder, write_json
 from openmm_cgvae.core.platforms import installed_platforms
 from openmm_cgvae.core.translation import translated
+from openmm_cgvae.io.cluster import in_order
 from openmm_cgvae.metrics import cis_trans, handedness
 from openmm_cgvae.molecule.graph import MolecularGraph
 from openmm_cgvae.molecule.topology import as_mdtraj_topology

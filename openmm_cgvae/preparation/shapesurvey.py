@@ -5,12 +5,12 @@ from dataclasses import fields
 
 import numpy as np
 
+from openmm_cgvae.chemistry.aminoacids.residues import AMINO_ACIDS, HEAVY_ATOMS, VARIANT_TYPES, template
 from openmm_cgvae.core.output import complete_output
 from openmm_cgvae.metrics.peptides import backbone_torsions, ramachandran_classes
 from openmm_cgvae.metrics.residueshapes import CA, FILE, HALF_TURN_CHI2, PROLINE, C, N, O, ResidueShapes
 from openmm_cgvae.metrics.rotamers import CHI_BINS, side_chain_torsions
 from openmm_cgvae.metrics.vectors import angle, distance
-from openmm_cgvae.molecule.residues import AMINO_ACIDS, HEAVY_ATOMS, VARIANT_TYPES, template
 
 __all__ = ["measure_shapes", "write_shapes"]
 

@@ -3,12 +3,12 @@
 import numpy as np
 from openmm import app
 
+from openmm_cgvae.chemistry.aminoacids.beadweights import mapping_weights
+from openmm_cgvae.chemistry.aminoacids.martini import martini_beads
+from openmm_cgvae.chemistry.aminoacids.names import variant_of
+from openmm_cgvae.chemistry.aminoacids.residues import AMINO_ACIDS, HEAVY_ATOMS, N_SLOTS, RESIDUE_NAMES, VARIANT_TYPES
 from openmm_cgvae.core.errors import TopologyMismatchError
 from openmm_cgvae.core.units import as_positions_nm
-from openmm_cgvae.molecule.beadweights import mapping_weights
-from openmm_cgvae.molecule.martini import martini_beads
-from openmm_cgvae.molecule.names import variant_of
-from openmm_cgvae.molecule.residues import AMINO_ACIDS, HEAVY_ATOMS, N_SLOTS, RESIDUE_NAMES, VARIANT_TYPES
 from openmm_cgvae.training.chains import Chain
 
 __all__ = ["amino_acids", "beads_of", "chain_of", "heavy_atoms"]

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from openmm_cgvae.molecule.beadweights import bead_weights
-from openmm_cgvae.molecule.martini import MARTINI_ROLES, martini_beads
-from openmm_cgvae.molecule.residues import AMINO_ACIDS, N_SLOTS
+from openmm_cgvae.chemistry.aminoacids.beadweights import bead_weights
+from openmm_cgvae.chemistry.aminoacids.martini import MARTINI_ROLES, martini_beads
+from openmm_cgvae.chemistry.aminoacids.residues import AMINO_ACIDS, N_SLOTS
 
 __all__ = ["MAPPINGS", "N_EXTRA", "weights_of"]
 

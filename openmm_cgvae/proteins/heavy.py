@@ -5,7 +5,7 @@ from functools import cache
 
 import numpy as np
 
-from openmm_cgvae.molecule.residues import AMINO_ACIDS, HEAVY_ATOMS, N_SLOTS, VARIANT_TYPES, template
+from openmm_cgvae.chemistry.aminoacids.residues import AMINO_ACIDS, HEAVY_ATOMS, N_SLOTS, VARIANT_TYPES, template
 
 __all__ = ["FARTHEST", "HeavyGraph", "heavy_graph", "linked_codes"]
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from openmm_cgvae.molecule.residues import AMINO_ACIDS, HEAVY_ATOMS, N_SLOTS, chi_slots
+from openmm_cgvae.chemistry.aminoacids.residues import AMINO_ACIDS, HEAVY_ATOMS, N_SLOTS, chi_slots
 
 __all__ = [
     "AMINO_ACIDS",

@@ -4,13 +4,13 @@ from html import escape
 
 import numpy as np
 
+from openmm_cgvae.chemistry.aminoacids.residues import AMINO_ACIDS
 from openmm_cgvae.evaluation.thinning import thinned
 from openmm_cgvae.metrics.covalent import good_angles, good_bonds
 from openmm_cgvae.metrics.deviations import with_nearest_labels
 from openmm_cgvae.metrics.overlaps import atom_contacts
 from openmm_cgvae.metrics.peptides import ramachandran_outliers
 from openmm_cgvae.metrics.rotamers import rotamer_outliers
-from openmm_cgvae.molecule.residues import AMINO_ACIDS
 from openmm_cgvae.report.page import Section, figure, table
 
 __all__ = ["residue_quality", "residue_section"]

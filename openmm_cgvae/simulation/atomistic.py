@@ -284,7 +284,7 @@ def _forcefield(forcefield, implicitSolvent, solvation):
             forcefield.append(f"amber14/{solvation.waterModel.lower()}.xml")
     with translated(
         SettingsError,
-        f"force field {forcefield} cannot be read ({{reason}}): an openmm.app.ForceField, or names of OpenMM XML files, "
+        f"force field {forcefield} cannot be read ({{reason}}): an openmm.app.ForceField, or names of OpenMM XML files "
         "are expected",
     ):
         return app.ForceField(*forcefield)

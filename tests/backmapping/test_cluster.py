@@ -10,9 +10,9 @@ import pytest
 from openmm_cgvae.atomistic.minimizer import Minimizer
 from openmm_cgvae.backmapping.frames import FrameBackmapper
 from openmm_cgvae.backmapping.trajectory import backmap_trajectory
-from openmm_cgvae.core.cluster import cluster_client, in_order
 from openmm_cgvae.core.errors import ClusterError, PositionsError
 from openmm_cgvae.evaluation.evaluate import evaluate
+from openmm_cgvae.io.cluster import cluster_client, in_order
 from openmm_cgvae.io.trajectory_files import TrajectoryWriter
 from openmm_cgvae.preparation.reference import ReferenceProtocol, sample_reference
 

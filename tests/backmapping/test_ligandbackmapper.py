@@ -7,6 +7,7 @@ from openmm import app
 from rdkit import Chem
 
 from openmm_cgvae.backmapping.backmapper import Backmapper
+from openmm_cgvae.backmapping.system import SystemBackmapper
 from openmm_cgvae.cli.main import main
 from openmm_cgvae.core.errors import PositionsError, TopologyMismatchError
 from openmm_cgvae.io.trajectory_files import TrajectoryWriter, read_frames
@@ -84,6 +85,24 @@ def test_the_order_of_atoms_is_the_users(model):
     x = backmapper.sample(beads_of(backmapper, shuffled), seed=1)[0, 0] * 10
     for bond in shuffled.GetBonds():
         assert np.linalg.norm(x[bond.GetBeginAtomIdx()] - x[bond.GetEndAtomIdx()]) < 2.0
+
+
+def test_a_ligand_stands_beside_a_molecule_of_another_model(backmapper, drug):
+    peptide = Backmapper.load("alanine-dipeptide-3")
+    topology, samplers = app.Topology(), (peptide, backmapper, backmapper)
+    for sampler in samplers:
+        beads = sampler.cg_topology()
+        residues = {residue: topology.addResidue(residue.name, topology.addChain()) for residue in beads.residues()}
+        atoms = [topology.addAtom(bead.name, bead.element, residues[bead.residue]) for bead in beads.atoms()]
+        for first, second in beads.bonds():
+            topology.addBond(atoms[first.index], atoms[second.index])
+    places = [
+        np.asarray(peptide.cg_potential().starts_nm[0]),
+        *(beads_of(backmapper, drug) + np.array([[[2.0]], [[4.0]]])),
+    ]
+    system = SystemBackmapper(topology, {"ALA": peptide, "LIG": backmapper})
+    x = system.sample(np.concatenate(places), seed=1)[0]
+    assert np.abs(system.mapping.project(x[0]) - np.concatenate(places)).max() < 1e-5
 
 
 def test_beads_of_another_unit_or_molecule_are_refused(backmapper, model, drug):

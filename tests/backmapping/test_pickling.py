@@ -15,7 +15,7 @@ from openmm_cgvae.atomistic.minimizer import Minimizer
 from openmm_cgvae.backmapping.backmapper import Backmapper
 from openmm_cgvae.backmapping.model import Model
 from openmm_cgvae.backmapping.system import SystemBackmapper
-from openmm_cgvae.molecule.residues import RESIDUE_NAMES
+from openmm_cgvae.chemistry.aminoacids.residues import RESIDUE_NAMES
 
 
 def system_of(mapping, backmapper, copies=3):

@@ -21,10 +21,10 @@ from openmm_cgvae import (
     to_atomistic_simulation,
 )
 from openmm_cgvae.binding.beads import read_beads
+from openmm_cgvae.chemistry.aminoacids.residues import RESIDUE_NAMES
 from openmm_cgvae.core.errors import PositionsError, SettingsError, TopologyMismatchError
 from openmm_cgvae.io.trajectory_files import TrajectoryWriter
 from openmm_cgvae.kinds.protein import ProteinBackmapper
-from openmm_cgvae.molecule.residues import RESIDUE_NAMES
 from openmm_cgvae.preparation.structures import beads_of
 from openmm_cgvae.pretrained.index import pretrained_names
 from openmm_cgvae.training.chains import Chain

@@ -10,10 +10,10 @@ from proteinbeads import CRYSTAL, REAL, beads, heavy_positions, helix, needs_rea
 from openmm_cgvae.binding.beadfiles import read_pdb
 from openmm_cgvae.binding.martinidata import measure
 from openmm_cgvae.binding.protein import bind_protein
+from openmm_cgvae.chemistry.aminoacids.martini import martini_beads, same_in_both_versions
+from openmm_cgvae.chemistry.aminoacids.names import kind_of, variant_of
+from openmm_cgvae.chemistry.aminoacids.residues import RESIDUE_NAMES, VARIANT_TYPES
 from openmm_cgvae.core.errors import MappingError, TopologyMismatchError
-from openmm_cgvae.molecule.martini import martini_beads, same_in_both_versions
-from openmm_cgvae.molecule.names import kind_of, variant_of
-from openmm_cgvae.molecule.residues import RESIDUE_NAMES, VARIANT_TYPES
 
 INSULIN = CRYSTAL.with_name("3i40_martini3.pdb")
 TYPE = {name: VARIANT_TYPES[variant_of(name) if name != "HIS" else "HIE"] for name in RESIDUE_NAMES}

@@ -10,8 +10,8 @@ from proteinbeads import CRYSTAL, beads, heavy_positions, helix, rows_of
 
 from openmm_cgvae.binding.beadfiles import read_pdb
 from openmm_cgvae.binding.protein import bind_protein
+from openmm_cgvae.chemistry.aminoacids.residues import HEAVY_ATOMS, RESIDUE_NAMES, VARIANT_TYPES
 from openmm_cgvae.core.errors import SettingsError
-from openmm_cgvae.molecule.residues import HEAVY_ATOMS, RESIDUE_NAMES, VARIANT_TYPES
 
 ALL = list(RESIDUE_NAMES)
 

@@ -30,6 +30,7 @@ CONTENTS = {
     "psf": b"PSF\n\n       1 !NTITLE\n REMARKS\n\n      22 !NATOM\n       1 A\n",
 }
 # Each with {bad} once: a file of any content under a suffix of its own.
+# ruff: noqa: E501
 COMMANDS = {
     "backmap trajectory": ("backmap {bad} -o out.dcd --model {model}", ".dcd .xtc .nc .trr .pdb .cif .gro .xyz .h5 .pdb.gz"),
     "backmap --top": ("backmap cg.dcd --top {bad} -o out.dcd --model {model}", ".pdb .cif .gro .prmtop .psf .xyz"),
@@ -126,10 +127,10 @@ def test_settings_that_a_library_refuses_are_said(folder, model_path, capsys):
 
 
 def test_errors_of_other_packages_become_ours_and_ours_stay():
-    with pytest.raises(SettingsError, match=r"^give x \(two lines\): do y$"):
-        with translated(SettingsError, "give x ({reason}): do y"):
-            raise RuntimeError("two\nlines.")
-    with pytest.raises(SettingsError, match="^own$"), translated(ValueError, "{reason}"):
+    first = pytest.raises(SettingsError, match=r"^give x \(two lines\): do y$")
+    with first, translated(SettingsError, "give x ({reason}): do y"):
+        raise RuntimeError("two\nlines.")
+    with pytest.raises(SettingsError, match=r"^own$"), translated(ValueError, "{reason}"):
         raise SettingsError("own")
     with pytest.raises(KeyboardInterrupt), translated(SettingsError, "{reason}"):
         raise KeyboardInterrupt

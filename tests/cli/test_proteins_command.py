@@ -11,8 +11,8 @@ from proteinchains import all_types, crambin
 from proteinmodels import trace, untrained_file
 
 from openmm_cgvae.binding.beads import read_beads
+from openmm_cgvae.chemistry.aminoacids.residues import RESIDUE_NAMES
 from openmm_cgvae.cli.main import main
-from openmm_cgvae.molecule.residues import RESIDUE_NAMES
 from openmm_cgvae.pretrained.index import pretrained_names
 
 N = 16

@@ -5,9 +5,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from openmm_cgvae.chemistry.aminoacids.residues import AMINO_ACIDS, HEAVY_ATOMS
 from openmm_cgvae.metrics.residueshapes import residue_shapes
 from openmm_cgvae.metrics.vectors import angle, distance, torsion
-from openmm_cgvae.molecule.residues import AMINO_ACIDS, HEAVY_ATOMS
 
 
 def slot(letter, name):

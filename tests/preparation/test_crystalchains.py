@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from proteinchains import FOLDER, all_types
 
-from openmm_cgvae.molecule.residues import AMINO_ACIDS, HEAVY_ATOMS
+from openmm_cgvae.chemistry.aminoacids.residues import AMINO_ACIDS, HEAVY_ATOMS
 from openmm_cgvae.preparation.crystalchains import chains_of_file
 
 LINES = [line for line in (FOLDER / "5k6d.pdb").read_text().splitlines() if line.startswith("ATOM")]

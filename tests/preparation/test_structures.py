@@ -8,8 +8,8 @@ from openmm import app
 from proteinchains import all_types, atoms_topology, crambin
 
 from openmm_cgvae.binding.protein import bind_protein
+from openmm_cgvae.chemistry.aminoacids.residues import AMINO_ACIDS
 from openmm_cgvae.core.errors import TopologyMismatchError
-from openmm_cgvae.molecule.residues import AMINO_ACIDS
 from openmm_cgvae.preparation.structures import beads_of, chain_of, heavy_atoms
 from openmm_cgvae.training.chains import Chain
 

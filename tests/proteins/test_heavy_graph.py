@@ -7,7 +7,7 @@ import torch
 from proteinchains import all_types, crambin
 
 from openmm_cgvae.binding.protein import bind_protein
-from openmm_cgvae.molecule.residues import AMINO_ACIDS
+from openmm_cgvae.chemistry.aminoacids.residues import AMINO_ACIDS
 from openmm_cgvae.preparation.structures import beads_of
 from openmm_cgvae.proteins.heavy import heavy_graph
 from openmm_cgvae.proteins.relaxation import HeavyBounds

@@ -9,7 +9,7 @@ from conftest import rotation
 from proteinchains import all_types, crambin
 from proteinmodels import bounds_tables, builder, chain_tensors
 
-from openmm_cgvae.molecule import residues
+from openmm_cgvae.chemistry.aminoacids import residues
 from openmm_cgvae.proteins.heavy import heavy_graph
 from openmm_cgvae.proteins.sidechains import AMINO_ACIDS, ATOM_NAMES
 

@@ -1,4 +1,4 @@
-"""Write residues.json: ``python -m openmm_cgvae.molecule.residuedata``.
+"""Write residues.json: ``python -m openmm_cgvae.chemistry.aminoacids.residuedata``.
 
 Names, hydrogens and bonds are those of OpenMM (residues.xml, hydrogens.xml); the order of heavy atoms and the
 stereocentres are RDKit's; the geometry is the minimum of the bonded terms of amber14 in small capped peptides, where
@@ -10,10 +10,16 @@ from pathlib import Path
 
 import numpy as np
 
+from openmm_cgvae.chemistry.aminoacids.frames import local_frame
+from openmm_cgvae.chemistry.aminoacids.ideal_peptides import IdealPeptide, heavy_neighbours, names_of, planar
+from openmm_cgvae.chemistry.aminoacids.residuetraits import (
+    chi_of,
+    equivalent_of,
+    in_middle,
+    prochiral_of,
+    stereocentres_of,
+)
 from openmm_cgvae.core.output import write_text
-from openmm_cgvae.molecule.frames import local_frame
-from openmm_cgvae.molecule.ideal_peptides import IdealPeptide, heavy_neighbours, names_of, planar
-from openmm_cgvae.molecule.residuetraits import chi_of, equivalent_of, in_middle, prochiral_of, stereocentres_of
 
 __all__ = ["write_residues"]
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from openmm_cgvae.core.errors import OutputError, SettingsError
-from openmm_cgvae.core.journal import Journal
 from openmm_cgvae.core.output import unfinished_folder
+from openmm_cgvae.io.journal import Journal
 
 SETTINGS = {"seed": 3, "trajectory": "a" * 64}
 

@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from openmm_cgvae.molecule import residues
-from openmm_cgvae.molecule.residues import AMINO_ACIDS, HEAVY_ATOMS, RESIDUE_NAMES, VARIANT_TYPES, template
+from openmm_cgvae.chemistry.aminoacids import residues
+from openmm_cgvae.chemistry.aminoacids.residues import AMINO_ACIDS, HEAVY_ATOMS, RESIDUE_NAMES, VARIANT_TYPES, template
 
 # Types and slots are what weights of trained models are indexed by: the order of the training data.
 SLOTS = {
@@ -116,7 +116,7 @@ def test_hydrogens_two_and_three_follow_the_iupac_rule():
 
 
 def test_library_is_what_its_command_writes(tmp_path):
-    from openmm_cgvae.molecule.residuedata import PATH, write_residues
+    from openmm_cgvae.chemistry.aminoacids.residuedata import PATH, write_residues
 
     written = json.loads(write_residues(tmp_path / "residues.json").read_text())
     stored = json.loads(PATH.read_text())

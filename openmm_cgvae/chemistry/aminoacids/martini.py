@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
+from openmm_cgvae.chemistry.aminoacids.residues import HEAVY_ATOMS, RESIDUE_NAMES
 from openmm_cgvae.core.errors import MappingError, TopologyMismatchError
-from openmm_cgvae.molecule.residues import HEAVY_ATOMS, RESIDUE_NAMES
 
 __all__ = ["MARTINI_ROLES", "martini_beads", "martini_shares", "martini_version", "same_in_both_versions"]
 

@@ -1,6 +1,6 @@
 """The residue library: atoms, bonds, stereochemistry and hydrogens of amino acids, their variants, termini and caps.
 
-Read from residues.json, which ``python -m openmm_cgvae.molecule.residuedata`` writes from OpenMM and RDKit.
+Read from residues.json, which ``python -m openmm_cgvae.chemistry.aminoacids.residuedata`` writes from OpenMM and RDKit.
 
 An amino acid is an integer *type*, its place in `AMINO_ACIDS`. Its heavy atoms have *slots*, their places in
 `HEAVY_ATOMS`; N, CA, C and O are slots 0 to 3 of every type. What a model of heavy atoms leaves out, hydrogens, OXT

@@ -2,7 +2,7 @@
 
 from functools import cache
 
-from openmm_cgvae.molecule.residues import AMINO_ACIDS, RESIDUE_NAMES, VARIANT_TYPES
+from openmm_cgvae.chemistry.aminoacids.residues import AMINO_ACIDS, RESIDUE_NAMES, VARIANT_TYPES
 
 __all__ = ["CAP_NAMES", "D_NAMES", "kind_of", "variant_of"]
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from openmm_cgvae.molecule.martini import martini_beads, martini_shares
-from openmm_cgvae.molecule.residues import HEAVY_ATOMS
+from openmm_cgvae.chemistry.aminoacids.martini import martini_beads, martini_shares
+from openmm_cgvae.chemistry.aminoacids.residues import HEAVY_ATOMS
 
 __all__ = ["bead_weights", "mapping_weights", "used_beads"]
 

@@ -2,7 +2,13 @@
 
 import numpy as np
 
-from openmm_cgvae.molecule.ideal_peptides import branches, heavy_neighbours, names_of, planar, symmetry_ranks
+from openmm_cgvae.chemistry.aminoacids.ideal_peptides import (
+    branches,
+    heavy_neighbours,
+    names_of,
+    planar,
+    symmetry_ranks,
+)
 
 __all__ = ["chi_of", "equivalent_of", "in_middle", "prochiral_of", "stereocentres_of"]
 

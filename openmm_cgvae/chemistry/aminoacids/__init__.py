@@ -1,0 +1,1 @@
+"""The residue library: atoms, bonds, stereocentres and names of amino acids, and their beads in known mappings."""
