@@ -1,8 +1,8 @@
 """What a heavy-atom residue looks like in crystals: bonds, angles, rings, side-chain torsions, and their spread.
 
-An atom is (residue, slot), types and slots as in `openmm_cgvae.chemistry.aminoacids.residues`. The values are measured on
-crystal chains by `openmm_cgvae.preparation.shapesurvey.measure_shapes` and stored in ``residueshapes.npz``; what follows from
-the bonds alone is derived here.
+An atom is (residue, slot), types and slots as in `openmm_cgvae.chemistry.aminoacids.residues`. The values are measured
+on crystal chains by `openmm_cgvae.preparation.shapesurvey.measure_shapes` and stored in ``residueshapes.npz``; what
+follows from the bonds alone is derived here.
 """
 
 from dataclasses import dataclass
