@@ -11,7 +11,7 @@ PARALLEL := -n auto --maxprocesses 4 --dist worksteal
 # Folders too: their times tell of files that are gone.
 SOURCES := pyproject.toml setup.py README.md $(shell find openmm_cgvae -name __pycache__ -prune -o -print)
 
-.PHONY: demo test unit test-oldest test-torchforce lint bench fuzz dist figures clean
+.PHONY: demo test unit test-oldest test-torchforce lint bench fuzz dist docs figures clean
 
 demo: $(VENV)/.installed
 	$(BIN)/openmm-cgvae demo --overwrite
@@ -50,9 +50,14 @@ dist: $(VENV)/.installed
 	$(BIN)/python -m build --outdir dist .
 	$(BIN)/python -m twine check --strict dist/*
 
-# The picture of the README.
+# The documentation: build/site/index.html.
+docs: $(VENV)/.installed
+	$(BIN)/python -m mkdocs build --strict
+
+# The pictures of the documentation.
 figures: demo
 	cp demo_output/ramachandran.png docs/ramachandran.png
+	$(BIN)/python benchmarks/picture.py docs/protein.png
 
 # Parts can be chosen: make bench PARTS="sampling training".
 bench: $(VENV)/.installed

@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -29,8 +30,8 @@ from openmm_cgvae.models import CGVAE, ModelConfig
 from openmm_cgvae.models.export import script_model
 from openmm_cgvae.preparation.dataset import prepare_dataset
 
-# Ten parts of a journal.
-FRAMES = 10_000
+# Five parts of a journal.
+FRAMES = 20_000
 KILLS = 3
 SMALL = ModelConfig(features=16, radial=4, encoder_layers=1, prior_layers=1, decoder_layers=3, flow_width=16,
                     flow_layers=1, flow_steps=2)  # fmt: skip
@@ -41,7 +42,7 @@ def small_model(path):
     frames, known = reference_frames("alanine-dipeptide-3"), Backmapper.load("alanine-dipeptide-3")
     dataset = prepare_dataset(frames, np.arange(len(frames)) % 4, known.mapping)
     module = script_model(CGVAE(dataset.spec, SMALL).eval())
-    metadata = {"name": "small", "bead_spread_nm": known.metadata["bead_spread_nm"]}
+    metadata = {"name": "small", "bead_spread_nm": known.metadata["bead_spread_nm"], "model": asdict(SMALL)}
     ModelFile(module, dataset.description["mapping"], None, metadata, dataset.spec.to_arrays()).save(path)
     return Backmapper.load(path), known.mapping.project(frames)
 
@@ -70,7 +71,7 @@ def project(folder):
 CASES = {
     "backmap": (backmap, ".dcd"),
     "backmap-xtc": (lambda folder: backmap(folder, "--samples", 2, "--correlation-time", 8), ".xtc"),
-    "backmap-minimized": (lambda folder: backmap(folder, "--minimize", "--iterations", 2, "--stride", 5), ".dcd"),
+    "backmap-minimized": (lambda folder: backmap(folder, "--minimize", "--iterations", 2, "--stride", 16), ".dcd"),
     "project": (project, ".xtc"),
 }
 
@@ -124,13 +125,14 @@ def measure(name, trials, seed=0):
         started = time.monotonic()
         assert run([*arguments, "-o", whole]) == 0
         duration, good, killed = time.monotonic() - started, 0, 0
-        for _ in range(trials):
+        for number in range(trials):
             place.mkdir()
             output = place / f"out{suffix}"
             killed += trial(arguments, output, duration, generator)
             same = output.read_bytes() == whole.read_bytes()
             alone = {path.name for path in place.iterdir()} == {output.name, "out.pdb"}
             good += same and alone
+            print(f"{good} of {number + 1}", end="\r", flush=True)
             if not (same and alone):
                 print(f"{name}: {'other bytes' if not same else sorted(path.name for path in place.iterdir())}")
             for path in place.iterdir():
@@ -157,6 +159,7 @@ def interrupt(name, trials, number, seed=0):
                 assert run([*arguments, "-o", output, "--resume"]) == 0
                 outcome = "went on to the same" if output.read_bytes() == whole.read_bytes() else "other bytes"
             found[outcome] += 1
+            print(dict(found), end="\r", flush=True)
             shutil.rmtree(place)
         return dict(found)
 

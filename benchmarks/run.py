@@ -23,6 +23,7 @@ PARTS = (
     "minimisation",
     "files",
     "million",
+    "memory",
     "reporter",
     "startup",
     "fidelity",

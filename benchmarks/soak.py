@@ -109,7 +109,10 @@ def main(arguments=None):
     kills, differing = soak(place, *settings)
     if not options.folder:
         shutil.rmtree(place)
-    print(f"{options.steps} steps, {kills} kills: " + (", ".join(differing) + " differ" if differing else "the same bytes"))
+    print(
+        f"{options.steps} steps, {kills} kills: "
+        + (", ".join(differing) + " differ" if differing else "the same bytes")
+    )
     return 1 if differing else 0
 
 

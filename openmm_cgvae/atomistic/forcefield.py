@@ -8,11 +8,14 @@ from openmm import app, unit
 
 from openmm_cgvae.core.errors import MinimizationError, MissingDependencyError, SettingsError, TopologyMismatchError
 from openmm_cgvae.core.periodic import box_widths
+from openmm_cgvae.core.translation import translated
 
-__all__ = ["IMPLICIT_SOLVENTS", "create_atomistic_system", "cutoff_nm", "first_line", "nearest_name"]
+__all__ = ["IMPLICIT_SOLVENTS", "create_atomistic_system", "create_system", "cutoff_nm", "first_line", "nearest_name"]
 
 IMPLICIT_SOLVENTS = ("HCT", "OBC1", "OBC2", "GBn", "GBn2")
 CUTOFF_NM = 0.9
+# charmm36 has caps as parts of the residues that they cap, which it takes by --caps merged.
+OTHER_FIELD = "give a ForceField that has templates for its residues as they are named here, or a prmtop"
 
 
 def create_atomistic_system(mapping, graph, forcefield=None, implicitSolvent=None, box=None):
@@ -60,14 +63,11 @@ def create_atomistic_system(mapping, graph, forcefield=None, implicitSolvent=Non
     if box is not None:
         structure = copy.copy(structure)
         structure.box_vectors = box * unit.nanometer
-    try:
+    with translated(
+        MinimizationError,
+        "no energy for this ParmEd structure ({reason}): give one with all its parameters, as an Amber prmtop has them",
+    ):
         return structure.createSystem(**_common_settings(box), **settings)
-    # ParmEd raises different error types for incomplete structures.
-    except Exception as error:
-        raise MinimizationError(
-            f"no energy for this ParmEd structure ({first_line(error)}): give one with all its parameters, "
-            "as an Amber prmtop has them"
-        ) from error
 
 
 def cutoff_nm(box):
@@ -87,16 +87,36 @@ def _common_settings(box):
 def _system_from_forcefield(topology, forcefield, box):
     if box is not None:
         topology.setPeriodicBoxVectors(box * unit.nanometer)
-    try:
-        return forcefield.createSystem(topology, **_common_settings(box))
-    except ValueError as error:
-        lacking = [f"{r.name}{r.index + 1}" for r in forcefield.getUnmatchedResidues(topology)]
-        if not lacking:
-            raise MinimizationError(f"the force field does not fit the molecule: {first_line(error)}") from error
-        raise MinimizationError(
-            f"the force field has no parameters for {', '.join(lacking[:5])}"
-            f"{f' and {len(lacking) - 5} more' if len(lacking) > 5 else ''}: give a ForceField that has, or a prmtop"
-        ) from error
+    return create_system(topology, forcefield, **_common_settings(box))
+
+
+def create_system(topology, forcefield, **settings):
+    """``forcefield.createSystem``, whose refusals are ours.
+
+    Parameters
+    ----------
+    topology : openmm.app.Topology
+    forcefield : openmm.app.ForceField
+    **settings
+        Of ``createSystem``.
+
+    Raises
+    ------
+    MinimizationError
+        Naming the residues that the force field does not know, or why it cannot be used.
+    """
+    with translated(MinimizationError, f"the force field does not fit the molecule ({{reason}}): {OTHER_FIELD}"):
+        try:
+            return forcefield.createSystem(topology, **settings)
+        except ValueError:
+            # Of several templates that match, the search for those that do not says the same again.
+            lacking = [f"{r.name}{r.index + 1}" for r in forcefield.getUnmatchedResidues(topology)]
+            if not lacking:
+                raise
+            raise MinimizationError(
+                f"the force field has no parameters for {', '.join(lacking[:5])}"
+                f"{f' and {len(lacking) - 5} more' if len(lacking) > 5 else ''}: {OTHER_FIELD}"
+            ) from None
 
 
 def _as_structure(forcefield):
@@ -109,14 +129,12 @@ def _as_structure(forcefield):
         ) from error
     if isinstance(forcefield, parmed.Structure):
         return forcefield
-    try:
+    with translated(
+        MinimizationError,
+        f"force field {str(forcefield)!r} cannot be read ({{reason}}): an openmm.app.ForceField, a parmed.Structure or "
+        "a file of parameters that ParmEd reads, such as a prmtop, is expected",
+    ):
         structure = parmed.load_file(str(forcefield))
-    # ParmEd readers raise arbitrary error types on malformed files.
-    except Exception as error:
-        raise MinimizationError(
-            f"force field {str(forcefield)!r} cannot be read ({first_line(error)}): an openmm.app.ForceField, a "
-            "parmed.Structure or a file of parameters that ParmEd reads, such as a prmtop, is expected"
-        ) from error
     if not isinstance(structure, parmed.Structure):
         raise MinimizationError(
             f"{forcefield} holds a {type(structure).__name__}: a molecule with its parameters, such as a prmtop, "

@@ -18,6 +18,7 @@ from openmm_cgvae.atomistic.restrained import bead_springs
 from openmm_cgvae.atomistic.stiffness import Stiffness
 from openmm_cgvae.core.checks import checked_count, checked_number
 from openmm_cgvae.core.errors import PositionsError, SettingsError, TopologyMismatchError
+from openmm_cgvae.core.fingerprint import fingerprint
 from openmm_cgvae.core.parallel import available_cores, in_threads
 from openmm_cgvae.core.periodic import as_box_vectors, box_widths, reduced_vectors
 from openmm_cgvae.core.units import as_positions_nm, value_in_md_units
@@ -169,18 +170,17 @@ class Minimizer:
         self._prepare(FrameContext(self._system, self._asked_platform))
 
     @property
+    def fingerprint(self) -> str:
+        """Hash of all that minimised structures depend on: force field, beads, settings, platform."""
+        handedness = None if self._handedness is None else self._handedness.tolist()
+        settings = [self.maxIterations, self.tolerance, self._restraint, self.platform, handedness, self.periodic]
+        forces = XmlSerializer.serialize(self._system)
+        return fingerprint(forces, self.mapping.to_dict(), settings)
+
+    @property
     def periodic(self) -> bool:
         """Whether the molecules are in a periodic box."""
         return self._box is not None
-
-    @property
-    def identity(self) -> dict[str, Any]:
-        """What minimised structures depend on: JSON types and arrays."""
-        return {
-            "system": XmlSerializer.serialize(self._system), "restraint": self._springs, "box": self._box,
-            "handedness": self._handedness, "iterations": self.maxIterations, "tolerance": self.tolerance,
-            "platform": self.platform,
-        }  # fmt: skip
 
     def minimize(
         self,

@@ -7,6 +7,7 @@ import numpy as np
 import openmm
 from openmm import app, unit
 
+from openmm_cgvae.atomistic.forcefield import create_system
 from openmm_cgvae.core.errors import MinimizationError, PositionsError
 from openmm_cgvae.metrics.covalent import disulfides
 from openmm_cgvae.metrics.residueshapes import CA, SULFUR, C, O, present_slots
@@ -128,12 +129,9 @@ class ProteinEnergy:
 
     def _context(self, topology):
         """A context of the complete molecule."""
-        try:
-            system = self.forcefield.createSystem(
-                topology, nonbondedMethod=app.CutoffNonPeriodic, nonbondedCutoff=CUTOFF_NM * unit.nanometer
-            )
-        except ValueError as error:
-            raise MinimizationError(f"the force field does not fit: {error}") from error
+        system = create_system(
+            topology, self.forcefield, nonbondedMethod=app.CutoffNonPeriodic, nonbondedCutoff=CUTOFF_NM * unit.nanometer
+        )
         integrator = openmm.VerletIntegrator(0.001)
         return openmm.Context(system, integrator, *([self.platform] if self.platform else []))
 

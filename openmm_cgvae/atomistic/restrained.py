@@ -21,7 +21,8 @@ def bead_springs(mapping, restraint):
     -------
     numpy.ndarray, shape (n_beads,)
     """
-    return restraint / np.bincount(mapping.assignment, mapping.fractions**2, mapping.n_beads)
+    beads, _, shares = mapping.elements
+    return restraint / np.bincount(beads, shares**2, mapping.n_beads)
 
 
 def bead_restraint(mapping, stiffness):
@@ -29,9 +30,10 @@ def bead_restraint(mapping, stiffness):
     force = openmm.CustomCentroidBondForce(1, "k/2 * ((x1-x0)^2 + (y1-y0)^2 + (z1-z0)^2)")
     for name in ("k", "x0", "y0", "z0"):
         force.addPerBondParameter(name)
-    for bead, spring in zip(mapping.beads, bead_springs(mapping, stiffness), strict=True):
-        atoms = [i for i in sorted(bead) if mapping.fractions[i]]
-        group = force.addGroup(atoms, mapping.fractions[atoms].tolist())
+    beads, atoms, shares = mapping.elements
+    begins = np.searchsorted(beads, np.arange(mapping.n_beads + 1))
+    for begin, end, spring in zip(begins, begins[1:], bead_springs(mapping, stiffness), strict=False):
+        group = force.addGroup(atoms[begin:end].tolist(), shares[begin:end].tolist())
         force.addBond([group], [spring, 0.0, 0.0, 0.0])
     return force
 

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from openmm import Vec3, app, unit
 
-from openmm_cgvae.atomistic.forcefield import CUTOFF_NM, first_line, nearest_name
+from openmm_cgvae.atomistic.forcefield import CUTOFF_NM, nearest_name
 from openmm_cgvae.core.checks import checked_number
 from openmm_cgvae.core.errors import MinimizationError, SettingsError
 from openmm_cgvae.core.periodic import as_box_vectors, box_widths, reduced_vectors
+from openmm_cgvae.core.translation import translated
 from openmm_cgvae.core.units import value_in_md_units
 
 __all__ = ["Solvation", "solvate"]
@@ -102,20 +103,21 @@ def solvate(topology, positions, forcefield, solvation, seed):
         vectors = reduced_vectors(as_box_vectors(solvation.boxVectors, 1))[0]
         _check_box(vectors, positions, "larger boxVectors")
         given = {"boxVectors": [Vec3(*map(float, vector)) for vector in vectors] * unit.nanometer}
-    try:
-        with _python_random(seed):
-            modeller.addSolvent(
-                forcefield,
-                model=solvation.waterModel.lower(),
-                ionicStrength=solvation.molar * unit.molar,
-                neutralize=solvation.neutralize,
-                **given,
-            )
-    except ValueError as error:
-        raise MinimizationError(
-            f"the force field does not fit ({first_line(error)}): give one of the molecule, water and ions, for "
-            "example with amber14/tip3p.xml"
-        ) from error
+    with (
+        _python_random(seed),
+        translated(
+            MinimizationError,
+            "the force field does not fit ({reason}): give one of the molecule, water and ions, for example with "
+            "amber14/tip3p.xml",
+        ),
+    ):
+        modeller.addSolvent(
+            forcefield,
+            model=solvation.waterModel.lower(),
+            ionicStrength=solvation.molar * unit.molar,
+            neutralize=solvation.neutralize,
+            **given,
+        )
     vectors = np.array(value_in_md_units(modeller.topology.getPeriodicBoxVectors()))
     _check_box(vectors, positions, "more padding")
     # Modeller leaves the molecule in place, wherever that is, and fills a box about its middle.

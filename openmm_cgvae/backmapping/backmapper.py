@@ -6,17 +6,21 @@ import copy
 import io
 import logging
 import time
+from contextlib import nullcontext
+from functools import cached_property
 from os import PathLike
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from openmm_cgvae.backmapping.model import Model
+from openmm_cgvae.backmapping.order import BeadOrder
 from openmm_cgvae.core.checks import checked_count, checked_frames, checked_seed
 from openmm_cgvae.core.device import usable_device
 from openmm_cgvae.core.errors import ModelFileError, PositionsError, SettingsError
+from openmm_cgvae.core.fingerprint import fingerprint, weights_fingerprint
 from openmm_cgvae.core.noise import correlated_noise
-from openmm_cgvae.core.parallel import even_slices, on_torch_threads
+from openmm_cgvae.core.parallel import even_slices, on_torch_threads, one_torch_thread
 from openmm_cgvae.core.periodic import as_box_vectors, check_fits, make_whole, spanning_tree
 from openmm_cgvae.core.representation import html_table
 from openmm_cgvae.core.units import as_positions_nm
@@ -94,8 +98,8 @@ class Backmapper:
     precision : {"single", "double"}
         Of the arithmetic and of what is returned.
     chunk_size : int, optional
-        Structures a call of the model (256, on a GPU 8192); it changes speed and memory, and the result by rounding at
-        most. The model itself decodes fewer at once if it is large.
+        Structures a call of the model (256, on a GPU 8192); it changes speed and memory, and the last digit of the
+        result. The model itself decodes fewer at once if it is large.
     mapping : CGMapping, optional
         In place of the file's.
 
@@ -158,7 +162,7 @@ class Backmapper:
         trust : bool
             As of ``Model.load``: whether code in the file may run.
         **options
-            Of the kind of model, such as ``representative=True`` of `openmm_cgvae.backmapping.protein.AnyProtein.bind`.
+            Of the kind of model, such as ``representative=True`` of `openmm_cgvae.kinds.protein.AnyProtein.bind`.
 
         Returns
         -------
@@ -232,12 +236,13 @@ class Backmapper:
         return html_table(type(self).__name__, rows)
 
     @property
-    def identity(self) -> dict[str, Any]:
-        """What structures depend on: JSON types and arrays."""
-        state = {name: tensor.detach().cpu().numpy() for name, tensor in self._module.state_dict().items()}
-        how = {"precision": self.precision, "device": self._device.type, "chunk_size": self.chunk_size}
-        how["bounded"] = bool(getattr(self._module, "bounded", False))
-        return {"mapping": self.mapping.to_dict(), "weights": state, **how}
+    def fingerprint(self) -> str:
+        """Hash of all that its structures depend on: weights, mapping and options."""
+        module, options = self._module, self._options()
+        return fingerprint(weights_fingerprint(module.state_dict()), self.mapping.to_dict(), options)
+
+    def _options(self) -> list[Any]:
+        return [self.precision, bool(getattr(self._module, "bounded", False)), str(self._device), self.chunk_size]
 
     def cg_topology(self) -> Topology:
         """The coarse-grained ``openmm.app.Topology``."""
@@ -275,7 +280,9 @@ class Backmapper:
         n_samples : int
             Structures wanted for each frame.
         seed : int, optional
-            Same seed, same structures, however the frames are split over calls. Drawn at random if omitted.
+            Same seed, same structures, however the frames are split over calls: to rounding (1e-6 nm), since the last
+            digits of torch depend on how many share a call; the same call gives the same bits on any number of threads.
+            Drawn at random if omitted.
         frames : int array, shape (frames,), optional
             Frame numbers that key the noise; 0, 1, 2, ... if omitted.
         correlation : float
@@ -294,7 +301,9 @@ class Backmapper:
         PositionsError
             If the number of beads is wrong, a position is not finite, or the beads are spread 50 times more or
             less than in training, as by two wrong units; 5 times, as Angstrom for nm give, is warned of. If the box
-            is smaller than the molecule. If the beads are so unlike those of training that no structure comes out.
+            is smaller than the molecule. If distances along bonds are not those of training, or another order of the
+            beads is clearly nearer to these. If the beads are so unlike those of training that no structure comes
+            out.
         """
         beads = as_positions_nm(cg_positions, self.mapping.n_beads, "beads", frames)
         if box is not None:
@@ -304,6 +313,7 @@ class Backmapper:
         n_samples, seed = checked_count("n_samples", n_samples), checked_seed(seed)
         frames = checked_frames(frames, len(beads))
         self._check_spread(beads, frames)
+        self._check_order(beads, frames)
         atoms = np.empty((len(beads), n_samples, self.n_atoms, 3), dtype=PRECISIONS[self.precision])
 
         def fill(part):
@@ -313,12 +323,17 @@ class Backmapper:
         return atoms
 
     def _in_parts(self, fill, n, most):
-        """``fill(part)`` for slices of n rows, of which none has more than `most`, on torch's threads."""
+        """``fill(part)`` for slices of n rows, of which none has more than `most`, each on one of torch's threads.
+
+        One row alone has all threads.
+        """
         import torch
 
         workers = torch.get_num_threads() if self._device.type == "cpu" else 1
-        for _ in on_torch_threads(fill, even_slices(n, most, workers), workers):
-            pass
+        slices = even_slices(n, most)
+        with one_torch_thread() if len(slices) == 1 < n else nullcontext():
+            for _ in on_torch_threads(fill, slices, workers):
+                pass
 
     def _called(self, function, *arrays):
         """Call a function of the model with arrays, and return an array."""
@@ -380,6 +395,21 @@ class Backmapper:
     def _check_fits(self, beads, vectors, frames):
         # Twice the RMS distance from the centre is a lower limit of the size of a molecule.
         check_fits(beads, vectors, "the molecule", 2 * self.metadata.get("bead_spread_nm", 0.0), frames)
+
+    @cached_property
+    def _order(self):
+        return BeadOrder(self.n_beads, self.mapping.bead_bonds, self.potential)
+
+    def _check_order(self, beads, frames):
+        """Refuse beads in another order, which nothing but distances tells where there are no names."""
+        fault = self._order.fault(beads)
+        if fault is not None:
+            row, what = fault
+            raise PositionsError(
+                f"beads of frame {{frame}} are not those of the model in its order: {what}; put the beads molecule by "
+                "molecule, in the order of cg_topology(), and check that molecules are whole and positions in nm",
+                int(frames[row]),
+            )
 
     def _check_spread(self, beads, frames):
         expected = self.metadata.get("bead_spread_nm", 0.0)

@@ -75,7 +75,9 @@ def backmap_in_memory(
     n_frames = reader.n_frames or 0
     check_memory(2 * 12 * n_frames * n_samples * sampler.n_atoms, f"{n_frames} frames of {n_samples} samples")
     backmapped = FrameBackmapper(sampler, n_samples, checked_seed(seed), minimizer, on_bad_frame)
-    positions, times, vectors = [], [], []
+    positions: list[Any] = []
+    times: list[Any] = []
+    vectors: list[Any] = []
     for chunk, spacing, correlation in timed_chunks(reader, correlation_time):
         made = backmapped(chunk.positions, chunk.frames, correlation, chunk.vectors, into_box=wrap)
         if made.error is not None:
@@ -83,7 +85,7 @@ def backmap_in_memory(
         positions.append(made.positions)
         vectors.append(made.vectors)
         times.append(None if chunk.times is None else sample_times(chunk.times[made.rows], n_samples, spacing))
-    joined = [None if parts[0] is None else np.concatenate(parts) for parts in (positions, times, vectors)]
+    joined: list[Any] = [None if parts[0] is None else np.concatenate(parts) for parts in (positions, times, vectors)]
     if not len(joined[0]):
         raise DataError("no frame of the trajectory could be backmapped: all are bad")
     return as_library(library, sampler.topology, *joined)

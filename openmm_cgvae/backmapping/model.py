@@ -18,11 +18,11 @@ __all__ = ["KINDS", "Model", "ModelKind"]
 
 # What a model file says in ``metadata["kind"]``, to the `ModelKind` that rebuilds and binds it, as "module:class".
 KINDS = {
-    "cgvae": "openmm_cgvae.backmapping.fixed:FixedMolecule",
-    "baseline": "openmm_cgvae.backmapping.fixed:FixedMolecule",
-    "protein": "openmm_cgvae.backmapping.protein:AnyProtein",
+    "cgvae": "openmm_cgvae.kinds.fixed:FixedMolecule",
+    "baseline": "openmm_cgvae.kinds.fixed:FixedMolecule",
+    "protein": "openmm_cgvae.kinds.protein:AnyProtein",
     "coarsenconf": "openmm_cgvae.conformers.coarseexport:CoarsenConfKind",
-    "ligand": "openmm_cgvae.backmapping.ligand:AnyLigand",
+    "ligand": "openmm_cgvae.kinds.ligand:AnyLigand",
 }
 
 

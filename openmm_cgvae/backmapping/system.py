@@ -12,18 +12,18 @@ import numpy as np
 from openmm import app
 
 from openmm_cgvae.backmapping.backmapper import as_sampler
-from openmm_cgvae.backmapping.identity import sampler_digest
 from openmm_cgvae.backmapping.molecules import find_molecules
 from openmm_cgvae.core.checks import checked_count, checked_frames, checked_seed
 from openmm_cgvae.core.errors import PositionsError, SettingsError, TopologyMismatchError
-from openmm_cgvae.core.periodic import as_box_vectors, make_whole, spanning_tree
+from openmm_cgvae.core.fingerprint import fingerprint, fingerprint_of
+from openmm_cgvae.core.periodic import as_box_vectors
 from openmm_cgvae.core.units import as_positions_nm
 from openmm_cgvae.molecule.elements import ion_element
-from openmm_cgvae.molecule.mapping import CGMapping
+from openmm_cgvae.molecule.mapping import CGMapping, topology_to_dict
+from openmm_cgvae.molecule.topology import as_mdtraj_topology
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
-    from typing import Any
 
     from numpy.typing import ArrayLike
 
@@ -35,8 +35,6 @@ __all__ = ["SystemBackmapper"]
 # The noise key holds the frame number in its lower bits and the copy number above: 2^32 frames, 2^21 copies.
 FRAME_BITS = 32
 MAX_COPIES = 1 << 21
-# Of the longest distance of bonded beads in training: further apart they are of different molecules.
-STRETCH = 1.25
 # Copies stay independent as long as the correlation of frames does not reach from one copy's numbers to the next's.
 MAX_CORRELATION = 2.0 ** (FRAME_BITS - 7)
 
@@ -71,7 +69,7 @@ class SystemBackmapper:
     molecules : sequence of (str, int), optional
         Number of molecules of each kind (or of particles by residue name), in order, as in a GROMACS topology:
         ``[("ALA", 125), ("CL", 3)]``. Where it is given, beads may have other names, but not the models' in another
-        order; `sample` then refuses molecules whose beads are mostly farther apart than in training.
+        order; `sample` refuses molecules whose beads are not at distances of training.
     keep : collection of str
         Residue names of particles, such as ions, that no model covers and that pass through as atoms.
     drop : collection of str
@@ -108,8 +106,6 @@ class SystemBackmapper:
         self._backmappers = dict(backmappers)
         self._cg_topology = cg_topology if isinstance(cg_topology, app.Topology) else cg_topology.to_openmm()
         kinds = {name: backmapper.cg_topology() for name, backmapper in self._backmappers.items()}
-        # Where names do not tell, distances have to.
-        self._by_number = molecules is not None
         self.molecules = find_molecules(self._cg_topology, kinds, {*keep, *drop}, molecules)
         self._written = [m for m in self.molecules if m.kind in self._backmappers or m.kind not in drop]
         if not self._written:
@@ -181,7 +177,8 @@ class SystemBackmapper:
                 atoms += [topology.addAtom(atom.name, atom.element, place) for atom in residue.atoms()]
         bonds = {tuple(sorted((i.index, j.index))) for i, j in self._cg_topology.bonds()}
         for kind in self._kinds:
-            bonds.update(map(tuple, kind.beads[:, kind.backmapper.mapping.bead_bonds].reshape(-1, 2).tolist()))
+            own = [[i.index, j.index] for i, j in kind.backmapper.cg_topology().bonds()]
+            bonds.update(map(tuple, np.sort(kind.beads[:, own].reshape(-1, 2), axis=1).tolist()))
         for i, j in sorted(bonds):
             topology.addBond(atoms[i], atoms[j])
         topology.setPeriodicBoxVectors(self._cg_topology.getPeriodicBoxVectors())
@@ -190,27 +187,35 @@ class SystemBackmapper:
     @cached_property
     def mapping(self) -> CGMapping:
         """The `CGMapping` of the whole system: M x = X; beads that are dropped are not in it."""
-        beads, weights = {}, np.ones(self.n_atoms)
+        beads, weights, elements = {}, np.ones(self.n_atoms), []
         for kind in self._kinds:
-            own = kind.backmapper.mapping
+            own, rows = kind.backmapper.mapping, _used_rows(kind.backmapper)
             weights[kind.atoms] = own.weights
-            for numbers, atoms in zip(kind.beads.tolist(), kind.atoms, strict=True):
-                beads.update({number: atoms[list(bead)] for number, bead in zip(numbers, own.beads, strict=True)})
+            shared, atoms_of, shares = own.elements
+            for numbers, atoms in zip(kind.beads[:, rows], kind.atoms, strict=True):
+                beads.update(
+                    {number: atoms[list(bead)] for number, bead in zip(numbers.tolist(), own.beads, strict=True)}
+                )
+                elements.append((numbers[shared], atoms[atoms_of], shares))
         beads.update({bead: [atom] for bead, atom in self._kept.T.tolist()})
+        elements.append((*self._kept, np.ones(self._kept.shape[1])))
         names = [atom.name for atom in self._cg_topology.atoms()]
         order = sorted(beads)
-        return CGMapping(self.topology, [beads[k] for k in order], weights, [names[k] for k in order])
+        several = any(kind.backmapper.mapping.shared is not None for kind in self._kinds)
+        shared = _elements_of(elements, order) if several else None
+        return CGMapping(self.topology, [beads[k] for k in order], weights, [names[k] for k in order], shared)
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of all that its structures depend on: the models of its molecules and their order."""
+        kinds = {name: fingerprint_of(backmapper) for name, backmapper in self._backmappers.items()}
+        molecules = [[molecule.kind, molecule.first, molecule.n_beads] for molecule in self._written]
+        return fingerprint(kinds, molecules, topology_to_dict(as_mdtraj_topology(self.topology)))
 
     @property
     def handedness(self) -> None:
         """None, so that `Minimizer` compares stereocentres with those of the sampled structure."""
         return None
-
-    @property
-    def identity(self) -> dict[str, Any]:
-        """What structures depend on: JSON types and arrays."""
-        kinds = {kind.name: sampler_digest(kind.backmapper) for kind in self._kinds}
-        return {"kinds": kinds, "molecules": [[m.kind, m.first] for m in self._written], "n_beads": self.n_beads}
 
     def take_moved(self) -> tuple[float, int, float]:
         """How far models moved beads since this was asked last: the sum in nm, of how many, and the most."""
@@ -250,8 +255,6 @@ class SystemBackmapper:
         ------
         PositionsError
             As ``Backmapper.sample``; or if a box is smaller than a molecule.
-        TopologyMismatchError
-            If molecules were given by number, and their beads are too far apart to be bonded.
         SettingsError
             If a number is out of its range.
         """
@@ -261,9 +264,6 @@ class SystemBackmapper:
         frames = checked_frames(frames, len(beads), FRAME_BITS)
         if correlation > MAX_CORRELATION:
             raise SettingsError(f"a correlation time of {correlation:g} frames given: {MAX_CORRELATION:g} at most")
-        if self._by_number and len(beads):
-            for kind in self._kinds:
-                _check_bonds(kind, beads[0, kind.beads], None if vectors is None else vectors[0])
         made = [
             _sample_kind(kind, beads[:, kind.beads], n_samples, seed, frames, correlation, vectors)
             for kind in self._kinds
@@ -274,27 +274,6 @@ class SystemBackmapper:
         numbers, places = self._kept
         atoms[:, :, places] = beads[:, None, numbers]
         return atoms
-
-
-def _check_bonds(kind, beads, vectors):
-    """Refuse molecules (copies, N, 3) most of whose bonded beads are farther apart than in training."""
-    potential, bonds = getattr(kind.backmapper, "potential", None), kind.backmapper.mapping.bead_bonds
-    if potential is None or not len(bonds):
-        return
-    terms = potential["distances"]
-    longest = {tuple(sorted(pair)): terms["upper"][k] for pair, k in zip(terms["beads"], terms["tables"], strict=True)}
-    limits = STRETCH * np.array([longest.get(tuple(sorted(pair)), np.inf) for pair in np.array(bonds).tolist()])
-    if vectors is not None:
-        tree = spanning_tree(kind.backmapper.mapping.n_beads, bonds)
-        beads = make_whole(beads, np.broadcast_to(vectors, (len(beads), 3, 3)), tree)
-    i, j = np.array(bonds).T
-    distances = np.linalg.norm(beads[:, i] - beads[:, j], axis=-1)
-    if (distances > limits).mean() > 0.5:
-        raise TopologyMismatchError(
-            f"bonded beads of kind {kind.name!r} are {np.median(distances):.3g} nm apart, in training "
-            f"{limits.max() / STRETCH:.3g} at most: the beads are in another order than molecules says (sorted by "
-            "type?), or the molecules are split over a box that is not given"
-        )
 
 
 def _sample_kind(kind, beads, n_samples, seed, frames, correlation, vectors):
@@ -311,6 +290,17 @@ def _sample_kind(kind, beads, n_samples, seed, frames, correlation, vectors):
         number = None if error.frame is None else error.frame & ((1 << FRAME_BITS) - 1)
         raise PositionsError(f"a molecule of kind {kind.name!r}: {error.text}", number) from error
     return atoms.reshape(n_copies, n_frames, *atoms.shape[1:]).transpose(1, 2, 0, 3, 4)
+
+
+def _used_rows(backmapper):
+    """Which beads of a kind its mapping has: some kinds leave particles out."""
+    return getattr(backmapper, "bead_rows", np.arange(backmapper.n_beads))
+
+
+def _elements_of(parts, order):
+    """Elements of M as `CGMapping` takes them, of beads by their numbers in the system: (bead, atom, share)."""
+    beads, atoms, shares = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+    return list(zip(np.searchsorted(order, beads).tolist(), atoms.tolist(), shares.tolist(), strict=True))
 
 
 def _kept_element(kind, bead):

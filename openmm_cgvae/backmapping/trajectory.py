@@ -10,17 +10,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from openmm_cgvae.backmapping.backmapper import as_sampler
+from openmm_cgvae.backmapping.ensembles import boltzmann_weights, checked_ensemble, ensemble_files, ensemble_output
 from openmm_cgvae.backmapping.frames import FrameBackmapper
-from openmm_cgvae.backmapping.identity import digest, sampler_digest, trajectory_digest
 from openmm_cgvae.backmapping.parts import PartOfFrames, write_parts
 from openmm_cgvae.core.checks import checked_count, checked_number, checked_seed
 from openmm_cgvae.core.errors import DataError
+from openmm_cgvae.core.fingerprint import fingerprint, fingerprint_of
 from openmm_cgvae.core.journal import Journal
 from openmm_cgvae.core.noise import checked_correlation_time
 from openmm_cgvae.core.output import check_output, complete_output
 from openmm_cgvae.core.representation import html_table
 from openmm_cgvae.formats.joining import spacing_of
 from openmm_cgvae.formats.structures import load_topology
+from openmm_cgvae.io.contents import trajectory_fingerprint
 from openmm_cgvae.io.selection import FrameSelection
 from openmm_cgvae.io.sources import given_paths
 from openmm_cgvae.io.trajectory_files import (
@@ -32,8 +34,6 @@ from openmm_cgvae.io.trajectory_files import (
 )
 
 if TYPE_CHECKING:
-    from typing import Any
-
     from openmm_cgvae.atomistic.minimizer import Minimizer
     from openmm_cgvae.backmapping.sampler import Sampler
     from openmm_cgvae.core.types import Number, PathLike, SomeTopology, SomeTrajectory
@@ -42,6 +42,12 @@ if TYPE_CHECKING:
 __all__ = ["BackmapSummary", "backmap_trajectory", "project_trajectory", "read_frame"]
 
 logger = logging.getLogger(__name__)
+
+# Frames that are backmapped together at most: enough for many cores at a time, few where each takes long, so that
+# little is done again after an interruption.
+FRAMES_A_PART, MINIMIZED_A_PART = 4000, 250
+# Of the arrays of a part, those that the summary has.
+PER_STRUCTURE = ("energy_before", "energy_after", "overlap", "chosen")
 
 
 @dataclass
@@ -59,7 +65,13 @@ class BackmapSummary:
     skipped : dict of int to str
         Frames of the file that could not be backmapped and were left out, and why.
     energies_before, energies_after : list of numpy.ndarray
-        Potential energies in kJ/mol around the minimisation, a chunk each; empty without it.
+        Potential energies in kJ/mol around the minimisation of all structures, a chunk each; empty without it.
+    overlaps : list of numpy.ndarray
+        How deep heavy atoms of all structures overlap, in nm, a chunk each, where the best by clash were asked for.
+    chosen : list of numpy.ndarray
+        Which sample of each frame is the best, a chunk each, where these were asked for.
+    files : list of pathlib.Path
+        What was written.
     """
 
     n_frames: int = 0
@@ -69,6 +81,9 @@ class BackmapSummary:
     skipped: dict[int, str] = field(default_factory=dict)
     energies_before: list = field(default_factory=list)
     energies_after: list = field(default_factory=list)
+    overlaps: list = field(default_factory=list)
+    chosen: list = field(default_factory=list)
+    files: list = field(default_factory=list)
     _moved: list = field(default_factory=list, repr=False)
 
     def add(self, arrays, record):
@@ -77,9 +92,10 @@ class BackmapSummary:
         self.n_failed += record["n_failed"]
         self.skipped.update({int(frame): reason for frame, reason in record["skipped"].items()})
         self._moved.append(record["moved"])
-        if "energy_before" in arrays:
-            self.energies_before.append(arrays["energy_before"])
-            self.energies_after.append(arrays["energy_after"])
+        for name, values in zip(PER_STRUCTURE, (self.energies_before, self.energies_after, self.overlaps, self.chosen),
+                                strict=True):  # fmt: skip
+            if name in arrays:
+                values.append(arrays[name])
 
     @property
     def bead_shift_nm(self) -> tuple[float, float]:
@@ -105,10 +121,22 @@ class BackmapSummary:
         """Return the median energies in kJ/mol before and after the minimisation (clashes would dominate a mean)."""
         return tuple(float(np.median(np.concatenate(e))) for e in (self.energies_before, self.energies_after))
 
+    def weights(self, temperature: float = 300.0) -> np.ndarray:
+        """Weights of the samples of each frame (frames, samples) by their energies at a temperature in K.
+
+        Without a minimisation all are alike. Brief minimisation leaves little of the entropy: weights tell poor samples
+        from good ones rather than how likely each is.
+        """
+        if not self.energies_after:
+            return np.full((self.n_frames, self.n_samples), 1 / self.n_samples)
+        return boltzmann_weights(np.concatenate(self.energies_after), self.n_samples, temperature)
+
     def to_dict(self) -> dict[str, Any]:
-        """Everything in JSON types, energies as lists in the order of the structures."""
+        """Everything in JSON types, energies as lists in the order of the structures, weights at 300 K by frame."""
         mean, most = self.bead_shift_nm
-        energies = {"energies_before": self.energies_before, "energies_after": self.energies_after}
+        energies = {"energies_before": self.energies_before, "energies_after": self.energies_after,
+                    "overlaps_nm": self.overlaps, "chosen": self.chosen}  # fmt: skip
+        weights = {"weights": self.weights().tolist()} if self.n_samples > 1 and self.energies_after else {}
         return {
             "n_frames": self.n_frames,
             "n_samples": self.n_samples,
@@ -116,7 +144,9 @@ class BackmapSummary:
             "n_failed": self.n_failed,
             "skipped": {str(frame): reason for frame, reason in self.skipped.items()},
             "bead_shift_nm": {"mean": float(mean), "max": float(most)},
+            "files": [str(file) for file in self.files],
             **{name: np.concatenate(parts).tolist() for name, parts in energies.items() if parts},
+            **weights,
         }
 
 
@@ -142,6 +172,9 @@ def backmap_trajectory(
     write_topology: bool = False,
     frames: Any = None,
     times: Any = None,
+    client: Any = None,
+    ensemble: str = "together",
+    rank_by: str | None = None,
 ) -> BackmapSummary:
     """Turn a saved CG trajectory into an all-atom one, in constant memory.
 
@@ -171,7 +204,9 @@ def backmap_trajectory(
     overwrite : bool
         Replace an existing output.
     chunk_size : int, optional
-        Structures held in memory at once; by the number of atoms if omitted, 1000 at most.
+        Structures held in memory at once, which make a part; by the number of atoms if omitted, 4000 frames at most,
+        250 to be minimised. The last digits depend on it, and on nothing else that is not a setting: not on threads,
+        workers or interruptions.
     progress : bool
         Show a progress bar.
     correlation_time : float or Quantity, optional
@@ -200,6 +235,14 @@ def backmap_trajectory(
     frames, times
         Numbers, or first and last time in ps, of the CG frames to use, as `TrajectoryReader` takes them. A frame's
         structure does not depend on which others are used.
+    client : distributed.Client, optional
+        Of a Dask cluster, whose workers sample and minimise; this process reads and writes, and the output is the same.
+    ensemble : {"together", "files", "best"}
+        Several samples of a frame one after the other in one file; a file each, ``aa-1.dcd``, ``aa-2.dcd``, ...; or the
+        best of each frame alone. The summary has energies, weights and ranks of all.
+    rank_by : {"energy", "clash"}, optional
+        What is best: the lowest energy after the minimisation, which is the default with a minimizer; or how little
+        heavy atoms overlap, where there is none.
 
     Returns
     -------
@@ -216,10 +259,11 @@ def backmap_trajectory(
     from tqdm.auto import tqdm
 
     n_samples, sampler = checked_count("n_samples", n_samples), as_sampler(backmapper)
+    rank_by = checked_ensemble(ensemble, rank_by, minimizer)
     correlation_time = checked_correlation_time(correlation_time)
     output = check_format(check_output(output, overwrite or resume or partial, given_paths(trajectory)))
     frame_interval = None if frame_interval is None else checked_number("frame_interval", frame_interval, "ps")
-    size = frames_at_once(sampler.n_atoms, n_samples)
+    size = frames_at_once(sampler.n_atoms, n_samples, FRAMES_A_PART if minimizer is None else MINIMIZED_A_PART)
     if chunk_size is not None:
         size = checked_count("chunk_size", chunk_size) // n_samples
     # At least two frames, which tell the spacing of the times.
@@ -237,33 +281,31 @@ def backmap_trajectory(
         "format": Path(output).suffix.lower(), "n_samples": n_samples, "seed": seed, "stride": stride,
         "chunk_size": size, "correlation_time": correlation_time, "wrap": wrap, "salvage": salvage,
         "frame_interval": frame_interval, "rename": rename, "frames": str(FrameSelection.of(frames, times)),
-        "trajectory": trajectory_digest(trajectory), "model": sampler_digest(sampler),
-        "minimizer": None if minimizer is None else digest(minimizer.identity),
+        "trajectory": trajectory_fingerprint(trajectory), "model": fingerprint_of(sampler),
+        "minimizer": fingerprint_of(minimizer), "ensemble": ensemble, "rank_by": rank_by,
     }  # fmt: skip
-    journal = Journal(output, settings, resume or partial, overwrite)
+    files = ensemble_files(output, ensemble, n_samples)
+    journal = Journal(output, settings, resume or partial, overwrite, files)
     seed = journal.settings["seed"] = checked_seed(journal.settings["seed"])
     backmapped = FrameBackmapper(sampler, n_samples, seed, minimizer, on_bad_frame)
-    compute = PartOfFrames(backmapped, n_samples, wrap)
-    summary = BackmapSummary(n_samples=n_samples, seed=seed)
-    with journal, complete_output(output) as temporary:
-        with (
-            TrajectoryWriter(temporary, sampler.topology, name=output) as writer,
-            tqdm(total=reader.n_frames, disable=not progress, unit="frame", delay=2, leave=False) as bar,
-        ):
+    compute = PartOfFrames(backmapped, n_samples, wrap, ensemble == "files", rank_by, sampler.topology)
+    summary = BackmapSummary(n_samples=n_samples, seed=seed, files=files)
+    with (
+        journal,
+        ensemble_output(files, sampler.topology, write_topology, journal.complete) as append,
+        tqdm(total=reader.n_frames, disable=not progress, unit="frame", delay=2, leave=False) as bar,
+    ):
 
-            def write(arrays, record):
-                if record["n_frames"]:
-                    writer.write(*(arrays.get(name) for name in ("positions", "times", "lengths", "angles")))
-                summary.add(arrays, record)
+        def write(arrays, record):
+            if record["n_frames"]:
+                append(*(arrays.get(name) for name in ("positions", "times", "lengths", "angles")))
+            summary.add(arrays, record)
 
-            items = timed_chunks(reader, correlation_time)
-            write_parts(journal, items, compute, write, lambda item: bar.update(len(item[0].frames)), partial)
-            if not summary.n_frames:
-                journal.forget()
-                raise DataError(f"no frame of {trajectory} could be backmapped; {next(iter(summary.skipped.values()))}")
-        if write_topology:
-            write_topology_beside(temporary, sampler.topology, output)
-        journal.complete(temporary)
+        items = timed_chunks(reader, correlation_time)
+        write_parts(journal, items, compute, write, lambda item: bar.update(len(item[0].frames)), partial, client)
+        if not summary.n_frames:
+            journal.forget()
+            raise DataError(f"no frame of {trajectory} could be backmapped; {next(iter(summary.skipped.values()))}")
     if summary.skipped:
         logger.warning("%d frames of %s could not be backmapped and are left out", len(summary.skipped), trajectory)
     return summary
@@ -344,7 +386,7 @@ def project_trajectory(
         "format": Path(output).suffix.lower(), "stride": stride, "salvage": salvage, "rename": rename,
         "frames": str(FrameSelection.of(frames, times)),
         "frame_interval": frame_interval and checked_number("frame_interval", frame_interval),
-        "trajectory": trajectory_digest(trajectory), "mapping": digest(mapping.to_dict()),
+        "trajectory": trajectory_fingerprint(trajectory), "mapping": fingerprint(mapping.to_dict()),
     }  # fmt: skip
     written = 0
     with Journal(output, settings, resume or partial, overwrite) as journal, complete_output(output) as temporary:

@@ -7,7 +7,8 @@ import numpy as np
 
 from openmm_cgvae.binding import beadfiles
 from openmm_cgvae.binding.beadrecord import BeadRecord, box_from_lengths
-from openmm_cgvae.core.errors import DataError, PositionsError, TopologyMismatchError, one_line
+from openmm_cgvae.core.errors import DataError, PositionsError, TopologyMismatchError
+from openmm_cgvae.core.translation import translated
 from openmm_cgvae.core.units import value_in_md_units
 from openmm_cgvae.molecule.foreign import attribute
 
@@ -64,12 +65,8 @@ def _read_file(path):
     reader = readers.get(path.suffix.lower())
     if reader is None:
         raise DataError(f"topology {path}: one of {', '.join(readers)} is expected")
-    try:
+    with translated(DataError, f"topology {path} cannot be read ({{reason}}): a complete file is expected"):
         return reader(path)
-    except DataError:
-        raise
-    except Exception as error:
-        raise DataError(f"topology {path} cannot be read ({one_line(error)})") from error
 
 
 def _read_cif(path):

@@ -15,6 +15,7 @@ from openmm_cgvae.core.checks import checked_number
 from openmm_cgvae.core.errors import OutputError, SettingsError, SimulationError
 from openmm_cgvae.core.output import write_text
 from openmm_cgvae.core.platforms import installed_platforms
+from openmm_cgvae.core.translation import translated
 from openmm_cgvae.core.units import value_in_md_units
 
 if TYPE_CHECKING:
@@ -171,7 +172,8 @@ def create_cg_simulation(
     integrator = openmm.LangevinMiddleIntegrator(temperature, friction, step)
     integrator.setRandomNumberSeed(_openmm_seed(seed))
     chosen = _platform(platform or default_platform(box))
-    simulation = app.Simulation(tiled_topology(mapping, copies, box), system, integrator, chosen)
+    with translated(SimulationError, f"no simulation on platform {chosen.getName()} ({{reason}}): try platform CPU"):
+        simulation = app.Simulation(tiled_topology(mapping, copies, box), system, integrator, chosen)
     starts = np.roll(potential.starts_nm, -start, axis=0)
     if box is None:
         simulation.context.setPositions(starts[0])

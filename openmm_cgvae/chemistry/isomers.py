@@ -24,7 +24,8 @@ def undefined_marks(mol):
 def drawn_isomer(mol, seed=0):
     """Return a stereoisomer of a molecule, drawn by `seed` among those that can be built; itself if all marks are set.
 
-    ETKDGv3 builds it once, and its undefined marks are what came of that: of cages, few combinations exist.
+    ETKDGv3 builds it once, with hydrogens, and its undefined marks are what came of that: of cages, few combinations
+    exist.
 
     Raises
     ------
@@ -41,17 +42,12 @@ def drawn_isomer(mol, seed=0):
     if built is None:
         raise MoleculeError(f"{Chem.MolToSmiles(mol)}: ETKDGv3 builds no conformer of it, whatever its stereo marks")
     Chem.AssignStereochemistryFrom3D(built)
-    # The marks alone: conformers and hydrogens are those that were given.
-    isomer = Chem.Mol(mol)
-    for own, atom in zip(isomer.GetAtoms(), built.GetAtoms(), strict=False):
-        own.SetChiralTag(atom.GetChiralTag())
-    for own in isomer.GetBonds():
-        bond = built.GetBondBetweenAtoms(own.GetBeginAtomIdx(), own.GetEndAtomIdx())
-        if list(bond.GetStereoAtoms()):
-            own.SetStereoAtoms(*bond.GetStereoAtoms())
-            own.SetStereo(bond.GetStereo())
-    Chem.AssignStereochemistry(isomer, cleanIt=True, force=True)
-    return isomer
+    # The marks are kept, conformers are those that were given.
+    given = Chem.AddHs(mol, addCoords=mol.GetNumConformers() > 0)
+    built.RemoveAllConformers()
+    for conformer in given.GetConformers():
+        built.AddConformer(conformer, assignId=True)
+    return built
 
 
 def enumerated_isomers(mol):

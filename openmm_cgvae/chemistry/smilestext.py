@@ -9,6 +9,8 @@ TOKEN = re.compile(
     r"(?P<atom>\[[^\[\]]*\]|Br|Cl|[BCNOPSFI]|[bcnops]|\*)|(?P<ring>%\(\d+\)|%\d\d|\d)|(?P<bond>[-=#$:/\\~]|->|<-)"
     r"|(?P<open>\()|(?P<close>\))|(?P<dot>\.)"
 )
+# What may follow: after an atom, a ring closure and a branch anything.
+AFTER = {"bond": ("atom", "ring"), "open": ("atom", "bond", "dot"), "dot": ("atom",)}
 
 
 def smiles_problem(text):
@@ -43,14 +45,14 @@ def _syntax(text):
             atoms.append(place)
         elif not atoms:
             return place + 1, f"{match[0]!r} stands before any atom", atoms
-        elif kind == "bond" and last in ("bond", "dot"):
+        elif kind not in AFTER.get(last, (kind,)):
             return place + 1, f"{match[0]!r} follows no atom", atoms
         elif kind == "ring":
             rings.pop(match[0], None) if match[0] in rings else rings.setdefault(match[0], place)
         elif kind == "open":
             branches.append(place)
         elif kind == "close":
-            if not branches or last in ("bond", "open"):
+            if not branches:
                 return place + 1, "')' closes nothing", atoms
             branches.pop()
         place, last = match.end(), kind

@@ -10,6 +10,7 @@ from openmm_cgvae.cli.common import (
     add_reading,
     add_resume,
     add_sampling,
+    add_scheduler,
     check_with_topology,
     make_minimizer,
     print_table,
@@ -18,6 +19,7 @@ from openmm_cgvae.cli.common import (
 )
 from openmm_cgvae.cli.pages import command_source, concatenated, write_and_tell
 from openmm_cgvae.cli.system import add_system, load_backmapper
+from openmm_cgvae.core.errors import SettingsError
 from openmm_cgvae.core.output import check_output, write_json
 
 __all__ = ["add_arguments", "run"]
@@ -32,6 +34,13 @@ def add_arguments(parser):
         "-o", "--output", required=True, metavar="aa.dcd", help="all-atom trajectory (.dcd, .xtc, .nc, .h5, .pdb, .cif)"
     )
     add_sampling(parser)
+    parser.add_argument(
+        "--ensemble", choices=["together", "files", "best"], default="together",
+        help="samples of a frame one after the other (default), each in a file of its own, or the best alone",
+    )  # fmt: skip
+    parser.add_argument(
+        "--rank-by", choices=["energy", "clash"], help="what is best (energy with --minimize, else clash)"
+    )
     add_protein(parser)
     parser.add_argument(
         "--correlation-time", type=float, metavar="ps", help="keep frames closer than this alike (every one on its own)"
@@ -41,38 +50,48 @@ def add_arguments(parser):
     add_reading(parser)
     add_json(parser)
     add_resume(parser)
+    add_scheduler(parser)
     add_overwrite(parser)
 
 
 def run(options):
     inputs = [*options.trajectory, *filter(None, [options.top])]
     check_with_topology(options.output, options.overwrite, inputs, options.resume or options.partial)
+    if options.report and options.ensemble == "files":
+        raise SettingsError("--report and --ensemble files given: a page is of one file, leave one of them out")
     for path in filter(None, (options.json, options.report)):
         check_output(path, options.overwrite or options.resume or options.partial, inputs)
     from openmm_cgvae.backmapping.trajectory import backmap_trajectory
+    from openmm_cgvae.core.cluster import cluster_client
 
     backmapper = load_backmapper(options)
     minimizer = make_minimizer(options, backmapper)
     started = time.perf_counter()
-    summary = backmap_trajectory(
-        options.trajectory,
-        backmapper,
-        options.output,
-        options.samples,
-        options.seed,
-        minimizer=minimizer,
-        overwrite=options.overwrite,
-        correlation_time=options.correlation_time,
-        wrap=options.wrap,
-        on_bad_frame=options.on_bad_frame,
-        **reading(options),
-        resume=options.resume,
-        partial=options.partial,
-        write_topology=True,
-    )
+    with cluster_client(options.scheduler) as client:
+        summary = backmap_trajectory(
+            options.trajectory,
+            backmapper,
+            options.output,
+            options.samples,
+            options.seed,
+            minimizer=minimizer,
+            overwrite=options.overwrite,
+            correlation_time=options.correlation_time,
+            wrap=options.wrap,
+            on_bad_frame=options.on_bad_frame,
+            **reading(options),
+            resume=options.resume,
+            partial=options.partial,
+            write_topology=True,
+            client=client,
+            ensemble=options.ensemble,
+            rank_by=options.rank_by,
+        )
     seconds = time.perf_counter() - started
     structures = summary.n_frames * summary.n_samples
-    rows = [("structures", f"{structures} in {options.output}"), ("seed", summary.seed)]
+    written = summary.n_frames if options.ensemble == "best" else structures
+    place = " to ".join(str(file) for file in dict.fromkeys([summary.files[0], summary.files[-1]]))
+    rows = [("structures", f"{written} in {place}"), ("seed", summary.seed)]
     rows += skipped_rows(summary.skipped)
     if getattr(backmapper, "consistency", "exact") == "sound":
         mean, most = summary.bead_shift_nm
@@ -94,9 +113,10 @@ def _subject(options, backmapper, summary):
     from openmm_cgvae.evaluation.subject import of_structures
     from openmm_cgvae.evaluation.thinning import read_structures
 
-    structures, frames = read_structures([options.output], backmapper.topology, n_samples=summary.n_samples)
+    n_samples = 1 if options.ensemble == "best" else summary.n_samples
+    structures, frames = read_structures([options.output], backmapper.topology, n_samples=n_samples)
     energies = {}
-    if summary.energies_before:
+    if summary.energies_before and options.ensemble != "best":
         each = (summary.energies_before, summary.energies_after)
         energies = {
             name: concatenated(values) / backmapper.n_atoms

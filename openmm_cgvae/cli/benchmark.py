@@ -7,7 +7,7 @@ from pathlib import Path
 
 from openmm_cgvae.cli import map as map_command
 from openmm_cgvae.cli import train
-from openmm_cgvae.cli.common import add_salvage, add_topology
+from openmm_cgvae.cli.common import add_salvage, add_scheduler, add_topology
 from openmm_cgvae.core.errors import SettingsError
 from openmm_cgvae.core.output import existing_folder, write_json, write_text
 
@@ -46,9 +46,11 @@ def add_arguments(parser):
     parser.add_argument(
         "--run-frames", type=int, metavar="n", help="frames a run (before the stride), where a file holds several"
     )
+    add_scheduler(parser)
 
 
 def run(options):
+    from openmm_cgvae.core.cluster import cluster_client
     from openmm_cgvae.evaluation.benchmark import run_benchmark
     from openmm_cgvae.formats.structures import load_topology
     from openmm_cgvae.preparation.dataset import read_reference
@@ -61,7 +63,8 @@ def run(options):
     )
     folder = existing_folder(options.output)
     mappings = dict(_mapping(text, topology, positions, folder, options.seed) for text in options.mapping)
-    results = run_benchmark(positions, runs, mappings, folder, settings, options.command_line)
+    with cluster_client(options.scheduler) as client:
+        results = run_benchmark(positions, runs, mappings, folder, settings, options.command_line, client=client)
     write_json(folder / "results.json", results)
     write_text(folder / "results.md", benchmark_markdown(results))
     print(folder / "results.json", folder / "results.md", sep="\n")

@@ -3,8 +3,7 @@
 from pathlib import Path
 
 from openmm_cgvae.core.errors import SettingsError
-from openmm_cgvae.core.journal import unfinished_folder
-from openmm_cgvae.core.output import check_output
+from openmm_cgvae.core.output import check_output, unfinished_folder
 
 __all__ = [
     "add_json",
@@ -16,6 +15,7 @@ __all__ = [
     "add_resume",
     "add_salvage",
     "add_sampling",
+    "add_scheduler",
     "add_topology",
     "add_trust",
     "check_with_topology",
@@ -135,7 +135,8 @@ def make_minimizer(options, backmapper):
         **({} if options.iterations is None else {"maxIterations": options.iterations}),
         handedness=backmapper.handedness,
         boxVectors=backmapper.topology.getPeriodicBoxVectors(),
-        workers=options.workers,
+        # Of a cluster on this machine every worker has a core.
+        workers=1 if options.workers is None and getattr(options, "scheduler", None) == "local" else options.workers,
     )
 
 
@@ -206,6 +207,14 @@ def add_resume(parser):
     way.add_argument(
         "--partial", action="store_true", help="make the output of what an interrupted run has done, and no more"
     )
+
+
+def add_scheduler(parser):
+    """Where the work is done."""
+    parser.add_argument(
+        "--scheduler", metavar="ADDRESS",
+        help="of a Dask cluster that does the work, or the file of its scheduler; 'local' for a process a core",
+    )  # fmt: skip
 
 
 def check_with_topology(output, overwrite, inputs=(), resume=False):

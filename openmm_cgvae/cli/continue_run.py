@@ -84,13 +84,12 @@ def _start(options):
 
 def _settings(options, backmapper, beads):
     """All that a run depends on, inputs by their content."""
-    from openmm_cgvae.backmapping.identity import sampler_digest
     from openmm_cgvae.core.fingerprint import fingerprint, fingerprint_of
     from openmm_cgvae.simulation.checkpoint import output_names
 
     settings = {name: value for name, value in vars(options).items() if name not in FREE}
     files = {name: fingerprint_of(name) for name in options.forcefield or ()}
-    inputs = {"model": sampler_digest(backmapper), "beads": fingerprint(beads), "forcefield": files}
+    inputs = {"model": fingerprint_of(backmapper), "beads": fingerprint(beads), "forcefield": files}
     return settings | inputs | output_names(options.checkpoint, output=options.output)
 
 

@@ -4,7 +4,7 @@ A model of any protein takes structures in place of MD: PDB or mmCIF files, or p
 split. Beads are made of every chain, and the chain is built from them.
 """
 
-from openmm_cgvae.cli.common import add_model, add_overwrite, add_salvage, add_topology, print_table
+from openmm_cgvae.cli.common import add_model, add_overwrite, add_salvage, add_scheduler, add_topology, print_table
 from openmm_cgvae.cli.pages import command_source, write_and_tell
 from openmm_cgvae.core.errors import SettingsError
 from openmm_cgvae.core.output import check_output, write_json
@@ -32,6 +32,7 @@ def add_arguments(parser):
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="same seed, same figures (0)")
     parser.add_argument("--no-minimize", action="store_true", help="leave out the energies")
     parser.add_argument("--representative", action="store_true", help="of any protein: the single best guess too")
+    add_scheduler(parser)
     add_overwrite(parser)
 
 
@@ -108,6 +109,7 @@ def _of_molecule(options, model):
     """All figures of `evaluate`."""
     import numpy as np
 
+    from openmm_cgvae.core.cluster import cluster_client
     from openmm_cgvae.evaluation.evaluate import evaluate
     from openmm_cgvae.formats.structures import load_topology
     from openmm_cgvae.preparation.dataset import read_reference
@@ -120,14 +122,16 @@ def _of_molecule(options, model):
     reference, runs = read_reference(
         options.trajectories, topology, options.stride, options.run_frames, options.salvage
     )
-    return evaluate(
-        backmapper,
-        reference,
-        runs if len(np.unique(runs)) > 1 else None,
-        options.samples,
-        options.seed,
-        not options.no_minimize,
-    )
+    with cluster_client(options.scheduler) as client:
+        return evaluate(
+            backmapper,
+            reference,
+            runs if len(np.unique(runs)) > 1 else None,
+            options.samples,
+            options.seed,
+            not options.no_minimize,
+            client=client,
+        )
 
 
 def _rows(figures):

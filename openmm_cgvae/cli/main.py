@@ -32,6 +32,7 @@ from openmm_cgvae.cli import (
 from openmm_cgvae.cli.paths import check_files
 from openmm_cgvae.core.errors import CGVAEError, SettingsError
 from openmm_cgvae.core.signals import Terminated, raised_sigterm
+from openmm_cgvae.core.translation import said_by_library
 
 __all__ = ["main"]
 
@@ -112,6 +113,16 @@ def main(arguments=None):
         if options.debug:
             raise
         print(f"openmm-cgvae: error: {error}", file=sys.stderr)
+        return 2
+    except Exception as error:
+        # Of another package, on input that was not foreseen; those of our own code are faults, and shown as such.
+        said = said_by_library(error)
+        if options.debug or said is None:
+            raise
+        print(
+            f"openmm-cgvae: error: {said}; check the files and settings given (--debug shows where it was)",
+            file=sys.stderr,
+        )
         return 2
     except KeyboardInterrupt as interrupt:
         print("openmm-cgvae: interrupted", file=sys.stderr)

@@ -2,6 +2,8 @@
 
 from dataclasses import fields
 
+from openmm_cgvae.cli.common import add_scheduler
+
 __all__ = ["add_arguments", "run"]
 
 
@@ -28,16 +30,20 @@ def add_arguments(parser):
     parser.add_argument("--solvent-every", type=int, default=1, metavar="n", help="steps for one of the solvent (1)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--platform", metavar="NAME", help="OpenMM platform; one thread of CPU if omitted")
+    add_scheduler(parser)
 
 
 def run(options):
+    from openmm_cgvae.core.cluster import cluster_client
     from openmm_cgvae.preparation.reference import ReferenceProtocol, sample_reference
 
     protocol = {field.name: getattr(options, field.name) for field in fields(ReferenceProtocol)}
     for name in ("forcefield", "burst_ps"):
         protocol[name] = tuple(protocol[name])
-    paths = sample_reference(
-        options.pdb, options.output, options.runs, ReferenceProtocol(**protocol), options.seed, options.platform
-    )
+    with cluster_client(options.scheduler) as client:
+        paths = sample_reference(
+            options.pdb, options.output, options.runs, ReferenceProtocol(**protocol), options.seed, options.platform,
+            client=client,
+        )  # fmt: skip
     print(f"{len(paths)} runs of {options.frames} frames in {options.output}; train on them with")
     print(f"openmm-cgvae train {options.output}/run-*.dcd --top {options.pdb} -o training")

@@ -5,6 +5,7 @@ Each one also is the built-in exception a caller would expect, so that ``except 
 
 __all__ = [
     "CGVAEError",
+    "ClusterError",
     "DataError",
     "MappingError",
     "MinimizationError",
@@ -79,6 +80,10 @@ class MinimizationError(CGVAEError, RuntimeError):
 
 class SimulationError(CGVAEError, RuntimeError):
     """A coarse-grained simulation that cannot be set up or has become unstable."""
+
+
+class ClusterError(CGVAEError, RuntimeError):
+    """A cluster that does not answer, or loses its workers."""
 
 
 class MissingDependencyError(CGVAEError, ImportError):

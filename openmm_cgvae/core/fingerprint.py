@@ -79,9 +79,19 @@ def weights_fingerprint(state):
     return fingerprint(*parts)
 
 
-def fingerprint_of(name):
-    """Hash of a file's content; of what is no file, such as the name of a force field of OpenMM, the name."""
-    return file_fingerprint(name) if Path(name).is_file() else str(name)
+def fingerprint_of(thing):
+    """What tells an object that was given to a run from another, a str or None.
+
+    None of None; the ``fingerprint`` that it says itself; the content of a file; else only its type.
+    """
+    if thing is None:
+        return None
+    own = getattr(thing, "fingerprint", None)
+    if own is not None:
+        return own
+    if isinstance(thing, str | os.PathLike):
+        return file_fingerprint(thing) if Path(thing).is_file() else str(thing)
+    return f"{type(thing).__module__}.{type(thing).__qualname__}"
 
 
 def check_same_run(given, stored, where, remedy="repeat its settings, or begin a new run"):

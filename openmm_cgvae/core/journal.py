@@ -7,38 +7,26 @@ import logging
 import os
 import shutil
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 
 from openmm_cgvae import __version__
-from openmm_cgvae.core.errors import DataError, OutputError, SettingsError
-from openmm_cgvae.core.output import check_output, naming_output, sync
+from openmm_cgvae.core.errors import DataError, OutputError
+from openmm_cgvae.core.fingerprint import check_same_run
+from openmm_cgvae.core.lock import locked
+from openmm_cgvae.core.output import check_output, naming_output, sync, unfinished_folder
 
-__all__ = ["Journal", "file_digest", "unfinished_folder"]
+__all__ = ["Journal"]
 
 logger = logging.getLogger(__name__)
 
 # Seconds between writes that wait for the disk. A killed process loses nothing; a power cut what came later.
 SYNC_INTERVAL = 1.0
 FORMAT = "openmm_cgvae journal 1"
+REMEDY = "give what it was begun with, or begin anew by overwrite (--overwrite)"
 NAMES = ("journal.jsonl", "parts.bin")
-BLOCK = 1 << 20
-
-
-def unfinished_folder(output):
-    """The folder in which the parts of an output are until it is complete: ``aa.dcd.unfinished``."""
-    return Path(output).with_name(f"{Path(output).name}.unfinished")
-
-
-def file_digest(*paths):
-    """SHA-256 of the contents of files, one after the other."""
-    digest = hashlib.sha256()
-    for path in paths:
-        with open(path, "rb") as file:
-            while block := file.read(BLOCK):
-                digest.update(block)
-    return digest.hexdigest()
 
 
 class Journal:
@@ -56,6 +44,8 @@ class Journal:
         Go on with an earlier run, if there is one.
     overwrite : bool
         Forget an earlier run, and replace an output that exists.
+    files : sequence of path, optional
+        Of the output, if they are others than `output` itself.
 
     Attributes
     ----------
@@ -73,7 +63,7 @@ class Journal:
         If the earlier run had other settings, naming the first.
     """
 
-    def __init__(self, output, settings, resume=False, overwrite=False):
+    def __init__(self, output, settings, resume=False, overwrite=False, files=None):
         self.output = Path(output)
         self.folder = unfinished_folder(output)
         self.settings = {"openmm_cgvae": __version__, **settings}
@@ -81,16 +71,19 @@ class Journal:
         self._entries, self._offsets, self._said = [], [0], 0
         self._complete = self._lines = self._parts = None
         self._synced = 0.0
-        self._lock = _locked(self.folder) if self.folder.is_dir() else None
+        # Until the run has ended: no other process makes this output.
+        self._lock = ExitStack()
+        self._lock.enter_context(locked(output))
         try:
-            earlier = self._read() if self._lock else None
+            earlier = self._read()
             if self._entries and not resume and not overwrite:
                 raise OutputError(
                     f"{self.folder} holds the parts of an earlier run that was interrupted: go on with it by resume "
                     "(--resume), make an output of them by partial (--partial), or begin anew by overwrite "
                     "(--overwrite)"
                 )
-            check_output(output, overwrite or (resume and self._is_own_output()))
+            for file in files or [output]:
+                check_output(file, overwrite or (resume and self._is_own(file)))
             if earlier is None or not resume:
                 self._entries, self._offsets, self._said = [], [0], 0
             else:
@@ -131,21 +124,18 @@ class Journal:
             self._offsets.append(self._offsets[-1] + entry["length"])
         return whole
 
-    def _is_own_output(self):
-        """Whether the run was killed when its output was complete and its parts were not yet removed."""
-        return self._complete is not None and self.output.is_file() and _mark(self.output) == self._complete
+    def _is_own(self, file):
+        """Whether the run was killed when this file was complete and its parts were not yet removed."""
+        return self._complete is not None and Path(file).is_file() and _mark(file) in self._complete
 
     def _check(self, earlier):
-        for name, value in self.settings.items():
-            value = earlier.get(name) if value is None else json.loads(json.dumps(value))
-            if value != earlier.get(name):
-                raise SettingsError(_difference(self.folder, name, value, earlier.get(name)))
-            self.settings[name] = value
+        given = {name: earlier.get(name) if value is None else value for name, value in self.settings.items()}
+        check_same_run(given, dict.fromkeys(given) | earlier, self.folder, REMEDY)
+        self.settings = given
 
     def __enter__(self):
         with naming_output(self.output):
             self.folder.mkdir(exist_ok=True)
-            self._lock = self._lock or _locked(self.folder)
             self._lines, self._parts = (open(self.folder / name, "ab") for name in NAMES)  # noqa: SIM115
             self._lines.truncate(self._said)
             self._parts.truncate(self._offsets[-1])
@@ -210,11 +200,12 @@ class Journal:
                 raise DataError(f"part {number} in {self.folder} was changed meanwhile: begin anew") from error
         return arrays, entry["record"]
 
-    def complete(self, path):
-        """Note that the output is whole under a temporary name, before it gets its own."""
+    def complete(self, *paths):
+        """Note that all files of the output are whole under temporary names, before they get their own."""
         with naming_output(self.output):
-            sync(path)
-            self._write_line({"complete": _mark(path)})
+            for path in paths:
+                sync(path)
+            self._write_line({"complete": [_mark(path) for path in paths]})
             self._sync(force=True)
 
     def forget(self):
@@ -240,8 +231,7 @@ class Journal:
             for file in filter(None, (self._lines, self._parts)):
                 file.close()
         finally:
-            if self._lock is not None:
-                self._lock.close()
+            self._lock.close()
 
 
 def _whole(line):
@@ -256,32 +246,3 @@ def _mark(path):
     """What tells a file that was moved from others."""
     status = os.stat(path)
     return [status.st_size, status.st_mtime_ns]
-
-
-def _locked(folder):
-    """Open a file in the folder that no other process has open so (`OutputError`); the lock ends with the process."""
-    file = open(folder / "lock", "wb")  # noqa: SIM115 (closed with the journal)
-    try:
-        import fcntl
-
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except ImportError:
-        # Not on this system.
-        pass
-    except OSError as error:
-        file.close()
-        if isinstance(error, BlockingIOError):
-            raise OutputError(f"another process is at work on {folder}: let it end, or end it") from error
-    return file
-
-
-def _difference(folder, name, given, earlier):
-    if len(str(given)) == len(str(earlier)) == 64:
-        return (
-            f"{name} has changed since the run in {folder} was begun: give what it was begun with, or begin anew by "
-            "overwrite (--overwrite)"
-        )
-    return (
-        f"{name}={given} given to go on with a run of {name}={earlier} in {folder}: repeat its settings, or begin anew "
-        "by overwrite (--overwrite)"
-    )

@@ -40,7 +40,7 @@ def locked(*outputs):
 
 
 def locking(name):
-    """A decorator of methods that hold the lock of ``self.<name>``, an output, while they run; of None they hold none."""
+    """Decorate methods so that they hold the lock of ``self.<name>``, an output, while they run; of None none."""
 
     def decorated(method):
         @wraps(method)

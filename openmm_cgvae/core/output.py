@@ -5,7 +5,6 @@ All files are written through `complete_output`, or by a writer of trajectories 
 
 import errno
 import hashlib
-import io
 import json
 import os
 import platform
@@ -23,7 +22,7 @@ __all__ = [
     "existing_folder",
     "naming_output",
     "sync",
-    "write_bytes",
+    "unfinished_folder",
     "write_json",
     "write_text",
 ]
@@ -151,7 +150,8 @@ def naming_output(path, temporary=None):
         if not (error.errno in FULL or named or short):
             raise
         reason = FULL.get(error.errno, "the disk is full" if short else error.strerror)
-        raise OutputError(f"output {path} cannot be written: {reason}; nothing is left of it") from error
+        remedy = "free space there, or choose another place"
+        raise OutputError(f"output {path} cannot be written: {reason}; {remedy}") from error
 
 
 def write_text(path, text):
@@ -163,17 +163,6 @@ def write_text(path, text):
 def write_json(path, value):
     """Write a JSON file, which appears complete."""
     write_text(path, json.dumps(value, indent=1) + "\n")
-
-
-def write_bytes(path, save):
-    """Write what ``save(file)`` writes to a binary file; it appears complete.
-
-    It is made in memory first: torch ends the process where its own writer meets a full disk.
-    """
-    buffer = io.BytesIO()
-    save(buffer)
-    with complete_output(path) as temporary:
-        temporary.write_bytes(buffer.getbuffer())
 
 
 def sync(path):
@@ -220,6 +209,11 @@ def _is_running(pid):
 
 def _host():
     return hashlib.sha256(platform.node().encode()).hexdigest()[:8]
+
+
+def unfinished_folder(output):
+    """The folder in which the parts of an output are until it is complete: ``aa.dcd.unfinished``."""
+    return Path(output).with_name(f"{Path(output).name}.unfinished")
 
 
 def _short(stem):

@@ -3,10 +3,20 @@
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
-__all__ = ["available_cores", "even_slices", "in_threads", "on_torch_threads", "use_one_torch_thread"]
+__all__ = [
+    "available_cores",
+    "even_slices",
+    "in_threads",
+    "on_torch_threads",
+    "one_torch_thread",
+    "use_one_torch_thread",
+]
 
 
+# Rows are cut into so many slices at least, of which none has fewer rows than this if it can be helped.
+SHARES, FEWEST = 4, 32
 # Two threads at once would take each other's number for the usual one.
 _torch_threads = threading.Lock()
 
@@ -16,11 +26,27 @@ def available_cores():
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def even_slices(n, most, workers):
-    """Return slices that divide n rows evenly among the workers, none longer than `most`."""
-    rounds = max(1, -(-n // (most * workers)))
-    step = max(1, -(-n // (rounds * workers)))
+def even_slices(n, most):
+    """Return slices that divide n rows evenly, none longer than `most`; the same on every machine.
+
+    The last digits of what torch computes depend on how many rows share a call, and so not on the number of threads.
+    """
+    step = min(most, max(FEWEST, -(-n // SHARES)))
+    step = max(1, -(-n // max(1, -(-n // step))))
     return [slice(start, min(start + step, n)) for start in range(0, n, step)]
+
+
+@contextmanager
+def one_torch_thread():
+    """Restrict torch to one core in the block."""
+    import torch
+
+    before = torch.get_num_threads()
+    use_one_torch_thread()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def in_threads(function, items, workers, prepare=None):

@@ -102,7 +102,9 @@ def vectors_of_cells(lengths, angles):
 
     Angles alpha, beta, gamma lie between b and c, a and c, a and b.
     """
-    lengths, (alpha, beta, gamma) = np.asarray(lengths, dtype=float), np.radians(np.asarray(angles, dtype=float)).T
+    # Of a box of zeros some readers make NaN.
+    lengths = np.nan_to_num(np.asarray(lengths, dtype=float))
+    alpha, beta, gamma = np.radians(np.asarray(angles, dtype=float)).T
     there = (lengths > 0).all(1)
     vectors = np.zeros((len(lengths), 3, 3))
     a, b, c = lengths.T

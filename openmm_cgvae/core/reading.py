@@ -54,7 +54,7 @@ def reading(path, kind, expected, error):
     try:
         yield
     except CGVAEError as problem:
-        if isinstance(problem, error) and str(path) in str(problem):
+        if isinstance(problem, error) and str(path) in str(problem) and "\n" not in str(problem):
             raise
         said = one_line(problem).rstrip(".")
         raise error(f"{path} is not a {kind} to use: {said}; what {expected} writes is expected") from problem

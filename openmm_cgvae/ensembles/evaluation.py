@@ -17,7 +17,7 @@ from openmm_cgvae.chemistry.rotatable import rotatable_bonds
 from openmm_cgvae.chemistry.usable import usable_molecules
 from openmm_cgvae.conformers.ensembles import PackedEnsembles, with_conformers
 from openmm_cgvae.core.errors import CGVAEError, DataError, MoleculeError, SettingsError, one_line
-from openmm_cgvae.core.output import complete_output, existing_folder
+from openmm_cgvae.core.output import complete_output, existing_folder, write_text
 from openmm_cgvae.ensembles.accuracy import conformer_positions, crystal_accuracy, ensemble_accuracy
 from openmm_cgvae.ensembles.energies import energy_errors
 from openmm_cgvae.ensembles.generators import BASELINES, Generator, named_generator
@@ -221,7 +221,7 @@ def _records(path):
         except ValueError:
             continue
     if lines and not lines[-1].endswith("\n"):
-        path.write_text("".join(line for line in lines if line.endswith("\n")))
+        write_text(path, "".join(line for line in lines if line.endswith("\n")))
     return found
 
 

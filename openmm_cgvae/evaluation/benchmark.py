@@ -6,11 +6,13 @@ import json
 import math
 import time
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from openmm_cgvae.core.checks import checked_count
+from openmm_cgvae.core.cluster import made_in_order
 from openmm_cgvae.core.errors import DataError, SettingsError
 from openmm_cgvae.core.fingerprint import check_same_folder
 from openmm_cgvae.core.lock import locked
@@ -108,7 +110,7 @@ class _Case:
         return f"{self.mapping}.{self.model}.{self.split}.{self.fold}"
 
 
-def run_benchmark(positions, runs, mappings, folder, settings=None, command=None, progress=True):
+def run_benchmark(positions, runs, mappings, folder, settings=None, command=None, progress=True, client=None):
     """Train and measure every model on every mapping, split and fold.
 
     A figure once measured is kept in ``folder/cases``; a call that was stopped goes on when it is repeated, and so
@@ -127,6 +129,8 @@ def run_benchmark(positions, runs, mappings, folder, settings=None, command=None
     command : str, optional
         What to note beside each figure as its origin.
     progress : bool
+    client : distributed.Client, optional
+        Of a Dask cluster whose workers train and measure a case each; `folder` is one that they share.
 
     Returns
     -------
@@ -149,10 +153,8 @@ def run_benchmark(positions, runs, mappings, folder, settings=None, command=None
     with locked(folder), tqdm(total=len(mappings) * len(each), unit="case", disable=not progress) as bar:
         for name, mapping in mappings.items():
             dataset = prepare_dataset(positions, runs, mapping, temperature=None)
-            for chosen in each:
-                case = _Case(name, *chosen)
-                bar.set_description(case.name)
-                _complete(case, dataset, settings, folder, command, progress)
+            one = partial(_complete, dataset, settings, folder.resolve(), command, progress and client is None)
+            for _ in made_in_order(one, [_Case(name, *chosen) for chosen in each], client):
                 bar.update()
     return collect(folder)
 
@@ -189,7 +191,7 @@ def split_fold(runs, n_folds, fold, seed, shuffled=False):
     return np.flatnonzero(~held_out), np.flatnonzero(held_out)
 
 
-def _complete(case, dataset, settings, folder, command, progress):
+def _complete(dataset, settings, folder, command, progress, case):
     """Measure a case, unless its file tells that it was."""
     path = existing_folder(folder / "cases") / f"{case.name}.json"
     identity = {

@@ -3,10 +3,11 @@
 import logging
 import time
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
+from openmm_cgvae.core.cluster import made_in_order
 from openmm_cgvae.core.errors import DataError, MissingDependencyError, SettingsError
 from openmm_cgvae.core.representation import html_table
 from openmm_cgvae.core.units import ANGSTROM_PER_NM, as_positions_nm
@@ -39,9 +40,13 @@ ENERGIES = {
 }  # fmt: skip
 # Structures sampled between two updates of the progress bar.
 CHUNK = 2048
+# Frames that a worker of a cluster minimises at a time.
+MINIMIZED_AT_ONCE = 25
 
 
-def evaluate(backmapper, reference, runs=None, n_samples=8, seed=0, minimize=True, n_minimized=200, progress=True):
+def evaluate(
+    backmapper, reference, runs=None, n_samples=8, seed=0, minimize=True, n_minimized=200, progress=True, client=None
+):
     """Project reference structures to beads, sample all-atom structures for these, and compare.
 
     Parameters
@@ -61,6 +66,8 @@ def evaluate(backmapper, reference, runs=None, n_samples=8, seed=0, minimize=Tru
         Frames to minimise, evenly spaced.
     progress : bool
         Show progress bars on what takes more than a few seconds.
+    client : distributed.Client, optional
+        Of a Dask cluster, whose workers sample and minimise; the figures are the same.
 
     Returns
     -------
@@ -113,13 +120,13 @@ def evaluate(backmapper, reference, runs=None, n_samples=8, seed=0, minimize=Tru
     reference = as_positions_nm(reference, backmapper.n_atoms, "atoms")
     runs = _checked_runs(runs, len(reference))
     beads = backmapper.mapping.project(reference)
-    sampled, speed = _sample(backmapper, beads, n_samples, seed, progress)
+    sampled, speed = _sample(backmapper, beads, n_samples, seed, progress, client)
     case = _Case(backmapper, reference, runs, beads, sampled, seed)
     figures = {"frames": len(reference), "runs": len(np.unique(runs)), "samples": n_samples, "seed": seed}
     measures = (_reconstruction, _generation, _structure, _geometry, _torsions, _slow_motions, _diversity)
     for measure in tqdm(measures, desc="measuring", delay=3, leave=False, disable=not progress):
         figures |= measure(case)
-    found, energies = _energies(case, minimize, n_minimized, progress) if minimize else ({}, {})
+    found, energies = _energies(case, minimize, n_minimized, progress, client) if minimize else ({}, {})
     return Evaluation(figures | found | {"frames_per_second": speed}, case, energies)
 
 
@@ -202,19 +209,19 @@ def _checked_runs(runs, n_frames):
     return runs
 
 
-def _sample(backmapper, beads, n_samples, seed, progress):
+def _sample(backmapper, beads, n_samples, seed, progress, client):
     """The samples, (frames, s, n, 3), and how many are drawn a second."""
     from tqdm.auto import tqdm
 
     step = max(1, CHUNK // n_samples)
-    # TorchScript optimises itself during the first calls; the same frames are then drawn again.
-    for _ in range(2):
-        backmapper.sample(beads[:step], n_samples, seed=seed)
-    parts, started = [], time.perf_counter()
-    starts = range(0, len(beads), step)
-    for k in tqdm(starts, desc="sampling", delay=3, leave=False, disable=not progress):
-        frames = np.arange(k, min(k + step, len(beads)))
-        parts.append(backmapper.sample(beads[frames], n_samples, seed=seed, frames=frames))
+    if client is None:
+        # TorchScript optimises itself during the first calls; the same frames are then drawn again.
+        for _ in range(2):
+            backmapper.sample(beads[:step], n_samples, seed=seed)
+    started = time.perf_counter()
+    numbers = [np.arange(k, min(k + step, len(beads))) for k in range(0, len(beads), step)]
+    made = made_in_order(partial(_sampled, backmapper, n_samples, seed), ((beads[k], k) for k in numbers), client)
+    parts = list(tqdm(made, total=len(numbers), desc="sampling", delay=3, leave=False, disable=not progress))
     return np.concatenate(parts), len(beads) * n_samples / (time.perf_counter() - started)
 
 
@@ -326,7 +333,17 @@ def _diversity(case):
     }
 
 
-def _energies(case, minimizer, n_minimized, progress):
+def _sampled(backmapper, n_samples, seed, part):
+    beads, frames = part
+    return backmapper.sample(beads, n_samples, seed=seed, frames=frames)
+
+
+def _minimized(minimizer, part):
+    done = minimizer.minimize(*part, progress=False)
+    return done.energy_before, done.energy_after, done.failed
+
+
+def _energies(case, minimizer, n_minimized, progress, client):
     from openmm_cgvae.atomistic.minimizer import Minimizer
 
     if minimizer is True:
@@ -334,10 +351,18 @@ def _energies(case, minimizer, n_minimized, progress):
     chosen = np.linspace(0, len(case.reference) - 1, min(n_minimized, len(case.reference))).astype(np.int64)
     figures, each = {}, {}
     for prefix, structures in (("", case.samples[:, 0]), ("md_", case.reference)):
-        done = minimizer.minimize(structures[chosen], case.beads[chosen], progress)
-        for moment, energies in (("before", done.energy_before), ("after", done.energy_after)):
+        if client is None:
+            done = minimizer.minimize(structures[chosen], case.beads[chosen], progress)
+            before, after, failed = done.energy_before, done.energy_after, done.failed
+        else:
+            rows = np.array_split(chosen, -(-len(chosen) // MINIMIZED_AT_ONCE))
+            parts = made_in_order(
+                partial(_minimized, minimizer), ((structures[k], case.beads[k]) for k in rows), client
+            )
+            before, after, failed = (np.concatenate(column) for column in zip(*parts, strict=True))
+        for moment, energies in (("before", before), ("after", after)):
             median = float(np.median(energies)) / case.graph.n_atoms
             figures[f"{prefix}energy_per_atom_{moment}_kj_mol"] = median if np.isfinite(median) else None
             each[ENERGIES[prefix, moment]] = np.asarray(energies) / case.graph.n_atoms
-        figures[f"{prefix}minimize_failed_ratio"] = float(done.failed.mean())
+        figures[f"{prefix}minimize_failed_ratio"] = float(failed.mean())
     return figures, each

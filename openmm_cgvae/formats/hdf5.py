@@ -11,9 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from openmm_cgvae.core.errors import DataError, MissingDependencyError, OutputError, one_line
+from openmm_cgvae.core.errors import DataError, MissingDependencyError, OutputError
 from openmm_cgvae.core.output import FULL, sync
 from openmm_cgvae.core.periodic import vectors_of_cells
+from openmm_cgvae.core.translation import translated
 from openmm_cgvae.formats.outputfile import OutputFile, naming
 from openmm_cgvae.formats.paths import plain_file
 
@@ -123,16 +124,9 @@ def _topology(file, n_atoms):
     return topology if topology is not None and topology.n_atoms == n_atoms else None
 
 
-@contextmanager
 def _refusing(path):
-    try:
-        yield
-    except (DataError, MissingDependencyError):
-        raise
-    except Exception as error:
-        raise DataError(
-            f"trajectory {path} cannot be read: a complete HDF5 trajectory of mdtraj is expected ({one_line(error)})"
-        ) from error
+    expected = "a complete HDF5 trajectory of mdtraj is expected"
+    return translated(DataError, f"trajectory {path} cannot be read: {expected} ({{reason}})")
 
 
 class HDF5Writer:
@@ -193,15 +187,13 @@ class HDF5Writer:
 
     @contextmanager
     def _named(self):
+        remedy = "free space there, or choose another place"
         try:
-            yield
-        except MissingDependencyError:
-            raise
-        except Exception as error:
+            with translated(OutputError, f"output {self._name} cannot be written: {{reason}}; {remedy}"):
+                yield
+        except OutputError:
             self._failed = True
-            raise OutputError(
-                f"output {self._name} cannot be written: {one_line(error)}; free space there, or choose another place"
-            ) from error
+            raise
 
     def flush(self):
         """Have what was written put on the disk."""

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from openmm_cgvae.core.errors import DataError, one_line
+from openmm_cgvae.core.errors import DataError
 from openmm_cgvae.core.periodic import boxes_of_frames, vectors_of_cells
+from openmm_cgvae.core.translation import translated
 from openmm_cgvae.core.units import ANGSTROM_PER_NM
 from openmm_cgvae.formats.paths import ascii_folder, file_format, plain_file
 from openmm_cgvae.formats.textframes import TextFrames, find_text_frames
@@ -63,15 +64,9 @@ def load_topology(path: PathLike | SomeTopology, own_names: bool = False) -> mdt
     if file_format(path) in STRUCTURES:
         found = StructureFile.read(path, "topology")
         return found.named_topology if own_names else found.topology
-    try:
-        with plain_file(path) as plain:
-            topology = mdtraj.load_topology(str(plain))
-    except DataError:
-        raise
-    except Exception as error:
-        raise DataError(
-            f"topology {path} cannot be read: a PDB, mmCIF, GRO, prmtop or PSF file is expected ({one_line(error)})"
-        ) from error
+    expected = "a PDB, mmCIF, GRO, prmtop or PSF file is expected"
+    with translated(DataError, f"topology {path} cannot be read: {expected} ({{reason}})"), plain_file(path) as plain:
+        topology = mdtraj.load_topology(str(plain))
     # Elements by atomic number or mass: an ion's name counts all the same.
     forget_guessed_elements(topology, range(topology.n_atoms))
     return topology
@@ -123,15 +118,9 @@ class StructureFile:
     def read(cls, path, what="trajectory"):
         """Read a file; `DataError` if it cannot be read."""
         kind = file_format(path)
-        try:
+        expected = f"a complete {'mmCIF' if kind in CIF else kind[1:].upper()} file is expected"
+        with translated(DataError, f"{what} {path} cannot be read: {expected} ({{reason}})"):
             return _read_by_frames(path, kind) or _read_whole(path, kind)
-        except DataError:
-            raise
-        except Exception as error:
-            expected = "mmCIF" if kind in CIF else kind[1:].upper()
-            raise DataError(
-                f"{what} {path} cannot be read: a complete {expected} file is expected ({one_line(error)})"
-            ) from error
 
     @property
     def n_atoms(self):

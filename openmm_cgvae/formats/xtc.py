@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from openmm_cgvae.core.errors import DataError, OutputError, one_line
+from openmm_cgvae.core.errors import DataError, OutputError
+from openmm_cgvae.core.translation import translated
 from openmm_cgvae.formats.joining import ClockWarning, frames_to_keep, warn_of_cut
 from openmm_cgvae.formats.outputfile import OutputFile, naming
 from openmm_cgvae.formats.paths import ascii_folder
@@ -222,11 +223,9 @@ def _unpacked(packed, numbers, path):
     with ascii_folder() as folder:
         part = folder / "part.xtc"
         part.write_bytes(packed)
-        try:
+        with translated(DataError, f"trajectory {path} cannot be read ({{reason}}): copy it again"):
             with XTCTrajectoryFile(str(part)) as file:
                 positions = file.read(len(numbers))[0]
-        except Exception as error:
-            raise DataError(f"trajectory {path} cannot be read: {one_line(error)}") from error
     if len(positions) != len(numbers):
         raise DataError(f"trajectory {path} is damaged in frame {numbers[len(positions)]}: copy it again")
     return positions

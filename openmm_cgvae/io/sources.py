@@ -14,6 +14,7 @@ from openmm_cgvae.formats.hdf5 import HDF5Frames
 from openmm_cgvae.formats.netcdf import NetCDFFrames
 from openmm_cgvae.formats.paths import file_format, plain_file, unpack
 from openmm_cgvae.formats.structures import STRUCTURES, StructureFile
+from openmm_cgvae.formats.trr import complete_frames
 from openmm_cgvae.formats.xtc import XTCFrames
 from openmm_cgvae.io.objects import in_memory, is_in_memory
 
@@ -88,7 +89,7 @@ def open_source(part, topology, salvage=False):
     if kind in STRUCTURES:
         return IndexedSource(StructureFile.read(path), path)
     if kind not in INDEXED or _is_netcdf4(path, kind):
-        return StreamedSource(path, topology)
+        return StreamedSource(path, topology, salvage)
     if path.suffix.lower() != ".gz":
         return IndexedSource(INDEXED[kind].read(path, salvage), path)
     # Frames are read where they lie, as long as the source lives.
@@ -158,33 +159,23 @@ class StreamedSource:
 
     n_atoms = n_frames = topology = name_width = None
 
-    def __init__(self, path, topology):
+    def __init__(self, path, topology, salvage=False):
         self.path, self._topology = path, topology
         self.has_times = file_format(path) in TIMED
         self._seeks = file_format(path) in SEEKABLE
         if self._seeks:
-            self.n_frames = self._length()
-
-    def _length(self):
-        from mdtraj.formats import TRRTrajectoryFile
-
-        try:
-            with plain_file(self.path) as plain, TRRTrajectoryFile(str(plain)) as file:
-                return len(file)
-        except Exception as error:
-            raise DataError(f"trajectory {self.path} cannot be read: {one_line(error)}") from error
+            with plain_file(path) as plain:
+                self.n_frames = complete_frames(plain, salvage)
 
     def chunks(self, size, selection, first=0, interval=None):
         """As ``IndexedSource.chunks``."""
-        import mdtraj
-
         if self._seeks and not len(selection.numbers(first, self.n_frames)):
             return
         # What it takes to reach the first frame that is wanted.
         skipped = min(max(0, (selection.start or 0) - first), self.n_frames) if self._seeks else 0
         count = skipped
         with plain_file(self.path) as plain:
-            iterator = mdtraj.iterload(str(plain), chunk=size, top=self._topology, skip=skipped)
+            iterator = self._parts(str(plain), size, skipped)
             while (part := self._next(iterator)) is not None:
                 numbers = count + np.arange(len(part))
                 count += len(part)
@@ -210,6 +201,21 @@ class StreamedSource:
         known = self._seeks and not selection.by_time
         return len(selection.numbers(first, self.n_frames)) if known else None
 
+    def _parts(self, plain, size, skipped):
+        """Yield trajectories of `size` frames at most."""
+        import mdtraj
+        from mdtraj.formats import TRRTrajectoryFile
+
+        if not self._seeks:
+            yield from mdtraj.iterload(plain, chunk=size, top=self._topology)
+            return
+        # Complete frames alone: asked for more, the library fails at the one that is cut off.
+        with TRRTrajectoryFile(plain) as file:
+            if skipped:
+                file.seek(skipped)
+            for first in range(skipped, self.n_frames, size):
+                yield file.read_as_traj(self._topology, n_frames=min(size, self.n_frames - first))
+
     def _next(self, iterator):
         try:
             with warnings.catch_warnings():
@@ -220,4 +226,7 @@ class StreamedSource:
                 raise TopologyMismatchError(
                     f"trajectory {self.path} does not fit {self._topology.n_atoms} particles: {one_line(error)}"
                 ) from error
-            raise DataError(f"trajectory {self.path} cannot be read: {one_line(error)}") from error
+            raise DataError(
+                f"trajectory {self.path} cannot be read ({one_line(error)}): a complete file of a format that mdtraj "
+                "reads is expected"
+            ) from error

@@ -259,9 +259,9 @@ class TrajectoryReader:
         return Chunk(frames, positions, None if times is None else np.asarray(times, dtype=float), vectors)
 
 
-def frames_at_once(n_atoms: int, n_samples: int = 1) -> int:
-    """Frames that are held at once, of so many atoms and samples each: 1000 at most, so that memory is bounded."""
-    return max(1, min(MOST_FRAMES, CHUNK_BYTES // (BYTES_AN_ATOM * n_atoms * n_samples)))
+def frames_at_once(n_atoms: int, n_samples: int = 1, most: int = MOST_FRAMES) -> int:
+    """Frames that are held at once, of so many atoms and samples each: so that memory is bounded."""
+    return max(1, min(most, CHUNK_BYTES // (BYTES_AN_ATOM * n_atoms * n_samples)))
 
 
 def _made_whole(positions, vectors, topology):

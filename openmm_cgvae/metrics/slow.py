@@ -1,5 +1,7 @@
 """Comparison of samples with a reference along the slowest motions."""
 
+import itertools
+
 import numpy as np
 
 from openmm_cgvae.core.errors import DataError, MissingDependencyError
@@ -136,8 +138,9 @@ def _with_neighbours(graph, rows):
 
 
 def _pairs_apart(graph, atoms):
-    i, j = np.nonzero(np.triu(graph.bond_distances[np.ix_(atoms, atoms)] >= 3))
-    return np.stack([atoms[i], atoms[j]], axis=1)
+    near = set(map(tuple, graph.pairs_within(2).tolist()))
+    pairs = (pair for pair in itertools.combinations(atoms.tolist(), 2) if pair not in near)
+    return np.array(list(pairs), dtype=np.int64).reshape(-1, 2)
 
 
 def _distances(positions, graph, pairs):

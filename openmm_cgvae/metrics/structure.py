@@ -8,7 +8,8 @@ import numpy as np
 
 from openmm_cgvae.core.errors import PositionsError, SettingsError, TopologyMismatchError
 from openmm_cgvae.core.units import as_positions_nm, value_in_md_units
-from openmm_cgvae.molecule.graph import dihedral, signed_volume
+from openmm_cgvae.metrics.neighbourpairs import LARGE, changed_bonds, pairs_closer
+from openmm_cgvae.molecule.graph import BOND_FACTOR, dihedral, signed_volume
 
 __all__ = [
     "CONTACT_NM",
@@ -67,6 +68,9 @@ def bond_graph_edit_ratio(positions, graph, atoms=None):
     """
     frames = as_positions_nm(positions, graph.n_atoms, "atoms")
     atoms = _selected(graph.n_atoms, atoms)
+    if graph.n_atoms > LARGE:
+        bonds = np.isin(graph.bonds, atoms).all(1)
+        return changed_bonds(frames, graph, atoms, BOND_FACTOR) / max(1, np.count_nonzero(bonds))
     inside = np.ix_(atoms, atoms)
     bonded = (graph.bond_distances == 1)[inside]
     edits = _count_unexpected(frames, atoms, graph.bond_cutoffs[inside], bonded)
@@ -99,6 +103,8 @@ def clashes(positions, graph, contact_nm=CONTACT_NM):
         If the positions are not of this molecule or not finite.
     """
     frames = as_positions_nm(positions, graph.n_atoms, "atoms")
+    if graph.n_atoms > LARGE:
+        return pairs_closer(frames, graph, graph.heavy, contact_nm, 3) > 0
     apart = (graph.bond_distances > 3)[np.ix_(graph.heavy, graph.heavy)]
     # No distance is below 0: pairs that may touch never count.
     limits = np.where(apart, contact_nm, 0.0)

@@ -188,7 +188,7 @@ class Flow(nn.Module):
         """Carry unit Gaussian noise (B, N, latent) to a sample of the same shape.
 
         Uses the two-step Adams-Bashforth method, with one velocity per step. For as many velocities, the error of
-        Heun's method is more than twice as large (docs/fidelity.md).
+        Heun's method is more than twice as large (docs/appendix/fidelity-diary.md).
         """
         condition = self.condition(X)
         z, before = noise.flatten(1), noise.flatten(1)
@@ -212,7 +212,7 @@ class GatedBlock(nn.Module):
 
     Bond lengths depend on squared differences of latents, so a velocity that keeps them contains products of latents.
     This block computes products directly; linear maps and activations would need many units for each (alanine
-    dipeptide, docs/fidelity.md).
+    dipeptide, docs/appendix/fidelity-diary.md).
     """
 
     def __init__(self, width: int, dropout: float):

@@ -91,20 +91,23 @@ class MolecularGraph:
 
     @cached_property
     def bond_distances(self):
-        """Number of bonds between every two atoms, shape (n, n); n where there is no path."""
-        distance = np.full((self.n_atoms, self.n_atoms), self.n_atoms, dtype=np.int64)
-        for start in range(self.n_atoms):
-            distance[start, start] = 0
-            shell, hops = [start], 0
-            while shell:
-                hops += 1
-                found = []
-                for i in shell:
-                    for j in self.neighbours[i]:
-                        if distance[start, j] > hops:
-                            distance[start, j] = hops
-                            found.append(j)
-                shell = found
+        """Number of bonds between every two atoms, shape (n, n), for small molecules; n where there is no path."""
+        return np.array([self.hops_from([start]) for start in range(self.n_atoms)]).reshape(-1, self.n_atoms)
+
+    def hops_from(self, starts):
+        """Number of bonds from the nearest of some atoms to each, shape (n,); n where there is no path."""
+        distance = np.full(self.n_atoms, self.n_atoms, dtype=np.int64)
+        shell, hops = list(starts), 0
+        distance[shell] = 0
+        while shell:
+            hops += 1
+            found = []
+            for i in shell:
+                for j in self.neighbours[i]:
+                    if distance[j] > hops:
+                        distance[j] = hops
+                        found.append(j)
+            shell = found
         return distance
 
     def pairs_within(self, hops):
@@ -256,12 +259,16 @@ class MolecularGraph:
 
     @cached_property
     def bond_cutoffs(self):
-        """Distance in nm below which two atoms count as bonded, shape (n, n) (paper, appendix D)."""
+        """Distance in nm below which two atoms count as bonded, shape (n, n), for small molecules (paper, appendix D)."""
+        return BOND_FACTOR * (self.radii[:, None] + self.radii[None, :])
+
+    @cached_property
+    def radii(self):
+        """Covalent radius of every atom in nm, shape (n,)."""
         from rdkit import Chem
 
         table = Chem.GetPeriodicTable()
-        radii = np.array([table.GetRcovalent(int(z)) for z in self.atomic_numbers]) / 10
-        return BOND_FACTOR * (radii[:, None] + radii[None, :])
+        return np.array([table.GetRcovalent(int(z)) for z in self.atomic_numbers]) / 10
 
 
 def signed_volume(positions, rows):

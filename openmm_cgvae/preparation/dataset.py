@@ -7,7 +7,7 @@ import numpy as np
 from openmm_cgvae.core.errors import DataError, SettingsError
 from openmm_cgvae.core.units import as_positions_nm
 from openmm_cgvae.io.trajectory_files import TrajectoryReader
-from openmm_cgvae.molecule.graph import MolecularGraph, signed_volume
+from openmm_cgvae.molecule.graph import BOND_FACTOR, MolecularGraph, signed_volume
 from openmm_cgvae.molecule.spec import MoleculeSpec
 from openmm_cgvae.molecule.topology import as_mdtraj_topology
 from openmm_cgvae.training.dataset import Dataset
@@ -116,7 +116,6 @@ def molecule_spec(graph, mapping, positions, hops=2, atom_types="atom"):
     channels = np.zeros(graph.n_atoms, dtype=np.int64)
     for bead in mapping.beads:
         channels[list(bead)] = np.arange(len(bead))
-    bead_graph = _hops_between_beads(graph, mapping)
     near = graph.pairs_within(3)
     return MoleculeSpec(
         atom_types=types.astype(np.int64),
@@ -124,12 +123,12 @@ def molecule_spec(graph, mapping, positions, hops=2, atom_types="atom"):
         channels=channels,
         projection=mapping.matrix,
         atom_frames=np.array([_bonded_frame(graph, i) for i in range(graph.n_atoms)], dtype=np.int64),
-        bead_frames=_nearest(bead_graph, 3),
-        bead_axes=_nearest(bead_graph, 2),
+        bead_frames=_nearest_beads(graph, mapping, 3),
+        bead_axes=_nearest_beads(graph, mapping, 2),
         graph_pairs=graph.pairs_within(hops),
         equivalent_hydrogens=graph.equivalent_hydrogens,
         near_pairs=near,
-        near_hops=graph.bond_distances[near[:, 0], near[:, 1]],
+        near_hops=_hops_of(graph, near),
         rigid_pairs=graph.rigid_pairs,
         contact_kinds=graph.contact_kinds,
         handedness=_reference_handedness(graph, positions),
@@ -166,7 +165,7 @@ def _ordered_pairs(graph, mapping, positions):
 
 def _check_whole(graph, positions):
     i, j = graph.bonds.T
-    cutoffs = 2 * graph.bond_cutoffs[i, j]
+    cutoffs = 2 * BOND_FACTOR * (graph.radii[i] + graph.radii[j])
     for start in range(0, len(positions), 10_000):
         chunk = positions[start : start + 10_000]
         broken = (np.linalg.norm(chunk[:, i] - chunk[:, j], axis=-1) > cutoffs).any(1)
@@ -184,23 +183,30 @@ def _bonded_frame(graph, atom):
         choices = [j for j in graph.neighbours[path[-1]] if j not in path]
         if not choices:
             # A dead end: take the nearest atom that is not in the path yet.
-            order = np.argsort(graph.bond_distances[atom], kind="stable")
+            order = np.argsort(graph.hops_from([atom]), kind="stable")
             choices = [int(j) for j in order if j not in path][:1] or [path[-1]]
         path.append(max(choices, key=lambda j: (len(graph.neighbours[j]) > 1, graph.atomic_numbers[j])))
     return path[1:]
 
 
-def _hops_between_beads(graph, mapping):
-    beads = mapping.assignment
-    distance = np.full((mapping.n_beads, mapping.n_beads), np.iinfo(np.int64).max)
-    np.minimum.at(distance, (beads[:, None], beads[None, :]), graph.bond_distances)
-    return distance
+def _hops_of(graph, near):
+    """Number of bonds, 1 to 3, of pairs up to 3 bonds apart, shape (m,)."""
+    two = set(map(tuple, graph.pairs_within(2).tolist()))
+    one = set(map(tuple, graph.pairs_within(1).tolist()))
+    return np.array([3 - (pair in two) - (pair in one) for pair in map(tuple, near.tolist())], dtype=np.int64)
 
 
-def _nearest(distance, count):
-    """The `count` nearest other beads of every bead, shape (N, count); (0, count) where there are too few."""
-    n = len(distance)
-    if n <= count:
+def _nearest_beads(graph, mapping, count):
+    """The `count` nearest other beads of every bead along bonds, shape (N, count); (0, count) where there are too few.
+
+    Bead after bead, so that memory is linear.
+    """
+    if mapping.n_beads <= count:
         return np.zeros((0, count), dtype=np.int64)
-    distance = distance + np.diag(np.full(n, np.iinfo(np.int64).max // 2))
-    return np.argsort(distance, axis=1, kind="stable")[:, :count]
+    rows = []
+    for k, bead in enumerate(mapping.beads):
+        distance = np.full(mapping.n_beads, np.iinfo(np.int64).max)
+        np.minimum.at(distance, mapping.assignment, graph.hops_from(bead))
+        distance[k] = np.iinfo(np.int64).max
+        rows.append(np.argsort(distance, kind="stable")[:count])
+    return np.array(rows)

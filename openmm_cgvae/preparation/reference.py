@@ -11,15 +11,20 @@ import logging
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from openmm_cgvae.atomistic.forcefield import create_system, nearest_name
 from openmm_cgvae.cg.mappedforces import evaluate_forces
 from openmm_cgvae.core.checks import check_types, checked_number
-from openmm_cgvae.core.errors import DataError, MinimizationError, SettingsError, one_line
+from openmm_cgvae.core.cluster import in_order
+from openmm_cgvae.core.errors import DataError, MinimizationError, SettingsError, SimulationError, one_line
 from openmm_cgvae.core.fingerprint import check_same_folder, fingerprint_of
 from openmm_cgvae.core.lock import locked
 from openmm_cgvae.core.output import complete_output, existing_folder, write_json
+from openmm_cgvae.core.platforms import installed_platforms
+from openmm_cgvae.core.translation import translated
 from openmm_cgvae.metrics import cis_trans, handedness
 from openmm_cgvae.molecule.graph import MolecularGraph
 from openmm_cgvae.molecule.topology import as_mdtraj_topology
@@ -88,7 +93,7 @@ class ReferenceProtocol:
                 raise SettingsError(f"{name}={getattr(self, name)} given: a positive number is expected")
 
 
-def sample_reference(pdb, folder, runs, protocol=None, seed=0, platform=None, progress=True):
+def sample_reference(pdb, folder, runs, protocol=None, seed=0, platform=None, progress=True, client=None):
     """Make independent MD runs, one DCD file and one file of forces each.
 
     A hot burst that turns a peptide bond or a stereocentre, which would stay so to the end of the run, is drawn again.
@@ -107,6 +112,8 @@ def sample_reference(pdb, folder, runs, protocol=None, seed=0, platform=None, pr
     platform : str, optional
         OpenMM platform; one thread of CPU if omitted.
     progress : bool
+    client : distributed.Client, optional
+        Of a Dask cluster, whose workers make the runs; they are the same.
 
     Returns
     -------
@@ -127,30 +134,53 @@ def sample_reference(pdb, folder, runs, protocol=None, seed=0, platform=None, pr
     if runs < 1:
         raise SettingsError(f"runs={runs} given: 1 or more is expected")
     folder = existing_folder(folder)
-    try:
+    with translated(DataError, f"starting structure {pdb} cannot be read: a PDB file is expected ({{reason}})"):
         start = PDBFile(str(pdb))
-    except Exception as error:
-        raise DataError(f"starting structure {pdb} cannot be read: a PDB file is expected ({error})") from error
     with locked(folder):
-        return _sample_runs(start, pdb, folder, runs, protocol, seed, platform, progress)
+        return _sample_runs(start, pdb, folder, runs, protocol, seed, platform, progress, client)
 
 
-def _sample_runs(start, pdb, folder, runs, protocol, seed, platform, progress):
+def _sample_runs(start, pdb, folder, runs, protocol, seed, platform, progress, client):
     """Make the runs that are missing."""
     from tqdm.auto import tqdm
 
     _record(folder / "protocol.json", pdb, protocol, seed, platform)
     paths = [folder / f"run-{k:03d}.dcd" for k in range(runs)]
     missing = [k for k, path in enumerate(paths) if not (path.exists() and forces_path(path).exists())]
-    if missing:
-        simulation = _simulation(start.topology, protocol, platform)
-        for k in tqdm(missing, total=runs, initial=runs - len(missing), disable=not progress, unit="run"):
-            if not paths[k].exists():
-                with complete_output(paths[k]) as temporary:
-                    _sample_run(simulation, start.positions, protocol, [seed, k], temporary)
-            _keep_forces(simulation, paths[k])
-            logger.info("run %d of %d written to %s", k + 1, runs, paths[k])
+    if not missing:
+        return paths
+    with tqdm(total=runs, initial=runs - len(missing), disable=not progress, unit="run") as bar:
+        if client is None:
+            simulation = _simulation(start.topology, protocol, platform)
+            for k in missing:
+                if not paths[k].exists():
+                    with complete_output(paths[k]) as temporary:
+                        _sample_run(simulation, start.positions, protocol, [seed, k], temporary)
+                _keep_forces(_forces(simulation, paths[k]), paths[k])
+                logger.info("run %d of %d written to %s", k + 1, runs, paths[k])
+                bar.update()
+            return paths
+        for k, (content, forces) in in_order(client, _Run(start, protocol, seed, platform), missing):
+            with complete_output(paths[k]) as temporary:
+                temporary.write_bytes(content)
+            _keep_forces(forces, paths[k])
+            bar.update()
     return paths
+
+
+class _Run:
+    """Makes a run on a worker, by its number: the bytes of its file, and the forces at its frames."""
+
+    def __init__(self, start, protocol, seed, platform):
+        self._start, self._how = (start.topology, start.positions), (protocol, seed, platform)
+
+    def __call__(self, k):
+        (topology, positions), (protocol, seed, platform) = self._start, self._how
+        simulation = _simulation(topology, protocol, platform)
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / "run.dcd"
+            _sample_run(simulation, positions, protocol, [seed, k], path)
+            return path.read_bytes(), _forces(simulation, path)
 
 
 def forces_path(trajectory):
@@ -202,10 +232,14 @@ def reference_forces(trajectories, topology, positions, protocol=None, stride=1,
     return forces
 
 
-def _keep_forces(simulation, path):
+def _forces(simulation, path):
     frames = read_reference([path], as_mdtraj_topology(simulation.topology))[0]
+    return evaluate_forces(simulation.context, frames)
+
+
+def _keep_forces(forces, path):
     with complete_output(forces_path(path)) as temporary:
-        np.save(temporary, evaluate_forces(simulation.context, frames))
+        np.save(temporary, forces)
 
 
 def _record(path, pdb, protocol, seed, platform):
@@ -226,15 +260,16 @@ def _simulation(topology, protocol, platform=None):
     from openmm import Platform
     from openmm.app import ForceField, HBonds, NoCutoff, Simulation
 
-    try:
-        system = ForceField(*protocol.forcefield).createSystem(
-            topology, nonbondedMethod=NoCutoff, constraints=HBonds, hydrogenMass=protocol.hydrogen_mass
-        )
-    except Exception as error:
-        raise MinimizationError(f"force field {', '.join(protocol.forcefield)} does not fit: {error}") from error
-    chosen = Platform.getPlatformByName(platform or "CPU")
+    names = ", ".join(protocol.forcefield)
+    with translated(MinimizationError, f"force field {names} cannot be used ({{reason}}): give OpenMM XML files"):
+        forcefield = ForceField(*protocol.forcefield)
+    system = create_system(
+        topology, forcefield, nonbondedMethod=NoCutoff, constraints=HBonds, hydrogenMass=protocol.hydrogen_mass
+    )
+    chosen = Platform.getPlatformByName(nearest_name("platform", platform or "CPU", installed_platforms()))
     properties = {"Threads": "1", "DeterministicForces": "true"} if chosen.getName() == "CPU" else {}
-    return Simulation(topology, system, _integrator(system, protocol), chosen, properties)
+    with translated(SimulationError, f"no simulation on platform {chosen.getName()} ({{reason}}): try platform CPU"):
+        return Simulation(topology, system, _integrator(system, protocol), chosen, properties)
 
 
 def _integrator(system, protocol):

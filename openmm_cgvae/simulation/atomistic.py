@@ -13,16 +13,17 @@ import numpy as np
 import openmm
 from openmm import app
 
-from openmm_cgvae.atomistic.forcefield import CUTOFF_NM, IMPLICIT_SOLVENTS, first_line, nearest_name
+from openmm_cgvae.atomistic.forcefield import CUTOFF_NM, IMPLICIT_SOLVENTS, create_system, nearest_name
 from openmm_cgvae.atomistic.minimizer import Minimizer
 from openmm_cgvae.atomistic.restrained import bead_restraint, hold, restrained_system
 from openmm_cgvae.atomistic.solvation import solvate
 from openmm_cgvae.cg.system import run_steps
 from openmm_cgvae.core.checks import checked_number
-from openmm_cgvae.core.errors import MinimizationError, PositionsError, SettingsError
+from openmm_cgvae.core.errors import MinimizationError, PositionsError, SettingsError, SimulationError
 from openmm_cgvae.core.lock import locked
 from openmm_cgvae.core.output import complete_output
 from openmm_cgvae.core.platforms import installed_platforms
+from openmm_cgvae.core.translation import translated
 from openmm_cgvae.core.units import as_positions_nm, value_in_md_units
 from openmm_cgvae.simulation.checkpoint import run_id
 from openmm_cgvae.simulation.reporters import TrajectoryReporter
@@ -59,11 +60,13 @@ class _Dynamics:
         """A Simulation without positions."""
         integrator = openmm.LangevinMiddleIntegrator(self.temperature, self.friction, self.time_step)
         integrator.setRandomNumberSeed(seed)
-        if self.platform is None:
-            return app.Simulation(topology, system, integrator)
-        platform = openmm.Platform.getPlatformByName(self.platform)
-        fixed = {"DeterministicForces": "true"} if "DeterministicForces" in platform.getPropertyNames() else {}
-        return app.Simulation(topology, system, integrator, platform, fixed)
+        what = f"no simulation on platform {self.platform or 'of its choice'} ({{reason}}): try platform CPU"
+        with translated(SimulationError, what):
+            if self.platform is None:
+                return app.Simulation(topology, system, integrator)
+            platform = openmm.Platform.getPlatformByName(self.platform)
+            fixed = {"DeterministicForces": "true"} if "DeterministicForces" in platform.getPropertyNames() else {}
+            return app.Simulation(topology, system, integrator, platform, fixed)
 
 
 def to_atomistic_simulation(
@@ -279,14 +282,12 @@ def _forcefield(forcefield, implicitSolvent, solvation):
             forcefield.append(f"implicit/{name.lower()}.xml")
         if solvation is not None:
             forcefield.append(f"amber14/{solvation.waterModel.lower()}.xml")
-    try:
+    with translated(
+        SettingsError,
+        f"force field {forcefield} cannot be read ({{reason}}): an openmm.app.ForceField, or names of OpenMM XML files, "
+        "are expected",
+    ):
         return app.ForceField(*forcefield)
-    # What a name or file leads to that is no force field.
-    except Exception as error:
-        raise SettingsError(
-            f"force field {forcefield} cannot be read ({first_line(error)}): an openmm.app.ForceField, or names of "
-            "OpenMM XML files, are expected"
-        ) from error
 
 
 def _minimized(beads, backmapper, minimizer, seed, frame):
@@ -307,12 +308,7 @@ def _create_system(topology, forcefield, solvation):
     settings = {"nonbondedMethod": app.NoCutoff}
     if solvation is not None:
         settings = {"nonbondedMethod": app.PME, "nonbondedCutoff": CUTOFF_NM}
-    try:
-        return forcefield.createSystem(topology, constraints=app.HBonds, **settings)
-    except ValueError as error:
-        raise MinimizationError(
-            f"the force field does not fit ({first_line(error)}): give one of the molecule and all that is around it"
-        ) from error
+    return create_system(topology, forcefield, constraints=app.HBonds, **settings)
 
 
 def _equilibrated(topology, system, positions, mapping, dynamics, steps, seeds, progress):

@@ -9,13 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from openmm_cgvae.backmapping.backmapper import as_sampler
-from openmm_cgvae.backmapping.identity import digest, sampler_digest
 from openmm_cgvae.backmapping.reporter import BackmapReporter
 from openmm_cgvae.backmapping.system import SystemBackmapper
 from openmm_cgvae.cg.box import tiled_topology
 from openmm_cgvae.cg.system import create_cg_simulation, default_platform
 from openmm_cgvae.core.errors import OutputError, SettingsError
-from openmm_cgvae.core.fingerprint import fingerprint
+from openmm_cgvae.core.fingerprint import fingerprint, fingerprint_of
 from openmm_cgvae.core.lock import locked
 from openmm_cgvae.core.output import check_apart, check_output
 from openmm_cgvae.core.units import value_in_md_units
@@ -172,10 +171,9 @@ def _settings(given):
     names = output_names(given["checkpoint"], file=given["file"], cgFile=given["cgFile"])
     given = defaults | {name: value for name, value in given.items() if name not in {*FREE, *names, "dynamics"}}
     potential = given["potential"]
-    minimizer = given.pop("minimizer")
     objects = {
-        "backmapper": sampler_digest(given.pop("backmapper")),
-        "minimizer": None if minimizer is None else digest(minimizer.identity),
+        "backmapper": fingerprint_of(given.pop("backmapper")),
+        "minimizer": fingerprint_of(given.pop("minimizer")),
         "potential": fingerprint(given.pop("potential").to_dict()),
     }
     # As the simulation takes them where they are left out.

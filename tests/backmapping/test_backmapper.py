@@ -166,7 +166,14 @@ def test_frame_that_is_not_finite_is_named(backmapper, beads, value):
 
 
 @pytest.mark.parametrize("factor", [10.0, 0.1])
-def test_angstrom_for_nm_is_warned_of_once(fresh, beads, caplog, factor):
+def test_angstrom_for_nm_is_refused(fresh, beads, factor):
+    with pytest.raises(PositionsError, match="positions in nm"):
+        fresh.sample(beads * factor, seed=0)
+
+
+@pytest.mark.parametrize("factor", [10.0, 0.1])
+def test_angstrom_for_nm_is_warned_of_once_where_no_distance_is_known(fresh, beads, caplog, factor):
+    fresh.potential = None
     with caplog.at_level(logging.WARNING):
         fresh.sample(beads * factor, seed=0)
         fresh.sample(beads * factor, seed=0)

@@ -20,10 +20,10 @@ from openmm_cgvae import (
     backmap_trajectory,
     to_atomistic_simulation,
 )
-from openmm_cgvae.backmapping.protein import ProteinBackmapper
 from openmm_cgvae.binding.beads import read_beads
 from openmm_cgvae.core.errors import PositionsError, SettingsError, TopologyMismatchError
 from openmm_cgvae.io.trajectory_files import TrajectoryWriter
+from openmm_cgvae.kinds.protein import ProteinBackmapper
 from openmm_cgvae.molecule.residues import RESIDUE_NAMES
 from openmm_cgvae.preparation.structures import beads_of
 from openmm_cgvae.pretrained.index import pretrained_names

@@ -242,7 +242,7 @@ def test_a_frame_that_is_not_there_is_refused(cg_trajectory, backmapper, frame):
 def test_bad_settings_and_outputs_are_refused(cg_trajectory, backmapper, tmp_path):
     with pytest.raises(OutputError, match="does not exist"):
         backmap_trajectory(cg_trajectory, backmapper, tmp_path / "no" / "aa.dcd")
-    with pytest.raises(OutputError, match=r"\.dcd, \.xtc, \.pdb"):
+    with pytest.raises(OutputError, match=r"\.dcd, \.xtc, \.nc, \.h5, \.pdb"):
         backmap_trajectory(cg_trajectory, backmapper, tmp_path / "aa.trr")
     with pytest.raises(SettingsError, match="correlation time=-1"):
         backmap_trajectory(cg_trajectory, backmapper, tmp_path / "aa.dcd", correlation_time=-1)

@@ -22,6 +22,8 @@ def with_coordinates(smiles):
         ("CC=", 3, "leads to no atom"), ("C==C", 3, "follows no atom"), ("=CC", 1, "before any atom"),
         ("CC(C)(C)(C)C", 2, "valence"), ("ccO", 1, "aromatic"), ("CC[NaQ]", 3, "no atom"), ("C[N", 2, "not closed"),
         ("c1ccccc1N(=O)(=O)(=O)C", 9, "valence"), ("CCO%12CC", 4, "ring closure %12"), ("CCé", 3, "é"),
+        ("CC-(C)C", 4, "follows no atom"), ("CC()C", 4, "follows no atom"), ("C((C))C", 3, "follows no atom"),
+        ("C(1CC)C1", 3, "follows no atom"),
     ],
 )  # fmt: skip
 def test_an_invalid_smiles_is_refused_with_the_position(smiles, position, why):
@@ -149,6 +151,8 @@ def test_isomers_keep_their_conformer_and_impossible_ones_are_left_out():
     # Of norbornanol's bridgeheads only cis can be: exo and endo, each in two mirror images.
     isomers, _ = usable_molecules(parsed_smiles("OC1CC2CCC1C2"), stereo="enumerate")
     assert len({Chem.MolToSmiles(m) for m in isomers}) == 4
+    sides = {Chem.MolToSmiles(Chem.RemoveHs(usable_molecules(parsed_smiles("CC=CCl"), seed=k)[0][0])) for k in range(8)}
+    assert sides == {"C/C=C/Cl", "C/C=C\\Cl"}
     # Above 100 heavy atoms none is built to see.
     (long,), notes = usable_molecules(parsed_smiles("C" * 150 + "C(O)F"))
     assert "@" in Chem.MolToSmiles(Chem.RemoveHs(long)) and "one isomer drawn" in notes[0]

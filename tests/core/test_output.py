@@ -1,14 +1,12 @@
 import os
 import subprocess
 import sys
-from functools import partial
 
 import numpy as np
 import pytest
-import torch
 
 from openmm_cgvae.core.errors import OutputError
-from openmm_cgvae.core.output import check_output, complete_output, write_bytes, write_json, write_text
+from openmm_cgvae.core.output import check_output, complete_output, write_json, write_text
 
 
 @pytest.fixture
@@ -123,7 +121,6 @@ def test_a_link_is_followed_and_stays(tmp_path):
 WRITERS = {
     "text": lambda path: write_text(path, "x" * 10**6),
     "json": lambda path: write_json(path, ["x" * 10**6]),
-    "torch": lambda path: write_bytes(path, partial(torch.save, torch.zeros(10**6))),
     "npy": lambda path: completed(path, np.save),
     "npz": lambda path: completed(path, np.savez),
 }

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from openmm_cgvae.core.parallel import available_cores, even_slices, in_threads, on_torch_threads
+from openmm_cgvae.core.parallel import available_cores, even_slices, in_threads, on_torch_threads, one_torch_thread
 
 
 @pytest.mark.parametrize("workers", [1, 3])
@@ -72,15 +72,15 @@ def test_works_while_python_ends():
 
 
 @pytest.mark.parametrize(
-    "n, most, workers", [(0, 4, 2), (1, 256, 2), (7, 3, 1), (300, 256, 2), (1000, 256, 2), (5, 9, 64)]
+    ("n", "most", "expected"), [(0, 4, 0), (1, 256, 1), (7, 3, 3), (60, 256, 2), (300, 256, 4), (4000, 256, 16)]
 )
-def test_slices_cut_all_rows_evenly(n, most, workers):
-    slices = even_slices(n, most, workers)
+def test_slices_cut_all_rows_evenly(n, most, expected):
+    slices = even_slices(n, most)
     np.testing.assert_array_equal(np.concatenate([np.arange(n)[part] for part in slices] or [[]]), np.arange(n))
     lengths = [part.stop - part.start for part in slices]
     assert max(lengths, default=0) <= most
     assert len(set(lengths[:-1])) <= 1
-    assert len(slices) <= workers * -(-n // (most * workers))
+    assert len(slices) == expected
 
 
 def test_workers_have_one_thread_of_torch_each_and_others_keep_theirs(set_torch_threads):
@@ -93,6 +93,9 @@ def test_workers_have_one_thread_of_torch_each_and_others_keep_theirs(set_torch_
     thread.join()
     assert later == [3]
     assert list(on_torch_threads(lambda _: torch.get_num_threads(), range(1), 2)) == [3]
+    with one_torch_thread():
+        assert torch.get_num_threads() == 1
+    assert torch.get_num_threads() == 3
 
 
 def test_there_is_a_core():

@@ -2,8 +2,10 @@
 
 import json
 
+import hypothesis
 import pytest
 from fuzztargets import NAMES, damaged, make_targets, outcome
+from hypothesis import strategies
 
 from openmm_cgvae.core.errors import CGVAEError
 from openmm_cgvae.core.reading import parsed_json
@@ -60,8 +62,6 @@ def test_one_changed_digit_of_a_potential_is_refused(targets, tmp_path):
 
 
 def test_whatever_json_says_a_mapping_is_made_of_it_or_it_is_refused():
-    hypothesis = pytest.importorskip("hypothesis")
-    strategies = hypothesis.strategies
     leaves = strategies.none() | strategies.booleans() | strategies.integers() | strategies.floats() | strategies.text()
     anything = strategies.recursive(
         leaves, lambda inner: strategies.lists(inner, max_size=4) | strategies.dictionaries(strategies.text(), inner)

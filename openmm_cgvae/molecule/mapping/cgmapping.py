@@ -55,6 +55,9 @@ class CGMapping:
         Non-negative; all 1 (centre of geometry) if omitted.
     names : sequence of str, optional
         Bead names; ``B1``, ``B2``, ... if omitted.
+    shared : sequence of (int, int, float), optional
+        Bead, atom and weight of every element of M that is not zero, in place of `weights`, where atoms count for
+        several beads, as those of rings in Martini; each is still rebuilt with the one bead that has it in `beads`.
 
     Raises
     ------
@@ -64,7 +67,12 @@ class CGMapping:
     """
 
     def __init__(
-        self, topology: SomeTopology, beads: Beads, weights: ArrayLike | None = None, names: Sequence[str] | None = None
+        self,
+        topology: SomeTopology,
+        beads: Beads,
+        weights: ArrayLike | None = None,
+        names: Sequence[str] | None = None,
+        shared: Sequence[tuple[int, int, float]] | None = None,
     ) -> None:
         self._description = topology_to_dict(topology)
         self.n_atoms = len(self._description["atoms"])
@@ -73,6 +81,7 @@ class CGMapping:
         self.weights = np.ones(self.n_atoms) if weights is None else np.array(weights, dtype=float)
         self.names = tuple(names) if names is not None else tuple(f"B{k + 1}" for k in range(self.n_beads))
         self.assignment = self._checked_assignment()
+        self.shared = None if shared is None else self._checked_shared(shared)
         self._check_weights()
 
     @classmethod
@@ -146,35 +155,66 @@ class CGMapping:
             )
         return assignment
 
+    def _checked_shared(self, shared):
+        """Beads, atoms and weights, sorted by bead and atom."""
+        try:
+            rows = sorted((int(k), int(i), float(w)) for k, i, w in shared)
+        except (TypeError, ValueError) as error:
+            raise MappingError(f"shared weights cannot be read ({error}): (bead, atom, weight) is expected") from error
+        beads, atoms, weights = (np.array(column) for column in zip(*rows, strict=True)) if rows else [np.zeros(0)] * 3
+        places = {(k, i) for k, i, _ in rows}
+        inside = rows and beads.min() >= 0 and beads.max() < self.n_beads and atoms.min() >= 0
+        if not inside or atoms.max() >= self.n_atoms or len(places) < len(rows) or len(set(beads)) < self.n_beads:
+            raise MappingError(
+                f"shared weights of {len(rows)} elements given: one of each pair of a bead below {self.n_beads} and an "
+                f"atom below {self.n_atoms}, and one of every bead at least, are expected"
+            )
+        if not (np.isfinite(weights) & (weights > 0)).all():
+            raise MappingError("a shared weight is not positive, or not finite: leave zeros out")
+        return beads, atoms, weights
+
     def _check_weights(self):
         if self.weights.shape != (self.n_atoms,):
             raise MappingError(f"weights of shape {self.weights.shape} given, ({self.n_atoms},) expected")
         if not np.isfinite(self.weights).all() or (self.weights < 0).any():
             raise MappingError("a weight is negative or not finite: weights of 0 or more are expected")
         totals = np.bincount(self.assignment, self.weights, self.n_beads)
-        if (totals <= 0).any():
+        if self.shared is None and (totals <= 0).any():
             k = int(np.argmin(totals))
             raise MappingError(f"all weights of bead {k} ({self.names[k]}) are 0: at least one must be positive")
 
     @property
     def matrix(self) -> np.ndarray:
         """The projection M, shape (n_beads, n_atoms), float64, dense: for small molecules. Each row sums to 1."""
-        matrix = np.zeros((self.n_beads, self.n_atoms))
-        matrix[self.assignment, np.arange(self.n_atoms)] = self.fractions
-        return matrix
+        return self.sparse.toarray()
 
-    @property
+    @cached_property
     def sparse(self) -> Any:
         """The projection M as a ``scipy.sparse.csr_array``, without its zeros."""
         from scipy.sparse import csr_array
 
+        beads, atoms, shares = self.elements
+        return csr_array((shares, (beads, atoms)), shape=(self.n_beads, self.n_atoms))
+
+    @cached_property
+    def elements(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Bead, atom and value of every element of M that is not zero, sorted by bead and atom."""
+        if self.shared is not None:
+            beads, atoms, weights = self.shared
+            return beads, atoms, weights / np.bincount(beads, weights, self.n_beads)[beads]
         counted = np.flatnonzero(self.fractions)
-        entries = self.fractions[counted], (self.assignment[counted], counted)
-        return csr_array(entries, shape=(self.n_beads, self.n_atoms))
+        counted = counted[np.argsort(self.assignment[counted], kind="stable")]
+        return self.assignment[counted], counted, self.fractions[counted]
 
     @cached_property
     def fractions(self) -> np.ndarray:
         """Weight of every atom over that of all atoms of its bead, M_Ii for I = m(i), shape (n_atoms,)."""
+        if self.shared is not None:
+            fractions = np.zeros(self.n_atoms)
+            beads, atoms, shares = self.elements
+            own = self.assignment[atoms] == beads
+            fractions[atoms[own]] = shares[own]
+            return fractions
         return self.weights / np.bincount(self.assignment, self.weights, self.n_beads)[self.assignment]
 
     @cached_property
@@ -185,11 +225,15 @@ class CGMapping:
 
     def weighted_sums(self, values: np.ndarray) -> np.ndarray:
         """Sums over the atoms of every bead, M v: (..., n_atoms, c) to (..., n_beads, c), float64."""
+        if self.shared is not None:
+            return _applied(self.sparse, values)
         order, first, fractions = self._by_bead
         return np.add.reduceat(values[..., order, :] * fractions, first, axis=-2)
 
     def shared_out(self, values: np.ndarray) -> np.ndarray:
         """Values of beads shared out among their atoms by weight, M^T v: (..., n_beads, c) to (..., n_atoms, c)."""
+        if self.shared is not None:
+            return _applied(self.sparse.T, values)
         return values[..., self.assignment, :] * self.fractions[:, None]
 
     def project(self, positions: Positions) -> np.ndarray:
@@ -209,8 +253,13 @@ class CGMapping:
         single = np.ndim(positions) == 2
         # Relative to the bead's first atom, so that float32 keeps its digits far from the origin.
         first = np.array([bead[0] for bead in self.beads])
-        relative = frames - frames[:, first[self.assignment]]
-        beads = frames[:, first] + self.weighted_sums(relative).astype(frames.dtype)
+        if self.shared is None:
+            moved = self.weighted_sums(frames - frames[:, first[self.assignment]])
+        else:
+            rows, atoms, shares = self.elements
+            relative = (frames[:, atoms] - frames[:, first[rows]]) * shares[:, None]
+            moved = np.add.reduceat(relative, np.searchsorted(rows, np.arange(self.n_beads)), axis=1)
+        beads = frames[:, first] + moved.astype(frames.dtype)
         return beads[0] if single else beads
 
     def lift(self, beads: Positions) -> np.ndarray:
@@ -293,11 +342,13 @@ class CGMapping:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON types only; `from_dict` undoes it."""
+        shared = {} if self.shared is None else {"shared": list(zip(*(c.tolist() for c in self.shared), strict=True))}
         return {
             "beads": [list(bead) for bead in self.beads],
             "weights": self.weights.tolist(),
             "names": list(self.names),
             "topology": self._description,
+            **shared,
         }
 
     @classmethod
@@ -305,7 +356,9 @@ class CGMapping:
         """Rebuild a mapping from `to_dict`."""
         check_mapping(description)
         topology = topology_from_dict(description["topology"])
-        return cls(topology, description["beads"], description["weights"], description["names"])
+        return cls(
+            topology, description["beads"], description["weights"], description["names"], description.get("shared")
+        )
 
     def save(self, path: PathLike) -> None:
         """Write the mapping as JSON."""
@@ -346,3 +399,10 @@ class CGMapping:
 
     def __repr__(self):
         return f"CGMapping({self.n_atoms} atoms on {self.n_beads} beads: {', '.join(self.names)})"
+
+
+def _applied(matrix, values):
+    """A sparse matrix (a, b) on the next to last axis of values (..., b, c)."""
+    columns = np.moveaxis(values, -2, 0)
+    found = matrix @ columns.reshape(len(columns), -1)
+    return np.moveaxis(found.reshape(-1, *columns.shape[1:]), 0, -2)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from openmm import unit
 
+from openmm_cgvae.atomistic.restrained import bead_springs
 from openmm_cgvae.core.errors import MappingError, OutputError, PositionsError, TopologyMismatchError
 from openmm_cgvae.molecule.mapping import CGMapping, alpha_carbon_mapping, custom_mapping, residue_mapping
 
@@ -298,3 +299,38 @@ def test_unreadable_mapping_files_are_refused(tmp_path):
     (tmp_path / "binary.json").write_bytes(b"\xff\xfe\x00\x80")
     with pytest.raises(MappingError, match="is not a mapping"):
         CGMapping.load(tmp_path / "binary.json")
+
+
+def test_atoms_that_count_for_several_beads_by_hand(topology, reference):
+    beads = [[0, 1, 2, 3], list(range(4, 22))]
+    shared = [(0, 1, 1.0), (0, 5, 1.0), (1, 5, 1.0), (1, 6, 3.0)]
+    mapping = CGMapping(topology, beads, shared=shared)
+    x = reference[0][:3].astype(np.float64)
+    expected = np.stack([(x[:, 1] + x[:, 5]) / 2, (x[:, 5] + 3 * x[:, 6]) / 4], axis=1)
+    np.testing.assert_allclose(mapping.project(x), expected, atol=1e-12)
+    np.testing.assert_allclose(mapping.matrix @ x, expected, atol=1e-12)
+    np.testing.assert_allclose(mapping.weighted_sums(x), expected, atol=1e-12)
+    np.testing.assert_allclose(
+        mapping.shared_out(expected), np.einsum("bi,fbc->fic", mapping.matrix, expected), atol=1e-12
+    )
+    assert bead_springs(mapping, 1.0) == pytest.approx([1 / (0.25 + 0.25), 1 / (1 / 16 + 9 / 16)])
+    again = CGMapping.from_dict(json.loads(json.dumps(mapping.to_dict())))
+    assert again == mapping
+    assert again != CGMapping(topology, beads)
+    np.testing.assert_array_equal(again.project(x), mapping.project(x))
+
+
+@pytest.mark.parametrize(
+    "shared",
+    [
+        [],
+        [(0, 1, 1.0)],
+        [(0, 1, 1.0), (1, 22, 1.0)],
+        [(0, 1, 1.0), (1, 2, -1.0)],
+        [(0, 1, 1.0), (0, 1, 1.0), (1, 5, 1.0)],
+        [7],
+    ],
+)
+def test_shared_weights_that_cannot_be_are_refused(topology, shared):
+    with pytest.raises(MappingError, match="shared weight"):
+        CGMapping(topology, [[0, 1, 2, 3], list(range(4, 22))], shared=shared)

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 from openmm import app
-from scipy.sparse import csr_array
 
 from openmm_cgvae.backmapping.backmapper import Backmapper
 from openmm_cgvae.binding.beads import read_beads
@@ -142,8 +141,6 @@ class ProteinBackmapper(Backmapper):
         self._beads = beads
         self._rows = used_rows(protein)[0]
         self._main = main_beads(protein)
-        atoms, used, share = used_weights(protein)
-        self._projection = csr_array((share, (used, atoms)), shape=(mapping.n_beads, mapping.n_atoms))
         self.consistency = consistency
         # Sum, number and most of the distances by which beads were moved: since `take_moved`, and before.
         self._moved: list = []
@@ -153,6 +150,11 @@ class ProteinBackmapper(Backmapper):
     def topology(self):
         """The all-atom ``openmm.app.Topology``, with the chains and residue numbers of the beads."""
         return copied_topology(self.protein.topology)
+
+    @property
+    def bead_rows(self):
+        """Which of the particles that were given are the beads of `mapping`, (N,) of int."""
+        return self._rows
 
     @property
     def n_beads(self):
@@ -183,11 +185,6 @@ class ProteinBackmapper(Backmapper):
         self._moved_before = _together([self._moved_before, moved])
         return moved
 
-    @property
-    def identity(self):
-        """What structures depend on."""
-        return super().identity | {"consistency": self.consistency, "temperature": float(self._module.temperature)}
-
     def _check_fits(self, beads, vectors, frames):
         """Chains fill a box, and may be longer than it: neighbours along them, which are near, tell images apart."""
 
@@ -209,16 +206,10 @@ class ProteinBackmapper(Backmapper):
     def _sample_chunk(self, beads, n_samples, seed, frames, correlation):
         atoms = super()._sample_chunk(beads, n_samples, seed, frames, correlation)
         if self.consistency == "sound":
-            shift = np.linalg.norm(self._projected(atoms) - beads[:, None], axis=-1)
+            shift = np.linalg.norm(self.mapping.weighted_sums(atoms) - beads[:, None], axis=-1)
             # Parts are sampled in threads.
             self._moved.append((float(shift.sum()), shift.size, float(shift.max())))
         return atoms
-
-    def _projected(self, atoms):
-        """Beads (frames, samples, N, 3) of atoms (frames, samples, n, 3), those that share atoms too."""
-        by_atom = np.moveaxis(atoms, 2, 0)
-        beads = self._projection @ by_atom.reshape(len(by_atom), -1)
-        return np.moveaxis(beads.reshape(-1, *by_atom.shape[1:]), 0, 2)
 
     def _report_shift(self):
         """Log how far beads were moved so far; once as a warning."""
@@ -294,7 +285,10 @@ def protein_mapping(protein: Protein) -> CGMapping:
     groups = np.split(order, np.searchsorted(assignment[order], np.arange(1, len(rows))))
     kept = [atom.name for atom in protein.topology.atoms()][protein.n_atoms - len(protein.kept) :]
     names = np.array([*protein.bead_roles, *kept], dtype=object)
-    return CGMapping(protein.topology, groups, weights, names[np.argsort(place)].tolist())
+    # Atoms of rings count for several beads of Martini.
+    several = len(np.unique(atoms)) < len(atoms)
+    shared = list(zip(beads.tolist(), atoms.tolist(), share.tolist(), strict=True)) if several else None
+    return CGMapping(protein.topology, groups, weights, names[np.argsort(place)].tolist(), shared)
 
 
 def used_rows(protein):

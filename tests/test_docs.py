@@ -1,0 +1,111 @@
+"""Every code block of the README and of the documentation runs, page by page, with the installed command."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import mdtraj
+import pytest
+from conftest import DATA
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCK = re.compile(r"(?:<!-- (quick|not run): (.*?) -->\n)?```(\w*)\n(.*?)```", re.DOTALL)
+# What a page takes longer than this for is not for a reader who tries it.
+PATIENCE = 600
+
+
+def blocks(page):
+    """Code blocks of a page as (language, code), shortened where a comment before says so; those not run left out."""
+    found = []
+    for kind, note, language, code in BLOCK.findall(page.read_text()):
+        if kind == "not run":
+            continue
+        if kind == "quick":
+            old, new = note.split(" => ")
+            assert old in code, f"{page.name}: the comment shortens what is not there: {old}"
+            code = code.replace(old, new)
+        found.append((language or "sh", code))
+    return found
+
+
+def pages_with_blocks():
+    return [page for page in PAGES if blocks(page)]
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """The files that the pages speak of."""
+    folder = tmp_path_factory.mktemp("files")
+    shutil.copy(DATA / "5k6d.pdb", folder / "protein.pdb")
+    shutil.copy(DATA / "alanine_dipeptide.pdb", folder / "peptide.pdb")
+    shutil.copy(DATA / "3i40_martini3.pdb", folder / "martini.pdb")
+    protein = mdtraj.load_pdb(folder / "protein.pdb")
+    beads = protein.atom_slice(protein.topology.select("name CA and protein"))
+    beads.save_pdb(folder / "my_ca.pdb")
+    three = mdtraj.join([beads, beads, beads])
+    for name in ("my_ca", "lammps", "calvados"):
+        three.save_dcd(folder / f"{name}.dcd")
+    beads.save_pdb(folder / "calvados.pdb")
+    for atom in beads.topology.atoms:
+        atom.name = "B"
+    beads.save_pdb(folder / "renamed.pdb")
+    return folder
+
+
+def run_in_shell(code, folder):
+    """Run a block of commands in a folder."""
+    # The shell's command is this Python's, installed or not.
+    function = f'openmm-cgvae() {{ "{sys.executable}" -m openmm_cgvae "$@"; }}'
+    command = ["bash", "-euc", f"{function}\n{code}"]
+    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=PATIENCE)
+    assert result.returncode == 0, f"{code}\n{result.stdout}{result.stderr}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", pages_with_blocks(), ids=lambda page: page.stem)
+def test_the_code_of_a_page_runs_as_it_is_printed(page, files, tmp_path, monkeypatch):
+    folder = tmp_path / "work"
+    shutil.copytree(files, folder)
+    monkeypatch.chdir(folder)
+    session = {"__name__": "page"}
+    for language, code in blocks(page):
+        if language == "python":
+            exec(compile(code, page.name, "exec"), session)
+        else:
+            run_in_shell(code, folder)
+
+
+def test_pages_link_to_files_and_headings_that_exist():
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#:\s]+\.(?:md|png|svg|json))", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_every_page_is_in_the_navigation():
+    listed = set(re.findall(r": ([\w/-]+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE))
+    docs = ROOT / "docs"
+    assert {str(path.relative_to(docs)) for path in docs.rglob("*.md")} == listed
+
+
+def test_the_reference_lists_every_public_name():
+    import openmm_cgvae
+
+    described = {
+        line.split(".")[-1] for line in re.findall(r"^::: (\S+)", (ROOT / "docs" / "api.md").read_text(), re.M)
+    }
+    missing = set(openmm_cgvae.__all__) - described - {"__version__", "CGVAEError"}
+    assert not missing
+
+
+@pytest.mark.slow
+def test_the_documentation_builds_without_a_warning(tmp_path):
+    pytest.importorskip("mkdocstrings", reason="mkdocs is not installed")
+    result = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site")],
+        cwd=ROOT, capture_output=True, text=True,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert (tmp_path / "site" / "start.html").stat().st_size > 5000
