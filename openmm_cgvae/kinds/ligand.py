@@ -102,15 +102,18 @@ class LigandBackmapper(Backmapper):
 
     def __init__(self, model, mapping, positions, order, device, precision, chunk_size):
         super().__init__(model, device, precision, chunk_size, mapping=mapping)
-        self._order = order
+        self._atom_order = order
         bonds = np.array(mapping.bead_bonds, dtype=np.int64).reshape(-1, 2)
         beads = mapping.weighted_sums(positions)
         lengths = np.linalg.norm(beads[:, bonds[:, 0]] - beads[:, bonds[:, 1]], axis=-1)
         self._bonds = bonds
         self._limits = lengths.min(0) * NEAREST, lengths.max(0) * FARTHEST
 
+    def _options(self):
+        return [*super()._options(), float(self._module.temperature)]
+
     def _called(self, function, *arrays):
-        return super()._called(function, *arrays)[:, self._order]
+        return super()._called(function, *arrays)[:, self._atom_order]
 
     def reconstruct(self, positions):
         """Refuse: torsions of given structures are not encoded (`SettingsError`)."""

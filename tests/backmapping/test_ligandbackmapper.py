@@ -96,10 +96,8 @@ def test_a_ligand_stands_beside_a_molecule_of_another_model(backmapper, drug):
         atoms = [topology.addAtom(bead.name, bead.element, residues[bead.residue]) for bead in beads.atoms()]
         for first, second in beads.bonds():
             topology.addBond(atoms[first.index], atoms[second.index])
-    places = [
-        np.asarray(peptide.cg_potential().starts_nm[0]),
-        *(beads_of(backmapper, drug) + np.array([[[2.0]], [[4.0]]])),
-    ]
+    apart = np.array([2.0, 4.0])[:, None, None]
+    places = [np.asarray(peptide.cg_potential().starts_nm[0]), *(beads_of(backmapper, drug) + apart)]
     system = SystemBackmapper(topology, {"ALA": peptide, "LIG": backmapper})
     x = system.sample(np.concatenate(places), seed=1)[0]
     assert np.abs(system.mapping.project(x[0]) - np.concatenate(places)).max() < 1e-5
