@@ -1,6 +1,6 @@
 """A small molecule from its SMILES: a coarse-grained run of its rigid fragments, its atoms; then both beside a protein.
 
-    python examples/ligand/run.py work            (dexibuprofen and a domain of 78 residues, minutes)
+    python examples/ligand/run.py work            (dexibuprofen and a domain of 78 residues, a minute or two)
     python examples/ligand/run.py work --quick    (half a minute)
     python examples/ligand/run.py work --molecule "CC(=O)Nc1ccc(O)cc1" --protein protein.pdb
     python examples/ligand/run.py work --molecule pose.sdf --posed --protein protein.pdb
@@ -34,7 +34,7 @@ from openmm_cgvae.metrics import intermolecular_clashes
 # (S)-ibuprofen, and the C-alphas of a domain that the tests have.
 DEXIBUPROFEN = "CC(C)Cc1ccc(cc1)[C@H](C)C(=O)O"
 PROTEIN = Path(__file__).parents[2] / "tests" / "data" / "5k6d.pdb"
-# kJ/mol; nm. The elastic network of C-alphas, and wells between them and the ligand's beads.
+# kJ/mol; nm; amu. The elastic network of C-alphas, and wells between them and the ligand's beads.
 BOND, SPRING, SPRING_NM = 20_000.0, 500.0, 0.9
 CONTACT, CONTACT_NM, CUTOFF_NM = 1.5, 0.75, 1.5
 MASS = 110.0
@@ -128,7 +128,7 @@ def run_complex(mol, ligand, potential, pose, options):
         "complex_alphas_moved_at_most_nm": farthest(found[:, n:], coarse[:, n:]),
         "complex_same_stereo": same_stereo(mol, atoms[:, :k]),
         "ligand_from_nearest_alpha_nm": extremes(nearest(coarse[:, :n], coarse[:, n:])),
-        "complex_clashes_between_molecules": intermolecular_clashes(atoms, backmapper.topology).tolist(),
+        "complex_frames_with_clashes": int(np.count_nonzero(intermolecular_clashes(atoms, backmapper.topology))),
     }
 
 
