@@ -65,7 +65,7 @@ def cases():
     for command, files in FILES.items():
         for output in files.outputs:
             # A folder is no file.
-            for name in set(files.inputs) - {"folder", "training"}:
+            for name in sorted({*files.inputs} - {"folder", "training"}):
                 yield command, output, name
         for first, second in itertools.combinations(files.outputs, 2):
             yield command, first, second
