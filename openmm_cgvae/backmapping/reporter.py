@@ -45,8 +45,8 @@ class BackmapReporter:
     """Backmaps the running CG simulation and writes all-atom frames.
 
     Append it to ``simulation.reporters`` like a ``DCDReporter``; close it, or use it as a context manager, when the
-    run is over (the end of the program does it too). Frames are backmapped in a thread beside the simulation, 16 at a
-    time and in order, those that `flush` and `close` find waiting at once; the same run so gives the same bits. If they
+    run is over (the end of the program does it too). Frames are backmapped in a thread beside the simulation, in order
+    and in groups that their numbers fix, so that the same run gives the same bits. If they
     come faster than they can be backmapped, the simulation waits. A run that is to be
     resumed takes a `CheckpointReporter` of this package beside it, so that no checkpoint is ahead of the file.
 
@@ -120,7 +120,10 @@ class BackmapReporter:
         self._append = append
         self._enforcePeriodicBox = enforcePeriodicBox
         self._seed = checked_seed(seed)
-        self._group = max(1, min(MOST_FRAMES, ATOMS_AT_ONCE // (self._backmapper.n_atoms * self._nSamples)))
+        # A sampler whose cost is linear says by its chunk size how many structures are worth sampling at once.
+        most = getattr(self._backmapper, "chunk_size", MOST_FRAMES)
+        at_once = min(MOST_FRAMES, most // self._nSamples, ATOMS_AT_ONCE // (self._backmapper.n_atoms * self._nSamples))
+        self._group = max(1, at_once)
         self._backmapped = FrameBackmapper(
             self._backmapper, self._nSamples, self._seed, minimizer, onBadFrame, self._group
         )

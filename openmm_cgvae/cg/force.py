@@ -8,6 +8,7 @@ import openmm
 import torch
 from torch import nn
 
+from openmm_cgvae.cg.learnedfile import read_learned
 from openmm_cgvae.core.errors import MissingDependencyError, SettingsError, one_line
 
 if TYPE_CHECKING:
@@ -99,9 +100,7 @@ def _energy(model):
     if isinstance(model, torch.jit.ScriptModule):
         return model
     if not hasattr(model, "module"):
-        from openmm_cgvae.cg.learned import LearnedPotential
-
-        model = LearnedPotential.load(model)
+        return read_learned(model)[1]
     return model.module
 
 

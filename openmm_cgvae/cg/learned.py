@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import openmm
 
+from openmm_cgvae.cg.learnedfile import read_learned
 from openmm_cgvae.cg.mappedforces import evaluate_forces, force_map, force_noise
 from openmm_cgvae.cg.potential import CGPotential
 from openmm_cgvae.cg.system import create_cg_system
 from openmm_cgvae.cg.timestep import N_FRAMES, RANGE_PS, SHIFT_NM, STEPS_PER_PERIOD
-from openmm_cgvae.core.errors import ModelFileError
 from openmm_cgvae.core.periodic import spanning_tree
-from openmm_cgvae.core.reading import reading
 from openmm_cgvae.io.modelfile import EnergyFile
 from openmm_cgvae.molecule.mapping import CGMapping
 
@@ -88,18 +87,7 @@ class LearnedPotential(CGPotential):
         ModelFileError
             If it is anything else, or damaged.
         """
-        from openmm_cgvae.models.energy import rebuild_energy
-        from openmm_cgvae.models.loading import loaded_module
-
-        file = EnergyFile.load(path)
-        with reading(path, "learned potential", EnergyFile.WRITER, ModelFileError):
-            tables, mapping = CGPotential.from_dict(file.potential), CGMapping.from_dict(file.mapping)
-            if tables.n_beads != mapping.n_beads:
-                raise ModelFileError(
-                    f"{path} has tables of {tables.n_beads} beads, and {mapping.n_beads} in its mapping"
-                )
-            tree = spanning_tree(mapping.n_beads, mapping.bead_bonds).tolist()
-            module = loaded_module(file, lambda file: rebuild_energy(file.metadata["model"], file.state, tree), trust)
+        tables, module, file = read_learned(path, trust)
         return cls.joined(tables, module, file.mapping, file.metadata)
 
     @classmethod
