@@ -1,5 +1,6 @@
 """Small real data, and small models on it."""
 
+import logging
 import resource
 from dataclasses import asdict
 from pathlib import Path
@@ -26,6 +27,13 @@ TINY = ModelConfig(features=16, radial=4, encoder_layers=1, prior_layers=1, deco
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread():
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def _log_level():
+    """Each test begins with the package's log level unset, which the command line sets."""
+    yield
+    logging.getLogger("openmm_cgvae").setLevel(logging.NOTSET)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import textwrap
 from pathlib import Path
 
 from openmm_cgvae.core.errors import DataError, ModelFileError
+from openmm_cgvae.core.output import write_json, write_text
 from openmm_cgvae.ensembles.summary import summary_table
 from openmm_cgvae.evaluation.bundle import add_to_index
 from openmm_cgvae.io.modelfile import ModelFile
@@ -88,8 +89,8 @@ def bundle_ligand(path: str | Path, name: str, results: str | Path, description:
     except (OSError, ValueError) as error:
         raise DataError(f"evaluation {results} cannot be read: what evaluate-conformers writes is expected") from error
     card = ligand_card(ModelFile.load(path), name, measured)
-    (PRETRAINED / f"{name}.json").write_text(json.dumps(measured, indent=1) + "\n")
-    (PRETRAINED / f"{name}.md").write_text(card)
+    write_json(PRETRAINED / f"{name}.json", measured)
+    write_text(PRETRAINED / f"{name}.md", card)
     add_to_index(path, name, description, evaluation=f"{name}.json", card=f"{name}.md")
 
 

@@ -202,8 +202,8 @@ def test_outputs_and_settings_are_checked_before_the_run(backmapper, tmp_path):
         BackmapReporter(tmp_path / "aa.dcd", 5, backmapper)
     with pytest.raises(OutputError, match="does not exist"):
         BackmapReporter(tmp_path / "no" / "aa.dcd", 5, backmapper)
-    with pytest.raises(OutputError, match=r"\.dcd, \.xtc, \.pdb, \.cif"):
-        BackmapReporter(tmp_path / "aa.nc", 5, backmapper)
+    with pytest.raises(OutputError, match=r"\.dcd, \.xtc, \.nc, \.h5, \.pdb, \.cif"):
+        BackmapReporter(tmp_path / "aa.mdcrd", 5, backmapper)
     with pytest.raises(OutputError, match="append"):
         BackmapReporter(tmp_path / "new.dcd", 5, backmapper, append=True)
     with pytest.raises(SettingsError, match="correlation time=-2"):

@@ -204,7 +204,7 @@ def mistakes(tmp_path, backmapper, five_beads, reference):
         "no model": (["backmap", "good.dcd", "--model", "text.pt", "-o", "aa.dcd"], "not a model file"),
         "folder": (["backmap", "good.dcd", *model, "-o", "no/aa.dcd"], "folder no of output no/aa.dcd does not exist"),
         "existing": (["backmap", "good.dcd", *model, "-o", "exists.dcd"], "--overwrite"),
-        "format": (["backmap", "good.dcd", *model, "-o", "aa.nc"], "name ending in .dcd, .xtc, .pdb"),
+        "format": (["backmap", "good.dcd", *model, "-o", "aa.mdcrd"], "name ending in .dcd, .xtc, .nc, .h5, .pdb"),
         "samples": ([*backmap, "--samples", "0"], "n_samples=0"),
         "stride": ([*backmap, "--stride", "-1"], "stride=-1"),
         "seed": ([*backmap, "--seed", "-1"], "seed=-1"),
@@ -252,11 +252,11 @@ def test_every_mistake_gets_one_line_and_leaves_nothing(
     assert (tmp_path / "exists.dcd").read_text() == "precious"
 
 
-def test_positions_in_angstrom_are_warned_of(tmp_path, model, backmapper, reference, caplog):
+def test_positions_in_angstrom_are_refused(tmp_path, model, backmapper, reference, capsys):
     with TrajectoryWriter("far.dcd", backmapper.cg_topology()) as writer:
         writer.write(backmapper.mapping.project(reference[0][:10]) * 10, np.arange(10.0))
-    assert main(["backmap", "far.dcd", "--model", model, "-o", "aa.dcd"]) == 0
-    assert "check that positions are in nm" in caplog.text
+    assert main(["backmap", "far.dcd", "--model", model, "-o", "aa.dcd"]) == 2
+    assert "nm" in capsys.readouterr().err and not (tmp_path / "aa.dcd").exists()
 
 
 def test_the_topology_of_another_molecule_is_refused(tmp_path, model, capsys):

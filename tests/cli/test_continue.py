@@ -76,7 +76,7 @@ def test_a_resumed_run_is_the_uninterrupted_one_to_the_bit(monkeypatch, tmp_path
         (["--report-interval", "50"], "an interval from 1 to the number of steps"),
         (["--solvate", "0.1"], "nm wide is too small: the molecule is"),
         (["--forcefield", "amber14/tip3p.xml"], "no parameters for ACE1"),
-        (["-o", "aa.nc"], "a name ending in"),
+        (["-o", "aa.mdcrd"], "a name ending in"),
         (["-o", "cg.dcd", "--overwrite"], "input of the same command"),
         (["-o", "old.dcd"], "exists"),
         (["--resume"], "--resume given without --checkpoint"),

@@ -48,7 +48,7 @@ def test_what_was_gained_is_said_as_it_is(learned, words):
         (["-o", "no/such/learned.pt"], "does not exist"),
         (["-o", "l.pt", "--epochs", "0"], "epochs=0"),
         (["-o", "l.pt", "--potential", "missing.json"], "missing.json does not exist"),
-        (["-o", "l.pt", "--forcefield", "tip3p.xml"], "does not fit"),
+        (["-o", "l.pt", "--forcefield", "tip3p.xml"], "has no parameters"),
     ],
 )
 def test_mistakes_get_one_line(arguments, words, capsys, tmp_path):

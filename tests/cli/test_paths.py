@@ -17,6 +17,7 @@ WORDS = {
     "frames", "histidine", "implicit_solvent", "keep", "mapping", "measure", "method", "models", "molecules", "name",
     "on_bad_frame", "optimize", "platform", "preset", "protonation", "rename", "set", "splits", "stereo", "termini",
     "times", "title", "unknown", "water_model", "weights",
+    "ensemble", "rank_by", "scheduler", "split",
 }  # fmt: skip
 
 
@@ -72,7 +73,7 @@ def cases():
 
 
 @pytest.mark.parametrize("link", [None, "symbolic", "hard", "folder"])
-@pytest.mark.parametrize(("command", "output", "other"), cases())
+@pytest.mark.parametrize(("command", "output", "other"), list(cases()))
 def test_an_output_that_is_another_file_of_the_command_is_refused(tmp_path, monkeypatch, command, output, other, link):
     monkeypatch.chdir(tmp_path)
     Path("precious.dcd").write_text("precious")

@@ -96,15 +96,3 @@ worker.put("second")
 def test_a_worker_that_is_never_closed_ends_with_python():
     run = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=60)
     assert (run.returncode, run.stdout.split(), run.stderr) == (0, ["first", "second"], "")
-
-
-def test_batches_without_patience_do_not_depend_on_when_items_come():
-    sizes = []
-    worker = BatchWorker(lambda items: sizes.append(len(items)), batch=4, patience=None)
-    for k in range(10):
-        worker.put(k)
-        time.sleep(0.02 * (k % 3))
-        if k == 5:
-            worker.flush()
-    worker.close()
-    assert sizes == [4, 2, 4]

@@ -6,6 +6,7 @@ import shutil
 import pytest
 from proteintrainings import packed, trainer
 
+from openmm_cgvae.backmapping.model import Model
 from openmm_cgvae.cli.main import main
 from openmm_cgvae.core.errors import DataError, ModelFileError
 from openmm_cgvae.evaluation import bundle, modelcard
@@ -90,7 +91,7 @@ def test_missing_evaluation_leaves_nothing(model, pretrained):
 
 @pytest.mark.parametrize("missing", [None, "data", "training", "validation", "model"])
 def test_info_shows_what_a_model_of_any_protein_tells(missing, model, tmp_path, capsys):
-    file = ModelFile.load(model)
+    file = Model.load(model).file
     file.metadata.pop(missing, None)
     file.mapping = None if missing == "data" else {}
     file.save(tmp_path / "less.pt")

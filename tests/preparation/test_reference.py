@@ -74,7 +74,7 @@ def test_bad_input_is_refused(tmp_path):
         sample_reference(tmp_path / "no.pdb", tmp_path / "a", 1, SHORT)
     with pytest.raises(SettingsError, match="frames=0"):
         replace(SHORT, frames=0)
-    with pytest.raises(MinimizationError, match="does not fit"):
+    with pytest.raises(MinimizationError, match="has no parameters"):
         sample_reference(PDB, tmp_path / "a", 1, replace(SHORT, forcefield=("tip3p.xml",)))
 
 
