@@ -121,7 +121,7 @@ def test_interrupted_command_saves_and_can_be_repeated(tmp_path):
         time.sleep(1.0)
         run.send_signal(signal.SIGTERM)
         error = run.stderr.read()
-    assert run.returncode == 130, error
+    assert run.returncode == 143, error
     assert error.strip().endswith("openmm-cgvae: interrupted")
     assert Path("run/checkpoint.pt").exists() and not Path("run/model.pt").exists()
     assert main(["train", "chains.npz", "-o", "run", *settings, "--minutes", "0"]) == 0
