@@ -1,11 +1,6 @@
 """Train CoarsenConf on conformer ensembles: resumable, reproducible, with a log."""
 
-import csv
 import logging
-import math
-import time
-from contextlib import nullcontext
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -14,30 +9,22 @@ import torch
 from openmm_cgvae.conformers.coarseconfig import CoarsenConfTraining
 from openmm_cgvae.conformers.coarseloss import CoarseData, aligned_rmsd, coarsenconf_losses, joined_batch
 from openmm_cgvae.conformers.ensembles import PackedEnsembles
-from openmm_cgvae.core.errors import SettingsError, TrainingError, one_line
-from openmm_cgvae.core.output import complete_output, existing_folder
-from openmm_cgvae.core.signals import deferred_interruption
-from openmm_cgvae.io.tensors import load_tensors, save_tensors
+from openmm_cgvae.core.errors import TrainingError, one_line
+from openmm_cgvae.core.output import existing_folder
+from openmm_cgvae.io.tensors import load_tensors
 from openmm_cgvae.ligands.coarsenconf import CoarsenConf
 from openmm_cgvae.ligands.coarsening import N_ROWS
-from openmm_cgvae.training.average import moving_average
-from openmm_cgvae.training.progress import progress_bar
+from openmm_cgvae.training.updates import UpdateTrainer
 
 __all__ = ["CoarsenConfTrainer", "load_trained_coarsenconf"]
 
 logger = logging.getLogger(__name__)
 
-COLUMNS = ("update", "conformers", "loss", "coordinates", "distances", "divergence", "rebuilt_angstrom",
-           "sampled_angstrom", "approximate_angstrom", "learning_rate", "seconds")  # fmt: skip
-GRADIENT_CLIP = 1.0
-WARM_UP = 100
-# Updates one after another without a finite gradient that end the run.
-MAX_BAD_STEPS = 50
 # Pairs of conformers that are validated.
 VALIDATED = 60
 
 
-class CoarsenConfTrainer:
+class CoarsenConfTrainer(UpdateTrainer):
     """Trains a `CoarsenConf` on conformer ensembles: ``CoarsenConfTrainer(ensembles, folder).run(minutes=30)``.
 
     The folder gets ``checkpoint.pt`` and ``training.csv``. A trainer made on a folder that holds a checkpoint goes on
@@ -59,6 +46,10 @@ class CoarsenConfTrainer:
         If the folder holds a run with other settings or data.
     """
 
+    WARM_UP, VALIDATE_EVERY = 100, 200
+    COLUMNS = ("update", "conformers", "loss", "coordinates", "distances", "divergence", "rebuilt_angstrom",
+               "sampled_angstrom", "approximate_angstrom", "learning_rate", "seconds")  # fmt: skip
+
     def __init__(self, ensembles: PackedEnsembles, folder: str | Path, config: CoarsenConfTraining | None = None):
         self.config = config or CoarsenConfTraining()
         self.train, validation = (CoarseData(ensembles.subset(split)) for split in ("train", "validation"))
@@ -68,18 +59,8 @@ class CoarsenConfTrainer:
         self.data_sha256 = ensembles.sha256
         self.folder = existing_folder(folder)
         torch.manual_seed(self.config.seed)
-        self.model = CoarsenConf(self.config.size, N_ROWS)
-        c = self.config
-        self.average = moving_average(self.model, c.ema_decay)
-        self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=c.learning_rate, weight_decay=c.weight_decay)
-        self.update, self.seen, self.seconds = 0, 0, 0.0
-        # Losses since the last line of the log, and the last updates without a finite gradient.
-        self._losses, self._bad = [], 0
-        self._resume()
-
-    @property
-    def checkpoint_path(self) -> Path:
-        return self.folder / "checkpoint.pt"
+        self._begin(CoarsenConf(self.config.size, N_ROWS))
+        self._resume(self._checkpoint())
 
     @staticmethod
     def _validated(data):
@@ -91,75 +72,6 @@ class CoarsenConfTrainer:
             raise TrainingError("no validation molecule has approximate conformers: sample the ensembles with some")
         return joined_batch(rows)
 
-    def _identity(self):
-        """Settings and data that identify a run."""
-        return {"config": asdict(self.config), "data_sha256": self.data_sha256}
-
-    def _resume(self):
-        path = self.checkpoint_path
-        if not path.exists():
-            return
-        try:
-            state = load_tensors(path, "checkpoint", "'openmm-cgvae train'", TrainingError)
-            same = {name: state[name] for name in ("config", "data_sha256")} == self._identity()
-            if same:
-                self.model.load_state_dict(state["network"])
-                self.average.load_state_dict(state["average"])
-                self.optimizer.load_state_dict(state["optimizer"])
-                self.update, self.seen, self.seconds = state["update"], state["seen"], state["seconds"]
-                self._losses = state["losses"]
-        except Exception as error:
-            raise TrainingError(f"{path} cannot be read ({one_line(error)}): remove it") from error
-        if not same:
-            raise SettingsError(f"{path} is of a run with other settings or data: give another folder, or remove it")
-        logger.info("resumed from %s after update %d", path, self.update)
-
-    def _save(self):
-        state = {**self._identity(), "network": self.model.state_dict(), "average": self.average.state_dict(),
-                 "optimizer": self.optimizer.state_dict(), "update": self.update, "seen": self.seen,
-                 "seconds": self.seconds, "losses": self._losses}  # fmt: skip
-        with complete_output(self.checkpoint_path) as temporary:
-            save_tensors(temporary, state)
-
-    def run(self, minutes: float | None = None, validate_every: int = 200, progress: bool = True) -> CoarsenConf:
-        """Train until all conformers are seen, or for so many minutes.
-
-        Ctrl-C and SIGTERM end it after the update that is under way; the state is saved, then ``KeyboardInterrupt``
-        raised.
-
-        Parameters
-        ----------
-        minutes : float, optional
-        validate_every : int
-            Updates between two lines of the log, at which the state is saved.
-        progress : bool
-            Show a bar.
-
-        Returns
-        -------
-        CoarsenConf
-            The averaged network.
-        """
-        stop = time.monotonic() + (math.inf if minutes is None else 60 * minutes)
-        started = time.monotonic()
-        bar = progress_bar(self.config.conformers, progress, "conformer", self.seen)
-        with deferred_interruption() as interruption, bar as tick:
-            while self.seen < self.config.conformers and time.monotonic() < stop and not interruption.asked:
-                before = self.seen
-                self._losses.append(self._step())
-                if tick is not None:
-                    tick(self.seen - before)
-                if self.update % validate_every == 0:
-                    self.seconds += time.monotonic() - started
-                    self._log()
-                    self._save()
-                    started = time.monotonic()
-            self.seconds += time.monotonic() - started
-            if self._losses and not interruption.asked:
-                self._log()
-            self._save()
-        return self.average.module
-
     def _step(self):
         """One update; returns its loss and the parts of it."""
         c = self.config
@@ -167,24 +79,11 @@ class CoarsenConfTrainer:
         batch = self.train.batch(rng, c.batch_atoms)
         noise = torch.from_numpy(rng.standard_normal((len(batch.graph.owner), 3, c.latent), dtype=np.float32))
         moved = torch.from_numpy(rng.standard_normal(batch.x.shape, dtype=np.float32)) * c.context_noise
-        parts = coarsenconf_losses(self.model, batch, noise, moved)
+        parts = coarsenconf_losses(self.network, batch, noise, moved)
         share = min(1.0, self.update / max(1, c.kl_updates))
         loss = parts.coordinates + c.distance_weight * parts.distances + share * c.kl_weight * parts.divergence
-        rate = c.learning_rate * min(1.0, (self.update + 1) / WARM_UP)
-        rate *= 0.5 * (1 + math.cos(math.pi * min(1.0, self.seen / c.conformers))) + 0.005
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), GRADIENT_CLIP)
-        if torch.isfinite(norm):
-            self.optimizer.step()
-            self.average.update_parameters(self.model)
-        self._bad = 0 if torch.isfinite(norm) else self._bad + 1
-        if self._bad > MAX_BAD_STEPS:
-            raise TrainingError(f"{self._bad} updates had no finite gradient: lower learning_rate, or check the data")
-        self.update += 1
-        self.seen += int(batch.molecule[-1]) + 1
+        self._set_rate()
+        self._descend(loss, int(batch.molecule[-1]) + 1)
         return [float(value.detach()) for value in (loss, *parts)]
 
     @torch.no_grad()
@@ -202,17 +101,8 @@ class CoarsenConfTrainer:
             batch.approximate,
         )
         figures = [float(aligned_rmsd(batch, x).mean()) for x in structures]
-        rate = self.optimizer.param_groups[0]["lr"]
         losses, self._losses = np.nanmean(np.array(self._losses), axis=0).tolist(), []
-        values = (self.update, self.seen, *losses, *figures, rate, round(self.seconds))
-        row = [f"{value:.5g}" if isinstance(value, float) else str(value) for value in values]
-        path = self.folder / "training.csv"
-        with path.open(newline="") if path.exists() else nullcontext(()) as file:
-            # A run that was killed before it saved does some updates again.
-            rows = [old for old in list(csv.reader(file))[1:] if int(old[0]) < self.update]
-        with complete_output(path) as temporary, temporary.open("w", newline="") as file:
-            csv.writer(file).writerows([COLUMNS, *rows, row])
-        logger.info("update %d: loss %.4f, rebuilt %.3f A, sampled %.3f A", self.update, losses[0], *figures[:2])
+        self._add_row(*losses, *figures)
 
 
 def load_trained_coarsenconf(folder: str | Path):

@@ -1,31 +1,24 @@
 """Train the torsion network of the models for any protein: resumable, reproducible, with a log."""
 
-import csv
 import logging
 import math
-import time
-from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from openmm_cgvae.core.errors import SettingsError, TrainingError, one_line
-from openmm_cgvae.core.fingerprint import check_same_folder, weights_fingerprint
-from openmm_cgvae.core.lock import locking
-from openmm_cgvae.core.output import complete_output, existing_folder
-from openmm_cgvae.core.signals import deferred_interruption
-from openmm_cgvae.io.tensors import load_tensors, save_tensors
+from openmm_cgvae.core.errors import SettingsError, TrainingError
+from openmm_cgvae.core.fingerprint import weights_fingerprint
+from openmm_cgvae.core.output import existing_folder
 from openmm_cgvae.proteins.builder import N_TORSIONS, Builder
 from openmm_cgvae.proteins.torsionnet import TorsionNetwork
-from openmm_cgvae.training.average import moving_average
 from openmm_cgvae.training.chains import PackedChains
 from openmm_cgvae.training.crops import cropped
 from openmm_cgvae.training.geometry import ProteinGeometry, network_weights
-from openmm_cgvae.training.progress import progress_bar
 from openmm_cgvae.training.proteinbatch import joined, torsion_loss
 from openmm_cgvae.training.proteinconfig import ProteinConfig
+from openmm_cgvae.training.updates import UpdateTrainer
 
 __all__ = ["ProteinTrainer"]
 
@@ -34,13 +27,8 @@ logger = logging.getLogger(__name__)
 # Weights that see the beads, or place C-alphas: they depend on the mapping.
 OF_MAPPING = ("first.0.", "ca.")
 
-COLUMNS = ("update", "residues", "train_loss", "backbone", "chi1", "chi2", "chi1_packed", "learning_rate", "seconds")
-GRADIENT_CLIP = 1.0
-# Updates one after another without a finite gradient that end the run.
-MAX_BAD_STEPS = 50
 
-
-class ProteinTrainer:
+class ProteinTrainer(UpdateTrainer):
     """Trains a `TorsionNetwork` on packed chains: ``ProteinTrainer(chains, folder).run()``.
 
     The folder gets ``checkpoint.pt``, ``training.csv`` and ``geometry.pt``. A trainer made on a folder that holds a
@@ -64,6 +52,19 @@ class ProteinTrainer:
         If the folder holds a run with other settings or data, or `start` is of another size.
     """
 
+    ITEM, DATA, WARM_UP = "residue", "chains", 300
+    COLUMNS = (
+        "update",
+        "residues",
+        "train_loss",
+        "backbone",
+        "chi1",
+        "chi2",
+        "chi1_packed",
+        "learning_rate",
+        "seconds",
+    )
+
     def __init__(self, chains: PackedChains, folder: str | Path, config: ProteinConfig | None = None, start=None):
         self.config = config or ProteinConfig()
         self.train = chains.subset("train")
@@ -79,20 +80,12 @@ class ProteinTrainer:
         c = self.config
         builder = Builder()
         builder.load_state_dict(self.geometry.builder)
-        self.network = TorsionNetwork(builder, c.width, c.layers, c.known_layers, c.neighbours, c.bins, c.mapping)
+        network = TorsionNetwork(builder, c.width, c.layers, c.known_layers, c.neighbours, c.bins, c.mapping)
         if weights is not None:
-            self._begin_with(weights)
-        self.average = moving_average(self.network, c.ema_decay)
-        self.optimizer = torch.optim.AdamW(self.network.parameters(), lr=c.learning_rate, weight_decay=c.weight_decay)
-        self.update, self.seen, self.seconds = 0, 0, 0.0
-        # Losses since the last line of the log, and the last updates without a finite gradient.
-        self._losses, self._bad = [], 0
+            self._begin_with(network, weights)
+        self._begin(network)
         self._chances = self._chain_chances()
-        self._resume()
-
-    @property
-    def checkpoint_path(self) -> Path:
-        return self.folder / "checkpoint.pt"
+        self._resume(self._checkpoint())
 
     def _local_geometry(self, chains, start):
         """Of the folder, or else of the model to start from, or else measured; in the folder from then on."""
@@ -106,9 +99,10 @@ class ProteinTrainer:
         geometry.save(path)
         return geometry
 
-    def _begin_with(self, weights):
+    @staticmethod
+    def _begin_with(network, weights):
         """Take the weights of another model; what depends on the mapping begins anew where that is another."""
-        own = self.network.state_dict()
+        own = network.state_dict()
         new = {name for name, value in own.items() if name not in weights or weights[name].shape != value.shape}
         unlike = sorted(name for name in new if not name.startswith(OF_MAPPING))
         if unlike:
@@ -118,7 +112,7 @@ class ProteinTrainer:
             )
         if new:
             logger.info("the model to start from is of another mapping: %s begin anew", ", ".join(sorted(new)))
-        self.network.load_state_dict({name: own[name] if name in new else weights[name] for name in own})
+        network.load_state_dict({name: own[name] if name in new else weights[name] for name in own})
 
     @staticmethod
     def _fields(batch):
@@ -132,76 +126,12 @@ class ProteinTrainer:
         return chance / chance.sum()
 
     def _identity(self):
-        """Settings and data that identify a run."""
-        return {"config": asdict(self.config), "data_sha256": self.data_sha256, "start": self._start}
+        return {**super()._identity(), "start": self._start}
 
-    def _resume(self):
-        path = self.checkpoint_path
-        if not path.exists():
-            return
-        try:
-            state = load_tensors(path, "checkpoint", "'openmm-cgvae train'", TrainingError)
-            # What older checkpoints do not say is as it was by default.
-            saved = {"config": asdict(ProteinConfig()) | state["config"]}
-            saved |= {name: state[name] for name in ("data_sha256", "start") if name in state}
-            check_same_folder(self._identity(), saved, path)
-            self.network.load_state_dict(state["network"])
-            self.average.load_state_dict(state["average"])
-            self.optimizer.load_state_dict(state["optimizer"])
-            self.update, self.seen, self.seconds = state["update"], state["seen"], state["seconds"]
-            self._losses = state.get("losses", [])
-        except (SettingsError, TrainingError):
-            raise
-        except Exception as error:
-            raise TrainingError(f"{path} cannot be read ({one_line(error)}): remove it") from error
-        logger.info("resumed from %s after update %d", path, self.update)
-
-    def _save(self):
-        state = {**self._identity(), "network": self.network.state_dict(),
-                 "average": self.average.state_dict(), "optimizer": self.optimizer.state_dict(),
-                 "update": self.update, "seen": self.seen, "seconds": self.seconds, "losses": self._losses}  # fmt: skip
-        with complete_output(self.checkpoint_path) as temporary:
-            save_tensors(temporary, state)
-
-    @locking("folder")
-    def run(self, minutes: float | None = None, validate_every: int = 500, progress: bool = True):
-        """Train until all residues are seen, or for so many minutes.
-
-        Ctrl-C and SIGTERM end it after the update that is under way; the state is saved, then ``KeyboardInterrupt``
-        raised.
-
-        Parameters
-        ----------
-        minutes : float, optional
-        validate_every : int
-            Updates between two lines of the log, at which the state is saved.
-        progress : bool
-            Show a bar.
-
-        Returns
-        -------
-        TorsionNetwork
-            The averaged network.
-        """
-        stop = time.monotonic() + (math.inf if minutes is None else 60 * minutes)
-        started = time.monotonic()
-        bar = progress_bar(self.config.residues, progress, "residue", self.seen)
-        with deferred_interruption() as interruption, bar as tick:
-            while self.seen < self.config.residues and time.monotonic() < stop and not interruption.asked:
-                before = self.seen
-                self._losses.append(self._step())
-                if tick is not None:
-                    tick(self.seen - before)
-                if self.update % validate_every == 0:
-                    self.seconds += time.monotonic() - started
-                    self._log()
-                    self._save()
-                    started = time.monotonic()
-            self.seconds += time.monotonic() - started
-            if self._losses and not interruption.asked:
-                self._log()
-            self._save()
-        return self.average.module
+    def _stored_identity(self, state):
+        # What older checkpoints do not say is as it was by default.
+        stored = {"config": asdict(ProteinConfig()) | state["config"]}
+        return stored | {name: state[name] for name in ("data_sha256", "start") if name in state}
 
     def _step(self):
         c = self.config
@@ -211,22 +141,9 @@ class ProteinTrainer:
             chosen.append(cropped(self.train[int(rng.choice(len(self._chances), p=self._chances))], rng))
             total += len(chosen[-1][1])
         batch = joined(*zip(*chosen, strict=True))
-        rate = c.learning_rate * min(1.0, (self.update + 1) / 300)
-        rate *= 0.5 * (1 + math.cos(math.pi * min(1.0, self.seen / c.residues))) + 0.005
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+        self._set_rate()
         loss = self._loss(batch, rng)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), GRADIENT_CLIP)
-        if torch.isfinite(norm):
-            self.optimizer.step()
-            self.average.update_parameters(self.network)
-        self._bad = 0 if torch.isfinite(norm) else self._bad + 1
-        if self._bad > MAX_BAD_STEPS:
-            raise TrainingError(f"{self._bad} updates had no finite gradient: lower learning_rate, or check the chains")
-        self.update += 1
-        self.seen += total
+        self._descend(loss, total)
         return float(loss.detach())
 
     def _loss(self, batch, rng):
@@ -298,15 +215,5 @@ class ProteinTrainer:
                 row.append(torsion_loss(network, features, torsions, wanted, batch.types)[1])
             rows.append(torch.stack([row[0][0], row[1][2], row[1][3], row[2][2]]))
         figures = torch.nanmean(torch.stack(rows), 0).tolist()
-        rate = self.optimizer.param_groups[0]["lr"]
         train_loss, self._losses = float(np.nanmean(self._losses)), []
-        values = (self.update, self.seen, train_loss, *figures, rate, round(self.seconds))
-        row = [f"{value:.5g}" if isinstance(value, float) else str(value) for value in values]
-        path = self.folder / "training.csv"
-        with path.open(newline="") if path.exists() else nullcontext(()) as file:
-            # A run that was killed before it saved does some updates again.
-            rows = [old for old in list(csv.reader(file))[1:] if int(old[0]) < self.update]
-        with complete_output(path) as temporary, temporary.open("w", newline="") as file:
-            csv.writer(file).writerows([COLUMNS, *rows, row])
-        logger.info("update %d, %d residues: train %.3f, backbone %.3f, chi1 %.3f, packed %.3f",
-                    self.update, self.seen, train_loss, figures[0], figures[1], figures[3])  # fmt: skip
+        self._add_row(train_loss, *figures)
