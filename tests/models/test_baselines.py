@@ -29,7 +29,7 @@ def kind(request):
 
 def fitted(kind, dataset):
     module = fit_baseline(kind, dataset, FRAMES, QUICK)
-    return model_file(module, dataset, (FRAMES, FRAMES[:0], FRAMES[:0]), name=kind)
+    return model_file(module, dataset, (FRAMES, FRAMES[:0], FRAMES[:0]), name=kind, baseline={"kind": kind})
 
 
 @pytest.mark.parametrize(
