@@ -1,6 +1,5 @@
 """From a training of CoarsenConf to a model file, and back."""
 
-import csv
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -9,12 +8,12 @@ import torch
 
 from openmm_cgvae.conformers.coarseconfig import CoarsenConfTraining
 from openmm_cgvae.conformers.coarsetraining import load_trained_coarsenconf
-from openmm_cgvae.core.errors import TopologyMismatchError, TrainingError
+from openmm_cgvae.core.errors import TopologyMismatchError
 from openmm_cgvae.core.output import check_output
 from openmm_cgvae.io.modelfile import ModelFile
-from openmm_cgvae.io.tensors import load_tensors
 from openmm_cgvae.ligands.coarsemodel import CoarsenConfModel, rebuild_coarsenconf
 from openmm_cgvae.ligands.features import ELEMENTS
+from openmm_cgvae.training.folder import last_figures, stored_settings
 
 __all__ = ["CoarsenConfKind", "export_coarsenconf", "is_coarsenconf_training"]
 
@@ -47,11 +46,7 @@ class CoarsenConfKind:
 
 def is_coarsenconf_training(folder: str | Path) -> bool:
     """Whether a folder holds a training of CoarsenConf."""
-    try:
-        state = load_tensors(Path(folder) / "checkpoint.pt", "checkpoint", "train", TrainingError)
-        return set(asdict(CoarsenConfTraining())) == set(state["config"])
-    except Exception:
-        return False
+    return set(asdict(CoarsenConfTraining())) == set(stored_settings(folder))
 
 
 def export_coarsenconf(
@@ -90,17 +85,8 @@ def export_coarsenconf(
         "training": {k: v for k, v in every.items() if k not in size}
         | {"updates": progress["update"], "conformers_seen": progress["seen"]},
         "data": {"sha256": progress["data_sha256"]},
-        "validation": _last_line(folder / "training.csv"),
+        "validation": last_figures(folder, FIGURES),
     }
     file = ModelFile(torch.jit.script(CoarsenConfModel(model).eval()), {}, None, known)
     file.save(path, overwrite=overwrite)
     return file
-
-
-def _last_line(path):
-    """Figures of the last line of a log, an empty dict of none."""
-    if not path.exists():
-        return {}
-    with path.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    return {name: float(rows[-1][name]) for name in FIGURES} if rows else {}

@@ -11,9 +11,9 @@ from openmm_cgvae.conformers.coarseloss import CoarseData, aligned_rmsd, coarsen
 from openmm_cgvae.conformers.ensembles import PackedEnsembles
 from openmm_cgvae.core.errors import TrainingError, one_line
 from openmm_cgvae.core.output import existing_folder
-from openmm_cgvae.io.tensors import load_tensors
 from openmm_cgvae.ligands.coarsenconf import CoarsenConf
 from openmm_cgvae.ligands.coarsening import N_ROWS
+from openmm_cgvae.training.folder import averaged_weights, read_state
 from openmm_cgvae.training.updates import UpdateTrainer
 
 __all__ = ["CoarsenConfTrainer", "load_trained_coarsenconf"]
@@ -123,14 +123,13 @@ def load_trained_coarsenconf(folder: str | Path):
     """
     path = Path(folder) / "checkpoint.pt"
     try:
-        state = load_tensors(path, "checkpoint", "'openmm-cgvae train'", TrainingError)
+        state = read_state(folder)
         config = CoarsenConfTraining(**state["config"])
         model = CoarsenConf(config.size, N_ROWS)
-        weights = {k.removeprefix("module."): v for k, v in state["average"].items() if k.startswith("module.")}
-        model.load_state_dict(weights)
+        model.load_state_dict(averaged_weights(state))
         progress = {name: state[name] for name in ("update", "seen", "seconds", "data_sha256")}
     except Exception as error:
-        if not Path(path).exists():
-            raise TrainingError(f"checkpoint {path} does not exist: train first with 'openmm-cgvae train'") from error
+        if not path.exists():
+            raise
         raise TrainingError(f"{path} is not a checkpoint of CoarsenConf ({one_line(error)})") from error
     return model.eval(), config, progress

@@ -1,6 +1,5 @@
 """From a training of a torsion network to a model file of any small molecule."""
 
-import csv
 from dataclasses import asdict
 from pathlib import Path
 
@@ -9,11 +8,10 @@ import torch
 from openmm_cgvae.chemistry.usable import ORGANIC
 from openmm_cgvae.conformers.torsionconfig import NETWORK_SETTINGS
 from openmm_cgvae.conformers.torsiontrainer import load_torsion_network, read_torsion_data
-from openmm_cgvae.core.errors import TrainingError
 from openmm_cgvae.core.output import check_output
 from openmm_cgvae.io.modelfile import ModelFile
-from openmm_cgvae.io.tensors import load_tensors
 from openmm_cgvae.ligands.model import LigandModel
+from openmm_cgvae.training.folder import last_figures, stored_settings
 
 __all__ = ["BEADS", "KIND", "export_ligand_model", "is_ligand_training", "ligand_model_file"]
 
@@ -23,11 +21,7 @@ BEADS = "centres of rigid fragments"
 
 def is_ligand_training(folder: str | Path) -> bool:
     """Whether a folder holds a training of a torsion network."""
-    try:
-        state = load_tensors(Path(folder) / "checkpoint.pt", "checkpoint", "train", TrainingError)
-        return "conformers" in state["config"]
-    except Exception:
-        return False
+    return "conformers" in stored_settings(folder)
 
 
 def export_ligand_model(
@@ -61,7 +55,7 @@ def export_ligand_model(
         "name": name or path.stem,
         "training": {**training, "updates": progress["update"], "conformers_seen": progress["seen"]},
         "data": read_torsion_data(folder),
-        "validation": _last_line(folder / "training.csv"),
+        "validation": last_figures(folder, ("nothing_known", "half_known")),
     }
     file = ligand_model_file(network, config.network, known)
     file.save(path, overwrite=overwrite)
@@ -80,12 +74,3 @@ def ligand_model_file(network, settings: dict, known: dict) -> ModelFile:
         **known,
     }
     return ModelFile(torch.jit.script(LigandModel(network).eval()), {}, None, metadata)
-
-
-def _last_line(path):
-    """Cross-entropies of the last line of a log, an empty dict of none."""
-    if not path.exists():
-        return {}
-    with path.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    return {name: float(rows[-1][name]) for name in ("nothing_known", "half_known")} if rows else {}

@@ -11,10 +11,10 @@ import torch
 from openmm_cgvae.conformers.ensembles import PackedEnsembles
 from openmm_cgvae.conformers.torsionbatch import TorsionBatch, TorsionEnsemble, torsion_loss
 from openmm_cgvae.conformers.torsionconfig import TorsionConfig
-from openmm_cgvae.core.errors import TrainingError, one_line
+from openmm_cgvae.core.errors import TrainingError
 from openmm_cgvae.core.output import existing_folder, write_json
-from openmm_cgvae.io.tensors import load_tensors
 from openmm_cgvae.ligands.torsionnet import LigandNetwork
+from openmm_cgvae.training.folder import averaged_weights, read_state
 from openmm_cgvae.training.progress import progress_bar
 from openmm_cgvae.training.updates import UpdateTrainer
 
@@ -147,17 +147,6 @@ class TorsionTrainer(UpdateTrainer):
         self._add_row(train_loss, *values)
 
 
-def _read_checkpoint(path):
-    """The state in a checkpoint, None where there is none (`TrainingError` if it is damaged)."""
-    if not path.exists():
-        return None
-    try:
-        state = load_tensors(path, "checkpoint", "'openmm-cgvae train'", TrainingError)
-        return {name: state[name] for name in ("config", "data_sha256")} | state
-    except Exception as error:
-        raise TrainingError(f"{path} cannot be read ({one_line(error)}): remove it") from error
-
-
 def load_torsion_network(folder: str | Path) -> tuple[LigandNetwork, TorsionConfig, dict]:
     """Read the averaged network of a training folder.
 
@@ -175,14 +164,11 @@ def load_torsion_network(folder: str | Path) -> tuple[LigandNetwork, TorsionConf
         If there is no checkpoint, or it is damaged or of another model.
     """
     path = Path(folder) / "checkpoint.pt"
-    state = _read_checkpoint(path)
-    if state is None:
-        raise TrainingError(f"checkpoint {path} does not exist: train first with 'openmm-cgvae train'")
+    state = read_state(folder)
     try:
         config = TorsionConfig(**state["config"])
         network = LigandNetwork(**config.network)
-        average = {k.removeprefix("module."): v for k, v in state["average"].items() if k.startswith("module.")}
-        network.load_state_dict(average)
+        network.load_state_dict(averaged_weights(state))
     except Exception as error:
         raise TrainingError(f"{path} is not of a torsion network of this package: {type(error).__name__}") from error
     return network.eval(), config, {name: state[name] for name in ("update", "seen", "seconds", "data_sha256")}

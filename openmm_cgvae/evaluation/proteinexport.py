@@ -1,6 +1,5 @@
 """From a training on many proteins to a model file."""
 
-import csv
 from dataclasses import asdict
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from openmm_cgvae.io.modelfile import ModelFile
 from openmm_cgvae.proteins.model import ProteinModel
 from openmm_cgvae.proteins.rebuild import SETTINGS
 from openmm_cgvae.training.chains import PackedChains
+from openmm_cgvae.training.folder import last_figures
 from openmm_cgvae.training.geometry import ProteinGeometry
 from openmm_cgvae.training.proteincheckpoint import load_trained_network, read_data, write_data
 
@@ -67,7 +67,7 @@ def export_protein(folder, path, name=None, chains=None, overwrite=False):
         "model": {setting: settings.pop(setting) for setting in SETTINGS},
         "training": {**settings, "updates": progress["update"], "residues_seen": progress["seen"]},
         "data": data,
-        "validation": _last_line(folder / "training.csv"),
+        "validation": last_figures(folder, ("backbone", "chi1", "chi2", "chi1_packed")),
     }
     module = ProteinModel(network, ProteinGeometry.load(tables).bounds).eval()
     file = ModelFile(torch.jit.script(module), {}, None, known)
@@ -86,13 +86,3 @@ def _take_from_data(folder, chains, tables):
     if not tables.exists():
         ProteinGeometry.measured(chains).save(tables)
     return write_data(folder, chains)
-
-
-def _last_line(path):
-    """Cross-entropies of the last line of a log, an empty dict of none."""
-    if not path.exists():
-        return {}
-    with path.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    names = ("backbone", "chi1", "chi2", "chi1_packed")
-    return {name: float(rows[-1][name]) for name in names} if rows else {}

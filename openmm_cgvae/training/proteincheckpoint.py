@@ -9,6 +9,7 @@ from openmm_cgvae.io.tensors import load_tensors
 from openmm_cgvae.proteins.builder import Builder
 from openmm_cgvae.proteins.torsionnet import TorsionNetwork
 from openmm_cgvae.training.chains import PackedChains
+from openmm_cgvae.training.folder import averaged_weights, read_state
 from openmm_cgvae.training.geometry import BUILDER, ProteinGeometry
 from openmm_cgvae.training.proteinconfig import ProteinConfig
 
@@ -47,18 +48,17 @@ def load_trained_network(folder: str | Path, geometry: ProteinGeometry):
     """
     path = Path(folder) / "checkpoint.pt"
     try:
-        state = load_tensors(path, "checkpoint", "'openmm-cgvae train'", TrainingError)
+        state = read_state(folder)
         config = ProteinConfig(**state["config"])
-        weights = {k.removeprefix("module."): v for k, v in state["average"].items() if k.startswith("module.")}
-        weights = {k: v for k, v in weights.items() if not k.startswith(BUILDER)}
+        weights = {k: v for k, v in averaged_weights(state).items() if not k.startswith(BUILDER)}
         weights |= {BUILDER + k: v for k, v in geometry.builder.items()}
         c = config
         network = TorsionNetwork(Builder(), c.width, c.layers, c.known_layers, c.neighbours, c.bins, c.mapping)
         network.load_state_dict(weights)
         progress = {name: state.get(name) for name in ("update", "seen", "seconds", "data_sha256")}
     except Exception as error:
-        if not Path(path).exists():
-            raise TrainingError(f"checkpoint {path} does not exist: train first with 'openmm-cgvae train'") from error
+        if not path.exists():
+            raise
         raise TrainingError(f"{path} is not a checkpoint of this package ({one_line(error)})") from error
     return network.eval(), config, progress
 
