@@ -17,19 +17,15 @@ Of their parts, concatenated: ``element`` (sum of n, uint8, atomic numbers); ``p
 float64, kJ/mol) and ``weight`` (sum of K, float32, Boltzmann weights at 298.15 K, their sum 1 a molecule).
 """
 
-import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from openmm_cgvae.core.archive import read_arrays, write_arrays
 from openmm_cgvae.core.errors import DataError
-from openmm_cgvae.core.output import check_output, complete_output
-from openmm_cgvae.core.reading import reading
+from openmm_cgvae.io.packed import PackedArchive
 
 __all__ = ["METHODS", "SPLITS", "Ensemble", "PackedEnsembles", "molecule_with_conformers", "with_conformers"]
 
@@ -138,7 +134,7 @@ def with_conformers(mol: Any, positions: np.ndarray) -> Any:
     return copy
 
 
-class PackedEnsembles:
+class PackedEnsembles(PackedArchive):
     """Ensembles of an archive: ``PackedEnsembles.load(path).subset("train")`` iterates over its `Ensemble` objects.
 
     Parameters
@@ -149,24 +145,13 @@ class PackedEnsembles:
         Numbers of the molecules; all if omitted.
     """
 
-    def __init__(self, arrays: dict[str, np.ndarray], chosen: np.ndarray | None = None):
-        self._arrays = arrays
-        self.chosen = np.arange(len(arrays["smiles"])) if chosen is None else np.asarray(chosen)
+    ARRAYS, COUNTED = ARRAYS, "smiles"
+    KIND, WRITER = "set of conformer ensembles", "openmm-cgvae sample-conformers"
 
-    @classmethod
-    def load(cls, path: str | Path) -> "PackedEnsembles":
-        """Read an archive.
-
-        Raises
-        ------
-        DataError
-            If the file is missing, not such an archive, or its arrays do not belong together.
-        """
-        with reading(path, "set of conformer ensembles", "openmm-cgvae sample-conformers", DataError):
-            found = read_arrays(path)[0]
-            arrays = {name: found[name] for name in ARRAYS}
-            _check(arrays, path)
-        return cls(arrays)
+    @staticmethod
+    def check(arrays: dict[str, np.ndarray], path: Any) -> None:
+        """Refuse arrays that do not belong together (`DataError`)."""
+        _check(arrays, path)
 
     @classmethod
     def packed(cls, ensembles: Iterable[Ensemble]) -> "PackedEnsembles":
@@ -184,19 +169,6 @@ class PackedEnsembles:
         }
         _check(arrays, "packed ensembles")
         return cls(arrays)
-
-    def save(self, path: str | Path, overwrite: bool = False) -> None:
-        """Write all molecules, chosen or not; `path` ends in ``.npz``. The same ensembles give the same bytes."""
-        with complete_output(check_output(path, overwrite)) as temporary:
-            write_arrays(temporary, self._arrays)
-
-    @property
-    def sha256(self) -> str:
-        """Hash of all molecules, chosen or not."""
-        digest = hashlib.sha256()
-        for name in ARRAYS:
-            digest.update(np.ascontiguousarray(self._arrays[name]))
-        return digest.hexdigest()
 
     def subset(self, split: str | None = None, source: str | None = None) -> "PackedEnsembles":
         """Molecules of a split, of a source, or of both."""
@@ -220,9 +192,6 @@ class PackedEnsembles:
     def n_conformers(self) -> np.ndarray:
         """Reference conformers of every molecule, (molecules,)."""
         return self._arrays["conformers"][self.chosen]
-
-    def __len__(self) -> int:
-        return len(self.chosen)
 
     def __iter__(self) -> Iterator[Ensemble]:
         return (self[k] for k in range(len(self)))

@@ -4,21 +4,16 @@
 ``openmm-cgvae evaluate-conformers`` writes.
 """
 
-import json
 import sys
-import textwrap
 from pathlib import Path
 
-from openmm_cgvae.core.errors import DataError, ModelFileError
-from openmm_cgvae.core.output import write_json, write_text
+from openmm_cgvae.core.errors import ModelFileError
 from openmm_cgvae.ensembles.summary import summary_table
-from openmm_cgvae.evaluation.bundle import add_to_index
+from openmm_cgvae.evaluation.card import bundle_with_card, card_text, training_text
 from openmm_cgvae.io.modelfile import ModelFile
-from openmm_cgvae.pretrained.index import PRETRAINED
 
 __all__ = ["bundle_ligand", "ligand_card"]
 
-WIDTH = 125
 LIMITS = (
     "Molecules of {elements}, in the protonation state and tautomer that are given; other elements, radicals and "
     "metals are refused unless allowed. 300 heavy atoms at most.",
@@ -70,7 +65,7 @@ def ligand_card(file: ModelFile, name: str, results: dict | None = None) -> str:
     ]
     if results:
         parts += ["## Figures", _figures(results), f"```\n{summary_table(results).rstrip()}\n```"]
-    return "\n\n".join(part if part[0] in "#`" else _filled(part) for part in parts) + "\n"
+    return card_text(parts, "#`")
 
 
 def bundle_ligand(path: str | Path, name: str, results: str | Path, description: str) -> None:
@@ -84,14 +79,7 @@ def bundle_ligand(path: str | Path, name: str, results: str | Path, description:
         ``results.json`` of ``evaluate-conformers``.
     description : str
     """
-    try:
-        measured = json.loads(Path(results).read_text())
-    except (OSError, ValueError) as error:
-        raise DataError(f"evaluation {results} cannot be read: what evaluate-conformers writes is expected") from error
-    card = ligand_card(ModelFile.load(path), name, measured)
-    write_json(PRETRAINED / f"{name}.json", measured)
-    write_text(PRETRAINED / f"{name}.md", card)
-    add_to_index(path, name, description, evaluation=f"{name}.json", card=f"{name}.md")
+    bundle_with_card(path, name, results, description, ligand_card, "evaluate-conformers")
 
 
 def _data(data):
@@ -106,16 +94,7 @@ def _data(data):
 
 
 def _training(known):
-    training = known["training"]
-    settings = {key: value for key, value in training.items() if key not in ("updates", "conformers_seen")}
-    chosen = ", ".join(f"{key} {value:g}" for key, value in settings.items())
-    sizes = ", ".join(f"{key} {value}" for key, value in known["model"].items())
-    text = f"{training['conformers_seen']:,} conformers seen in {training['updates']:,} updates. "
-    text += f"Network: {sizes}. Settings: {chosen}."
-    if known["validation"]:
-        entropies = ", ".join(f"{key} {value:.3f}" for key, value in known["validation"].items())
-        text += f" Cross-entropies of validation molecules at the end, nats a torsion: {entropies}."
-    return text
+    return training_text(known, "conformers", "Cross-entropies of validation molecules at the end, nats a torsion")
 
 
 def _figures(results):
@@ -125,15 +104,6 @@ def _figures(results):
         f"by the best of equivalent labels; {settings['crystal_samples']} conformers for each "
         f"crystal ligand. Generators "
         "are given the molecule without a conformer; `+mmff` is minimised afterwards, the others are as they come."
-    )
-
-
-def _filled(text):
-    """Text in lines of one width, lists as lists."""
-    lines = text.split("\n") if text.startswith("- ") else [text]
-    return "\n".join(
-        textwrap.fill(line, WIDTH, subsequent_indent="  " if line.startswith("- ") else "", break_on_hyphens=False)
-        for line in lines
     )
 
 

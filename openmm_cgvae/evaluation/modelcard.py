@@ -4,22 +4,15 @@
 ``benchmarks/proteins.py`` writes.
 """
 
-import json
 import re
 import sys
-import textwrap
-from pathlib import Path
 
-from openmm_cgvae.core.errors import DataError, ModelFileError
-from openmm_cgvae.core.output import write_json, write_text
-from openmm_cgvae.evaluation.bundle import add_to_index
-from openmm_cgvae.io.modelfile import ModelFile
+from openmm_cgvae.core.errors import ModelFileError
+from openmm_cgvae.evaluation.card import bundle_with_card, card_text, training_text
 from openmm_cgvae.metrics.proteins import LONG, protein_table
-from openmm_cgvae.pretrained.index import PRETRAINED
 
 __all__ = ["bundle_protein", "model_card"]
 
-WIDTH = 125
 LIMITS = (
     "The 20 amino acids in their protonation states, caps and disulfide bonds; nothing else (ligands, modified "
     "residues, nucleic acids, lipids) is built, nor seen by what is built.",
@@ -72,8 +65,7 @@ def model_card(file, name, evaluation=None):
     if evaluation:
         parts += ["## Figures", *_figures(evaluation)]
     parts += ["## Structures trained on", " ".join(_structures(known["data"]))]
-    filled = (part if part[0] in "#|" else _filled(part) for part in parts)
-    return "\n\n".join(filled) + "\n"
+    return card_text(parts, "#|")
 
 
 def bundle_protein(path, name, evaluation, description):
@@ -87,16 +79,7 @@ def bundle_protein(path, name, evaluation, description):
         JSON of ``benchmarks/proteins.py``.
     description : str
     """
-    try:
-        measured = json.loads(Path(evaluation).read_text())
-    except (OSError, ValueError) as error:
-        raise DataError(
-            f"evaluation {evaluation} cannot be read: what benchmarks/proteins.py writes is expected"
-        ) from error
-    card = model_card(ModelFile.load(path), name, measured)
-    write_json(PRETRAINED / f"{name}.json", measured)
-    write_text(PRETRAINED / f"{name}.md", card)
-    add_to_index(path, name, description, evaluation=f"{name}.json", card=f"{name}.md")
+    bundle_with_card(path, name, evaluation, description, model_card, "benchmarks/proteins.py")
 
 
 def _data(data):
@@ -125,15 +108,7 @@ def _data(data):
 
 
 def _training(known):
-    training = known["training"]
-    settings = {key: value for key, value in training.items() if key not in ("updates", "residues_seen")}
-    chosen = ", ".join(f"{key} {value:g}" for key, value in settings.items())
-    sizes = ", ".join(f"{key} {value}" for key, value in known["model"].items())
-    text = f"{training['residues_seen']:,} residues seen in {training['updates']:,} updates. "
-    text += f"Network: {sizes}. Settings: {chosen}."
-    if known["validation"]:
-        entropies = ", ".join(f"{key} {value:.3f}" for key, value in known["validation"].items())
-        text += f" Cross-entropies of validation chains at the end: {entropies}."
+    text = training_text(known, "residues", "Cross-entropies of validation chains at the end")
     return f"{text} Written by openmm_cgvae {known['package_version']}."
 
 
@@ -153,15 +128,6 @@ def _structures(data):
     """Names of what was trained on, chains of PDB entries by entry alone."""
     names = (*data["trained_on"].split(), *data.get("start", {}).get("trained_on", "").split())
     return sorted({re.sub(r"^(\w{4})_[\w-]+$", r"\1", name) for name in names})
-
-
-def _filled(text):
-    """Text in lines of one width, lists as lists."""
-    lines = text.split("\n") if text.startswith("- ") else [text]
-    return "\n".join(
-        textwrap.fill(line, WIDTH, subsequent_indent="  " if line.startswith("- ") else "", break_on_hyphens=False)
-        for line in lines
-    )
 
 
 if __name__ == "__main__":

@@ -1,16 +1,12 @@
 """Packed protein chains: one archive of residue types and heavy atoms, many chains after one another."""
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from openmm_cgvae.core.archive import read_arrays, write_arrays
 from openmm_cgvae.core.errors import TrainingError
-from openmm_cgvae.core.output import check_output, complete_output
-from openmm_cgvae.core.reading import reading
+from openmm_cgvae.io.packed import PackedArchive
 
 __all__ = ["N_SLOTS", "Chain", "PackedChains"]
 
@@ -55,7 +51,7 @@ class Chain:
     connected: np.ndarray
 
 
-class PackedChains:
+class PackedChains(PackedArchive):
     """Chains of a packed archive: ``PackedChains.load(path).subset("train")`` iterates over its `Chain` objects.
 
     Parameters
@@ -66,25 +62,17 @@ class PackedChains:
         Numbers of the chains; all if omitted.
     """
 
+    ARRAYS, COUNTED = ARRAYS, "length"
+    KIND, WRITER, ERROR = "set of packed chains", "openmm-cgvae train", TrainingError
+
     def __init__(self, arrays: dict, chosen: np.ndarray | None = None):
-        self._arrays = arrays
+        super().__init__(arrays, chosen)
         self._stop = np.cumsum(arrays["length"])
-        self.chosen = np.arange(len(arrays["length"])) if chosen is None else np.asarray(chosen)
 
-    @classmethod
-    def load(cls, path: str | Path) -> "PackedChains":
-        """Read an archive.
-
-        Raises
-        ------
-        TrainingError
-            If the file is missing, not such an archive, or its arrays do not belong together.
-        """
-        with reading(path, "set of packed chains", "openmm-cgvae train", TrainingError):
-            found = read_arrays(path)[0]
-            arrays = {name: found[name] for name in ARRAYS}
-            _check(arrays, path)
-        return cls(arrays)
+    @staticmethod
+    def check(arrays, path):
+        """Refuse arrays that do not belong together (`TrainingError`)."""
+        _check(arrays, path)
 
     @classmethod
     def packed(cls, chains, resolutions, splits, clusters, representative) -> "PackedChains":
@@ -121,19 +109,6 @@ class PackedChains:
         _check(arrays, "packed chains")
         return cls(arrays)
 
-    def save(self, path: str | Path, overwrite: bool = False):
-        """Write all chains, chosen or not; `path` ends in ``.npz``."""
-        with complete_output(check_output(path, overwrite)) as temporary:
-            write_arrays(temporary, self._arrays)
-
-    @property
-    def sha256(self) -> str:
-        """Hash of all chains, chosen or not."""
-        digest = hashlib.sha256()
-        for name in ARRAYS:
-            digest.update(np.ascontiguousarray(self._arrays[name]))
-        return digest.hexdigest()
-
     def subset(self, split: str, representative: bool = False, resolution: float | None = None) -> "PackedChains":
         """Chains of a split, with `representative` one a cluster, with `resolution` those of so many Angstrom."""
         a = self._arrays
@@ -166,9 +141,6 @@ class PackedChains:
     def names(self) -> np.ndarray:
         """Name of every chain, (chains,)."""
         return self._arrays["name"][self.chosen]
-
-    def __len__(self) -> int:
-        return len(self.chosen)
 
     def __iter__(self) -> Iterator[Chain]:
         return (self[k] for k in range(len(self)))

@@ -9,7 +9,8 @@ from proteintrainings import packed, trainer
 from openmm_cgvae.backmapping.model import Model
 from openmm_cgvae.cli.main import main
 from openmm_cgvae.core.errors import DataError, ModelFileError
-from openmm_cgvae.evaluation import bundle, modelcard
+from openmm_cgvae.evaluation import bundle
+from openmm_cgvae.evaluation import card as cards
 from openmm_cgvae.evaluation.modelcard import bundle_protein, model_card
 from openmm_cgvae.evaluation.proteinexport import export_protein
 from openmm_cgvae.evaluation.proteins import evaluate_proteins
@@ -39,7 +40,7 @@ def test_card_tells_data_limits_and_figures(model, evaluation):
     expected += [packed().sha256, "0 residues seen", "## Limits", "2 test chains", "| RMSD all, A | 0 |"]
     assert [text for text in expected if text not in " ".join(card.split())] == []
     assert card.rstrip().endswith("\n\n5k6d")
-    assert max(len(line) for line in card.splitlines() if not line.startswith("|")) <= modelcard.WIDTH
+    assert max(len(line) for line in card.splitlines() if not line.startswith("|")) <= cards.WIDTH
 
 
 def test_card_names_the_model_that_it_began_with(model):
@@ -64,7 +65,7 @@ def test_model_of_one_molecule_has_no_such_card(model_path):
 
 @pytest.fixture
 def pretrained(tmp_path, monkeypatch):
-    for module in (index, bundle, modelcard):
+    for module in (index, bundle, cards):
         monkeypatch.setattr(module, "PRETRAINED", tmp_path)
     return tmp_path
 
