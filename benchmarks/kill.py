@@ -25,6 +25,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -226,13 +227,13 @@ def check(folder, case, wanted):
         raise AssertionError(f"{', '.join(differing)} differ")
 
 
-def survive(name, trials, seed=0, tell=lambda line: None):
-    """Run a case undisturbed, then with kills.
+def survive(name, trials, seed=0, tell=lambda line: None, most=None):
+    """Run a case undisturbed, then with kills, in so many trials or until `most` processes were killed.
 
     Returns
     -------
-    same, kills : int
-        Trials that wrote what the undisturbed run did, and processes killed in all.
+    same, trials, kills : int
+        Trials that wrote what the undisturbed run did, all of them, and processes killed in these.
     problems : list of str
         What was wrong with the others.
     """
@@ -254,7 +255,9 @@ def survive(name, trials, seed=0, tell=lambda line: None):
             if time.monotonic() > last + 60:
                 last = time.monotonic()
                 tell(f"{name}: {trial + 1 - len(problems)} of {trial + 1} so far, {kills} kills, {seconds:.1f} s a run")
-    return trials - len(problems), kills, problems
+            if most is not None and kills >= most:
+                break
+    return trial + 1 - len(problems), trial + 1, kills, problems
 
 
 def disturbed(case, folder, draw, seconds):
@@ -360,9 +363,11 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("cases", nargs="*", metavar="CASE", help=f"of {', '.join(CASES)} (all)")
     parser.add_argument("--trials", type=int, default=50, help="of each case (50)")
+    parser.add_argument("--kills", type=int, help="stop a case after so many, before all trials")
     parser.add_argument("--seed", type=int, default=0, help="of the moments (0)")
     parser.add_argument("--signal", metavar="NAME", help="SIGTERM or SIGINT, once a trial, in place of kills")
     options = parser.parse_args(arguments)
+    tell = partial(print, flush=True)
     shorten()
     good = True
     for name in options.cases or CASES:
@@ -371,11 +376,11 @@ def main(arguments=None):
             print(f"{name}, {options.signal}: {dict(outcomes)}", flush=True)
             good &= set(outcomes) <= {"was done", "went on to the same"}
             continue
-        same, kills, problems = survive(name, options.trials, options.seed, lambda line: print(line, flush=True))
-        print(f"{name}: {same} of {options.trials} trials, {kills} kills, wrote the same bytes", flush=True)
+        same, trials, kills, problems = survive(name, options.trials, options.seed, tell, options.kills)
+        print(f"{name}: {same} of {trials} trials, {kills} kills, wrote the same bytes", flush=True)
         for problem in problems[:5]:
-            print(f"  {problem}")
-        good &= same == options.trials
+            print(f"  {problem}", flush=True)
+        good &= same == trials
     return 0 if good else 1
 
 

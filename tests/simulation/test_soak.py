@@ -28,6 +28,6 @@ def test_simulate_goes_on_to_the_same_bytes(tmp_path, monkeypatch):
 
     kill = benchmark("kill")
     monkeypatch.setattr(checkpoint, "CHECKPOINT_STEPS", kill.CHECKPOINT_STEPS)
-    same, kills, problems = kill.survive("simulate", 3)
-    assert (same, problems) == (3, [])
+    same, trials, kills, problems = kill.survive("simulate", 3)
+    assert (same, trials, problems) == (3, 3, [])
     assert kills > 0
