@@ -156,6 +156,12 @@ def _evaluate(folder):
     return Case(begin, ("--resume",), output="out.json")
 
 
+def _evaluate_proteins(folder):
+    chains = [str(DATA / "5k6d.pdb")] * 4
+    begin = ("evaluate", *chains, "--model", "protein-ca", "--samples", "2", "--representative", "--json", "out.json")
+    return Case(begin, ("--resume",), output="out.json")
+
+
 # By the folder of their inputs, which they make.
 CASES = {
     "backmap": _backmap,
@@ -167,6 +173,7 @@ CASES = {
     "train": _train,
     "sample-reference": _sample_reference,
     "evaluate": _evaluate,
+    "evaluate-proteins": _evaluate_proteins,
 }
 
 
@@ -210,11 +217,19 @@ def _content(path):
     """A file's bytes, without timings where there are."""
     if path.suffix == ".csv":
         with path.open() as file:
-            return [{k: v for k, v in row.items() if k not in TIMINGS} for row in csv.DictReader(file)]
-    if path.suffix == ".json":
-        figures = json.loads(path.read_text())
-        return json.dumps({name: value for name, value in figures.items() if name not in TIMINGS})
+            return _untimed(list(csv.DictReader(file)))
+    if path.suffix in (".json", ".jsonl"):
+        lines = path.read_text().splitlines() if path.suffix == ".jsonl" else [path.read_text()]
+        return json.dumps([_untimed(json.loads(line)) for line in lines])
     return path.read_bytes()
+
+
+def _untimed(value):
+    if isinstance(value, list):
+        return [_untimed(part) for part in value]
+    if isinstance(value, dict):
+        return {name: _untimed(part) for name, part in value.items() if name not in TIMINGS}
+    return value
 
 
 def check(folder, case, wanted):
