@@ -6,7 +6,7 @@ from openmm_cgvae.core.errors import SettingsError, TopologyMismatchError
 
 __all__ = ["add_protein", "bound", "given_options", "projection"]
 
-# Arguments, and what `openmm_cgvae.kinds.protein.AnyProtein.bind` calls them.
+# Arguments, and what `openmm_cgvae.backmapping.protein.AnyProtein.bind` calls them.
 NAMES = {
     "representative": "representative", "noise_temperature": "temperature", "consistency": "consistency",
     "histidine": "histidine", "protonation": "protonation", "disulfides": "disulfides", "termini": "termini",

@@ -8,9 +8,9 @@ import numpy as np
 from openmm_cgvae.chemistry.isomers import ATTEMPTS
 from openmm_cgvae.chemistry.rotatable import rotatable_bonds
 from openmm_cgvae.chemistry.symmetry import heavy_symmetries
-from openmm_cgvae.conformers.ensembles import Ensemble, with_conformers
-from openmm_cgvae.conformers.rmsd import pair_rmsd
 from openmm_cgvae.core.errors import MoleculeError, SettingsError
+from openmm_cgvae.ensembles.packed import Ensemble, with_conformers
+from openmm_cgvae.ensembles.rmsd import pair_rmsd
 from openmm_cgvae.preparation.scaffolds import split_of
 
 __all__ = ["EnsembleProtocol", "boltzmann_weights", "reference_ensemble", "relaxed", "seed_of"]

@@ -7,10 +7,10 @@ from openmm_cgvae.core.errors import TrainingError, one_line
 from openmm_cgvae.core.output import write_json
 from openmm_cgvae.io.tensors import load_tensors
 from openmm_cgvae.proteins.builder import Builder
+from openmm_cgvae.proteins.chains import PackedChains
+from openmm_cgvae.proteins.crystalgeometry import BUILDER, ProteinGeometry
 from openmm_cgvae.proteins.torsionnet import TorsionNetwork
-from openmm_cgvae.training.chains import PackedChains
 from openmm_cgvae.training.folder import averaged_weights, read_state
-from openmm_cgvae.training.geometry import BUILDER, ProteinGeometry
 from openmm_cgvae.training.proteinconfig import ProteinConfig
 
 __all__ = ["is_protein_training", "load_trained_network", "read_data", "write_data"]
