@@ -74,7 +74,7 @@ def bound(model, options):
         from openmm_cgvae.formats.structures import load_topology
 
         return model.bind(options.top and load_topology(options.top))
-    from openmm_cgvae.formats.paths import file_format, plain_file
+    from openmm_cgvae.core.plainfiles import file_format, plain_file
     from openmm_cgvae.formats.structures import STRUCTURES
 
     if getattr(options, "rename", None):

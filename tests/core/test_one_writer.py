@@ -23,7 +23,7 @@ GIVEN = {
     "core/output.py": "write_text",
     "pretrained/bundle.py": "_compress",
     "formats/outputfile.py": "__init__",
-    "formats/paths.py": "unpack",
+    "core/plainfiles.py": "unpack",
     "formats/structures.py": "_read_by_frames",
     "formats/xtc.py": "_unpacked",
     # Files that stay when a process ends, and are cut back to what is whole.
