@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from openmm_cgvae.core.checks import check_types
+from openmm_cgvae.core.checks import check_ranges, check_types
 from openmm_cgvae.core.errors import DataError, SettingsError, TrainingError, one_line
 from openmm_cgvae.core.fingerprint import check_same_folder, fingerprint
 from openmm_cgvae.core.lock import locking
@@ -55,9 +55,7 @@ class ForceMatchingConfig:
 
     def __post_init__(self):
         check_types(self)
-        for name in ("epochs", "batch_size", "learning_rate", "gradient_clip"):
-            if not getattr(self, name) > 0:
-                raise SettingsError(f"{name}={getattr(self, name)} given: a positive number is expected")
+        check_ranges(self, positive=("epochs", "batch_size", "learning_rate", "gradient_clip"))
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, fields
 
-from openmm_cgvae.core.errors import SettingsError
+from openmm_cgvae.core.checks import check_ranges
 from openmm_cgvae.ligands.coarsenconf import CoarsenConfConfig
 
 __all__ = ["CoarsenConfTraining"]
@@ -46,16 +46,12 @@ class CoarsenConfTraining(CoarsenConfConfig):
 
     def __post_init__(self):
         super().__post_init__()
-        for name in ("conformers", "batch_atoms"):
-            if getattr(self, name) < 1:
-                raise SettingsError(f"{name}={getattr(self, name)} given: 1 or more is expected")
-        if not self.learning_rate > 0:
-            raise SettingsError(f"learning_rate={self.learning_rate} given: a positive number is expected")
-        for name in ("weight_decay", "distance_weight", "kl_weight", "kl_updates", "context_noise", "seed"):
-            if not getattr(self, name) >= 0:
-                raise SettingsError(f"{name}={getattr(self, name)} given: 0 or more is expected")
-        if not 0 <= self.ema_decay < 1:
-            raise SettingsError(f"ema_decay={self.ema_decay} given: 0 or more and below 1 is expected")
+        check_ranges(
+            self,
+            positive=("conformers", "batch_atoms", "learning_rate"),
+            zero=("weight_decay", "distance_weight", "kl_weight", "kl_updates", "context_noise"),
+            below_one=("ema_decay",),
+        )
 
     @property
     def size(self) -> CoarsenConfConfig:

@@ -2,14 +2,12 @@
 
 from dataclasses import dataclass
 
-from openmm_cgvae.core.checks import check_types
-from openmm_cgvae.core.errors import SettingsError
+from openmm_cgvae.core.checks import check_ranges, check_types
 
 __all__ = ["NETWORK_SETTINGS", "TorsionConfig"]
 
 # Settings of `LigandNetwork` that a model file keeps.
 NETWORK_SETTINGS = ("width", "odd", "hidden", "layers", "known_layers", "waves", "bins")
-WHOLE = (*NETWORK_SETTINGS, "conformers", "batch_molecules", "columns")
 
 
 @dataclass(frozen=True)
@@ -61,21 +59,12 @@ class TorsionConfig:
 
     def __post_init__(self):
         check_types(self)
-        for name in WHOLE:
-            value = getattr(self, name)
-            if not (value >= 1 and value == int(value)):
-                raise SettingsError(f"{name}={value} given: a whole number of 1 or more is expected")
-            # 2e6, as one writes it.
-            object.__setattr__(self, name, int(value))
-        for name in ("learning_rate", "temperature"):
-            if not getattr(self, name) > 0:
-                raise SettingsError(f"{name}={getattr(self, name)} given: a positive number is expected")
-        for name in ("weight_decay", "torsion_noise_degree", "offset_noise_degree"):
-            if not getattr(self, name) >= 0:
-                raise SettingsError(f"{name}={getattr(self, name)} given: 0 or more is expected")
-        for name in ("dropout", "ema_decay"):
-            if not 0 <= getattr(self, name) < 1:
-                raise SettingsError(f"{name}={getattr(self, name)} given: 0 or more and below 1 is expected")
+        check_ranges(
+            self,
+            positive=(*NETWORK_SETTINGS, "conformers", "batch_molecules", "columns", "learning_rate", "temperature"),
+            zero=("weight_decay", "torsion_noise_degree", "offset_noise_degree"),
+            below_one=("dropout", "ema_decay"),
+        )
 
     @property
     def network(self) -> dict[str, int]:
