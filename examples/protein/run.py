@@ -43,7 +43,9 @@ def main():
     seconds = run_coarse(simulation, backmapper, options)
     summary = {"residues": topology.getNumResidues(), "atoms": backmapper.n_atoms, "frames": options.frames}
     summary |= {"seconds_of_cg_run_with_atoms": seconds} | measured(backmapper, options)
-    summary |= run_atomistic(simulation.context.getState(positions=True, velocities=True), backmapper, options)
+    if options.md:
+        state = simulation.context.getState(positions=True, velocities=True)
+        summary |= run_atomistic(state, backmapper, options)
     (options.folder / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
     for name, value in summary.items():
         print(f"{name:<34}{value}")
@@ -58,7 +60,7 @@ def arguments():
     parser.add_argument("--frames", type=int, default=200)
     parser.add_argument("--interval", type=int, default=500, help="steps between frames (500)")
     parser.add_argument("--temperature", type=float, default=300.0, help="K (300)")
-    parser.add_argument("--md", type=float, default=50.0, help="ps of atomistic MD (50)")
+    parser.add_argument("--md", type=float, default=50.0, help="ps of atomistic MD, 0 for none (50)")
     parser.add_argument("--equilibration", type=float, default=2.0, help="ps of it before, with the beads held (2)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--quick", action="store_true", help="few frames, 0.2 ps")

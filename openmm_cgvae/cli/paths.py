@@ -83,6 +83,7 @@ FILES = {
         ("ensembles", "crystal", "generators"), (), inside={"output": ("records.jsonl", "results.json")}
     ),
     "benchmark": Files(REFERENCE, (), inside={"output": ("results.json", "results.md")}),
+    "peptide": Files(),
     "sample-reference": Files(("pdb", "forcefield"), (), inside={"output": ("protocol.json",)}, more=_sampled),
     "sample-conformers": Files(
         ("molecules", "held_out", "leave_out"), (), inside={"output": ("ensembles.npz", "gfn2.npz")}
