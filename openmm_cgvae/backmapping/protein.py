@@ -333,8 +333,7 @@ def molecule_tensors(protein: Protein, module, mapping: CGMapping) -> dict:
     from openmm_cgvae.models.placement import placement_tensors
     from openmm_cgvae.proteins.heavy import heavy_graph
     from openmm_cgvae.proteins.model import ROTORS
-    from openmm_cgvae.proteins.rebuild import bound_tables
-    from openmm_cgvae.proteins.relaxation import HeavyBounds
+    from openmm_cgvae.proteins.relaxation import HeavyBounds, bound_tables
 
     graph = heavy_graph(protein.residue_types, protein.connected, protein.disulfides)
     order = np.lexsort((protein.heavy_slot, protein.heavy_residue))

@@ -6,14 +6,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from openmm_cgvae.core.errors import TrainingError, one_line
+from openmm_cgvae.core.errors import TrainingError
 from openmm_cgvae.core.output import existing_folder
 from openmm_cgvae.ensembles.coarseconfig import CoarsenConfTraining
 from openmm_cgvae.ensembles.coarseloss import CoarseData, aligned_rmsd, coarsenconf_losses, joined_batch
 from openmm_cgvae.ensembles.packed import PackedEnsembles
 from openmm_cgvae.ligands.coarsenconf import CoarsenConf
 from openmm_cgvae.ligands.coarsening import N_ROWS
-from openmm_cgvae.training.folder import averaged_weights, read_state
+from openmm_cgvae.training.folder import trained_network
 from openmm_cgvae.training.updates import UpdateTrainer
 
 __all__ = ["CoarsenConfTrainer", "load_trained_coarsenconf"]
@@ -105,31 +105,6 @@ class CoarsenConfTrainer(UpdateTrainer):
         self._add_row(*losses, *figures)
 
 
-def load_trained_coarsenconf(folder: str | Path):
-    """Read the averaged network of a training.
-
-    Returns
-    -------
-    model : CoarsenConf
-        In evaluation mode.
-    config : CoarsenConfTraining
-    progress : dict
-        ``update``, ``seen`` (conformers), ``seconds``, ``data_sha256``.
-
-    Raises
-    ------
-    TrainingError
-        If there is no checkpoint, or it is damaged.
-    """
-    path = Path(folder) / "checkpoint.pt"
-    try:
-        state = read_state(folder)
-        config = CoarsenConfTraining(**state["config"])
-        model = CoarsenConf(config.size, N_ROWS)
-        model.load_state_dict(averaged_weights(state))
-        progress = {name: state[name] for name in ("update", "seen", "seconds", "data_sha256")}
-    except Exception as error:
-        if not path.exists():
-            raise
-        raise TrainingError(f"{path} is not a checkpoint of CoarsenConf ({one_line(error)})") from error
-    return model.eval(), config, progress
+def load_trained_coarsenconf(folder: str | Path) -> tuple[CoarsenConf, CoarsenConfTraining, dict]:
+    """Read the averaged network of a training folder, as `trained_network` does."""
+    return trained_network(folder, CoarsenConfTraining, lambda c: CoarsenConf(c.size, N_ROWS), "CoarsenConf")

@@ -8,10 +8,10 @@ import torch
 from openmm_cgvae.chemistry.usable import ORGANIC
 from openmm_cgvae.core.output import check_output
 from openmm_cgvae.ensembles.torsionconfig import NETWORK_SETTINGS
-from openmm_cgvae.ensembles.torsiontrainer import load_torsion_network, read_torsion_data
+from openmm_cgvae.ensembles.torsiontrainer import load_torsion_network
 from openmm_cgvae.io.modelfile import ModelFile
 from openmm_cgvae.ligands.model import LigandModel
-from openmm_cgvae.training.folder import last_figures, stored_settings
+from openmm_cgvae.training.folder import last_figures, read_data, stored_settings
 
 __all__ = ["BEADS", "KIND", "export_ligand_model", "is_ligand_training", "ligand_model_file"]
 
@@ -54,7 +54,7 @@ def export_ligand_model(
     known = {
         "name": name or path.stem,
         "training": {**training, "updates": progress["update"], "conformers_seen": progress["seen"]},
-        "data": read_torsion_data(folder),
+        "data": read_data(folder) or {},
         "validation": last_figures(folder, ("nothing_known", "half_known")),
     }
     file = ligand_model_file(network, config.network, known)

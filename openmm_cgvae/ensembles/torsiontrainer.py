@@ -1,6 +1,5 @@
 """Train the torsion network of any small molecule: resumable, reproducible, with a log."""
 
-import json
 import logging
 import math
 from pathlib import Path
@@ -14,11 +13,11 @@ from openmm_cgvae.ensembles.packed import PackedEnsembles
 from openmm_cgvae.ensembles.torsionbatch import TorsionBatch, TorsionEnsemble, torsion_loss
 from openmm_cgvae.ensembles.torsionconfig import TorsionConfig
 from openmm_cgvae.ligands.torsionnet import LigandNetwork
-from openmm_cgvae.training.folder import averaged_weights, read_state
+from openmm_cgvae.training.folder import trained_network
 from openmm_cgvae.training.progress import progress_bar
 from openmm_cgvae.training.updates import UpdateTrainer
 
-__all__ = ["TorsionTrainer", "load_torsion_network", "read_torsion_data"]
+__all__ = ["TorsionTrainer", "load_torsion_network"]
 
 logger = logging.getLogger(__name__)
 
@@ -148,33 +147,5 @@ class TorsionTrainer(UpdateTrainer):
 
 
 def load_torsion_network(folder: str | Path) -> tuple[LigandNetwork, TorsionConfig, dict]:
-    """Read the averaged network of a training folder.
-
-    Returns
-    -------
-    network : LigandNetwork
-        In evaluation mode.
-    config : TorsionConfig
-    progress : dict
-        ``update``, ``seen`` (conformers), ``seconds``, ``data_sha256``.
-
-    Raises
-    ------
-    TrainingError
-        If there is no checkpoint, or it is damaged or of another model.
-    """
-    path = Path(folder) / "checkpoint.pt"
-    state = read_state(folder)
-    try:
-        config = TorsionConfig(**state["config"])
-        network = LigandNetwork(**config.network)
-        network.load_state_dict(averaged_weights(state))
-    except Exception as error:
-        raise TrainingError(f"{path} is not of a torsion network of this package: {type(error).__name__}") from error
-    return network.eval(), config, {name: state[name] for name in ("update", "seen", "seconds", "data_sha256")}
-
-
-def read_torsion_data(folder: str | Path) -> dict:
-    """What a training folder notes of its data, an empty dict if it does not."""
-    path = Path(folder) / "data.json"
-    return json.loads(path.read_text()) if path.exists() else {}
+    """Read the averaged network of a training folder, as `trained_network` does."""
+    return trained_network(folder, TorsionConfig, lambda c: LigandNetwork(**c.network), "a torsion network")

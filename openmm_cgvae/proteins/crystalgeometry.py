@@ -13,7 +13,7 @@ from openmm_cgvae.io.tensors import load_tensors, save_tensors
 from openmm_cgvae.proteins.builder import Builder
 from openmm_cgvae.proteins.chains import Chain, PackedChains
 from openmm_cgvae.proteins.heavy import heavy_graph
-from openmm_cgvae.proteins.relaxation import measured_bounds
+from openmm_cgvae.proteins.relaxation import bound_tables, measured_bounds
 from openmm_cgvae.proteins.sidechains import AMINO_ACIDS
 
 __all__ = ["ProteinGeometry", "disulfides_of", "network_weights"]
@@ -27,8 +27,7 @@ GOOD_RESOLUTION = 1.8
 CYSTEINE, SG = AMINO_ACIDS.index("C"), 5
 # Longest bond between sulphurs, in Angstrom.
 DISULFIDE = 2.5
-NETWORK, BOUNDS, BUILDER = "sampler.network.", "bounds.", "builder."
-BOUND_TABLES = ("pair_codes", "shape_codes", "lower", "upper", "shape_lower", "shape_upper", "contacts")
+NETWORK, BUILDER = "sampler.network.", "builder."
 
 
 @dataclass(frozen=True)
@@ -79,8 +78,7 @@ class ProteinGeometry:
         network = network_weights(state)
         # TorchScript's dict also holds what ours computes anew.
         builder = {name: network[BUILDER + name] for name in Builder().state_dict()}
-        bounds = {name: state[BOUNDS + name] for name in BOUND_TABLES}
-        return cls(builder, bounds | {"contacts": bounds["contacts"][:2]})
+        return cls(builder, bound_tables(state))
 
     def save(self, path: str | Path):
         """Write the tables."""

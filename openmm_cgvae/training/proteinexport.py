@@ -12,8 +12,8 @@ from openmm_cgvae.proteins.chains import PackedChains
 from openmm_cgvae.proteins.crystalgeometry import ProteinGeometry
 from openmm_cgvae.proteins.model import ProteinModel
 from openmm_cgvae.proteins.rebuild import SETTINGS
-from openmm_cgvae.training.folder import last_figures
-from openmm_cgvae.training.proteincheckpoint import load_trained_network, read_data, write_data
+from openmm_cgvae.training.folder import last_figures, read_data
+from openmm_cgvae.training.proteincheckpoint import load_trained_network, write_data
 
 __all__ = ["BEADS", "export_protein"]
 
