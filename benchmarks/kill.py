@@ -23,12 +23,12 @@ import torch
 
 from openmm_cgvae.backmapping.backmapper import Backmapper
 from openmm_cgvae.cli.main import main
-from openmm_cgvae.evaluation.bundle import reference_frames
 from openmm_cgvae.io.modelfile import ModelFile
 from openmm_cgvae.io.trajectory_files import TrajectoryWriter
 from openmm_cgvae.models import CGVAE, ModelConfig
 from openmm_cgvae.models.export import script_model
 from openmm_cgvae.preparation.dataset import prepare_dataset
+from openmm_cgvae.pretrained.bundle import reference_frames
 
 # Five parts of a journal.
 FRAMES = 20_000

@@ -14,12 +14,16 @@ last CG frame in implicit solvent (md.dcd, md.pdb), and figures (summary.json).
 import argparse
 import itertools
 import json
+import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import openmm
 from openmm import app, unit
+
+sys.path.append(str(Path(__file__).parents[1]))
+from alphas import write_alphas
 
 from openmm_cgvae import Backmapper, BackmapReporter, to_atomistic_simulation
 from openmm_cgvae.cg.system import run_steps
@@ -35,7 +39,7 @@ MASS = 110.0
 def main():
     options = arguments()
     options.folder.mkdir(exist_ok=True)
-    beads = write_beads(options.pdb, options.folder / "ca.pdb")
+    beads = write_alphas(options.pdb, options.folder / "ca.pdb")
     backmapper = Backmapper.load(options.model, beads, representative=options.representative)
     topology = backmapper.cg_topology()
     native = np.array(app.PDBFile(str(beads)).getPositions(asNumpy=True).value_in_unit(unit.nanometer))
@@ -68,17 +72,6 @@ def arguments():
     if options.quick:
         options.frames, options.interval, options.md, options.equilibration = 4, 100, 0.2, 0.1
     return options
-
-
-def write_beads(pdb, path):
-    """Write the C-alphas of a PDB file; their path."""
-    file = app.PDBFile(str(pdb))
-    modeller = app.Modeller(file.topology, file.positions)
-    known = {"MSE", *app.PDBFile._standardResidues}
-    modeller.delete([a for a in file.topology.atoms() if a.name != "CA" or a.residue.name not in known])
-    with open(path, "w") as out:
-        app.PDBFile.writeFile(modeller.topology, modeller.positions, out, keepIds=True)
-    return path
 
 
 def cg_simulation(topology, native, options):

@@ -6,7 +6,7 @@ from openmm_cgvae.core.errors import SettingsError, TopologyMismatchError
 
 __all__ = ["add_protein", "bound", "ends", "given_options", "projection"]
 
-# Arguments, and what `openmm_cgvae.kinds.protein.AnyProtein.bind` calls them.
+# Arguments, and what `openmm_cgvae.backmapping.protein.AnyProtein.bind` calls them.
 NAMES = {
     "representative": "representative", "noise_temperature": "temperature", "consistency": "consistency",
     "histidine": "histidine", "protonation": "protonation", "disulfides": "disulfides", "termini": "termini",
@@ -74,7 +74,7 @@ def bound(model, options):
         from openmm_cgvae.formats.structures import load_topology
 
         return model.bind(options.top and load_topology(options.top))
-    from openmm_cgvae.formats.paths import file_format, plain_file
+    from openmm_cgvae.core.plainfiles import file_format, plain_file
     from openmm_cgvae.formats.structures import STRUCTURES
 
     if getattr(options, "rename", None):

@@ -142,7 +142,7 @@ def _label(name):
 
 def _inputs(label, given):
     """What an argument names, a dict of label to path; with what a list of files names."""
-    from openmm_cgvae.pretrained.index import PRETRAINED, read_index
+    from openmm_cgvae.io.bundled import PRETRAINED, read_index
 
     found, bundled = {}, read_index()
     for text in [given] if isinstance(given, str) else given or ():

@@ -124,7 +124,7 @@ def test_an_output_that_is_another_file_of_the_command_is_refused(tmp_path, monk
 )
 @pytest.mark.parametrize("more", ["", "--overwrite"])
 def test_what_lies_beside_or_inside_is_known_too(tmp_path, monkeypatch, capsys, given, more):
-    from openmm_cgvae.pretrained.index import bundled_file
+    from openmm_cgvae.io.bundled import bundled_file
 
     monkeypatch.chdir(tmp_path)
     Path("proteins.txt").write_text("a.pdb listed/chain.npz # a run\n")

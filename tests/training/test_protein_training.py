@@ -11,14 +11,14 @@ from proteintrainings import SMALL, chains, packed, trainer
 
 from openmm_cgvae.backmapping.model import Model
 from openmm_cgvae.core.errors import OutputError, SettingsError, TrainingError
-from openmm_cgvae.evaluation.proteinexport import export_protein
 from openmm_cgvae.io.modelfile import ModelFile
 from openmm_cgvae.preparation.structures import beads_of
-from openmm_cgvae.training.chains import PackedChains
-from openmm_cgvae.training.crops import MARGIN, cropped
-from openmm_cgvae.training.geometry import ProteinGeometry, disulfides_of
+from openmm_cgvae.proteins.chains import PackedChains
+from openmm_cgvae.proteins.crops import MARGIN, cropped
+from openmm_cgvae.proteins.crystalgeometry import ProteinGeometry, disulfides_of
 from openmm_cgvae.training.proteinbatch import joined
 from openmm_cgvae.training.proteinconfig import ProteinConfig
+from openmm_cgvae.training.proteinexport import export_protein
 from openmm_cgvae.training.proteins import ProteinTrainer
 
 
