@@ -28,16 +28,8 @@ def rows_of(folder):
 
 
 def assert_same_run(folder, other):
-    """Same weights, averages and moments to the bit, and the same log but for the time."""
-    states = [torch.load(path / "checkpoint.pt", weights_only=True) for path in (folder, other)]
-    for part in ("network", "average"):
-        assert states[0][part].keys() == states[1][part].keys()
-        for name, value in states[0][part].items():
-            assert torch.equal(value, states[1][part][name]), name
-    moments = [state["optimizer"]["state"] for state in states]
-    for number, own in moments[0].items():
-        for name, value in own.items():
-            assert torch.equal(value, moments[1][number][name])
+    """The same checkpoint to the byte, and the same log but for the time."""
+    assert (folder / "checkpoint.pt").read_bytes() == (other / "checkpoint.pt").read_bytes()
     for row, same in zip(rows_of(folder), rows_of(other), strict=True):
         assert {k: v for k, v in row.items() if k != "seconds"} == {k: v for k, v in same.items() if k != "seconds"}
 
