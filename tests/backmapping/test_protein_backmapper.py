@@ -99,6 +99,19 @@ def test_same_seed_same_structures_however_frames_are_split_over_calls_chunks_an
     assert np.abs(whole[:, 0] - whole[:, 1]).max() > 0.05
 
 
+def test_frames_whose_beads_move_leave_those_of_other_threads_alone(model, set_torch_threads):
+    record = beads(["ALA"] * 8)
+    own = model.bind(record, consistency="sound", chunk_size=2)
+    frames = np.stack([helix(8)] * 24)
+    # Every fourth frame has beads that no peptide can hold.
+    frames[::4] += np.random.default_rng(0).normal(0, 0.04, frames[::4].shape)
+    set_torch_threads(1)
+    alone = own.sample(frames, seed=1)
+    set_torch_threads(2)
+    for _ in range(3):
+        assert np.array_equal(own.sample(frames, seed=1), alone)
+
+
 def test_several_chains_and_breaks_are_kept(model):
     """Residue numbers and ids too."""
     source = rows_of(record(chain(), chain(12)), [*range(10), *range(13, 36)])
