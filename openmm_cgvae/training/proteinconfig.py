@@ -33,6 +33,9 @@ class ProteinConfig:
         Largest standard deviation of the noise on beads, of a part of the chains.
     ca_noise_angstrom : float
         Standard deviation of the noise on C-alphas where beads are not C-alphas.
+    md_fraction : float, optional
+        Part of the residues seen that are frames of molecular dynamics; if omitted, these are drawn as crystals are,
+        evenly over clusters.
     mapping : {"ca", "com", "martini"}
         Of the beads.
     calibration_chains : int
@@ -56,6 +59,7 @@ class ProteinConfig:
     noisy_fraction: float = 0.15
     ca_noise_angstrom: float = 0.2
     calibration_chains: int = 1000
+    md_fraction: float | None = None
     mapping: str = "ca"
     seed: int = 0
 
@@ -70,8 +74,8 @@ class ProteinConfig:
         for name in ("weight_decay", "torsion_noise_degree", "bead_noise_angstrom", "ca_noise_angstrom"):
             if not getattr(self, name) >= 0:
                 raise SettingsError(f"{name}={getattr(self, name)} given: 0 or more is expected")
-        for name in ("backbone_fraction", "noisy_fraction"):
-            if not 0 <= getattr(self, name) <= 1:
+        for name in ("backbone_fraction", "noisy_fraction", "md_fraction"):
+            if not 0 <= (getattr(self, name) or 0) <= 1:
                 raise SettingsError(f"{name}={getattr(self, name)} given: 0 to 1 is expected")
         if not 0 <= self.ema_decay < 1:
             raise SettingsError(f"ema_decay={self.ema_decay} given: 0 or more and below 1 is expected")
