@@ -203,8 +203,8 @@ class ProteinBackmapper(Backmapper):
                 "expected: check that positions are in nm, in the order of the topology, and molecules whole"
             )
 
-    def _sample_chunk(self, beads, n_samples, seed, frames, correlation):
-        atoms = super()._sample_chunk(beads, n_samples, seed, frames, correlation)
+    def _sample_chunk(self, beads, n_samples, seed, frames, correlation, vectors):
+        atoms = super()._sample_chunk(beads, n_samples, seed, frames, correlation, vectors)
         if self.consistency == "sound":
             shift = np.linalg.norm(self.mapping.weighted_sums(atoms) - beads[:, None], axis=-1)
             # Parts are sampled in threads.

@@ -78,7 +78,7 @@ def check_ranges(config, positive=(), zero=(), part=(), below_one=()):
     positive, zero : sequence of str
         Of those above 0, and of those of 0 or more.
     part, below_one : sequence of str
-        Of those from 0 to 1, and of those that must not be 1 either.
+        Of those from 0 to 1, and of those that must not be 1 either. None, where a type allows it, is in any range.
 
     Raises
     ------
@@ -94,7 +94,7 @@ def check_ranges(config, positive=(), zero=(), part=(), below_one=()):
     for names, fits, expected in ranges:
         for name in names:
             value = getattr(config, name)
-            if not fits(value):
+            if value is not None and not fits(value):
                 raise SettingsError(f"{name}={value} given: {expected} is expected")
 
 

@@ -1,13 +1,17 @@
 """Bundled models of one molecule: the MD that each is measured on, and a command that adds one.
 
-``python -m openmm_cgvae.pretrained.bundle FILE NAME REFERENCE DESCRIPTION [data.npz]``
+``python -m openmm_cgvae.pretrained.bundle FILE NAME REFERENCE DESCRIPTION [data.npz]``; with NAME alone, of a bundled
+model, its weights are written anew with the TorchScript of today's classes.
 """
 
 import hashlib
 import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from openmm_cgvae.backmapping.model import Model
 from openmm_cgvae.core.archive import Archive, ArchiveWriter
 from openmm_cgvae.core.output import complete_output, write_json
 from openmm_cgvae.io.bundled import PRETRAINED, bundled_file, read_index
@@ -16,7 +20,7 @@ from openmm_cgvae.io.trajectory_files import TrajectoryWriter, read_frames
 from openmm_cgvae.molecule.mapping import CGMapping
 from openmm_cgvae.training import Dataset, split_runs
 
-__all__ = ["add_to_index", "bundle", "reference_frames"]
+__all__ = ["add_to_index", "bundle", "bundle_anew", "reference_frames"]
 
 
 def bundle(path, name, reference, description, data=None):
@@ -36,6 +40,17 @@ def bundle(path, name, reference, description, data=None):
     if data is not None:
         _write_reference(model, Dataset.load(data), PRETRAINED / reference)
     add_to_index(path, name, description, **({"reference": reference} if reference else {}))
+
+
+def bundle_anew(name):
+    """Write a bundled model with the same weights and the TorchScript of today's classes; all else stays."""
+    file = Model.load(name, rebuild=True).file
+    file.state = file.module.state_dict()
+    entry = read_index()[name]
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "model.pt"
+        file.save(path)
+        add_to_index(path, **{"name": name} | {key: entry[key] for key in entry if key not in ("file", "sha256")})
 
 
 def add_to_index(path, name, description, **beside):
@@ -78,4 +93,7 @@ def _compress(path, target):
 
 
 if __name__ == "__main__":
-    bundle(*sys.argv[1:6])
+    if len(sys.argv) == 2:
+        bundle_anew(sys.argv[1])
+    else:
+        bundle(*sys.argv[1:6])

@@ -43,7 +43,8 @@ def training_text(known: dict[str, Any], items: str, validated: str) -> str:
         What cross-entropies are called.
     """
     training = known["training"]
-    settings = {key: value for key, value in training.items() if key not in ("updates", f"{items}_seen")}
+    left = ("updates", f"{items}_seen")
+    settings = {key: value for key, value in training.items() if key not in left and value is not None}
     chosen = ", ".join(f"{key} {value:g}" for key, value in settings.items())
     sizes = ", ".join(f"{key} {value}" for key, value in known["model"].items())
     text = f"{training[f'{items}_seen']:,} {items} seen in {training['updates']:,} updates. "

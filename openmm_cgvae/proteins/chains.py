@@ -1,6 +1,6 @@
 """Packed protein chains: one archive of residue types and heavy atoms, many chains after one another."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -109,6 +109,14 @@ class PackedChains(PackedArchive):
         _check(arrays, "packed chains")
         return cls(arrays)
 
+    @classmethod
+    def together(cls, parts: "Sequence[PackedChains]") -> "PackedChains":
+        """All chains of several archives, splits as they are; clusters of different archives stay apart."""
+        arrays = {name: np.concatenate([part._arrays[name] for part in parts]) for name in ARRAYS}
+        sizes = [1 + int(part._arrays["cluster"].max(initial=-1)) for part in parts]
+        first = np.repeat(np.cumsum([0, *sizes[:-1]]), [part._arrays["length"].size for part in parts])
+        return cls(arrays | {"cluster": arrays["cluster"] + first})
+
     def subset(self, split: str, representative: bool = False, resolution: float | None = None) -> "PackedChains":
         """Chains of a split, with `representative` one a cluster, with `resolution` those of so many Angstrom."""
         a = self._arrays
@@ -124,7 +132,6 @@ class PackedChains(PackedArchive):
         """Hash, numbers of chains and residues, and the names of the structures that training chains are of."""
         train = self.subset("train")
         splits = [int((self._arrays["split"][self.chosen] == name).sum()) for name in SPLITS]
-        # Frames of a run are named after it, with their number behind a colon.
         names = [str(name) for name in train.names]
         clusters = [set(self.subset(split).clusters.tolist()) for split in SPLITS]
         return {
@@ -132,7 +139,7 @@ class PackedChains(PackedArchive):
             "chains_train_validation_test": splits,
             "residues": int(train.lengths.sum()),
             "clusters": len(np.unique(train.clusters)),
-            "md_frames": sum(":" in name for name in names),
+            "md_frames": int(train.of_md.sum()),
             "held_out_by": "run" if clusters[0] & (clusters[1] | clusters[2]) else "cluster",
             "trained_on": " ".join(sorted({name.split(":")[0] for name in names})),
         }
@@ -141,6 +148,12 @@ class PackedChains(PackedArchive):
     def names(self) -> np.ndarray:
         """Name of every chain, (chains,)."""
         return self._arrays["name"][self.chosen]
+
+    @property
+    def of_md(self) -> np.ndarray:
+        """Which chains are frames of molecular dynamics, (chains,) of bool."""
+        # They are named after their run, with their number behind a colon.
+        return np.char.find(self.names, ":") >= 0
 
     def __iter__(self) -> Iterator[Chain]:
         return (self[k] for k in range(len(self)))

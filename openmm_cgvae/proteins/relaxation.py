@@ -53,8 +53,6 @@ class HeavyBounds(BoundsProjection):
         self.register_buffer("pair_codes", tables["pair_codes"])
         self.register_buffer("shape_codes", tables["shape_codes"])
         self.contact_share = CONTACT_SHARE
-        # 1 keeps every bead where it is.
-        self.held = 1.0
         # Of recentring: more where beads share atoms.
         self.passes = 1
         empty, none = torch.zeros(0, dtype=torch.int64), torch.zeros(0)
@@ -67,12 +65,12 @@ class HeavyBounds(BoundsProjection):
         # Of the protein: they do not belong to the weights.
         self._non_persistent_buffers_set |= set(OF_PROTEIN)
 
-    def kept(self, move: torch.Tensor) -> torch.Tensor:
-        """Remove the part of a displacement (n, 3, B) that moves the beads, or most of it where beads may move."""
+    def kept(self, move: torch.Tensor, held: float = 1.0) -> torch.Tensor:
+        """Remove the part of a displacement (n, 3, B) that moves the beads, or a share `held` of it."""
         recentred = self.recentred(move)
         for _ in range(self.passes - 1):
             recentred = self.recentred(recentred)
-        return recentred if self.held == 1.0 else torch.lerp(move, recentred, self.held)
+        return recentred if held == 1.0 else torch.lerp(move, recentred, held)
 
     def take(self, molecule: dict[str, torch.Tensor]) -> None:
         """Take the protein of another module of this class, as its `tensors` gives it."""

@@ -33,6 +33,9 @@ class ProteinConfig:
         Largest standard deviation of the noise on beads, of a part of the chains.
     ca_noise_angstrom : float
         Standard deviation of the noise on C-alphas where beads are not C-alphas.
+    md_fraction : float, optional
+        Part of the residues seen that are frames of molecular dynamics; if omitted, these are drawn as crystals are,
+        evenly over clusters.
     mapping : {"ca", "com", "martini"}
         Of the beads.
     calibration_chains : int
@@ -56,6 +59,7 @@ class ProteinConfig:
     noisy_fraction: float = 0.15
     ca_noise_angstrom: float = 0.2
     calibration_chains: int = 1000
+    md_fraction: float | None = None
     mapping: str = "ca"
     seed: int = 0
 
@@ -66,7 +70,7 @@ class ProteinConfig:
             positive=("width", "layers", "known_layers", "neighbours", "bins", "residues", "batch_residues",
                       "calibration_chains", "learning_rate"),
             zero=("weight_decay", "torsion_noise_degree", "bead_noise_angstrom", "ca_noise_angstrom"),
-            part=("backbone_fraction", "noisy_fraction"),
+            part=("backbone_fraction", "noisy_fraction", "md_fraction"),
             below_one=("ema_decay",),
         )  # fmt: skip
         if self.mapping not in MAPPINGS:
