@@ -80,11 +80,11 @@ def small_model(path):
     import numpy as np
 
     from openmm_cgvae.backmapping.backmapper import Backmapper
-    from openmm_cgvae.evaluation.bundle import reference_frames
     from openmm_cgvae.io.modelfile import ModelFile
     from openmm_cgvae.models import CGVAE, ModelConfig
     from openmm_cgvae.models.export import script_model
     from openmm_cgvae.preparation.dataset import prepare_dataset
+    from openmm_cgvae.pretrained.bundle import reference_frames
 
     frames, known = reference_frames("alanine-dipeptide-3"), Backmapper.load("alanine-dipeptide-3")
     dataset = prepare_dataset(frames, np.arange(len(frames)) % 4, known.mapping)

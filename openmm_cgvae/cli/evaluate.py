@@ -122,7 +122,7 @@ def _chains(paths):
     from openmm_cgvae.core.errors import DataError
     from openmm_cgvae.preparation.atomrecords import is_structure
     from openmm_cgvae.preparation.crystalchains import chains_of_file
-    from openmm_cgvae.training.chains import PackedChains
+    from openmm_cgvae.proteins.chains import PackedChains
 
     chains = []
     for path in paths:

@@ -12,10 +12,10 @@ from openmm_cgvae.core.errors import SettingsError, TrainingError
 from openmm_cgvae.core.fingerprint import weights_fingerprint
 from openmm_cgvae.core.output import existing_folder
 from openmm_cgvae.proteins.builder import N_TORSIONS, Builder
+from openmm_cgvae.proteins.chains import PackedChains
+from openmm_cgvae.proteins.crops import CROP, cropped
+from openmm_cgvae.proteins.crystalgeometry import ProteinGeometry, network_weights
 from openmm_cgvae.proteins.torsionnet import TorsionNetwork
-from openmm_cgvae.training.chains import PackedChains
-from openmm_cgvae.training.crops import cropped
-from openmm_cgvae.training.geometry import ProteinGeometry, network_weights
 from openmm_cgvae.training.proteinbatch import joined, torsion_loss
 from openmm_cgvae.training.proteinconfig import ProteinConfig
 from openmm_cgvae.training.updates import UpdateTrainer
@@ -119,10 +119,17 @@ class ProteinTrainer(UpdateTrainer):
         return batch.atoms, batch.mask, batch.types, batch.connected
 
     def _chain_chances(self):
-        """Chance of every training chain: clusters alike, chains of 2 A or worse half as often as better ones."""
+        """Chance of every training chain: clusters alike, chains of 2 A or worse half as often as better ones.
+
+        MD frames and crystals share the residues that are seen as `md_fraction` says.
+        """
         clusters, resolutions = self.train.clusters, self.train.resolutions
         _, row, count = np.unique(clusters, return_inverse=True, return_counts=True)
         chance = np.where(np.nan_to_num(resolutions, nan=3.0) <= 2.0, 1.0, 0.5) / count[row]
+        fraction, of_md = self.config.md_fraction, self.train.of_md
+        if fraction is not None and of_md.any() and not of_md.all():
+            seen = chance * np.minimum(self.train.lengths, CROP)
+            chance *= np.where(of_md, fraction / seen[of_md].sum(), (1 - fraction) / seen[~of_md].sum())
         return chance / chance.sum()
 
     def _identity(self):

@@ -13,7 +13,7 @@ from dialects import write_dcd
 from openmm_cgvae.backmapping.trajectory import backmap_trajectory, project_trajectory
 from openmm_cgvae.core.errors import DataError, TopologyMismatchError
 from openmm_cgvae.formats.structures import load_box, load_topology
-from openmm_cgvae.formats.xtc import XTCWriter
+from openmm_cgvae.formats.xtcwriter import XTCWriter
 from openmm_cgvae.io.tensors import load_tensors, save_tensors
 from openmm_cgvae.io.trajectory_files import WRITABLE, TrajectoryReader, TrajectoryWriter, write_topology_beside
 

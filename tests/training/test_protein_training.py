@@ -11,15 +11,15 @@ from proteintrainings import SMALL, chains, packed, trainer
 
 from openmm_cgvae.backmapping.model import Model
 from openmm_cgvae.core.errors import OutputError, SettingsError, TrainingError
-from openmm_cgvae.evaluation.proteinexport import export_protein
 from openmm_cgvae.io.modelfile import ModelFile
 from openmm_cgvae.io.tensors import save_tensors
 from openmm_cgvae.preparation.structures import beads_of
-from openmm_cgvae.training.chains import PackedChains
-from openmm_cgvae.training.crops import MARGIN, cropped
-from openmm_cgvae.training.geometry import ProteinGeometry, disulfides_of
+from openmm_cgvae.proteins.chains import Chain, PackedChains
+from openmm_cgvae.proteins.crops import MARGIN, cropped
+from openmm_cgvae.proteins.crystalgeometry import ProteinGeometry, disulfides_of
 from openmm_cgvae.training.proteinbatch import joined
 from openmm_cgvae.training.proteinconfig import ProteinConfig
+from openmm_cgvae.training.proteinexport import export_protein
 from openmm_cgvae.training.proteins import ProteinTrainer
 
 
@@ -148,6 +148,18 @@ def test_chances_are_even_over_clusters_and_less_at_poor_resolution(tmp_path):
     data = PackedChains.packed([one, one, other, other], [1.0, 1.0, 3.0, np.nan],
                                ["train", "train", "train", "validation"], [0, 0, 1, 2], [True] * 4)  # fmt: skip
     np.testing.assert_allclose(trainer(tmp_path, data=data)._chances, np.array([1, 1, 1]) / 3)
+
+
+def test_a_part_of_the_residues_seen_is_of_md(tmp_path):
+    """Whatever the lengths and clusters: crystals of two clusters, frames of a short chain of a third."""
+    one, other = chains()
+    frame = Chain("aa/run:0", *(getattr(other, name)[:5] for name in ("residue_types", "atoms", "mask", "connected")))
+    data = PackedChains.packed([one, other, frame, frame, other], [1.0, 1.0, np.nan, np.nan, 1.0],
+                               ["train"] * 4 + ["validation"], [0, 1, 2, 2, 3], [True] * 5)  # fmt: skip
+    train = trainer(tmp_path, data=data, md_fraction=0.3)
+    seen = train._chances * train.train.lengths
+    assert seen[2:].sum() / seen.sum() == pytest.approx(0.3)
+    assert train._chances[0] == pytest.approx(train._chances[1])
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
