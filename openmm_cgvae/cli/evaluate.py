@@ -1,7 +1,7 @@
 """Compare samples of a model with reference MD in every respect; of a model of any protein, with crystals.
 
-A model of any protein takes structures in place of MD: PDB or mmCIF files, or packed chains, of which it takes the test
-split. Beads are made of every chain, and the chain is built from them.
+A model of any protein takes MD of one protein, with its atoms as --top, or structures: PDB or mmCIF files, or packed
+chains, of which it takes the test split. Beads are made of every chain, and the chain is built from them.
 """
 
 from contextlib import ExitStack
@@ -62,22 +62,23 @@ def run(options):
         ExitStack() as stack,
     ):
         steps = Steps(journal)
-        found = _of_proteins(options, model, steps) if model.of_any_molecule else _of_molecule(options, model, steps)
+        of_crystals = model.of_any_molecule and options.top is None
+        found = (_of_proteins if of_crystals else _of_molecule)(options, model, steps)
         figures = {"model": options.model, "reference": options.trajectories, **found}
         temporaries = {path: stack.enter_context(complete_output(path)) for path in outputs}
         if options.json:
             write_json(temporaries[options.json], figures)
-        if not model.of_any_molecule:
+        if not of_crystals:
             print_table(list(_rows(figures)))
         if options.report:
-            write_and_tell(options.report, _subject(options, model, found), temporaries[options.report])
+            write_and_tell(options.report, _subject(options, model, found, of_crystals), temporaries[options.report])
         journal.complete(*temporaries.values())
 
 
 def _settings(options):
     """All that the figures depend on."""
     from openmm_cgvae.core.fingerprint import file_fingerprint
-    from openmm_cgvae.pretrained.index import resolve_model
+    from openmm_cgvae.io.bundled import resolve_model
 
     names = ("samples", "stride", "run_frames", "salvage", "seed", "no_minimize", "representative", "trust")
     return {
@@ -88,12 +89,12 @@ def _settings(options):
     }
 
 
-def _subject(options, model, found):
+def _subject(options, model, found, of_crystals):
     """What the page shows: the evaluation, or the longest protein chain."""
     from openmm_cgvae.evaluation.subject import of_evaluation, of_longest
 
     sources = [("model", options.model), ("reference", ", ".join(options.trajectories)), *command_source(options)]
-    if model.of_any_molecule:
+    if of_crystals:
         chains = _chains(options.trajectories)
         return of_longest(model, chains, options.model, options.samples, options.seed, sources=sources)
     return of_evaluation(found, str(model.metadata.get("name", options.model)), sources=sources)
@@ -132,7 +133,8 @@ def _chains(paths):
             chains += chains_of_file(path, shortest=SHORTEST, complete=0.0)[0]
         else:
             raise DataError(
-                f"{path} given for a model of any protein: PDB or mmCIF files, or packed chains are expected"
+                f"{path} given for a model of any protein: PDB or mmCIF files, or packed chains are expected, or MD "
+                "with the topology of its atoms (--top)"
             )
     if not chains:
         raise DataError(f"no protein chain of {SHORTEST} residues or more with its backbone in {', '.join(paths)}")
@@ -151,11 +153,17 @@ def _of_molecule(options, model, steps):
     if options.top is None:
         raise SettingsError("--top is missing: give the all-atom topology (PDB) of the trajectories")
     topology = load_topology(options.top)
-    backmapper = model.bind()
-    backmapper.mapping.check_topology(topology)
+    backmapper = None if model.of_any_molecule else model.bind()
+    if backmapper is not None:
+        backmapper.mapping.check_topology(topology)
     reference, runs = read_reference(
         options.trajectories, topology, options.stride, options.run_frames, options.salvage
     )
+    if backmapper is None:
+        from openmm_cgvae.evaluation.proteins import bound_to_atoms
+
+        backmapper, order = bound_to_atoms(model, topology.to_openmm(), reference[0])
+        reference = reference[:, order]
     with cluster_client(options.scheduler) as client:
         return evaluate(
             backmapper,

@@ -64,13 +64,9 @@ def test_a_model_of_any_protein_is_evaluated_on_structures(tmp_path, capsys):
     assert "chi1 < 40, %" in capsys.readouterr().out
 
 
-def test_a_model_of_any_protein_takes_no_trajectory(tmp_path, capsys):
-    (tmp_path / "run.dcd").touch()
-    assert (
-        main(["evaluate", str(tmp_path / "run.dcd"), "--model", "protein-ca", "--json", str(tmp_path / "new.json")])
-        == 2
-    )
-    assert "PDB or mmCIF files, or packed chains are expected" in capsys.readouterr().err
+def test_a_model_of_any_protein_takes_no_trajectory_alone(tmp_path, capsys):
+    assert main(["evaluate", "run.dcd", "--model", "protein-ca", "--json", str(tmp_path / "new.json")]) == 2
+    assert "PDB or mmCIF files, or packed chains are expected, or MD with" in capsys.readouterr().err
 
 
 # ------------------------------------------------------------------------------------------------- going on
