@@ -160,7 +160,7 @@ def _of_molecule(options, model, steps):
         options.trajectories, topology, options.stride, options.run_frames, options.salvage
     )
     if backmapper is None:
-        from openmm_cgvae.evaluation.proteins import bound_to_atoms
+        from openmm_cgvae.preparation.atomprotein import bound_to_atoms
 
         backmapper, order = bound_to_atoms(model, topology.to_openmm(), reference[0])
         reference = reference[:, order]

@@ -65,7 +65,9 @@ def test_a_model_of_any_protein_is_evaluated_on_structures(tmp_path, capsys):
 
 
 def test_a_model_of_any_protein_takes_no_trajectory_alone(tmp_path, capsys):
-    assert main(["evaluate", "run.dcd", "--model", "protein-ca", "--json", str(tmp_path / "new.json")]) == 2
+    (tmp_path / "run.dcd").touch()
+    paths = str(tmp_path / "run.dcd"), str(tmp_path / "new.json")
+    assert main(["evaluate", paths[0], "--model", "protein-ca", "--json", paths[1]]) == 2
     assert "PDB or mmCIF files, or packed chains are expected, or MD with" in capsys.readouterr().err
 
 
