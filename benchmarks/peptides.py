@@ -107,7 +107,7 @@ def compare(args):
     """Measure every model that is not in the results yet, print a line each."""
     from openmm_cgvae.evaluation.proteins import evaluate_proteins, model_builder
     from openmm_cgvae.metrics.proteins import protein_table
-    from openmm_cgvae.training.chains import PackedChains
+    from openmm_cgvae.proteins.chains import PackedChains
 
     crystals = [
         one for one in PackedChains.load(args.chains).subset("validation", representative=True)

@@ -21,8 +21,8 @@ from openmm_cgvae.io.trajectory_files import TrajectoryReader, TrajectoryWriter
 from openmm_cgvae.models.config import TrainingConfig
 from openmm_cgvae.molecule.mapping import CGMapping, residue_mapping
 from openmm_cgvae.preparation.dataset import prepare_dataset, read_reference
+from openmm_cgvae.proteins.chains import Chain, PackedChains
 from openmm_cgvae.training import Dataset, Trainer
-from openmm_cgvae.training.chains import Chain, PackedChains
 from openmm_cgvae.training.checkpoint import load_trained
 
 ARCHIVES = (mutated_bytes, mutated_archive)

@@ -162,7 +162,7 @@ class Backmapper:
         trust : bool
             As of ``Model.load``: whether code in the file may run.
         **options
-            Of the kind of model, such as ``representative=True`` of `openmm_cgvae.kinds.protein.AnyProtein.bind`.
+            Of the kind of model, such as ``representative=True`` of `openmm_cgvae.backmapping.protein.AnyProtein.bind`.
 
         Returns
         -------

@@ -4,9 +4,9 @@ import re
 
 from openmm_cgvae.core.errors import SettingsError, TopologyMismatchError
 
-__all__ = ["add_protein", "bound", "given_options", "projection"]
+__all__ = ["add_protein", "bound", "ends", "given_options", "projection"]
 
-# Arguments, and what `openmm_cgvae.kinds.protein.AnyProtein.bind` calls them.
+# Arguments, and what `openmm_cgvae.backmapping.protein.AnyProtein.bind` calls them.
 NAMES = {
     "representative": "representative", "noise_temperature": "temperature", "consistency": "consistency",
     "histidine": "histidine", "protonation": "protonation", "disulfides": "disulfides", "termini": "termini",
@@ -52,7 +52,7 @@ def given_options(options):
     """The arguments that were given, as `bind` takes them."""
     given = {name: getattr(options, name, None) for name in NAMES}
     given = {name: value for name, value in given.items() if value is not None}
-    for name, read in (("protonation", _states), ("disulfides", _pairs), ("termini", _ends), ("breaks", _residues)):
+    for name, read in (("protonation", _states), ("disulfides", _pairs), ("termini", ends), ("breaks", _residues)):
         if name in given:
             given[name] = read(given[name])
     return {NAMES[name]: value for name, value in given.items()}
@@ -74,7 +74,7 @@ def bound(model, options):
         from openmm_cgvae.formats.structures import load_topology
 
         return model.bind(options.top and load_topology(options.top))
-    from openmm_cgvae.formats.paths import file_format, plain_file
+    from openmm_cgvae.core.plainfiles import file_format, plain_file
     from openmm_cgvae.formats.structures import STRUCTURES
 
     if getattr(options, "rename", None):
@@ -162,7 +162,7 @@ def _pairs(text):
     return [pair.groups() for pair in pairs]
 
 
-def _ends(text):
+def ends(text):
     ends = _listed(text)
     if len(ends) not in (1, 2):
         raise SettingsError(f"--termini {text} given: charged, neutral or capped, or two of them, are expected")

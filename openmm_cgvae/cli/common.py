@@ -200,13 +200,14 @@ def make_mapping(options, topology):
     return mapping
 
 
-def add_resume(parser):
+def add_resume(parser, partial=True):
     """What is to become of a run that was interrupted."""
     way = parser.add_mutually_exclusive_group()
     way.add_argument("--resume", action="store_true", help="go on with a run that was interrupted, if there is one")
-    way.add_argument(
-        "--partial", action="store_true", help="make the output of what an interrupted run has done, and no more"
-    )
+    if partial:
+        way.add_argument(
+            "--partial", action="store_true", help="make the output of what an interrupted run has done, and no more"
+        )
 
 
 def add_scheduler(parser):

@@ -37,10 +37,10 @@ def add_arguments(parser):
 
 
 def run(options):
-    from openmm_cgvae.conformers.generate import ConformerModel
-    from openmm_cgvae.conformers.writing import sampled_records
     from openmm_cgvae.core.checks import checked_seed
     from openmm_cgvae.core.output import check_output
+    from openmm_cgvae.ensembles.generate import ConformerModel
+    from openmm_cgvae.ensembles.writing import sampled_records
 
     given = Path(options.molecules)
     output = check_output(options.output, options.overwrite, [given] if given.exists() else [])

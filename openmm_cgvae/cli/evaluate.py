@@ -4,10 +4,20 @@ A model of any protein takes MD of one protein, with its atoms as --top, or stru
 chains, of which it takes the test split. Beads are made of every chain, and the chain is built from them.
 """
 
-from openmm_cgvae.cli.common import add_model, add_overwrite, add_salvage, add_scheduler, add_topology, print_table
+from contextlib import ExitStack
+
+from openmm_cgvae.cli.common import (
+    add_model,
+    add_overwrite,
+    add_resume,
+    add_salvage,
+    add_scheduler,
+    add_topology,
+    print_table,
+)
 from openmm_cgvae.cli.pages import command_source, write_and_tell
 from openmm_cgvae.core.errors import SettingsError
-from openmm_cgvae.core.output import check_output, write_json
+from openmm_cgvae.core.output import check_output, complete_output, write_json
 
 __all__ = ["add_arguments", "run"]
 
@@ -34,25 +44,49 @@ def add_arguments(parser):
     parser.add_argument("--representative", action="store_true", help="of any protein: the single best guess too")
     add_scheduler(parser)
     add_overwrite(parser)
+    add_resume(parser, partial=False)
 
 
 def run(options):
     if options.json is None and options.report is None:
         raise SettingsError("neither --json nor --report given: give one, or both, for the figures")
-    for path in filter(None, (options.json, options.report)):
-        check_output(path, options.overwrite, options.trajectories)
+    outputs = [path for path in (options.json, options.report) if path]
+    for path in outputs:
+        check_output(path, options.overwrite or options.resume, options.trajectories)
     from openmm_cgvae.backmapping.model import Model
+    from openmm_cgvae.io.journal import Journal, Steps
 
     model = Model.load(options.model, trust=options.trust)
-    of_crystals = model.of_any_molecule and options.top is None
-    found = _of_proteins(options, model) if of_crystals else _of_molecule(options, model)
-    figures = {"model": options.model, "reference": options.trajectories, **found}
-    if options.json:
-        write_json(options.json, figures)
-    if not of_crystals:
-        print_table(list(_rows(figures)))
-    if options.report:
-        write_and_tell(options.report, _subject(options, model, found, of_crystals))
+    with (
+        Journal(outputs[0], _settings(options), options.resume, options.overwrite, outputs, partial=False) as journal,
+        ExitStack() as stack,
+    ):
+        steps = Steps(journal)
+        of_crystals = model.of_any_molecule and options.top is None
+        found = (_of_proteins if of_crystals else _of_molecule)(options, model, steps)
+        figures = {"model": options.model, "reference": options.trajectories, **found}
+        temporaries = {path: stack.enter_context(complete_output(path)) for path in outputs}
+        if options.json:
+            write_json(temporaries[options.json], figures)
+        if not of_crystals:
+            print_table(list(_rows(figures)))
+        if options.report:
+            write_and_tell(options.report, _subject(options, model, found, of_crystals), temporaries[options.report])
+        journal.complete(*temporaries.values())
+
+
+def _settings(options):
+    """All that the figures depend on."""
+    from openmm_cgvae.core.fingerprint import file_fingerprint
+    from openmm_cgvae.io.bundled import resolve_model
+
+    names = ("samples", "stride", "run_frames", "salvage", "seed", "no_minimize", "representative", "trust")
+    return {
+        "model": file_fingerprint(resolve_model(options.model)),
+        "trajectories": [file_fingerprint(path) for path in options.trajectories],
+        "top": options.top and file_fingerprint(options.top),
+        **{name: getattr(options, name) for name in names},
+    }
 
 
 def _subject(options, model, found, of_crystals):
@@ -66,7 +100,7 @@ def _subject(options, model, found, of_crystals):
     return of_evaluation(found, str(model.metadata.get("name", options.model)), sources=sources)
 
 
-def _of_proteins(options, model):
+def _of_proteins(options, model, steps):
     """Figures of `protein_summary` by row; prints them as a table."""
     from openmm_cgvae.evaluation.proteins import evaluate_proteins, model_builder
     from openmm_cgvae.metrics.proteins import protein_table
@@ -77,7 +111,7 @@ def _of_proteins(options, model):
     if options.representative:
         wanted["representative"] = {"representative": True}
     rows = {
-        name: evaluate_proteins(chains, model_builder(model.bind, mapping, seed=options.seed, **how))
+        name: evaluate_proteins(chains, model_builder(model.bind, mapping, seed=options.seed, **how), steps)
         for name, how in wanted.items()
     }
     print(protein_table(rows))
@@ -89,7 +123,7 @@ def _chains(paths):
     from openmm_cgvae.core.errors import DataError
     from openmm_cgvae.preparation.atomrecords import is_structure
     from openmm_cgvae.preparation.crystalchains import chains_of_file
-    from openmm_cgvae.training.chains import PackedChains
+    from openmm_cgvae.proteins.chains import PackedChains
 
     chains = []
     for path in paths:
@@ -107,7 +141,7 @@ def _chains(paths):
     return chains
 
 
-def _of_molecule(options, model):
+def _of_molecule(options, model, steps):
     """All figures of `evaluate`."""
     import numpy as np
 
@@ -139,6 +173,7 @@ def _of_molecule(options, model):
             options.seed,
             not options.no_minimize,
             client=client,
+            steps=steps,
         )
 
 

@@ -22,9 +22,9 @@ def add_arguments(parser):
 
 
 def run(options):
-    from openmm_cgvae.conformers.ensembles import PackedEnsembles
-    from openmm_cgvae.ensembles.evaluation import ConformerSettings, evaluate_conformers
-    from openmm_cgvae.ensembles.summary import summary_table
+    from openmm_cgvae.ensembles.packed import PackedEnsembles
+    from openmm_cgvae.evaluation.conformers.evaluation import ConformerSettings, evaluate_conformers
+    from openmm_cgvae.evaluation.conformers.summary import summary_table
 
     settings = ConformerSettings(
         generators=tuple(options.generators),

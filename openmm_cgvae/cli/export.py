@@ -19,8 +19,8 @@ def add_arguments(parser):
 
 
 def run(options):
-    from openmm_cgvae.conformers.coarseexport import export_coarsenconf, is_coarsenconf_training
-    from openmm_cgvae.conformers.torsionexport import export_ligand_model, is_ligand_training
+    from openmm_cgvae.ensembles.coarseexport import export_coarsenconf, is_coarsenconf_training
+    from openmm_cgvae.ensembles.torsionexport import export_ligand_model, is_ligand_training
     from openmm_cgvae.evaluation.exporting import export_model
     from openmm_cgvae.training.dataset import Dataset
     from openmm_cgvae.training.proteincheckpoint import is_protein_training
@@ -37,7 +37,7 @@ def run(options):
         print(f"model file: {output}")
         return
     if is_protein_training(folder):
-        from openmm_cgvae.evaluation.proteinexport import export_protein
+        from openmm_cgvae.training.proteinexport import export_protein
 
         export_protein(folder, output, name, options.data, options.overwrite)
         print(f"model file: {output}")

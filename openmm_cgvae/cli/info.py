@@ -13,8 +13,8 @@ def add_arguments(parser):
 
 
 def run(options):
+    from openmm_cgvae.io.bundled import pretrained_names, resolve_model
     from openmm_cgvae.io.modelfile import ModelFile
-    from openmm_cgvae.pretrained.index import pretrained_names, resolve_model
 
     if options.model is None:
         print_table(list(pretrained_names().items()) or [("(none)", "no bundled models")])

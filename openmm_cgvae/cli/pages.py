@@ -11,12 +11,12 @@ def command_source(options):
     return [("command", options.command_line)] if hasattr(options, "command_line") else []
 
 
-def write_and_tell(path, subject):
-    """Write the report of a `Subject`, and say where it is."""
+def write_and_tell(path, subject, temporary=None):
+    """Write the report of a `Subject`, under a temporary name if there is one, and say where it is."""
     from openmm_cgvae.report.build import write_report
 
-    written = write_report(path, subject, overwrite=True)
-    print(f"report: {written} ({written.stat().st_size / 1e6:.1f} MB)")
+    written = write_report(temporary or path, subject, overwrite=True)
+    print(f"report: {path} ({written.stat().st_size / 1e6:.1f} MB)")
 
 
 def concatenated(arrays):

@@ -144,8 +144,8 @@ def _of_model(options, model, more):
 
 def _bundled(options, more):
     """The MD that is bundled with a model, and its runs; their figures are known."""
-    from openmm_cgvae.evaluation.bundle import reference_frames
-    from openmm_cgvae.pretrained.index import bundled_file, pretrained_names
+    from openmm_cgvae.io.bundled import bundled_file, pretrained_names
+    from openmm_cgvae.pretrained.bundle import reference_frames
 
     if options.model not in pretrained_names():
         raise SettingsError(f"--reference is missing: give MD to compare {options.model} with, or structures it made")

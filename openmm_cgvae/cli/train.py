@@ -87,8 +87,8 @@ def _start(name_or_path):
     """Weights of a model file, None of none."""
     if name_or_path is None:
         return None
+    from openmm_cgvae.io.bundled import resolve_model
     from openmm_cgvae.io.modelfile import ModelFile
-    from openmm_cgvae.pretrained.index import resolve_model
 
     return ModelFile.load(resolve_model(name_or_path)).weights
 

@@ -25,7 +25,7 @@ def of_ligands(options):
 def train_ligand(options, changes):
     """Train, or go on, and export; `changes` are settings that were given by name, and which ``network``."""
     _check(options)
-    from openmm_cgvae.conformers.ensembles import PackedEnsembles
+    from openmm_cgvae.ensembles.packed import PackedEnsembles
     from openmm_cgvae.models.config import config_from_dict
 
     changes = dict(changes)
@@ -41,16 +41,16 @@ def train_ligand(options, changes):
 def _parts(network):
     """Settings, trainer and exporter of a network, by its name."""
     if network == "coarsenconf":
-        from openmm_cgvae.conformers.coarseconfig import CoarsenConfTraining
-        from openmm_cgvae.conformers.coarseexport import export_coarsenconf
-        from openmm_cgvae.conformers.coarsetraining import CoarsenConfTrainer
+        from openmm_cgvae.ensembles.coarseconfig import CoarsenConfTraining
+        from openmm_cgvae.ensembles.coarseexport import export_coarsenconf
+        from openmm_cgvae.ensembles.coarsetraining import CoarsenConfTrainer
 
         return CoarsenConfTraining, CoarsenConfTrainer, export_coarsenconf
     if network != "torsions":
         raise SettingsError(f"network={network!r} given: one of {', '.join(NETWORKS)} is expected")
-    from openmm_cgvae.conformers.torsionconfig import TorsionConfig
-    from openmm_cgvae.conformers.torsionexport import export_ligand_model
-    from openmm_cgvae.conformers.torsiontrainer import TorsionTrainer
+    from openmm_cgvae.ensembles.torsionconfig import TorsionConfig
+    from openmm_cgvae.ensembles.torsionexport import export_ligand_model
+    from openmm_cgvae.ensembles.torsiontrainer import TorsionTrainer
 
     return TorsionConfig, TorsionTrainer, export_ligand_model
 

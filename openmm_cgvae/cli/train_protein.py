@@ -19,8 +19,8 @@ OF_START = {"learning_rate": 3e-4, "residues": 2_000_000}
 def train_protein(options, changes):
     """Train, or go on, and export; `changes` are settings that were given by name."""
     _check(options)
-    from openmm_cgvae.evaluation.proteinexport import export_protein
     from openmm_cgvae.training.proteincheckpoint import write_data
+    from openmm_cgvae.training.proteinexport import export_protein
     from openmm_cgvae.training.proteins import ProteinTrainer
 
     start = _start(options.start)
@@ -75,7 +75,7 @@ def protein_settings(changes, mapping=None, start=None):
 
 def _chains(options, folder):
     """The chains given, or those of the same files that the folder keeps."""
-    from openmm_cgvae.training.chains import PackedChains
+    from openmm_cgvae.proteins.chains import PackedChains
 
     kept = folder / KEPT
     if _is_packed(options) or not kept.exists():
@@ -100,8 +100,8 @@ def _check(options):
 def _start(name_or_path):
     if name_or_path is None:
         return None
+    from openmm_cgvae.io.bundled import resolve_model
     from openmm_cgvae.io.modelfile import ModelFile
-    from openmm_cgvae.pretrained.index import resolve_model
 
     file = ModelFile.load(resolve_model(name_or_path))
     if file.kind != "protein":

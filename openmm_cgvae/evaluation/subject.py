@@ -14,7 +14,7 @@ from openmm_cgvae.molecule.graph import MolecularGraph
 from openmm_cgvae.molecule.topology import as_mdtraj_topology, copied_topology
 from openmm_cgvae.preparation.structures import amino_acids, beads_of, chain_of, heavy_atoms
 from openmm_cgvae.proteins.beadweights import MAPPINGS
-from openmm_cgvae.training.chains import Chain
+from openmm_cgvae.proteins.chains import Chain
 
 __all__ = ["DENSE", "Subject", "of_evaluation", "of_longest", "of_model", "of_structures"]
 

@@ -8,7 +8,7 @@ import numpy as np
 from openmm_cgvae.chemistry.aminoacids.names import variant_of
 from openmm_cgvae.chemistry.aminoacids.residues import AMINO_ACIDS, HEAVY_ATOMS, N_SLOTS, VARIANT_TYPES
 from openmm_cgvae.preparation.atomrecords import read_atoms
-from openmm_cgvae.training.chains import Chain
+from openmm_cgvae.proteins.chains import Chain
 
 __all__ = ["chains_of_file"]
 

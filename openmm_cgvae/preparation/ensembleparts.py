@@ -9,9 +9,9 @@ from typing import Any
 
 from openmm_cgvae.chemistry.isomers import drawn_isomer
 from openmm_cgvae.chemistry.reading import read_molecules
-from openmm_cgvae.conformers.ensembles import SPLITS, Ensemble, PackedEnsembles
 from openmm_cgvae.core.errors import DataError, MoleculeError, SettingsError
 from openmm_cgvae.core.output import complete_output, existing_folder
+from openmm_cgvae.ensembles.packed import SPLITS, Ensemble, PackedEnsembles
 from openmm_cgvae.preparation.ensembles import EnsembleProtocol, reference_ensemble, seed_of
 from openmm_cgvae.preparation.scaffolds import split_of, structure_key
 

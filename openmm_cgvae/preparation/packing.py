@@ -14,7 +14,7 @@ from openmm_cgvae.preparation.atomrecords import SUFFIXES, is_structure
 from openmm_cgvae.preparation.clusters import sequence_clusters, split_clusters
 from openmm_cgvae.preparation.crystalchains import chains_of_file
 from openmm_cgvae.preparation.structures import chain_of, heavy_atoms
-from openmm_cgvae.training.chains import Chain, PackedChains
+from openmm_cgvae.proteins.chains import Chain, PackedChains
 from openmm_cgvae.training.dataset import split_runs
 
 __all__ = ["Source", "pack", "read_sources"]

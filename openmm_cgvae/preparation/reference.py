@@ -17,7 +17,7 @@ import numpy as np
 
 from openmm_cgvae.atomistic.forcefield import create_system, nearest_name
 from openmm_cgvae.cg.mappedforces import evaluate_forces
-from openmm_cgvae.core.checks import check_types, checked_number
+from openmm_cgvae.core.checks import check_ranges, check_types, checked_number
 from openmm_cgvae.core.errors import DataError, MinimizationError, SettingsError, SimulationError, one_line
 from openmm_cgvae.core.fingerprint import check_same_folder, fingerprint_of
 from openmm_cgvae.core.lock import locked
@@ -87,10 +87,8 @@ class ReferenceProtocol:
         for name in ("equilibration_ps", "hydrogen_mass"):
             if (value := getattr(self, name)) is not None:
                 checked_number(name, value, zero=name == "equilibration_ps")
-        for name in ("temperature", "hot_temperature", "interval_ps", "frames", "friction", "time_step_ps",
-                     "solvent_every"):  # fmt: skip
-            if not getattr(self, name) > 0:
-                raise SettingsError(f"{name}={getattr(self, name)} given: a positive number is expected")
+        positive = ("temperature", "hot_temperature", "interval_ps", "frames", "friction", "time_step_ps")
+        check_ranges(self, positive=(*positive, "solvent_every"))
 
 
 def sample_reference(pdb, folder, runs, protocol=None, seed=0, platform=None, progress=True, client=None):

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from openmm_cgvae.geometry.images import image_pairs, lattice_vectors
+from openmm_cgvae.geometry.localframes import frame_of, in_frame, unit_vector
 from openmm_cgvae.geometry.neighbours import neighbour_table
 from openmm_cgvae.geometry.vectors import dot
 from openmm_cgvae.proteins.builder import next_row
-from openmm_cgvae.proteins.geometry import frame_of, in_frame, unit_vector
 
 __all__ = [
     "EDGE_FEATURES",

@@ -71,7 +71,7 @@ class ProteinModel(nn.Module):
 
     @torch.jit.export
     def take(self, molecule: dict[str, Tensor]) -> None:
-        """Take another protein, given as `openmm_cgvae.kinds.protein.molecule_tensors` gives it."""
+        """Take another protein, given as `openmm_cgvae.backmapping.protein.molecule_tensors` gives it."""
         self.types, self.connected = molecule["types"], molecule["connected"].to(torch.bool)
         self.heavy, self.residue, self.slot = molecule["heavy"], molecule["residue"], molecule["slot"]
         self.placed, self.references, self.symmetric = molecule["placed"], molecule["references"], molecule["symmetric"]

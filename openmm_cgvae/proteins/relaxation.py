@@ -8,7 +8,7 @@ from openmm_cgvae.geometry.neighbours import listed_pairs
 from openmm_cgvae.geometry.vectors import Recentring
 from openmm_cgvae.proteins.heavy import FARTHEST, HeavyGraph, linked_codes
 
-__all__ = ["HeavyBounds", "measured_bounds"]
+__all__ = ["HeavyBounds", "bound_tables", "measured_bounds"]
 
 # Fraction of the crystals' pairs outside a bound, on either side, and least width of a bound in Angstrom.
 TAIL, LEAST = 0.002, 0.04
@@ -177,6 +177,12 @@ def measured_bounds(structures, tail: float = TAIL) -> dict[str, torch.Tensor]:
         "shape_upper": shape_upper, "contacts": _closest(np.concatenate(contacts), n_atoms),
     }  # fmt: skip
     return {k: torch.as_tensor(v, dtype=torch.int64 if "codes" in k else torch.float32) for k, v in tables.items()}
+
+
+def bound_tables(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Tables as `measured_bounds` gives them, from the state of a `ProteinModel`."""
+    names = ("pair_codes", "lower", "upper", "shape_codes", "shape_lower", "shape_upper")
+    return {name: state[f"bounds.{name}"] for name in names} | {"contacts": state["bounds.contacts"][:2]}
 
 
 def _quantiles(code, value, tail):

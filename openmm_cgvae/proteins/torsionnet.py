@@ -5,10 +5,10 @@ import math
 import torch
 from torch import nn
 
+from openmm_cgvae.geometry.localframes import in_frame, out_of_frame
 from openmm_cgvae.geometry.vectors import dot
 from openmm_cgvae.proteins.beadweights import weights_of
 from openmm_cgvae.proteins.builder import N_TORSIONS, Builder, next_row
-from openmm_cgvae.proteins.geometry import in_frame, out_of_frame
 from openmm_cgvae.proteins.graph import (
     EDGE_FEATURES,
     NODE_FEATURES,

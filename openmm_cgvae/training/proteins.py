@@ -12,10 +12,10 @@ from openmm_cgvae.core.errors import SettingsError, TrainingError
 from openmm_cgvae.core.fingerprint import weights_fingerprint
 from openmm_cgvae.core.output import existing_folder
 from openmm_cgvae.proteins.builder import N_TORSIONS, Builder
+from openmm_cgvae.proteins.chains import PackedChains
+from openmm_cgvae.proteins.crops import CROP, cropped
+from openmm_cgvae.proteins.crystalgeometry import ProteinGeometry, network_weights
 from openmm_cgvae.proteins.torsionnet import TorsionNetwork
-from openmm_cgvae.training.chains import PackedChains
-from openmm_cgvae.training.crops import CROP, cropped
-from openmm_cgvae.training.geometry import ProteinGeometry, network_weights
 from openmm_cgvae.training.proteinbatch import joined, torsion_loss
 from openmm_cgvae.training.proteinconfig import ProteinConfig
 from openmm_cgvae.training.updates import UpdateTrainer

@@ -20,14 +20,14 @@ from openmm_cgvae import (
     backmap_trajectory,
     to_atomistic_simulation,
 )
+from openmm_cgvae.backmapping.protein import ProteinBackmapper
 from openmm_cgvae.binding.beads import read_beads
 from openmm_cgvae.chemistry.aminoacids.residues import RESIDUE_NAMES
 from openmm_cgvae.core.errors import PositionsError, SettingsError, TopologyMismatchError
+from openmm_cgvae.io.bundled import pretrained_names
 from openmm_cgvae.io.trajectory_files import TrajectoryWriter
-from openmm_cgvae.kinds.protein import ProteinBackmapper
 from openmm_cgvae.preparation.structures import beads_of
-from openmm_cgvae.pretrained.index import pretrained_names
-from openmm_cgvae.training.chains import Chain
+from openmm_cgvae.proteins.chains import Chain
 
 
 @pytest.fixture(scope="module")
