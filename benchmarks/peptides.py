@@ -27,8 +27,6 @@ PROTOCOL = {
     "burst_ps": (4.0, 10.0), "equilibration_ps": 4.0, "interval_ps": 1.0, "frames": 30, "friction": 1.0,
     "time_step_ps": 0.004, "hydrogen_mass": 3.0, "solvent_every": 2,
 }  # fmt: skip
-# Rise along, and zigzag across, an extended chain of C-alphas, nm.
-RISE, ASIDE = 0.34, 0.085
 
 
 def main():
@@ -60,13 +58,14 @@ def sequences(seed=7):
 
 def make(work):
     """Starting structures, runs and their list."""
+    from openmm_cgvae.preparation.peptide import build_peptide
     from openmm_cgvae.preparation.reference import ReferenceProtocol, sample_reference
 
     paths = {part: [work / part / f"{sequence}.pdb" for sequence in row] for part, row in sequences().items()}
     for path in chain.from_iterable(paths.values()):
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            _build(path)
+            build_peptide(path.stem, path)
     for k in range(1, max(RUNS.values()) + 1):
         for part in sorted(paths):
             for path in paths[part] if k <= RUNS[part] else []:
@@ -81,26 +80,6 @@ def make(work):
 
 def _runs_of(path):
     return sorted(path.with_suffix("").glob("run-*.dcd"))
-
-
-def _build(path):
-    """Write an extended capped peptide of the sequence that the file is named after."""
-    from openmm.app import PDBFile, Topology
-    from openmm.unit import nanometer
-
-    from openmm_cgvae import Backmapper
-    from openmm_cgvae.chemistry.aminoacids.residues import RESIDUE_NAMES
-
-    topology = Topology()
-    part = topology.addChain("A")
-    for letter in path.stem:
-        residue = topology.addResidue(RESIDUE_NAMES[LETTERS.index(letter)], part)
-        topology.addAtom("CA", None, residue)
-    k = np.arange(LENGTH)
-    beads = np.stack([RISE * k, ASIDE * (-1.0) ** k, 0.0 * k], axis=1)
-    backmapper = Backmapper.load("protein-ca", topology, positions=beads, termini="capped", representative=True)
-    with path.open("w") as file:
-        PDBFile.writeFile(backmapper.topology, backmapper.sample(beads)[0, 0] * nanometer, file, keepIds=True)
 
 
 def compare(args):
