@@ -4,7 +4,7 @@ import sys
 import time
 from pathlib import Path
 
-from openmm_cgvae.cli.common import add_overwrite, print_table
+from openmm_cgvae.cli.common import add_overwrite, add_trust, print_table
 
 __all__ = ["add_arguments", "run"]
 
@@ -14,6 +14,7 @@ def add_arguments(parser):
     parser.add_argument("-n", type=int, default=20, metavar="n", help="conformers a molecule (20)")
     parser.add_argument("-o", "--output", required=True, metavar="out.sdf", help="a record each, by rising energy")
     parser.add_argument("--model", default="ligands", metavar="NAME_OR_FILE", help="bundled or a file (ligands)")
+    add_trust(parser)
     parser.add_argument(
         "--optimize", default="none", metavar="METHOD", help="minimise what is sampled: mmff, uff or none (default)"
     )
@@ -47,7 +48,7 @@ def run(options):
     seed = checked_seed(options.seed)
     names = ("optimize", "prune", "temperature", "stereo", "allow_unknown")
     settings = {name: getattr(options, name) for name in names}
-    model, started = ConformerModel.load(options.model), time.monotonic()
+    model, started = ConformerModel.load(options.model, options.trust), time.monotonic()
     done = sampled_records(model, options.molecules, output, options.n, seed, **settings)
     seconds = time.monotonic() - started
     for place, problem in done.notes + done.problems:

@@ -1,16 +1,18 @@
 """What data that a training keeps in its folder were made of."""
 
-import json
 from pathlib import Path
 
 from openmm_cgvae.cli.paths import named_files
 from openmm_cgvae.core.fingerprint import check_same_folder, file_fingerprint
 from openmm_cgvae.core.output import write_json
+from openmm_cgvae.core.schema import either, entries, listing, record, text
+from openmm_cgvae.io.results import read_record
 
 __all__ = ["check_origin", "note_origin"]
 
 # Arguments of `add_reference` that decide what becomes of the files.
 SETTINGS = ("mapping", "weights", "run_frames", "stride", "salvage", "temperature", "hops", "atom_types")
+ORIGIN = record({"files": either(listing(), entries(text()))}, ("files",))
 
 
 def note_origin(kept, options):
@@ -21,7 +23,9 @@ def note_origin(kept, options):
 def check_origin(kept, options, what):
     """Refuse a dataset that was made of other files or with other settings than are given (`SettingsError`)."""
     noted = _beside(kept)
-    stored = json.loads(noted.read_text()) if noted.exists() else {"files": None}
+    stored = {"files": None}
+    if noted.exists():
+        stored = read_record(noted, ORIGIN, "note of what data are of", "'openmm-cgvae train'")
     if isinstance(stored["files"], list):
         # By an older version, which noted sizes.
         del stored["files"]

@@ -5,13 +5,13 @@ With a model alone, its bundled reference is used. With --reference, structures 
 backmap, are taken as they are.
 """
 
-import json
 from pathlib import Path
 
 from openmm_cgvae.cli.common import add_overwrite, add_salvage, add_topology, add_trust
 from openmm_cgvae.cli.pages import command_source, write_and_tell
 from openmm_cgvae.core.errors import DataError, SettingsError
 from openmm_cgvae.core.output import check_output
+from openmm_cgvae.io.results import EVALUATION, read_record
 
 __all__ = ["add_arguments", "run"]
 
@@ -193,13 +193,7 @@ def _log(folder):
 
 
 def _figures(path):
-    try:
-        figures = json.loads(Path(path).read_text())
-    except (OSError, ValueError) as error:
-        raise DataError(f"evaluation {path} cannot be read: the JSON file of evaluate is expected") from error
-    if not isinstance(figures, dict) or "valid_ratio_all" not in figures:
-        raise DataError(f"{path} is no evaluation of a model of one molecule: the JSON file of evaluate is expected")
-    return figures
+    return read_record(path, EVALUATION, "evaluation of a model of one molecule", "'openmm-cgvae evaluate --json'")
 
 
 def _sources(options):

@@ -16,13 +16,16 @@ from openmm_cgvae.chemistry.reading import read_molecules
 from openmm_cgvae.chemistry.rotatable import rotatable_bonds
 from openmm_cgvae.chemistry.usable import usable_molecules
 from openmm_cgvae.core.errors import CGVAEError, DataError, MoleculeError, SettingsError, one_line
+from openmm_cgvae.core.fingerprint import check_same_folder
 from openmm_cgvae.core.output import complete_output, existing_folder, write_text
 from openmm_cgvae.ensembles.packed import PackedEnsembles, with_conformers
 from openmm_cgvae.evaluation.conformers.accuracy import conformer_positions, crystal_accuracy, ensemble_accuracy
 from openmm_cgvae.evaluation.conformers.energies import energy_errors
 from openmm_cgvae.evaluation.conformers.generators import BASELINES, Generator, named_generator
+from openmm_cgvae.evaluation.conformers.records import check_record
 from openmm_cgvae.evaluation.conformers.summary import summarised
 from openmm_cgvae.evaluation.conformers.validity import ConformerChecks
+from openmm_cgvae.io.results import SETTINGS, read_record, read_records
 
 __all__ = ["ConformerSettings", "crystal_molecules", "evaluate_conformers", "measured"]
 
@@ -210,18 +213,13 @@ def _seed(seed, kind, mol):
 
 
 def _records(path):
-    """Records that are complete: the last line of an interrupted run may not be."""
+    """Records that are complete: the last line of an interrupted run may not be, and is removed."""
     if not path.exists():
         return []
-    found = []
-    lines = path.read_text().splitlines(keepends=True)
-    for line in lines:
-        try:
-            found.append(json.loads(line))
-        except ValueError:
-            continue
-    if lines and not lines[-1].endswith("\n"):
-        write_text(path, "".join(line for line in lines if line.endswith("\n")))
+    found = read_records(path, check_record, "file of records", "'openmm-cgvae evaluate-conformers'")
+    content = path.read_bytes()
+    if content and not content.endswith(b"\n"):
+        write_text(path, content[: content.rfind(b"\n") + 1].decode())
     return found
 
 
@@ -230,9 +228,9 @@ def _record(path, settings, ensembles, crystal):
     known = {**asdict(settings), "ensembles": ensembles.sha256}
     del known["generators"], known["molecules"], known["crystals"]
     if path.exists():
-        if json.loads(path.read_text()) != known:
-            raise SettingsError(f"{path.parent} holds records of other settings or data (see {path.name}): "
-                                "give another folder")  # fmt: skip
+        stored = read_record(path, SETTINGS, "record of settings", "'openmm-cgvae evaluate-conformers'")
+        what = f"holds records of other settings or data (see {path.name})"
+        check_same_folder(known, dict.fromkeys(known) | stored, path.parent, "give another folder", what)
         return
     with complete_output(path) as temporary:
         temporary.write_text(json.dumps(known, indent=1) + "\n")
