@@ -85,7 +85,7 @@ FILES = {
     "benchmark": Files(REFERENCE, (), inside={"output": ("results.json", "results.md")}),
     "sample-reference": Files(("pdb", "forcefield"), (), inside={"output": ("protocol.json",)}, more=_sampled),
     "sample-conformers": Files(
-        ("molecules", "held_out", "leave_out"), (), inside={"output": ("ensembles.npz", "gfn2.npz")}
+        ("molecules", "held_out", "leave_out"), (), inside={"output": ("ensembles.npz", "gfn2.npz", "relaxations.npz")}
     ),
     "map": Files(("trajectory", "top")),
     "prepare": Files(REFERENCE),
