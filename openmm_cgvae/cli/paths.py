@@ -86,7 +86,7 @@ FILES = {
     "peptide": Files(),
     "sample-reference": Files(("pdb", "forcefield"), (), inside={"output": ("protocol.json",)}, more=_sampled),
     "sample-conformers": Files(
-        ("molecules", "held_out", "leave_out"), (), inside={"output": ("ensembles.npz", "gfn2.npz")}
+        ("molecules", "held_out", "leave_out"), (), inside={"output": ("ensembles.npz", "gfn2.npz", "relaxations.npz")}
     ),
     "map": Files(("trajectory", "top")),
     "prepare": Files(REFERENCE),

@@ -12,19 +12,31 @@ NETWORKS = ("torsions", "coarsenconf")
 
 
 def of_ligands(options):
-    """Whether the data of `add_reference` are an archive of conformer ensembles, as ``sample-conformers`` makes."""
-    paths = options.trajectories
+    """Whether the data of `add_reference` are an archive that ``sample-conformers`` makes."""
+    members = _members(options.trajectories)
+    return "approximate_positions.npy" in members or _of_relaxations(members)
+
+
+def _of_relaxations(members):
+    return {"start.npy", "end.npy"} <= set(members)
+
+
+def _members(paths):
+    """Names in the archive that is given alone, none of other data."""
     if len(paths) != 1 or Path(paths[0]).suffix != ".npz":
-        return False
+        return []
     try:
-        return "approximate_positions.npy" in zipfile.ZipFile(paths[0]).namelist()
+        return zipfile.ZipFile(paths[0]).namelist()
     except (OSError, zipfile.BadZipFile):
-        return False
+        return []
 
 
 def train_ligand(options, changes):
     """Train, or go on, and export; `changes` are settings that were given by name, and which ``network``."""
-    _check(options)
+    if _of_relaxations(_members(options.trajectories)):
+        _train_refinement(options, changes)
+        return
+    _check(options, "start")
     from openmm_cgvae.ensembles.packed import PackedEnsembles
     from openmm_cgvae.models.config import config_from_dict
 
@@ -35,6 +47,23 @@ def train_ligand(options, changes):
     trainer(PackedEnsembles.load(options.trajectories[0]), folder, config).run(options.minutes)
     path = folder / "model.pt"
     export(folder, path, options.name or folder.name, overwrite=True)
+    print(f"model file: {path}")
+
+
+def _train_refinement(options, changes):
+    """Train what refines the samples of a model, and export both as one."""
+    _check(options)
+    from openmm_cgvae.ensembles.refineconfig import RefineConfig
+    from openmm_cgvae.ensembles.refineexport import export_refined, refined_base
+    from openmm_cgvae.ensembles.refinetrainer import RefineTrainer
+    from openmm_cgvae.ensembles.relaxations import PackedRelaxations
+    from openmm_cgvae.models.config import config_from_dict
+
+    base, folder = refined_base(options.start), Path(options.output)
+    config = config_from_dict(RefineConfig, dict(changes))
+    RefineTrainer(PackedRelaxations.load(options.trajectories[0]), folder, config).run(options.minutes)
+    path = folder / "model.pt"
+    export_refined(base, folder, path, options.name or folder.name, overwrite=True)
     print(f"model file: {path}")
 
 
@@ -55,9 +84,10 @@ def _parts(network):
     return TorsionConfig, TorsionTrainer, export_ligand_model
 
 
-def _check(options):
-    """Refuse what only models of one molecule, or of proteins, have."""
-    given = [name for name in ("epochs", "baseline", "compile", "start", "top", "run_frames") if getattr(options, name)]
+def _check(options, *more):
+    """Refuse what only models of one molecule, or of proteins, have, and more."""
+    names = ("epochs", "baseline", "compile", "top", "run_frames", *more)
+    given = [name for name in names if getattr(options, name)]
     given += ["preset"] if options.preset != "small" else []
     given += ["device"] if options.device != "cpu" else []
     given += ["mapping"] if options.mapping != "residue" else []
