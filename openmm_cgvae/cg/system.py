@@ -15,6 +15,7 @@ from openmm_cgvae.core.checks import checked_number
 from openmm_cgvae.core.errors import OutputError, SettingsError, SimulationError
 from openmm_cgvae.core.output import write_text
 from openmm_cgvae.core.platforms import installed_platforms
+from openmm_cgvae.core.progress import progress_bar
 from openmm_cgvae.core.translation import translated
 from openmm_cgvae.core.units import value_in_md_units
 
@@ -223,14 +224,12 @@ def run_steps(simulation, steps, progress=False, lastState=None):
     SimulationError
         If positions are no longer finite.
     """
-    from tqdm.auto import tqdm
-
     if steps < 0:
         raise SettingsError(f"steps {steps} given: 0 or more are expected")
     if lastState is not None and not Path(lastState).parent.is_dir():
         raise OutputError(f"folder {Path(lastState).parent} does not exist: create it first")
     state = _finite_state(simulation)
-    own = tqdm(total=steps, unit="step", unit_scale=True, delay=3, disable=progress is not True)
+    own = progress_bar(total=steps, unit="step", unit_scale=True, delay=3, shown=progress is True)
     bar = own if isinstance(progress, bool) else progress
     with own:
         for done in range(0, steps, STEPS_PER_SLICE):

@@ -8,6 +8,7 @@ from functools import cached_property, partial
 import numpy as np
 
 from openmm_cgvae.core.errors import DataError, MissingDependencyError, SettingsError
+from openmm_cgvae.core.progress import progress_bar
 from openmm_cgvae.core.representation import html_table
 from openmm_cgvae.core.units import ANGSTROM_PER_NM, as_positions_nm
 from openmm_cgvae.io.cluster import made_in_order
@@ -113,8 +114,6 @@ def evaluate(
     MinimizationError
         If the force field lacks a residue: pass a `Minimizer` with another one, or ``minimize=False``.
     """
-    from tqdm.auto import tqdm
-
     if n_samples < 1 or n_minimized < 1:
         raise SettingsError(f"n_samples={n_samples}, n_minimized={n_minimized} given: 1 or more is expected of both")
     reference = as_positions_nm(reference, backmapper.n_atoms, "atoms")
@@ -124,7 +123,7 @@ def evaluate(
     case = _Case(backmapper, reference, runs, beads, sampled, seed)
     figures = {"frames": len(reference), "runs": len(np.unique(runs)), "samples": n_samples, "seed": seed}
     measures = (_reconstruction, _generation, _structure, _geometry, _torsions, _slow_motions, _diversity)
-    for measure in tqdm(measures, desc="measuring", delay=3, leave=False, disable=not progress):
+    for measure in progress_bar(measures, desc="measuring", delay=3, leave=False, shown=progress):
         figures |= measure(case)
     found, energies = _energies(case, minimize, n_minimized, progress, client) if minimize else ({}, {})
     return Evaluation(figures | found | {"frames_per_second": speed}, case, energies)
@@ -211,8 +210,6 @@ def _checked_runs(runs, n_frames):
 
 def _sample(backmapper, beads, n_samples, seed, progress, client):
     """The samples, (frames, s, n, 3), and how many are drawn a second."""
-    from tqdm.auto import tqdm
-
     step = max(1, CHUNK // n_samples)
     if client is None:
         # TorchScript optimises itself during the first calls; the same frames are then drawn again.
@@ -221,7 +218,7 @@ def _sample(backmapper, beads, n_samples, seed, progress, client):
     started = time.perf_counter()
     numbers = [np.arange(k, min(k + step, len(beads))) for k in range(0, len(beads), step)]
     made = made_in_order(partial(_sampled, backmapper, n_samples, seed), ((beads[k], k) for k in numbers), client)
-    parts = list(tqdm(made, total=len(numbers), desc="sampling", delay=3, leave=False, disable=not progress))
+    parts = list(progress_bar(made, total=len(numbers), desc="sampling", delay=3, leave=False, shown=progress))
     return np.concatenate(parts), len(beads) * n_samples / (time.perf_counter() - started)
 
 
