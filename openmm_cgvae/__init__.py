@@ -20,6 +20,7 @@ _HOME = {
     "Sampler": "backmapping.sampler",
     "Solvation": "atomistic.solvation",
     "SystemBackmapper": "backmapping.system",
+    "add_cg_potential": "cg.system",
     "alpha_carbon_mapping": "molecule.mapping",
     "autograin_mapping": "molecule.mapping",
     "backbone_mapping": "molecule.mapping",

@@ -21,6 +21,7 @@ PACKAGE = ROOT / "openmm_cgvae"
 CONDA_NAMES = {
     "pytorch": "torch", "matplotlib-base": "matplotlib", "openmm-torch": "openmmtorch", "pytables": "tables",
     "py3dmol": "py3Dmol", "tblite-python": "tblite",
+    "openmm-ml": "openmmml",
 }  # fmt: skip
 # From the bottom up: a room imports from rooms above it in this list, and from no other.
 ROOMS = [

@@ -2,9 +2,9 @@
 
 import re
 
-from openmm_cgvae.core.errors import SettingsError, TopologyMismatchError
+from openmm_cgvae.core.errors import SettingsError
 
-__all__ = ["add_protein", "bound", "given_options", "projection"]
+__all__ = ["add_protein", "bound", "given_options"]
 
 # Arguments, and what `openmm_cgvae.kinds.protein.AnyProtein.bind` calls them.
 NAMES = {
@@ -99,46 +99,6 @@ def _bound_ligand(model, options, molecule, given):
     if foreign:
         raise SettingsError(f"{', '.join(sorted(foreign))} given, of proteins: {options.model} is of small molecules")
     return model.bind(options.top and load_topology(options.top), molecule=molecule, **given)
-
-
-def projection(model, topology):
-    """The `CGMapping` of an all-atom topology on the beads that a `Model` is of."""
-    if not model.of_any_molecule:
-        return model.bind().mapping
-    if model.file.kind == "ligand":
-        from openmm_cgvae.molecule.mapping import CGMapping
-
-        return CGMapping.rigid_fragments(topology)
-    if model.metadata["mapping"] in ("ca", "com"):
-        return _one_bead_a_residue(topology, model.metadata["mapping"])
-    raise SettingsError(f"beads of {model.metadata['beads']} are not made here: make them with martinize2")
-
-
-def _one_bead_a_residue(topology, kind):
-    """The `CGMapping` on C-alphas, or on centres of mass, of amino acids; all other atoms weigh nothing."""
-    from openmm_cgvae.chemistry.aminoacids.names import kind_of
-    from openmm_cgvae.molecule.mapping import CGMapping
-
-    beads, weights, left = [], [0.0] * topology.n_atoms, []
-    for chain in topology.chains:
-        # What is in front of a chain's first amino acid, such as a cap, goes with it, all else with the one before.
-        waiting, own = [], []
-        for residue in chain.residues:
-            atoms = list(residue.atoms)
-            centre = [atom for atom in atoms if kind == "com" or atom.name == "CA"]
-            if kind_of(residue.name) != "amino acid" or not centre:
-                (own[-1] if own else waiting).extend(atom.index for atom in atoms)
-                continue
-            for atom in centre:
-                weights[atom.index] = atom.element.mass if kind == "com" else 1.0
-            own.append([atom.index for atom in atoms] + waiting)
-            waiting = []
-        beads += own
-        left += waiting
-    if not beads:
-        raise TopologyMismatchError(f"no amino acid among {topology.n_residues} residues given: a protein is expected")
-    beads[-1] += left
-    return CGMapping(topology, beads, weights, ["CA" if kind == "ca" else "COM"] * len(beads))
 
 
 def _listed(text):

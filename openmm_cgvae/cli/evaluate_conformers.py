@@ -1,5 +1,7 @@
 """Compare generators of conformers with reference ensembles and crystal ligands; run it again to go on."""
 
+from openmm_cgvae.cli.summary import Summary
+
 __all__ = ["add_arguments", "run"]
 
 
@@ -24,7 +26,7 @@ def add_arguments(parser):
 def run(options):
     from openmm_cgvae.conformers.ensembles import PackedEnsembles
     from openmm_cgvae.ensembles.evaluation import ConformerSettings, evaluate_conformers
-    from openmm_cgvae.ensembles.summary import summary_table
+    from openmm_cgvae.ensembles.summary import summary_rows
 
     settings = ConformerSettings(
         generators=tuple(options.generators),
@@ -36,4 +38,4 @@ def run(options):
         seed=options.seed,
     )
     results = evaluate_conformers(PackedEnsembles.load(options.ensembles), options.output, settings, options.crystal)
-    print(summary_table(results), end="")
+    return Summary(summary_rows(results), results)

@@ -68,7 +68,7 @@ DEMO = ("cg.dcd", "cg.pdb", "aa.dcd", "aa.pdb", "minimized.dcd", "ramachandran.p
 FILES = {
     "demo": Files(("model",), (), inside={"output": DEMO}),
     "project": Files(("trajectory", "top", "model"), beside=("output",)),
-    "backmap": Files(("trajectory", "top", "model", "prmtop", "molecule"), ("output", "json", "report"), ("output",)),
+    "backmap": Files(("trajectory", "top", "model", "prmtop", "molecule"), ("output", "report"), ("output",)),
     "simulate": Files(
         ("model", "potential", "prmtop"), ("output", "cg_output", "checkpoint"), ("output", "cg_output"), ("output",)
     ),
@@ -77,7 +77,7 @@ FILES = {
     ),
     "conformers": Files(("molecules", "model")),
     "info": Files(("model",), ()),
-    "evaluate": Files(("trajectories", "top", "model"), ("json", "report")),
+    "evaluate": Files(("trajectories", "top", "model"), ("report",)),
     "report": Files(("structures", "reference", "top", "model", "evaluation", "training")),
     "evaluate-conformers": Files(
         ("ensembles", "crystal", "generators"), (), inside={"output": ("records.jsonl", "results.json")}
@@ -113,9 +113,10 @@ def check_files(command, options):
     inputs, outputs = files.more(options)
     for name in files.inputs:
         inputs |= _inputs(_label(name), getattr(options, name, None))
-    for name in files.outputs:
+    # ``--json`` is of every command; without a file it prints.
+    for name in (*files.outputs, "json"):
         path = getattr(options, name, None)
-        if path is None:
+        if path is None or (name, path) == ("json", "-"):
             continue
         outputs[_label(name)] = path
         if name in files.beside and Path(path).suffix.lower() != ".pdb":

@@ -40,18 +40,9 @@ def load_chains(options):
     paths = [Path(path) for path in options.trajectories]
     if len(paths) == 1 and paths[0].suffix == ".npz":
         return PackedChains.load(paths[0])
-    from openmm_cgvae.preparation.atomrecords import is_structure
-    from openmm_cgvae.preparation.packing import Source, pack, read_sources
+    from openmm_cgvae.preparation.packing import pack, sources_of
 
-    if options.top is not None:
-        sources = [Source(Path(options.top), tuple(paths))]
-    elif all(is_structure(path) for path in paths):
-        sources = [Source(path) for path in paths]
-    elif len(paths) == 1 and (paths[0].is_dir() or paths[0].suffix == ".txt"):
-        sources = read_sources(paths[0])
-    else:
-        raise SettingsError("--top is missing: give the all-atom topology (PDB) of the trajectories")
-    return pack(sources, options.stride, options.run_frames)
+    return pack(sources_of(paths, options.top), options.stride, options.run_frames)
 
 
 def _is_packed(path):

@@ -9,7 +9,8 @@ import json
 from pathlib import Path
 
 from openmm_cgvae.cli.common import add_overwrite, add_salvage, add_topology, add_trust
-from openmm_cgvae.cli.pages import command_source, write_and_tell
+from openmm_cgvae.cli.pages import command_source, write_page
+from openmm_cgvae.cli.summary import Summary
 from openmm_cgvae.core.errors import DataError, SettingsError
 from openmm_cgvae.core.output import check_output
 
@@ -56,7 +57,7 @@ def run(options):
         from openmm_cgvae.evaluation.energies import measure_energies
 
         measure_energies(subject, options.energies)
-    write_and_tell(output, subject)
+    return Summary([write_page(output, subject)])
 
 
 def _subject(options):
@@ -100,7 +101,7 @@ def _mapping(model, topology):
     if model is None:
         return None, None
     if model.of_any_molecule:
-        from openmm_cgvae.cli.anyprotein import projection
+        from openmm_cgvae.kinds.projection import projection
 
         try:
             return projection(model, topology), None

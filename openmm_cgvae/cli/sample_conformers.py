@@ -2,6 +2,7 @@
 
 from dataclasses import fields
 
+from openmm_cgvae.cli.summary import Summary
 from openmm_cgvae.core.output import existing_folder
 
 __all__ = ["add_arguments", "run"]
@@ -49,14 +50,16 @@ def run(options):
             options.molecules, options.held_out, options.leave_out, options.most_molecules, options.seed
         )
         sample_ensembles(molecules, folder, protocol, options.seed, options.splits)
-    _pack(pack_parts(folder), folder / "ensembles.npz")
+    rows = [_packed(pack_parts(folder), folder / "ensembles.npz")]
     if options.gfn2:
         # Test molecules first, of which there are fewest.
         reoptimise_parts(folder, sorted(options.splits))
-        _pack(pack_parts(folder, GFN2), folder / "gfn2.npz")
+        rows.append(_packed(pack_parts(folder, GFN2), folder / "gfn2.npz"))
+    return Summary(rows)
 
 
-def _pack(ensembles, path):
+def _packed(ensembles, path):
+    """Save ensembles; return the row that says what they are."""
     ensembles.save(path, overwrite=True)
     counts = ", ".join(f"{len(ensembles.subset(split))} of {split}" for split in ("train", "validation", "test"))
-    print(f"{path}: {len(ensembles)} molecules ({counts}), {ensembles.n_conformers.sum()} conformers")
+    return str(path), f"{len(ensembles)} molecules ({counts}), {ensembles.n_conformers.sum()} conformers"

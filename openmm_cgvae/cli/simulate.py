@@ -1,14 +1,17 @@
 """Run a model's CG system in OpenMM and write all-atom frames as it goes."""
 
+from dataclasses import asdict
+
 from openmm_cgvae.cli.common import (
     add_model,
     add_overwrite,
     add_sampling,
     check_with_topology,
     make_minimizer,
-    print_run,
+    run_rows,
     skipped_rows,
 )
+from openmm_cgvae.cli.summary import Summary
 from openmm_cgvae.core.errors import SettingsError
 
 __all__ = ["add_arguments", "run"]
@@ -83,4 +86,5 @@ def run(options):
         write_topology_beside(options.cg_output, whole.cg_topology())
     frames = f"{summary.n_frames} of {options.samples} structures each, in {options.output}"
     unminimised = [("left unminimised", summary.n_failed)] if options.minimize else []
-    print_run(frames, summary.steps, summary.seconds, summary.seed, *unminimised, *skipped_rows(summary.skipped))
+    more = (*unminimised, *skipped_rows(summary.skipped))
+    return Summary(run_rows(frames, summary.steps, summary.seconds, summary.seed, *more), asdict(summary))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from openmm_cgvae.core.errors import SettingsError
 
-__all__ = ["of_ligands", "train_ligand"]
+__all__ = ["ligand_training", "of_ligands"]
 
 # ``--set network=...``; the first by default.
 NETWORKS = ("torsions", "coarsenconf")
@@ -22,45 +22,26 @@ def of_ligands(options):
         return False
 
 
-def train_ligand(options, changes):
-    """Train, or go on, and export; `changes` are settings that were given by name, and which ``network``."""
-    _check(options)
+def ligand_training(options, changes):
+    """The trainer of settings given by name, and of which ``network``."""
     from openmm_cgvae.conformers.ensembles import PackedEnsembles
     from openmm_cgvae.models.config import config_from_dict
 
-    changes = dict(changes)
-    settings, trainer, export = _parts(changes.pop("network", NETWORKS[0]))
+    settings, trainer = _parts(changes.pop("network", NETWORKS[0]))
     config = config_from_dict(settings, changes)
-    folder = Path(options.output)
-    trainer(PackedEnsembles.load(options.trajectories[0]), folder, config).run(options.minutes)
-    path = folder / "model.pt"
-    export(folder, path, options.name or folder.name, overwrite=True)
-    print(f"model file: {path}")
+    return trainer(PackedEnsembles.load(options.trajectories[0]), Path(options.output), config)
 
 
 def _parts(network):
-    """Settings, trainer and exporter of a network, by its name."""
+    """Settings and trainer of a network, by its name."""
     if network == "coarsenconf":
         from openmm_cgvae.conformers.coarseconfig import CoarsenConfTraining
-        from openmm_cgvae.conformers.coarseexport import export_coarsenconf
         from openmm_cgvae.conformers.coarsetraining import CoarsenConfTrainer
 
-        return CoarsenConfTraining, CoarsenConfTrainer, export_coarsenconf
+        return CoarsenConfTraining, CoarsenConfTrainer
     if network != "torsions":
         raise SettingsError(f"network={network!r} given: one of {', '.join(NETWORKS)} is expected")
     from openmm_cgvae.conformers.torsionconfig import TorsionConfig
-    from openmm_cgvae.conformers.torsionexport import export_ligand_model
     from openmm_cgvae.conformers.torsiontrainer import TorsionTrainer
 
-    return TorsionConfig, TorsionTrainer, export_ligand_model
-
-
-def _check(options):
-    """Refuse what only models of one molecule, or of proteins, have."""
-    given = [name for name in ("epochs", "baseline", "compile", "start", "top", "run_frames") if getattr(options, name)]
-    given += ["preset"] if options.preset != "small" else []
-    given += ["device"] if options.device != "cpu" else []
-    given += ["mapping"] if options.mapping != "residue" else []
-    if given:
-        name = given[0].replace("_", "-")
-        raise SettingsError(f"--{name} given, which models of small molecules do not have: leave it out (or use --set)")
+    return TorsionConfig, TorsionTrainer

@@ -2,14 +2,43 @@
 
 import time
 
+from openmm_cgvae.core.errors import DataError
+from openmm_cgvae.core.progress import progress_bar
 from openmm_cgvae.metrics.deviations import diversity, protein_rmsd
 from openmm_cgvae.metrics.proteins import protein_figures, protein_summary
+from openmm_cgvae.preparation.atomrecords import is_structure
+from openmm_cgvae.preparation.crystalchains import chains_of_file
 from openmm_cgvae.preparation.structures import beads_of, heavy_atoms
+from openmm_cgvae.training.chains import PackedChains
 
-__all__ = ["evaluate_proteins", "model_builder"]
+__all__ = ["chains_of_paths", "evaluate_proteins", "model_builder"]
 
 
-def evaluate_proteins(chains, build):
+def chains_of_paths(paths, shortest):
+    """Return the protein chains of PDB and mmCIF files, and those of the test split of packed chains.
+
+    Raises
+    ------
+    DataError
+        If a file is something else, or there is no chain of at least `shortest` residues.
+    """
+    chains = []
+    for path in map(str, paths):
+        if path.endswith(".npz"):
+            chains += PackedChains.load(path).subset("test")
+        elif is_structure(path):
+            chains += chains_of_file(path, shortest=shortest, complete=0.0)[0]
+        else:
+            raise DataError(
+                f"{path} given for a model of any protein: PDB or mmCIF files, or packed chains are expected"
+            )
+    if not chains:
+        listed = ", ".join(map(str, paths))
+        raise DataError(f"no protein chain of {shortest} residues or more with its backbone in {listed}")
+    return chains
+
+
+def evaluate_proteins(chains, build, progress=True):
     """Summarise how well chains are built.
 
     Parameters
@@ -19,6 +48,7 @@ def evaluate_proteins(chains, build):
     build : callable
         Takes a `Chain`, returns samples (s, N, 14, 3) in Angstrom, which atoms they have (N, 14), and CPU seconds a
         sample or None; or None for a chain that is left out. `model_builder` makes one of a model.
+    progress : bool
 
     Returns
     -------
@@ -27,7 +57,7 @@ def evaluate_proteins(chains, build):
         of all heavy atoms, and ``diversity``. None if every chain is left out.
     """
     figures, lengths = [], []
-    for chain in chains:
+    for chain in progress_bar(chains, unit="chain", delay=3, leave=False, shown=progress):
         built = build(chain)
         if built is not None:
             figures.append(_figures(chain, *built))

@@ -1,20 +1,19 @@
-import argparse
 import json
 
 import pytest
 from conftest import DATA
 
-from openmm_cgvae.cli import evaluate
-from openmm_cgvae.cli.main import main
+from openmm_cgvae.cli.main import main, parser
+from openmm_cgvae.cli.summary import check_json, tell
 from openmm_cgvae.core.errors import DataError, OutputError
 
 AA, TOP = str(DATA / "alanine_dipeptide.xtc"), str(DATA / "alanine_dipeptide.pdb")
 
 
 def call(*arguments):
-    parser = argparse.ArgumentParser()
-    evaluate.add_arguments(parser)
-    evaluate.run(parser.parse_args([str(a) for a in arguments]))
+    options = parser().parse_args(["evaluate", *map(str, arguments)])
+    check_json(options)
+    return tell(options.run(options), options)
 
 
 @pytest.fixture
