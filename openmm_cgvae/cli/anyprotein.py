@@ -1,7 +1,5 @@
 """Arguments that say what beads of any protein, or of any small molecule, stand for, and how they are sampled."""
 
-import re
-
 from openmm_cgvae.core.errors import SettingsError
 
 __all__ = ["add_protein", "bound", "given_options"]
@@ -18,10 +16,7 @@ def add_protein(parser, temperature="--temperature"):
     """Options of a model of any protein."""
     group = parser.add_argument_group("with a model of any protein")
     group.add_argument(
-        "--representative",
-        action="store_true",
-        default=None,
-        help="the likeliest structure of a frame, not samples",
+        "--representative", action="store_true", default=None, help="the likeliest structure of a frame, not samples"
     )
     group.add_argument(
         temperature,
@@ -52,10 +47,9 @@ def given_options(options):
     """The arguments that were given, as `bind` takes them."""
     given = {name: getattr(options, name, None) for name in NAMES}
     given = {name: value for name, value in given.items() if value is not None}
-    for name, read in (("protonation", _states), ("disulfides", _pairs), ("termini", _ends), ("breaks", _residues)):
-        if name in given:
-            given[name] = read(given[name])
-    return {NAMES[name]: value for name, value in given.items()}
+    from openmm_cgvae.binding.words import READERS
+
+    return {NAMES[name]: READERS[name](value) if name in READERS else value for name, value in given.items()}
 
 
 def bound(model, options):
@@ -99,35 +93,3 @@ def _bound_ligand(model, options, molecule, given):
     if foreign:
         raise SettingsError(f"{', '.join(sorted(foreign))} given, of proteins: {options.model} is of small molecules")
     return model.bind(options.top and load_topology(options.top), molecule=molecule, **given)
-
-
-def _listed(text):
-    return [part.strip() for part in text.split(",") if part.strip()]
-
-
-def _states(text):
-    pairs = [part.split("=") for part in _listed(text)]
-    if not all(len(pair) == 2 for pair in pairs):
-        raise SettingsError(f"--protonation {text} given: residue=state,... is expected, as in A:57=HIP")
-    return dict(pairs)
-
-
-def _pairs(text):
-    if text in ("auto", "none"):
-        return None if text == "none" else text
-    # Residue numbers may be negative.
-    pairs = [re.fullmatch(r"(.*?\d[A-Za-z]?)-(.+)", part) for part in _listed(text)]
-    if not all(pairs):
-        raise SettingsError(f"--disulfides {text} given: auto, none or pairs are expected, as in A:3-A:40")
-    return [pair.groups() for pair in pairs]
-
-
-def _ends(text):
-    ends = _listed(text)
-    if len(ends) not in (1, 2):
-        raise SettingsError(f"--termini {text} given: charged, neutral or capped, or two of them, are expected")
-    return ends[0] if len(ends) == 1 else tuple(ends)
-
-
-def _residues(text):
-    return text if text in ("auto", "none") else _listed(text)

@@ -5,29 +5,9 @@ import math
 import os
 import shlex
 import sys
+from importlib import import_module
 
 from openmm_cgvae import __version__
-from openmm_cgvae.cli import (
-    backmap,
-    benchmark,
-    cg_forcefield,
-    conformers,
-    continue_run,
-    demo,
-    evaluate,
-    evaluate_conformers,
-    export,
-    info,
-    learn_forcefield,
-    map,
-    prepare,
-    project,
-    report,
-    sample_conformers,
-    sample_reference,
-    simulate,
-    train,
-)
 from openmm_cgvae.cli.examples import EXAMPLES
 from openmm_cgvae.cli.parsing import Parser, add_debug, add_messages
 from openmm_cgvae.cli.paths import check_files
@@ -39,27 +19,9 @@ from openmm_cgvae.core.translation import said_by_library
 
 __all__ = ["main"]
 
-COMMANDS = {
-    "demo": demo,
-    "project": project,
-    "backmap": backmap,
-    "simulate": simulate,
-    "continue": continue_run,
-    "conformers": conformers,
-    "info": info,
-    "evaluate": evaluate,
-    "evaluate-conformers": evaluate_conformers,
-    "report": report,
-    "benchmark": benchmark,
-    "sample-reference": sample_reference,
-    "sample-conformers": sample_conformers,
-    "map": map,
-    "prepare": prepare,
-    "cg-forcefield": cg_forcefield,
-    "learn-forcefield": learn_forcefield,
-    "train": train,
-    "export": export,
-}
+# A module each; "continue" is a word of Python.
+MODULES = {name: "continue_run" if name == "continue" else name.replace("-", "_") for name in EXAMPLES}
+COMMANDS = {name: import_module(f"openmm_cgvae.cli.{module}") for name, module in MODULES.items()}
 
 
 def parser():

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from openmm_cgvae.cli.common import add_reference, load_dataset
 from openmm_cgvae.cli.origin import kept_data, start_file
-from openmm_cgvae.cli.pages import command_source, protein_training_page, training_page, write_page
+from openmm_cgvae.cli.pages import command_source, write_page
 from openmm_cgvae.cli.proteins import of_proteins
 from openmm_cgvae.cli.summary import Summary
 from openmm_cgvae.cli.train_ligand import ligand_training, of_ligands
@@ -30,8 +30,6 @@ FOREIGN = {
     "any protein": ("epochs", "baseline", "compile", "preset", "device"),
 }
 DEFAULTS = {"preset": "small", "device": "cpu", "mapping": "residue"}
-# What a page shows after the training of a kind.
-PAGES = {"one molecule": training_page, "any protein": protein_training_page}
 
 
 def add_arguments(parser):
@@ -112,13 +110,15 @@ def _finished(options, kind, data):
     except ModuleNotFoundError as error:
         yield "model file", f"none: {error}; on a machine with the whole package run 'openmm-cgvae export {folder}'"
         return
-    if options.no_report or kind not in PAGES:
+    if options.no_report or kind == "small molecules":
         return
     try:
         from openmm_cgvae.backmapping.model import Model
+        from openmm_cgvae.evaluation.subject import of_protein_training, of_training
 
+        subject = of_training if kind == "one molecule" else of_protein_training
         more = {"training_log": folder / "training.csv", "sources": command_source(options)}
-        yield write_page(folder / "report.html", PAGES[kind](Model.load(folder / "model.pt"), data, **more))
+        yield write_page(folder / "report.html", subject(Model.load(folder / "model.pt"), data, **more))
     except (CGVAEError, ImportError) as error:
         yield "report", f"none: {error}"
 

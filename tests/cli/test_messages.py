@@ -183,7 +183,7 @@ def test_words_that_are_wrong_are_one_line_that_says_where_to_look(given, words,
 
 
 def test_exit_codes_are_those_of_the_documentation(model_path, tmp_path):
-    """0, 1, 2 and 143 of real processes; 130 is that of Ctrl-C, which tests/cli/test_interrupted.py sends."""
+    """0, 1, 2 and 143 of real processes; tests/cli/test_interrupted.py has 130, that of Ctrl-C."""
     text = (Path(__file__).parents[2] / "docs" / "command-line.md").read_text()
     documented = {int(code): said for code, said in re.findall(r"^\| (\d+) \| (.+?) \|$", text, re.MULTILINE)}
     assert set(documented) == {0, 1, 2, 130, 143}
