@@ -23,6 +23,9 @@ from openmm_cgvae.core.output import check_output
 
 __all__ = ["add_arguments", "run"]
 
+# As `backmap_trajectory` calls them too.
+PASSED = ("overwrite", "resume", "partial", "correlation_time", "wrap", "on_bad_frame", "ensemble", "rank_by")
+
 
 def add_arguments(parser):
     parser.add_argument(
@@ -67,24 +70,9 @@ def run(options):
     started = time.perf_counter()
     with cluster_client(options.scheduler) as client:
         summary = backmap_trajectory(
-            options.trajectory,
-            backmapper,
-            options.output,
-            options.samples,
-            options.seed,
-            minimizer=minimizer,
-            overwrite=options.overwrite,
-            correlation_time=options.correlation_time,
-            wrap=options.wrap,
-            on_bad_frame=options.on_bad_frame,
-            **reading(options),
-            resume=options.resume,
-            partial=options.partial,
-            write_topology=True,
-            client=client,
-            ensemble=options.ensemble,
-            rank_by=options.rank_by,
-        )
+            options.trajectory, backmapper, options.output, options.samples, options.seed, minimizer=minimizer,
+            write_topology=True, client=client, **reading(options), **{name: getattr(options, name) for name in PASSED},
+        )  # fmt: skip
     seconds = time.perf_counter() - started
     structures = summary.n_frames * summary.n_samples
     written = summary.n_frames if options.ensemble == "best" else structures

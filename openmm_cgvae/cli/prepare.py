@@ -1,8 +1,8 @@
 """Make a dataset file from reference MD, or from proteins, to train on a machine with torch and numpy alone."""
 
 from openmm_cgvae.cli.common import add_overwrite, add_reference, load_dataset
-from openmm_cgvae.cli.proteins import load_chains, of_proteins
 from openmm_cgvae.cli.summary import Summary
+from openmm_cgvae.cli.trainingdata import load_chains, of_proteins
 from openmm_cgvae.core.output import check_output
 
 __all__ = ["add_arguments", "run"]

@@ -16,6 +16,11 @@ from openmm_cgvae.core.errors import SettingsError
 
 __all__ = ["add_arguments", "run"]
 
+# What `run_and_backmap` calls arguments.
+PASSED = {name: name for name in ("seed", "overwrite", "resume", "checkpoint", "temperature", "friction", "platform",
+                                  "copies", "box")}  # fmt: skip
+PASSED |= {"timeStep": "time_step", "correlationTime": "correlation_time", "onBadFrame": "on_bad_frame"}
+
 
 def add_arguments(parser):
     add_model(parser)
@@ -60,27 +65,11 @@ def run(options):
     backmapper = model.bind()
     whole = whole_system(backmapper, options.copies, options.box)
     summary = run_and_backmap(
-        backmapper,
-        options.steps,
-        options.report_interval,
-        options.output,
-        options.cg_output,
-        nSamples=options.samples,
-        seed=options.seed,
-        minimizer=make_minimizer(options, whole),
-        overwrite=options.overwrite,
-        temperature=options.temperature,
-        friction=options.friction,
-        timeStep=options.time_step,
-        platform=options.platform,
-        copies=options.copies,
-        box=options.box,
+        backmapper, options.steps, options.report_interval, options.output, options.cg_output,
+        nSamples=options.samples, minimizer=make_minimizer(options, whole),
         potential=options.potential and load_potential(options.potential, options.trust),
-        correlationTime=options.correlation_time,
-        checkpoint=options.checkpoint,
-        resume=options.resume,
-        onBadFrame=options.on_bad_frame,
-    )
+        **{name: getattr(options, word) for name, word in PASSED.items()},
+    )  # fmt: skip
     write_topology_beside(options.output, whole.topology)
     if options.cg_output is not None:
         write_topology_beside(options.cg_output, whole.cg_topology())

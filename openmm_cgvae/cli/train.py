@@ -15,10 +15,9 @@ from pathlib import Path
 from openmm_cgvae.cli.common import add_reference, load_dataset
 from openmm_cgvae.cli.origin import kept_data, start_file
 from openmm_cgvae.cli.pages import command_source, write_page
-from openmm_cgvae.cli.proteins import of_proteins
 from openmm_cgvae.cli.summary import Summary
-from openmm_cgvae.cli.train_ligand import ligand_training, of_ligands
-from openmm_cgvae.cli.train_protein import protein_training
+from openmm_cgvae.cli.train_any import ligand_training, protein_training
+from openmm_cgvae.cli.trainingdata import of_ligands, of_proteins
 from openmm_cgvae.core.errors import CGVAEError, SettingsError
 from openmm_cgvae.core.output import existing_folder
 
@@ -101,7 +100,7 @@ def _finished(options, kind, data):
     """Export and show what was trained; a training is not lost to what cannot be: yields rows."""
     folder = Path(options.output)
     try:
-        if kind == "one molecule":
+        if kind == "one molecule" and (folder / "training.csv").exists():
             yield "losses", _plotted(folder)
         from openmm_cgvae.evaluation.trained import export_training
 

@@ -1,11 +1,11 @@
-"""Arguments and steps of subcommands that train models of any protein."""
+"""What the data of a training are: reference MD of one molecule, protein chains, or ensembles of small molecules."""
 
 import zipfile
 from pathlib import Path
 
 from openmm_cgvae.core.errors import SettingsError
 
-__all__ = ["MAPPINGS", "load_chains", "mapping_of", "of_proteins"]
+__all__ = ["MAPPINGS", "load_chains", "mapping_of", "of_ligands", "of_proteins"]
 
 MAPPINGS = ("ca", "com", "martini")
 # The default of --mapping, which is of models of one molecule.
@@ -19,9 +19,14 @@ def of_proteins(options):
     paths = [Path(path) for path in options.trajectories]
     if options.mapping in MAPPINGS:
         return True
-    if len(paths) == 1 and (paths[0].is_dir() or paths[0].suffix == ".txt" or _is_packed(paths[0])):
+    if len(paths) == 1 and (paths[0].is_dir() or paths[0].suffix == ".txt" or _holds(paths[0], "chain_break")):
         return True
     return options.top is None and all(is_structure(path) for path in paths)
+
+
+def of_ligands(options):
+    """Whether they are an archive of conformer ensembles, as ``sample-conformers`` makes."""
+    return len(options.trajectories) == 1 and _holds(Path(options.trajectories[0]), "approximate_positions")
 
 
 def mapping_of(options):
@@ -45,8 +50,9 @@ def load_chains(options):
     return pack(sources_of(paths, options.top), options.stride, options.run_frames)
 
 
-def _is_packed(path):
+def _holds(path, array):
+    """Whether a path is an archive with an array of this name."""
     try:
-        return path.suffix == ".npz" and "chain_break.npy" in zipfile.ZipFile(path).namelist()
+        return path.suffix == ".npz" and f"{array}.npy" in zipfile.ZipFile(path).namelist()
     except (OSError, zipfile.BadZipFile):
         return False

@@ -1,16 +1,18 @@
-"""Train a model of any protein: what ``train`` does with protein chains."""
+"""What ``train`` does with protein chains and with conformer ensembles: models of any molecule."""
 
 from dataclasses import fields
 from pathlib import Path
 
 from openmm_cgvae.cli.origin import kept_data, start_file
-from openmm_cgvae.cli.proteins import load_chains, mapping_of
+from openmm_cgvae.cli.trainingdata import load_chains, mapping_of
 from openmm_cgvae.core.errors import SettingsError
 
-__all__ = ["protein_settings", "protein_training"]
+__all__ = ["ligand_training", "protein_settings", "protein_training"]
 
 # What is changed of the settings where a trained model is given to start from.
 OF_START = {"learning_rate": 3e-4, "residues": 2_000_000}
+# ``--set network=...`` of small molecules; the first by default.
+NETWORKS = ("torsions", "coarsenconf")
 
 
 def protein_training(options, changes):
@@ -63,3 +65,28 @@ def _start(name_or_path):
     if file is not None and file.kind != "protein":
         raise SettingsError(f"--start {name_or_path} given, a model of one molecule: one of any protein is expected")
     return file
+
+
+def ligand_training(options, changes):
+    """The trainer of settings given by name, and of which ``network``."""
+    from openmm_cgvae.conformers.ensembles import PackedEnsembles
+    from openmm_cgvae.models.config import config_from_dict
+
+    settings, trainer = _parts(changes.pop("network", NETWORKS[0]))
+    config = config_from_dict(settings, changes)
+    return trainer(PackedEnsembles.load(options.trajectories[0]), Path(options.output), config)
+
+
+def _parts(network):
+    """Settings and trainer of a network, by its name."""
+    if network == "coarsenconf":
+        from openmm_cgvae.conformers.coarseconfig import CoarsenConfTraining
+        from openmm_cgvae.conformers.coarsetraining import CoarsenConfTrainer
+
+        return CoarsenConfTraining, CoarsenConfTrainer
+    if network != "torsions":
+        raise SettingsError(f"network={network!r} given: one of {', '.join(NETWORKS)} is expected")
+    from openmm_cgvae.conformers.torsionconfig import TorsionConfig
+    from openmm_cgvae.conformers.torsiontrainer import TorsionTrainer
+
+    return TorsionConfig, TorsionTrainer
