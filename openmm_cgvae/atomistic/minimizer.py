@@ -233,7 +233,7 @@ class Minimizer:
         size = self._frames_at_once(len(frames))
         parts = [slice(k, k + size) for k in range(0, len(frames), size)]
         batches = [(frames[part], beads[part], None if boxes is None else boxes[part]) for part in parts]
-        with progress_bar(total=len(frames), unit="frame", delay=3, leave=False, shown=progress) as bar:
+        with progress_bar(total=len(frames), unit="frame", leave=False, shown=progress) as bar:
             for part, done in zip(parts, in_threads(self._relax, batches, self.workers), strict=True):
                 relaxed, energies[part] = done
                 new = [_not_finite(*of) for of in zip(energies[part, 1], relaxed, strict=True)]

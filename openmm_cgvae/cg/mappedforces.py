@@ -44,7 +44,7 @@ def evaluate_forces(context, positions_nm, progress=False):
         If a force is not finite.
     """
     forces = np.empty(positions_nm.shape, dtype=np.float32)
-    for k, frame in enumerate(progress_bar(positions_nm, "forces", unit="frame", delay=3, shown=progress)):
+    for k, frame in enumerate(progress_bar(positions_nm, "forces", unit="frame", shown=progress)):
         context.setPositions(np.asarray(frame, dtype=float))
         forces[k] = context.getState(forces=True).getForces(asNumpy=True)._value
         if not np.isfinite(forces[k]).all():

@@ -46,7 +46,7 @@ def run_replicas(mapping, potential, starts_nm, steps, interval, seed, progress=
     recorder = _Recorder(interval)
     simulation.reporters.append(recorder)
     steps -= steps % interval
-    with progress_bar(total=steps * len(starts_nm), unit="step", unit_scale=True, delay=3, shown=progress) as bar:
+    with progress_bar(total=steps * len(starts_nm), unit="step", unit_scale=True, shown=progress) as bar:
         for start, own in zip(starts_nm, seeds[1:], strict=True):
             simulation.context.setPositions(start)
             simulation.context.setVelocitiesToTemperature(potential.temperature, int(own))

@@ -291,7 +291,7 @@ def run_steps(simulation, steps, progress=False, lastState=None):
     if lastState is not None and not Path(lastState).parent.is_dir():
         raise OutputError(f"folder {Path(lastState).parent} does not exist: create it first")
     state = _finite_state(simulation)
-    own = progress_bar(total=steps, unit="step", unit_scale=True, delay=3, shown=progress is True)
+    own = progress_bar(total=steps, unit="step", unit_scale=True, shown=progress is True)
     bar = own if isinstance(progress, bool) else progress
     with own:
         for done in range(0, steps, STEPS_PER_SLICE):

@@ -2,7 +2,7 @@
 
 from openmm_cgvae.core.errors import SettingsError
 
-__all__ = ["add_protein", "bound", "given_options"]
+__all__ = ["add_protein", "bound", "given_options", "refuse"]
 
 # Arguments, and what `openmm_cgvae.kinds.protein.AnyProtein.bind` calls them.
 NAMES = {
@@ -52,6 +52,12 @@ def given_options(options):
     return {NAMES[name]: READERS[name](value) if name in READERS else value for name, value in given.items()}
 
 
+def refuse(given, why):
+    """Refuse arguments of another kind of model, if any are given (`SettingsError`)."""
+    if given:
+        raise SettingsError(f"{', '.join('--' + name.replace('_', '-') for name in given)} given, {why}; leave it out")
+
+
 def bound(model, options):
     """The sampler of one `Model`, for the topology of beads of ``--top``, or of the trajectory if it has one."""
     given = given_options(options)
@@ -59,12 +65,9 @@ def bound(model, options):
     if model.file.kind == "ligand":
         return _bound_ligand(model, options, molecule, given)
     if molecule is not None:
-        raise SettingsError(f"--molecule given, of models of any small molecule: {options.model} is of {model.serves}")
+        raise SettingsError(f"--molecule given, of models of any small molecule: the model is of {model.serves}")
     if not model.of_any_molecule:
-        if given:
-            raise SettingsError(
-                f"{', '.join(given)} given, of models of any protein: {options.model} is of one molecule"
-            )
+        refuse(given, f"of models of any protein: the model is of {model.serves}")
         from openmm_cgvae.formats.structures import load_topology
 
         return model.bind(options.top and load_topology(options.top))
@@ -90,6 +93,5 @@ def _bound_ligand(model, options, molecule, given):
     from openmm_cgvae.formats.structures import load_topology
 
     foreign = set(given) - {"representative", "temperature"}
-    if foreign:
-        raise SettingsError(f"{', '.join(sorted(foreign))} given, of proteins: {options.model} is of small molecules")
+    refuse(sorted(foreign), f"of proteins: the model is of {model.serves}")
     return model.bind(options.top and load_topology(options.top), molecule=molecule, **given)

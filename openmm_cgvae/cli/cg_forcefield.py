@@ -57,7 +57,10 @@ def _checked_model(name, mapping):
     from openmm_cgvae.backmapping.model import Model
     from openmm_cgvae.molecule.mapping import CGMapping
 
-    model = Model.load(name).file
+    model = Model.load(name)
+    if model.of_any_molecule:
+        raise SettingsError(f"--model {name} given, of {model.serves}: a model of one molecule is expected")
+    model = model.file
     own = CGMapping.from_dict(model.mapping)
     if own.beads != mapping.beads or (own.weights != mapping.weights).any():
         raise TopologyMismatchError(f"model {name} has other beads than the reference data: use its own mapping")

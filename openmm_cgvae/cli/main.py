@@ -10,7 +10,7 @@ from importlib import import_module
 from openmm_cgvae import __version__
 from openmm_cgvae.cli.examples import EXAMPLES
 from openmm_cgvae.cli.parsing import Parser, add_debug, add_messages
-from openmm_cgvae.cli.paths import check_files
+from openmm_cgvae.cli.paths import check_files, no_empty_folders
 from openmm_cgvae.cli.summary import check_json, tell
 from openmm_cgvae.core.errors import CGVAEError, SettingsError
 from openmm_cgvae.core.progress import progress_bars
@@ -69,7 +69,7 @@ def main(arguments=None):
         check_numbers(options)
         check_json(options)
         check_files(options.command, options)
-        with raised_sigterm(), progress_bars(not options.quiet):
+        with raised_sigterm(), progress_bars(not options.quiet), no_empty_folders(options):
             return tell(options.run(options), options)
     except BrokenPipeError:
         # The reader of our output has gone (``| head``); Python would complain once more when it closes stdout.

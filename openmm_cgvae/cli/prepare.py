@@ -15,10 +15,6 @@ def add_arguments(parser):
 
 
 def run(options):
-    from openmm_cgvae.core.errors import OutputError
-
-    if not options.output.endswith(".npz"):
-        raise OutputError(f"output {options.output} given: a name ending in .npz is expected")
     check_output(options.output, options.overwrite)
     if of_proteins(options):
         chains = load_chains(options)

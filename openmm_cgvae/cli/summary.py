@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from openmm_cgvae.core.errors import OutputError
 from openmm_cgvae.core.output import check_output, write_text
 from openmm_cgvae.core.representation import shown_value, text_table
 
@@ -55,8 +54,6 @@ def check_json(options):
     """Refuse a file for ``--json`` that may not be written, before any work is done (`OutputError`)."""
     if options.json in (None, STDOUT):
         return
-    if not options.json.endswith(".json"):
-        raise OutputError(f"--json {options.json} given: a name ending in .json is expected, or none to print it")
     # Commands without --overwrite are repeated to go on.
     replaced = not hasattr(options, "overwrite")
     check_output(

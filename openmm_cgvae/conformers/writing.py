@@ -72,7 +72,7 @@ def sampled_records(
 
     done, writer = Sampled(), None
     with complete_output(path) as temporary:
-        for record in progress_bar(list(read_molecules(source)), unit="molecule"):
+        for record in progress_bar(list(read_molecules(source)), unit="molecule", leave=False):
             try:
                 if record.mol is None:
                     raise MoleculeError(record.problem)

@@ -7,8 +7,8 @@ __all__ = ["progress_bar", "progress_bars"]
 _wanted = True
 
 
-def progress_bar(*args, shown=True, **settings):
-    """Return a ``tqdm`` bar with rate and time left.
+def progress_bar(*args, shown=True, delay=3.0, **settings):
+    """Return a ``tqdm`` bar with rate and time left, which appears once it has been worked for some seconds.
 
     Parameters
     ----------
@@ -16,6 +16,8 @@ def progress_bar(*args, shown=True, **settings):
         Of ``tqdm.tqdm``.
     shown : bool
         Whether to show it, unless `progress_bars` leaves out all.
+    delay : float
+        Seconds.
 
     Raises
     ------
@@ -24,7 +26,7 @@ def progress_bar(*args, shown=True, **settings):
     """
     from tqdm.auto import tqdm
 
-    return tqdm(*args, disable=not (shown and _wanted), **settings)
+    return tqdm(*args, disable=not (shown and _wanted), delay=delay, **settings)
 
 
 @contextmanager

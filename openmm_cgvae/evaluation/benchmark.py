@@ -86,7 +86,9 @@ class BenchmarkSettings:
         for name, known in (("models", MODELS), ("splits", SPLITS)):
             unknown = set(getattr(self, name)) - set(known)
             if unknown:
-                raise SettingsError(f"{name} {', '.join(sorted(unknown))} given: of {', '.join(known)} is expected")
+                raise SettingsError(
+                    f"{name} {', '.join(sorted(unknown))} given: one or more of {', '.join(known)} are expected"
+                )
 
     def of_model(self, model):
         """What the figures of a model depend on, in JSON types."""

@@ -123,7 +123,7 @@ def evaluate(
     case = _Case(backmapper, reference, runs, beads, sampled, seed)
     figures = {"frames": len(reference), "runs": len(np.unique(runs)), "samples": n_samples, "seed": seed}
     measures = (_reconstruction, _generation, _structure, _geometry, _torsions, _slow_motions, _diversity)
-    for measure in progress_bar(measures, desc="measuring", delay=3, leave=False, shown=progress):
+    for measure in progress_bar(measures, desc="measuring", leave=False, shown=progress):
         figures |= measure(case)
     found, energies = _energies(case, minimize, n_minimized, progress, client) if minimize else ({}, {})
     return Evaluation(figures | found | {"frames_per_second": speed}, case, energies)
@@ -218,7 +218,7 @@ def _sample(backmapper, beads, n_samples, seed, progress, client):
     started = time.perf_counter()
     numbers = [np.arange(k, min(k + step, len(beads))) for k in range(0, len(beads), step)]
     made = made_in_order(partial(_sampled, backmapper, n_samples, seed), ((beads[k], k) for k in numbers), client)
-    parts = list(progress_bar(made, total=len(numbers), desc="sampling", delay=3, leave=False, shown=progress))
+    parts = list(progress_bar(made, total=len(numbers), desc="sampling", leave=False, shown=progress))
     return np.concatenate(parts), len(beads) * n_samples / (time.perf_counter() - started)
 
 

@@ -57,7 +57,7 @@ def evaluate_proteins(chains, build, progress=True):
         of all heavy atoms, and ``diversity``. None if every chain is left out.
     """
     figures, lengths = [], []
-    for chain in progress_bar(chains, unit="chain", delay=3, leave=False, shown=progress):
+    for chain in progress_bar(chains, unit="chain", leave=False, shown=progress):
         built = build(chain)
         if built is not None:
             figures.append(_figures(chain, *built))

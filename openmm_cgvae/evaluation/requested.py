@@ -118,7 +118,8 @@ class Request:
     def _of_protein(self, model, more):
         if len(self.reference) != 1:
             raise SettingsError(
-                f"{len(self.reference)} references given: of a model of any protein, one structure is expected"
+                f"{len(self.reference)} references given: for a model of any protein, one structure is expected "
+                "(--reference protein.pdb)"
             )
         chains = chains_of_paths(self.reference, SHORTEST)
         return of_longest(model, chains, self.title or self.model, self._samples(8), self.seed, **more)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from openmm_cgvae.conformers.coarseexport import export_coarsenconf, is_coarsenconf_training
 from openmm_cgvae.conformers.torsionexport import export_ligand_model, is_ligand_training
+from openmm_cgvae.core.errors import TrainingError
 from openmm_cgvae.training.proteincheckpoint import is_protein_training
 
 __all__ = ["export_training"]
@@ -29,9 +30,16 @@ def export_training(folder, path=None, name=None, data=None, overwrite=False, me
     Returns
     -------
     pathlib.Path
+
+    Raises
+    ------
+    TrainingError, DataError, OutputError
+        If it is no such folder, of other data, or the file may not be written.
     """
     folder = Path(folder)
     path, name = Path(path or folder / "model.pt"), name or folder.name
+    if not folder.is_dir() or not (data or any(folder.glob("*.pt"))):
+        raise TrainingError(f"{folder} is no folder of a training: give what 'openmm-cgvae train' wrote")
     if is_coarsenconf_training(folder):
         export_coarsenconf(folder, path, name, overwrite)
     elif is_ligand_training(folder):

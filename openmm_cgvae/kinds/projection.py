@@ -23,7 +23,7 @@ def projection(model, topology):
         return CGMapping.rigid_fragments(topology)
     if model.metadata["mapping"] in ("ca", "com"):
         return _one_bead_a_residue(topology, model.metadata["mapping"])
-    raise SettingsError(f"beads of {model.metadata['beads']} are not made here: make them with martinize2")
+    raise SettingsError(f"{model.metadata['beads']} are not made here: make them with martinize2, and backmap those")
 
 
 def _one_bead_a_residue(topology, kind):

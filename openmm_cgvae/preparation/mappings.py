@@ -105,6 +105,8 @@ def named_mapping(text, topology, positions, folder, seed=0):
             f"--mapping {text} given: METHOD or METHOD:N with a method of {', '.join(BY_NUMBER + BY_RESIDUE)}, or an "
             "existing mapping file is expected"
         )
+    if method in BY_NUMBER and not beads:
+        raise SettingsError(f"--mapping {text} given: the number of beads is missing, as in {text}:5")
     name = text.replace(":", "-")
     path = existing_folder(Path(folder) / "mappings") / f"{name}.json"
     if not path.exists():

@@ -112,7 +112,7 @@ def pack(sources, stride=1, run_frames=None, seed=0):
         If there are no chains, MD is of fewer than 3 residues, or nothing can be held out.
     """
     structures = [source.topology for source in sources if not source.trajectories]
-    bar = progress_bar(structures, unit="file", delay=3, leave=False)
+    bar = progress_bar(structures, unit="file", leave=False)
     crystals = _distinct([row for path in bar for row in _crystals(path)])
     frames, runs = _frames([source for source in sources if source.trajectories], stride, run_frames)
     chains = [chain for chain, _ in crystals] + frames

@@ -62,7 +62,7 @@ def run_to(simulation, steps, reportInterval, reporters, paths, checkpoint=None,
     started, first = time.perf_counter(), simulation.currentStep
     try:
         with (
-            progress_bar(total=steps, initial=first, unit="step", unit_scale=True, delay=3, shown=progress) as bar,
+            progress_bar(total=steps, initial=first, unit="step", unit_scale=True, shown=progress) as bar,
             reporters as simulation.reporters,
         ):
             while (todo := steps - simulation.currentStep) > 0:

@@ -120,7 +120,7 @@ def _descend(model, dataset, frames, config, max_minutes, progress):
     generator = torch.Generator().manual_seed(config.seed)
     optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate, fused=True)
     started = time.monotonic()
-    with progress_bar(total=config.epochs, unit="epoch", delay=3, leave=False, shown=progress) as bar:
+    with progress_bar(total=config.epochs, unit="epoch", leave=False, shown=progress) as bar:
         while model.epochs_done < config.epochs and time.monotonic() - started < 60 * max_minutes:
             for batch in torch.randperm(len(x), generator=generator).split(config.batch_size):
                 predicted = _atoms(model, X[batch])

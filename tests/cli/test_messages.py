@@ -109,7 +109,7 @@ def test_quiet_says_nothing_and_verbose_more(model_path, capsys):
 def test_quiet_leaves_out_every_progress_bar(capsys):
     for wanted in (False, True):
         with progress_bars(wanted):
-            list(progress_bar(range(3), unit="frame"))
+            list(progress_bar(range(3), unit="frame", delay=0))
         assert ("frame/s" in capsys.readouterr().err) is wanted
 
 
@@ -188,3 +188,31 @@ def test_exit_codes_are_those_of_the_documentation(model_path):
     assert re.findall(r"^\| (\d+) \| ", text, re.MULTILINE) == ["0", "1", "2", "130", "143"]
     assert outcome("info", model_path) == 0
     assert outcome("info", "nowhere.pt") == outcome("inof") == 2
+
+
+@pytest.mark.parametrize(
+    ("given", "ending"),
+    [
+        ("conformers CCO -o a.xyz", ".sdf"),
+        ("report a.dcd --top a.pdb -o page.txt", ".html"),
+        ("backmap a.dcd --model m.pt --report page -o aa.dcd", ".html"),
+        ("prepare a.dcd --top a.pdb -o d.np", ".npz"),
+        ("map a.dcd --top a.pdb --method residue -o m.txt", ".json"),
+    ],
+)
+def test_a_name_that_does_not_end_as_the_file_does_is_refused(given, ending, capsys):
+    assert outcome(*given.split()) == 2
+    assert f"a name ending in {ending} is expected" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["sample-conformers nowhere.smi -o made", "sample-reference nowhere.pdb -o made", "demo --steps 5 -o made",
+     f"benchmark {AA} --top {TOP} --mapping autograin -o made"],
+)  # fmt: skip
+def test_a_command_that_fails_leaves_no_folder_but_those_that_were_there(given, tmp_path, capsys):
+    assert outcome(*given.split()) == 2
+    assert not list(tmp_path.iterdir())
+    Path("made").mkdir()
+    assert outcome(*given.split()) == 2
+    assert Path("made").is_dir()

@@ -184,7 +184,7 @@ def _train(moments, n_beads, seed, epochs, progress):
     shape = RESTARTS, len(moments), n_beads
     logits, decode = (torch.randn(shape, generator=generator, dtype=torch.float64) for _ in range(2))
     optimizer = torch.optim.Adam([logits.requires_grad_(), decode.requires_grad_()], lr=LEARNING_RATE)
-    for epoch in progress_bar(range(epochs), unit="epoch", delay=3, leave=False, shown=progress):
+    for epoch in progress_bar(range(epochs), unit="epoch", leave=False, shown=progress):
         tau = max(LAST_TAU, FIRST_TAU - (FIRST_TAU - LAST_TAU) * epoch / (COOLING * epochs))
         for _ in range(UPDATES):
             gumbel = -torch.empty(shape, dtype=torch.float64).exponential_(generator=generator).log()

@@ -57,7 +57,7 @@ def community_mapping(
     check_request(n_beads, len(parts), topology.n_atoms, f"atoms in {len(parts)} separate parts")
     splits = networkx.community.girvan_newman(graph, most_valuable_edge=_busiest_bond)
     # Each step of the algorithm makes one part more.
-    for _ in progress_bar(range(n_beads - len(parts)), unit="bead", delay=3, leave=False, shown=progress):
+    for _ in progress_bar(range(n_beads - len(parts)), unit="bead", leave=False, shown=progress):
         parts = next(splits)
     return custom_mapping(topology, sorted(sorted(part) for part in parts), weights)
 
