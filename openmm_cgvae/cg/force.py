@@ -38,12 +38,13 @@ class _OfParticles(nn.Module):
 
     def scaled(self, positions, box, scale):
         # type: (Tensor, Tensor | None, Tensor) -> tuple[Tensor, Tensor]
-        some = len(self.particles) > 0
-        own = positions[self.particles] if some else positions
+        particles = self.particles
+        some = len(particles) > 0  # type: ignore[arg-type]
+        own = positions[particles] if some else positions  # type: ignore[index]
         energy, forces = self.energy.energy_and_forces(own, box)
         forces = (forces * scale).to(positions.dtype)
         if some:
-            forces = torch.zeros_like(positions).index_copy(0, self.particles, forces)
+            forces = torch.zeros_like(positions).index_copy(0, particles, forces)  # type: ignore[arg-type]
         return energy * scale, forces
 
 
