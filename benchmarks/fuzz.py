@@ -22,7 +22,8 @@ PART, SECONDS = 500, 120
 def shares(cases):
     """Cases of every format; models take longest."""
     weights = {"dcd": 12, "xtc": 16, "plain-xtc": 6, "pdb": 10, "gro": 8, "cif": 6, "mapping": 10, "potential": 8,
-               "dataset": 8, "checkpoint": 6, "chains": 4, "model": 6}  # fmt: skip
+               "dataset": 8, "checkpoint": 6, "chains": 4, "model": 6, "evaluation": 4, "case": 4, "records": 4,
+               "note": 2, "log": 2, "journal": 4}  # fmt: skip
     total, counts = sum(weights.values()), {}
     for name, weight in weights.items():
         counts[name] = cases * weight // total

@@ -15,11 +15,11 @@ from openmm_cgvae.cli.summary import print_table
 from openmm_cgvae.core.output import existing_folder
 from openmm_cgvae.evaluation.exporting import export_model
 from openmm_cgvae.formats.structures import load_topology
+from openmm_cgvae.io.bundled import resolve_model
 from openmm_cgvae.io.modelfile import ModelFile
 from openmm_cgvae.models import preset
 from openmm_cgvae.preparation.dataset import prepare_dataset, read_reference
 from openmm_cgvae.preparation.reference import ReferenceProtocol, reference_forces, sample_reference
-from openmm_cgvae.pretrained.index import resolve_model
 from openmm_cgvae.report.demonstration import demonstrate
 from openmm_cgvae.report.plots import plot_training
 from openmm_cgvae.training import Dataset, Trainer, split_runs

@@ -19,7 +19,7 @@ _HOME = {
     "Model": "backmapping.model",
     "Sampler": "backmapping.sampler",
     "Solvation": "atomistic.solvation",
-    "SystemBackmapper": "backmapping.system",
+    "SystemBackmapper": "simulation.system",
     "add_cg_potential": "cg.system",
     "alpha_carbon_mapping": "molecule.mapping",
     "autograin_mapping": "molecule.mapping",

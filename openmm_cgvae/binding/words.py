@@ -4,7 +4,7 @@ import re
 
 from openmm_cgvae.core.errors import SettingsError
 
-__all__ = ["READERS"]
+__all__ = ["READERS", "ends"]
 
 
 def _listed(text):
@@ -28,7 +28,8 @@ def _pairs(text):
     return [pair.groups() for pair in pairs]
 
 
-def _ends(text):
+def ends(text):
+    """Read ``--termini``: one state, or a pair of them."""
     ends = _listed(text)
     if len(ends) not in (1, 2):
         raise SettingsError(f"--termini {text} given: charged, neutral or capped, or two of them, are expected")
@@ -40,4 +41,4 @@ def _residues(text):
 
 
 # Option to the function that reads it.
-READERS = {"protonation": _states, "disulfides": _pairs, "termini": _ends, "breaks": _residues}
+READERS = {"protonation": _states, "disulfides": _pairs, "termini": ends, "breaks": _residues}

@@ -19,8 +19,9 @@ from openmm_cgvae.core.fingerprint import check_same_folder, fingerprint
 from openmm_cgvae.core.lock import locked
 from openmm_cgvae.core.output import check_output, complete_output
 from openmm_cgvae.core.progress import progress_bar
-from openmm_cgvae.core.reading import reading
+from openmm_cgvae.core.reading import parsed_json, reading
 from openmm_cgvae.core.units import BOLTZMANN_KJ_PER_MOL_K, as_positions_nm
+from openmm_cgvae.io.results import SETTINGS
 from openmm_cgvae.metrics.distribution import jensen_shannon_with_floor
 
 if TYPE_CHECKING:
@@ -277,7 +278,8 @@ class _State:
             return None
         with reading(path, "checkpoint of an inversion", "'openmm-cgvae cg-forcefield --checkpoint'", DataError):
             arrays, _ = read_arrays(path)
-            stored = json.loads(str(arrays["identity"]))
+            stored = parsed_json(str(arrays["identity"]).encode())
+            SETTINGS(stored, "identity")
             lists = [[arrays[f"{name}_{k}"] for k in range(3)] for name in ("energies", "best", "total")]
             state = cls(*lists, int(arrays["n_summed"]), arrays["replicas"], arrays["history"].tolist())
         what = "is a checkpoint of other data or settings"

@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
+    from openmm_cgvae.cg.forcematching import ForceMatchingConfig
     from openmm_cgvae.core.types import PathLike, Positions
     from openmm_cgvae.models.config import ModelConfig
     from openmm_cgvae.molecule.spec import MoleculeSpec
-    from openmm_cgvae.training.forces import ForceMatchingConfig
 
 __all__ = ["LearnedPotential", "learn_potential", "load_potential"]
 
@@ -146,8 +146,9 @@ def learn_potential(
     MappingError, DataError, SettingsError, TrainingError
         As `force_map` and `ForceMatcher` say.
     """
+
+    from openmm_cgvae.cg.forcematching import ForceMatcher, force_error
     from openmm_cgvae.models.energy import script_energy
-    from openmm_cgvae.training.forces import ForceMatcher, force_error
 
     reference = force_map(mapping, forces) @ np.asarray(forces, dtype=float)
     tabulated = tabulated_forces(mapping, tables, beads_nm, progress)

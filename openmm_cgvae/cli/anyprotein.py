@@ -4,7 +4,7 @@ from openmm_cgvae.core.errors import SettingsError
 
 __all__ = ["add_protein", "bound", "given_options", "refuse"]
 
-# Arguments, and what `openmm_cgvae.kinds.protein.AnyProtein.bind` calls them.
+# Arguments, and what `openmm_cgvae.backmapping.protein.AnyProtein.bind` calls them.
 NAMES = {
     "representative": "representative", "noise_temperature": "temperature", "consistency": "consistency",
     "histidine": "histidine", "protonation": "protonation", "disulfides": "disulfides", "termini": "termini",
@@ -71,7 +71,7 @@ def bound(model, options):
         from openmm_cgvae.formats.structures import load_topology
 
         return model.bind(options.top and load_topology(options.top))
-    from openmm_cgvae.formats.paths import file_format, plain_file
+    from openmm_cgvae.core.plainfiles import file_format, plain_file
     from openmm_cgvae.formats.structures import STRUCTURES
 
     if getattr(options, "rename", None):

@@ -183,13 +183,14 @@ def load_dataset(options):
     return prepare_dataset(positions, runs, mapping, options.temperature, options.hops, options.atom_types)
 
 
-def add_resume(parser):
+def add_resume(parser, partial=True):
     """What is to become of a run that was interrupted."""
     way = parser.group("run").add_mutually_exclusive_group()
     way.add_argument("--resume", action="store_true", help="go on with a run that was interrupted, if there is one")
-    way.add_argument(
-        "--partial", action="store_true", help="make the output of what an interrupted run has done, and no more"
-    )
+    if partial:
+        way.add_argument(
+            "--partial", action="store_true", help="make the output of what an interrupted run has done, and no more"
+        )
 
 
 def add_scheduler(parser):

@@ -2,7 +2,7 @@
 
 import argcomplete
 
-from openmm_cgvae.pretrained.index import read_index
+from openmm_cgvae.io.bundled import read_index
 
 __all__ = ["complete"]
 

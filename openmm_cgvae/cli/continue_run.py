@@ -79,7 +79,7 @@ def _start(options):
     from openmm_cgvae.backmapping.model import Model
     from openmm_cgvae.backmapping.trajectory import read_frame
 
-    backmapper = bound(Model.load(options.model), options)
+    backmapper = bound(Model.load(options.model, trust=options.trust), options)
     return backmapper, read_frame(options.trajectory, backmapper.cg_topology(), options.frame)
 
 

@@ -17,7 +17,7 @@ def add_arguments(parser):
 
 
 def run(options):
-    from openmm_cgvae.evaluation.bundle import reference_frames
+    from openmm_cgvae.pretrained.bundle import reference_frames
     from openmm_cgvae.report.demonstration import demonstrate
 
     reference = reference_frames(options.model)

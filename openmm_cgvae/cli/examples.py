@@ -29,6 +29,7 @@ openmm-cgvae evaluate crystals.cif --model protein-ca --json figures.json""",
 openmm-cgvae report aa.dcd --top aa.pdb -o report.html
 openmm-cgvae report --model training/model.pt --reference test.dcd --training training -o report.html""",
     "benchmark": "openmm-cgvae benchmark md-*.dcd --top peptide.pdb --mapping autograin:3 residue --folds 5 -o benchmark",
+    "peptide": "openmm-cgvae peptide GEWTYK -o peptide.pdb",
     "sample-reference": "openmm-cgvae sample-reference peptide.pdb --runs 8 --frames 500 -o md",
     "sample-conformers": "openmm-cgvae sample-conformers molecules.smi --seeds 60 -o ensembles",
     "map": "openmm-cgvae map md.dcd --top peptide.pdb --method autograin --beads 5 -o mapping.json",

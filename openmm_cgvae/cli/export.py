@@ -18,7 +18,7 @@ def add_arguments(parser):
 
 
 def run(options):
-    from openmm_cgvae.evaluation.trained import export_training
+    from openmm_cgvae.pretrained.trained import export_training
 
     path = export_training(
         options.folder, options.output, options.name, options.data, options.overwrite, options.measure

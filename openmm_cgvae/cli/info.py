@@ -11,9 +11,9 @@ def add_arguments(parser):
 
 def run(options):
     from openmm_cgvae.backmapping.model import Model
+    from openmm_cgvae.io.bundled import pretrained_names, resolve_model
     from openmm_cgvae.io.modelfile import ModelFile
-    from openmm_cgvae.kinds.description import description_rows
-    from openmm_cgvae.pretrained.index import pretrained_names, resolve_model
+    from openmm_cgvae.pretrained.description import description_rows
 
     if options.model is None:
         return Summary(list(pretrained_names().items()), pretrained_names())

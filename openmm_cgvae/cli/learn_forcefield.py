@@ -31,12 +31,12 @@ def run(options):
     check_output(options.output, options.overwrite, options.trajectories)
     if options.checkpoint:
         check_output(options.checkpoint, True, options.trajectories)
+    from openmm_cgvae.cg.forcematching import ForceMatchingConfig
     from openmm_cgvae.cg.learned import learn_potential
     from openmm_cgvae.cg.potential import CGPotential
     from openmm_cgvae.models import ModelConfig
     from openmm_cgvae.molecule.mapping import CGMapping
     from openmm_cgvae.preparation.reference import ReferenceProtocol, reference_forces
-    from openmm_cgvae.training.forces import ForceMatchingConfig
 
     config = ForceMatchingConfig(epochs=options.epochs, seed=options.seed)
     model_config = ModelConfig(features=options.features, prior_layers=options.layers, radial=12)

@@ -1,16 +1,18 @@
 """What a training starts from: its data, those it keeps in its folder, and the weights of a model."""
 
-import json
 from pathlib import Path
 
 from openmm_cgvae.cli.paths import named_files
 from openmm_cgvae.core.fingerprint import check_same_folder, file_fingerprint
 from openmm_cgvae.core.output import write_json
+from openmm_cgvae.core.schema import either, entries, listing, record, text
+from openmm_cgvae.io.results import read_record
 
 __all__ = ["kept_data", "start_file"]
 
 # Arguments of `add_reference` that decide what becomes of the files.
 SETTINGS = ("mapping", "weights", "run_frames", "stride", "salvage", "temperature", "hops", "atom_types")
+ORIGIN = record({"files": either(listing(), entries(text()))}, ("files",))
 
 
 def kept_data(options, path, load, read):
@@ -38,7 +40,9 @@ def kept_data(options, path, load, read):
     """
     if path.exists() and not _is_packed(options):
         noted = _beside(path)
-        stored = json.loads(noted.read_text()) if noted.exists() else {"files": None}
+        stored = {"files": None}
+        if noted.exists():
+            stored = read_record(noted, ORIGIN, "note of what data are of", "'openmm-cgvae train'")
         if isinstance(stored["files"], list):
             # By an older version, which noted sizes.
             del stored["files"]
@@ -64,8 +68,8 @@ def start_file(name_or_path):
     """The model file to start from, None of none."""
     if name_or_path is None:
         return None
+    from openmm_cgvae.io.bundled import resolve_model
     from openmm_cgvae.io.modelfile import ModelFile
-    from openmm_cgvae.pretrained.index import resolve_model
 
     return ModelFile.load(resolve_model(name_or_path))
 

@@ -8,9 +8,9 @@ def command_source(options):
     return [("command", options.command_line)] if hasattr(options, "command_line") else []
 
 
-def write_page(path, subject):
-    """Write the report of a `Subject`; return the row that says where it is."""
+def write_page(path, subject, temporary=None):
+    """Write the report of a `Subject`, under a temporary name if there is one; return the row that says where it is."""
     from openmm_cgvae.report.build import write_report
 
-    written = write_report(path, subject, overwrite=True)
-    return "report", f"{written} ({written.stat().st_size / 1e6:.1f} MB)"
+    written = write_report(temporary or path, subject, overwrite=True)
+    return "report", f"{path} ({written.stat().st_size / 1e6:.1f} MB)"

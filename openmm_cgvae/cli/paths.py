@@ -87,6 +87,7 @@ FILES = {
         ("ensembles", "crystal", "generators"), (), inside={"output": ("records.jsonl", "results.json")}
     ),
     "benchmark": Files(REFERENCE, (), inside={"output": ("results.json", "results.md")}),
+    "peptide": Files(),
     "sample-reference": Files(("pdb", "forcefield"), (), inside={"output": ("protocol.json",)}, more=_sampled),
     "sample-conformers": Files(
         ("molecules", "held_out", "leave_out"), (), inside={"output": ("ensembles.npz", "gfn2.npz")}
@@ -165,7 +166,7 @@ def _label(name):
 
 def _inputs(label, given):
     """What an argument names, a dict of label to path; with what a list of files names."""
-    from openmm_cgvae.pretrained.index import PRETRAINED, read_index
+    from openmm_cgvae.io.bundled import PRETRAINED, read_index
 
     found, bundled = {}, read_index()
     for text in [given] if isinstance(given, str) else given or ():

@@ -32,9 +32,9 @@ def run(options):
     inputs = [*options.trajectory, options.top]
     check_with_topology(options.output, options.overwrite, inputs, options.resume or options.partial)
     from openmm_cgvae.backmapping.model import Model
+    from openmm_cgvae.backmapping.projection import projection
     from openmm_cgvae.backmapping.trajectory import project_trajectory
     from openmm_cgvae.formats.structures import load_topology
-    from openmm_cgvae.kinds.projection import projection
 
     topology = load_topology(options.top)
     mapping = projection(Model.load(options.model, trust=options.trust), topology)

@@ -43,7 +43,7 @@ def add_arguments(parser):
 
 def run(options):
     output = check_output(options.output, options.overwrite, [*options.structures, *options.reference])
-    from openmm_cgvae.evaluation.requested import Request
+    from openmm_cgvae.pretrained.requested import Request
 
     given = {field.name: getattr(options, field.name) for field in fields(Request)}
     subject = Request(**given).subject(*command_source(options))

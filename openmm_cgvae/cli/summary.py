@@ -4,13 +4,13 @@ import json
 import re
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from openmm_cgvae.core.output import check_output, write_text
 from openmm_cgvae.core.representation import shown_value, text_table
 
-__all__ = ["Summary", "check_json", "print_table", "tell"]
+__all__ = ["STDOUT", "Summary", "check_json", "print_table", "tell"]
 
 # ``--json`` without a file.
 STDOUT = "-"
@@ -39,6 +39,7 @@ class Summary:
     head: Sequence[str] = ()
     note: str = ""
     status: int = 0
+    is_written: bool = field(default=False, init=False)
 
     def to_json(self):
         """The facts as text; names of rows are brought to ``lower_case``."""
@@ -48,6 +49,11 @@ class Summary:
         return json.dumps(
             facts, indent=1, default=lambda value: value.tolist() if hasattr(value, "tolist") else str(value)
         )
+
+    def write(self, path):
+        """Write the JSON file, which appears complete."""
+        write_text(path, self.to_json() + "\n")
+        self.is_written = True
 
 
 def check_json(options):
@@ -67,8 +73,9 @@ def tell(summary, options):
         return 0
     if options.json == STDOUT:
         print(summary.to_json())
-    elif options.json:
-        write_text(options.json, summary.to_json() + "\n")
+    elif options.json and not summary.is_written:
+        # A command may have, together with its other outputs.
+        summary.write(options.json)
     if not options.quiet and options.json != STDOUT:
         print_table(summary.rows, *summary.head)
         if summary.note:

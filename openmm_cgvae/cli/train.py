@@ -102,7 +102,7 @@ def _finished(options, kind, data):
     try:
         if kind == "one molecule" and (folder / "training.csv").exists():
             yield "losses", _plotted(folder)
-        from openmm_cgvae.evaluation.trained import export_training
+        from openmm_cgvae.pretrained.trained import export_training
 
         own = data if kind == "one molecule" else None
         yield "model file", export_training(folder, None, options.name, own, overwrite=True)
@@ -113,7 +113,7 @@ def _finished(options, kind, data):
         return
     try:
         from openmm_cgvae.backmapping.model import Model
-        from openmm_cgvae.evaluation.subject import of_protein_training, of_training
+        from openmm_cgvae.pretrained.trained import of_protein_training, of_training
 
         subject = of_training if kind == "one molecule" else of_protein_training
         more = {"training_log": folder / "training.csv", "sources": command_source(options)}

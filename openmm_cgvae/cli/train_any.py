@@ -17,7 +17,7 @@ NETWORKS = ("torsions", "coarsenconf")
 
 def protein_training(options, changes):
     """The trainer of settings given by name, and the chains."""
-    from openmm_cgvae.training.chains import PackedChains
+    from openmm_cgvae.proteins.chains import PackedChains
     from openmm_cgvae.training.proteincheckpoint import write_data
     from openmm_cgvae.training.proteins import ProteinTrainer
 
@@ -69,7 +69,7 @@ def _start(name_or_path):
 
 def ligand_training(options, changes):
     """The trainer of settings given by name, and of which ``network``."""
-    from openmm_cgvae.conformers.ensembles import PackedEnsembles
+    from openmm_cgvae.ensembles.packed import PackedEnsembles
     from openmm_cgvae.models.config import config_from_dict
 
     settings, trainer = _parts(changes.pop("network", NETWORKS[0]))
@@ -80,13 +80,13 @@ def ligand_training(options, changes):
 def _parts(network):
     """Settings and trainer of a network, by its name."""
     if network == "coarsenconf":
-        from openmm_cgvae.conformers.coarseconfig import CoarsenConfTraining
-        from openmm_cgvae.conformers.coarsetraining import CoarsenConfTrainer
+        from openmm_cgvae.ensembles.coarseconfig import CoarsenConfTraining
+        from openmm_cgvae.ensembles.coarsetraining import CoarsenConfTrainer
 
         return CoarsenConfTraining, CoarsenConfTrainer
     if network != "torsions":
         raise SettingsError(f"network={network!r} given: one of {', '.join(NETWORKS)} is expected")
-    from openmm_cgvae.conformers.torsionconfig import TorsionConfig
-    from openmm_cgvae.conformers.torsiontrainer import TorsionTrainer
+    from openmm_cgvae.ensembles.torsionconfig import TorsionConfig
+    from openmm_cgvae.ensembles.torsiontrainer import TorsionTrainer
 
     return TorsionConfig, TorsionTrainer

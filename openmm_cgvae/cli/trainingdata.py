@@ -40,7 +40,7 @@ def mapping_of(options):
 
 def load_chains(options):
     """The chains that were given; see `of_proteins`."""
-    from openmm_cgvae.training.chains import PackedChains
+    from openmm_cgvae.proteins.chains import PackedChains
 
     paths = [Path(path) for path in options.trajectories]
     if len(paths) == 1 and paths[0].suffix == ".npz":

@@ -8,21 +8,9 @@ _wanted = True
 
 
 def progress_bar(*args, shown=True, delay=3.0, **settings):
-    """Return a ``tqdm`` bar with rate and time left, which appears once it has been worked for some seconds.
+    """Return a ``tqdm`` bar of `args` and `settings` with rate and time left, to appear after `delay` seconds of work.
 
-    Parameters
-    ----------
-    *args, **settings
-        Of ``tqdm.tqdm``.
-    shown : bool
-        Whether to show it, unless `progress_bars` leaves out all.
-    delay : float
-        Seconds.
-
-    Raises
-    ------
-    ImportError
-        If there is no tqdm.
+    It stays hidden if it is not to be `shown`, or where `progress_bars` leaves out all.
     """
     from tqdm.auto import tqdm
 

@@ -1,54 +1,31 @@
 """Evaluation on many proteins at once: each built from its beads, compared with the structure they were taken from."""
 
 import time
+from functools import partial
 
-from openmm_cgvae.core.errors import DataError
+import numpy as np
+
 from openmm_cgvae.core.progress import progress_bar
+from openmm_cgvae.io.journal import Steps
 from openmm_cgvae.metrics.deviations import diversity, protein_rmsd
 from openmm_cgvae.metrics.proteins import protein_figures, protein_summary
-from openmm_cgvae.preparation.atomrecords import is_structure
-from openmm_cgvae.preparation.crystalchains import chains_of_file
 from openmm_cgvae.preparation.structures import beads_of, heavy_atoms
-from openmm_cgvae.training.chains import PackedChains
 
-__all__ = ["chains_of_paths", "evaluate_proteins", "model_builder"]
-
-
-def chains_of_paths(paths, shortest):
-    """Return the protein chains of PDB and mmCIF files, and those of the test split of packed chains.
-
-    Raises
-    ------
-    DataError
-        If a file is something else, or there is no chain of at least `shortest` residues.
-    """
-    chains = []
-    for path in map(str, paths):
-        if path.endswith(".npz"):
-            chains += PackedChains.load(path).subset("test")
-        elif is_structure(path):
-            chains += chains_of_file(path, shortest=shortest, complete=0.0)[0]
-        else:
-            raise DataError(
-                f"{path} given for a model of any protein: PDB or mmCIF files, or packed chains are expected"
-            )
-    if not chains:
-        listed = ", ".join(map(str, paths))
-        raise DataError(f"no protein chain of {shortest} residues or more with its backbone in {listed}")
-    return chains
+__all__ = ["evaluate_proteins", "model_builder"]
 
 
-def evaluate_proteins(chains, build, progress=True):
+def evaluate_proteins(chains, build, steps=None):
     """Summarise how well chains are built.
 
     Parameters
     ----------
-    chains : iterable of Chain
+    chains : sequence of Chain
         What to compare with.
     build : callable
         Takes a `Chain`, returns samples (s, N, 14, 3) in Angstrom, which atoms they have (N, 14), and CPU seconds a
         sample or None; or None for a chain that is left out. `model_builder` makes one of a model.
-    progress : bool
+    steps : Steps, optional
+        Of a journal in use, of a run with the same arguments: chains that it has are not built again.
 
     Returns
     -------
@@ -57,12 +34,19 @@ def evaluate_proteins(chains, build, progress=True):
         of all heavy atoms, and ``diversity``. None if every chain is left out.
     """
     figures, lengths = [], []
-    for chain in progress_bar(chains, unit="chain", leave=False, shown=progress):
-        built = build(chain)
-        if built is not None:
-            figures.append(_figures(chain, *built))
+    made = (steps or Steps()).each(partial(_of_chain, build), chains)
+    made = progress_bar(made, total=len(chains), unit="chain", leave=False)
+    for chain, (_, found) in zip(chains, made, strict=True):
+        if found["figures"] is not None:
+            figures.append(found["figures"])
             lengths.append(len(chain.residue_types))
     return protein_summary(figures, lengths) if figures else None
+
+
+def _of_chain(build, chain):
+    """No arrays, and the figures of a chain, None where it is left out."""
+    built = build(chain)
+    return {}, {"figures": None if built is None else _figures(chain, *built)}
 
 
 def model_builder(bind, mapping="ca", samples=1, seed=0, **options):
@@ -95,7 +79,7 @@ def model_builder(bind, mapping="ca", samples=1, seed=0, **options):
 
 
 def _figures(chain, samples, mask, seconds):
-    """Figures of one chain."""
+    """Figures of one chain, a sum and a count each, in JSON types."""
     types, atoms = chain.residue_types, chain.atoms
     figures = protein_figures(types, samples[0], atoms, chain.mask, chain.connected, mask)
     if seconds:
@@ -104,4 +88,4 @@ def _figures(chain, samples, mask, seconds):
         both = chain.mask & mask
         figures["rmsd_best"] = (float(protein_rmsd(types, samples, atoms, both)["all"].min()), 1)
         figures["diversity"] = (diversity(types, samples, atoms, both), 1)
-    return figures
+    return {name: [np.asarray(part).item() for part in parts] for name, parts in figures.items()}

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from openmm_cgvae.core.errors import DataError, TopologyMismatchError
+from openmm_cgvae.core.errors import TopologyMismatchError
 from openmm_cgvae.evaluation.thinning import thinned
 from openmm_cgvae.metrics.covalent import disulfides
 from openmm_cgvae.metrics.structure import handedness as signs_of
@@ -14,21 +14,15 @@ from openmm_cgvae.molecule.graph import MolecularGraph
 from openmm_cgvae.molecule.topology import as_mdtraj_topology, copied_topology
 from openmm_cgvae.preparation.structures import amino_acids, beads_of, chain_of, heavy_atoms
 from openmm_cgvae.proteins.beadweights import MAPPINGS
-from openmm_cgvae.training.chains import Chain
-from openmm_cgvae.training.dataset import split_runs
+from openmm_cgvae.proteins.chains import Chain
 
-__all__ = [
-    "DENSE", "Subject", "of_evaluation", "of_longest", "of_model", "of_protein_training", "of_structures",
-    "of_training",
-]  # fmt: skip
+__all__ = ["DENSE", "Subject", "of_evaluation", "of_longest", "of_model", "of_structures"]
 
 # Molecules up to so many atoms are measured by their whole bond graph, whose cost grows with the square.
 DENSE = 1500
 LEAST_RESIDUES = 3
 # Residues whose atoms are held by slot at once, and frames of an evaluation that are drawn.
 RESIDUES_AT_ONCE, MOST_FRAMES = 300_000, 1000
-# Frames that are sampled for the page of a training, and residues of the chain that is shown.
-OF_TRAINING, LONGEST = 200, 300
 # Consecutive blocks that stand for independent runs where the reference is a single trajectory.
 BLOCKS = 10
 
@@ -265,25 +259,6 @@ def of_evaluation(evaluation, title="", **more):
         title, case.backmapper.topology, case.samples[rows], rows, case.beads[rows], case.mapping, case.reference,
         case.runs, rows, figures=dict(evaluation), energies=evaluation.energies, **_known(case.backmapper), **more,
     )  # fmt: skip
-
-
-def of_training(model, dataset, **more):
-    """The `Subject` of a model of one molecule: its samples on the held-out runs of its dataset."""
-    training = model.metadata["training"]
-    frames = split_runs(dataset.runs, training["validation_fraction"], training["test_fraction"], training["seed"])[2]
-    return of_model(
-        model.bind(), dataset.positions[frames], dataset.runs[frames], str(model.metadata["name"]), OF_TRAINING,
-        figures=dict(model.metadata.get("held_out", {})), **more,
-    )  # fmt: skip
-
-
-def of_protein_training(model, chains, **more):
-    """The `Subject` of a model of any protein: the longest usual chain that was held out (`DataError` if none was)."""
-    held_out = [chain for name in ("test", "validation") for chain in chains.subset(name)]
-    usual = [chain for chain in held_out if len(chain.residue_types) <= LONGEST]
-    if not usual:
-        raise DataError(f"no chain of up to {LONGEST} residues was held out")
-    return of_longest(model, usual, str(model.metadata["name"]), **more)
 
 
 def _known(backmapper):

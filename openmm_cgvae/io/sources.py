@@ -9,10 +9,10 @@ import numpy as np
 
 from openmm_cgvae.core.errors import DataError, TopologyMismatchError, one_line
 from openmm_cgvae.core.periodic import vectors_of_cells
+from openmm_cgvae.core.plainfiles import file_format, plain_file, unpack
 from openmm_cgvae.formats.dcd import DCDHeader
 from openmm_cgvae.formats.hdf5 import HDF5Frames
 from openmm_cgvae.formats.netcdf import NetCDFFrames
-from openmm_cgvae.formats.paths import file_format, plain_file, unpack
 from openmm_cgvae.formats.structures import STRUCTURES, StructureFile
 from openmm_cgvae.formats.trr import complete_frames
 from openmm_cgvae.formats.xtc import XTCFrames

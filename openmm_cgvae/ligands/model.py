@@ -44,7 +44,7 @@ class LigandModel(nn.Module):
 
     @torch.jit.export
     def take(self, molecule: dict[str, Tensor]) -> None:
-        """Take another molecule, given as `openmm_cgvae.conformers.binding.ligand_tensors` gives it."""
+        """Take another molecule, given as `openmm_cgvae.ensembles.binding.ligand_tensors` gives it."""
         self.sampler.take(molecule)
         self.fit.take(molecule)
         self.assignment = molecule["assignment"]

@@ -56,7 +56,7 @@ class LigandSampler(nn.Module):
 
     @torch.jit.export
     def take(self, molecule: dict[str, Tensor]) -> None:
-        """Take another molecule, as `openmm_cgvae.conformers.binding.ligand_tensors` gives it."""
+        """Take another molecule, as `openmm_cgvae.ensembles.binding.ligand_tensors` gives it."""
         self.atoms, self.bonds, self.bond_features = molecule["atoms"], molecule["bonds"], molecule["bond_features"]
         self.quads, self.token = molecule["quads"], molecule["token"]
         self.token_bonds, self.moved = molecule["token_bonds"], molecule["moved"].to(torch.bool)

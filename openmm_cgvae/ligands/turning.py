@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
+from openmm_cgvae.geometry.localframes import unit_vector
 from openmm_cgvae.geometry.vectors import cross, dot
-from openmm_cgvae.proteins.geometry import unit_vector
 
 __all__ = ["bond_axes", "turned", "turned_by_all"]
 

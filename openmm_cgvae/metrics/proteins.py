@@ -1,6 +1,6 @@
 """Figures of many proteins built from beads, each a sum and a count so that proteins add up.
 
-A chain is given as in `openmm_cgvae.training.chains.Chain`: residue types (N,), atoms (N, 14, 3) in Angstrom, which
+A chain is given as in `openmm_cgvae.proteins.chains.Chain`: residue types (N,), atoms (N, 14, 3) in Angstrom, which
 atoms are there (N, 14), and whether a residue is bonded to the one before (N,).
 """
 

@@ -3,11 +3,11 @@
 import logging
 import math
 import time
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import torch
 
-from openmm_cgvae.core.checks import check_types
+from openmm_cgvae.core.checks import check_ranges, check_types
 from openmm_cgvae.core.errors import SettingsError, TrainingError
 from openmm_cgvae.core.progress import progress_bar
 from openmm_cgvae.core.units import ANGSTROM_PER_NM
@@ -54,11 +54,7 @@ class BaselineConfig:
 
     def __post_init__(self):
         check_types(self)
-        for field in fields(self):
-            value, may_be_0 = getattr(self, field.name), field.name in ("gamma", "seed")
-            if not (value > 0 or (may_be_0 and value == 0)):
-                expected = "0 or more" if may_be_0 else "a positive number"
-                raise SettingsError(f"{field.name}={value!r} given: {expected} is expected")
+        check_ranges(self, positive=("epochs", "batch_size", "learning_rate", "ridge"), zero=("gamma",))
 
 
 def fit_linear(dataset, frames, config=None, max_minutes=math.inf, progress=False):

@@ -16,9 +16,11 @@ WORDS = {
     "atom_types", "baseline", "box", "breaks", "caps", "compile", "consistency", "device", "disulfides", "drop",
     "frames", "histidine", "implicit_solvent", "keep", "mapping", "measure", "method", "models", "molecules", "name",
     "on_bad_frame", "optimize", "platform", "preset", "protonation", "rename", "set", "splits", "stereo", "termini",
-    "times", "title", "unknown", "water_model", "weights",
+    "sequence", "times", "title", "unknown", "water_model", "weights",
     "ensemble", "rank_by", "scheduler", "split",
 }  # fmt: skip
+# Given with dashes by some commands and without by others, or a word without dashes.
+PLACED_OR_NAMED = ("model", "molecules", "sequence")
 
 
 def commands():
@@ -40,7 +42,11 @@ def test_every_argument_is_a_number_a_word_or_a_file_that_is_known_as_input_or_o
     assert names <= known | WORDS, f"{names - known - WORDS}: say in cli/paths.py what it is"
     assert known <= names
     for action in arguments(command):
-        assert (action.dest in POSITIONAL) == (not action.option_strings) or action.dest in ("model", "molecules")
+        assert (action.dest in POSITIONAL) == (not action.option_strings) or action.dest in (
+            "model",
+            "molecules",
+            "sequence",
+        )
 
 
 def parsed(command, **given):
@@ -118,7 +124,7 @@ def test_an_output_that_is_another_file_of_the_command_is_refused(tmp_path, monk
 )
 @pytest.mark.parametrize("more", ["", "--overwrite"])
 def test_what_lies_beside_or_inside_is_known_too(tmp_path, monkeypatch, capsys, given, more):
-    from openmm_cgvae.pretrained.index import bundled_file
+    from openmm_cgvae.io.bundled import bundled_file
 
     monkeypatch.chdir(tmp_path)
     Path("proteins.txt").write_text("a.pdb listed/chain.npz # a run\n")

@@ -13,7 +13,7 @@ from proteintrainings import SMALL, packed
 
 from openmm_cgvae.cli.main import main
 from openmm_cgvae.io.modelfile import ModelFile
-from openmm_cgvae.training.chains import PackedChains
+from openmm_cgvae.proteins.chains import PackedChains
 
 CRYSTAL = str(DATA / "5k6d.pdb")
 SETTINGS = [part for name, value in SMALL.items() for part in ("--set", f"{name}={value}")]

@@ -6,8 +6,8 @@ import torch
 from ligandmodels import DRUG, embedded, positions_of
 from rdkit import Chem
 
-from openmm_cgvae.conformers.binding import ligand_tensors, token_colours
-from openmm_cgvae.conformers.forcefield import energies_kj
+from openmm_cgvae.ensembles.binding import ligand_tensors, token_colours
+from openmm_cgvae.ensembles.forcefield import energies_kj
 from openmm_cgvae.ligands.beadfit import BeadFit, best_rotation, rotation_of
 from openmm_cgvae.ligands.features import ligand_arrays
 from openmm_cgvae.ligands.sampler import LigandSampler
