@@ -9,7 +9,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "Backmapper": "backmapping.backmapper",
-    "BackmapReporter": "backmapping.reporter",
+    "BackmapReporter": "simulation.reporter",
     "CGMapping": "molecule.mapping",
     "CGPotential": "cg.potential",
     "CGVAEError": "core.errors",
@@ -29,7 +29,7 @@ _HOME = {
     "community_mapping": "molecule.mapping",
     "backmap_in_memory": "backmapping.inmemory",
     "backmap_trajectory": "backmapping.trajectory",
-    "conformers": "conformers.generate",
+    "conformers": "ensembles.generate",
     "create_cg_simulation": "cg.system",
     "custom_mapping": "molecule.mapping",
     "iterative_boltzmann_inversion": "cg.inversion",

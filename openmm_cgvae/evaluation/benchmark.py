@@ -85,7 +85,7 @@ class BenchmarkSettings:
         for name, known in (("models", MODELS), ("splits", SPLITS)):
             unknown = set(getattr(self, name)) - set(known)
             if unknown:
-                raise SettingsError(f"{name} {', '.join(sorted(unknown))} given: {', '.join(known)} are known")
+                raise SettingsError(f"{name} {', '.join(sorted(unknown))} given: of {', '.join(known)} is expected")
 
     def of_model(self, model):
         """What the figures of a model depend on, in JSON types."""
