@@ -4,7 +4,7 @@ import math
 from dataclasses import replace
 
 from openmm_cgvae.cli import train
-from openmm_cgvae.cli.common import add_salvage, add_scheduler, add_topology
+from openmm_cgvae.cli.common import add_runs, add_scheduler, add_topology
 from openmm_cgvae.cli.map import METHODS
 from openmm_cgvae.cli.summary import Summary
 from openmm_cgvae.core.output import existing_folder, write_json, write_text
@@ -37,11 +37,7 @@ def add_arguments(parser):
     parser.add_argument("--preset", default="small", help="of cgvae: small, paper-alanine-dipeptide, ... (see train)")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="change any setting of cgvae")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="of mappings, folds, training, samples (0)")
-    parser.add_argument("--stride", type=int, default=1, metavar="n", help="use every n-th frame (1)")
-    add_salvage(parser)
-    parser.add_argument(
-        "--run-frames", type=int, metavar="n", help="frames a run (before the stride), where a file holds several"
-    )
+    add_runs(parser)
     add_scheduler(parser)
 
 

@@ -6,24 +6,10 @@ from openmm_cgvae.core.errors import SettingsError
 from openmm_cgvae.core.output import check_output, unfinished_folder
 
 __all__ = [
-    "add_model",
-    "add_overwrite",
-    "add_reading",
-    "add_reference",
-    "add_rename",
-    "add_resume",
-    "add_salvage",
-    "add_sampling",
-    "add_scheduler",
-    "add_topology",
-    "add_trust",
-    "check_with_topology",
-    "load_dataset",
-    "make_minimizer",
-    "reading",
-    "run_rows",
-    "skipped_rows",
-]
+    "add_model", "add_overwrite", "add_reading", "add_reference", "add_rename", "add_resume", "add_runs",
+    "add_salvage", "add_sampling", "add_scheduler", "add_topology", "add_trust", "check_with_topology",
+    "load_dataset", "make_minimizer", "reading", "run_rows", "skipped_rows",
+]  # fmt: skip
 
 
 def add_model(parser):
@@ -89,6 +75,15 @@ def add_rename(parser):
     )
 
 
+def add_runs(parser):
+    """How reference MD is read."""
+    parser.add_argument(
+        "--run-frames", type=int, metavar="n", help="frames a run (before the stride), where a file holds several"
+    )
+    parser.add_argument("--stride", type=int, default=1, metavar="n", help="use every n-th frame (1)")
+    add_salvage(parser)
+
+
 def add_salvage(parser):
     parser.add_argument(
         "--salvage", action="store_true", help="use the complete frames of a DCD, XTC or NetCDF file that is cut off"
@@ -150,11 +145,7 @@ def add_reference(parser):
         help="residue (default), alpha-carbon, or a mapping's JSON file; of any protein ca (default), com, martini",
     )
     parser.add_argument("--weights", default="geometric", choices=["geometric", "mass"], help="bead weights (residue)")
-    parser.add_argument(
-        "--run-frames", type=int, metavar="n", help="frames a run (before the stride), where a file holds several"
-    )
-    parser.add_argument("--stride", type=int, default=1, metavar="n", help="use every n-th frame (1)")
-    add_salvage(parser)
+    add_runs(parser)
     given = parser.group("input")
     given.add_argument("--temperature", type=float, default=300.0, metavar="K", help="of the reference MD (300)")
     parser.add_argument("--hops", type=int, default=2, help="bonds between the pairs of the graph loss, at most (2)")

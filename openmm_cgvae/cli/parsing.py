@@ -8,8 +8,8 @@ __all__ = ["GROUPS", "Parser", "add_messages"]
 
 # In this order in every ``--help``; what is not listed belongs to the command's own group, or to a test that says so.
 GROUPS = {
-    "input": "termini model trust top mapping weights rename salvage stride frames times frame-interval run-frames molecules "
-    "keep drop potential forcefield reference evaluation training held-out leave-out split splits only crystal "
+    "input": "model trust top mapping weights rename salvage stride frames times frame-interval run-frames molecules "
+    "termini keep drop potential forcefield reference evaluation training held-out leave-out split splits only crystal "
     "only-crystals most-molecules data start atom-types hops",
     "output": "output cg-output overwrite report title json name ensemble rank-by wrap pack no-report measure",
     "choice of beads": "method beads",

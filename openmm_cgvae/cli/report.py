@@ -7,7 +7,7 @@ backmap, are taken as they are.
 
 from dataclasses import fields
 
-from openmm_cgvae.cli.common import add_overwrite, add_salvage, add_topology, add_trust
+from openmm_cgvae.cli.common import add_overwrite, add_runs, add_topology, add_trust
 from openmm_cgvae.cli.pages import command_source, write_page
 from openmm_cgvae.cli.summary import Summary
 from openmm_cgvae.core.output import check_output
@@ -25,10 +25,7 @@ def add_arguments(parser):
         "--reference", nargs="+", default=[], metavar="MD.dcd",
         help="MD of the same atoms to compare with, a run each; of a model of any protein a PDB or mmCIF file",
     )  # fmt: skip
-    parser.add_argument(
-        "--run-frames", type=int, metavar="n", help="frames a run of the reference, where a file holds several"
-    )
-    parser.add_argument("--stride", type=int, default=1, metavar="n", help="use every n-th frame (1)")
+    add_runs(parser)
     parser.add_argument("--samples", type=int, metavar="K", help="structures a frame: to sample (4), or given (1)")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="same seed, same page (0)")
     parser.add_argument(
@@ -37,7 +34,6 @@ def add_arguments(parser):
     parser.add_argument("--training", metavar="FOLDER", help="of a training, whose curves are drawn")
     parser.add_argument("--energies", type=int, metavar="n", help="minimise n structures for their energies (none)")
     parser.add_argument("--title", help="of the page")
-    add_salvage(parser)
     add_overwrite(parser)
 
 

@@ -1,16 +1,13 @@
 """What ``train`` does with protein chains and with conformer ensembles: models of any molecule."""
 
-from dataclasses import fields
 from pathlib import Path
 
 from openmm_cgvae.cli.origin import kept_data, start_file
 from openmm_cgvae.cli.trainingdata import load_chains, mapping_of
 from openmm_cgvae.core.errors import SettingsError
 
-__all__ = ["ligand_training", "protein_settings", "protein_training"]
+__all__ = ["ligand_training", "protein_training"]
 
-# What is changed of the settings where a trained model is given to start from.
-OF_START = {"learning_rate": 3e-4, "residues": 2_000_000}
 # ``--set network=...`` of small molecules; the first by default.
 NETWORKS = ("torsions", "coarsenconf")
 
@@ -19,10 +16,11 @@ def protein_training(options, changes):
     """The trainer of settings given by name, and the chains."""
     from openmm_cgvae.proteins.chains import PackedChains
     from openmm_cgvae.training.proteincheckpoint import write_data
+    from openmm_cgvae.training.proteinconfig import protein_settings
     from openmm_cgvae.training.proteins import ProteinTrainer
 
     start = _start(options.start)
-    config = protein_settings(changes, mapping_of(options), start)
+    config = protein_settings(changes, mapping_of(options), None if start is None else start.metadata)
     folder = Path(options.output)
     chains, keep = kept_data(options, folder / "chains.npz", load_chains, PackedChains.load)
     trainer = ProteinTrainer(chains, folder, config, None if start is None else start.state)
@@ -30,34 +28,6 @@ def protein_training(options, changes):
     more = {} if start is None else {"start": {"model": options.start, **start.metadata.get("data", {})}}
     write_data(folder, chains, **more)
     return trainer, chains
-
-
-def protein_settings(changes, mapping=None, start=None):
-    """The `ProteinConfig` of settings given by name.
-
-    Parameters
-    ----------
-    changes : dict
-    mapping : str, optional
-    start : ModelFile, optional
-        Its size is taken, and its mapping unless one is given.
-
-    Raises
-    ------
-    SettingsError
-        If a name is unknown, or a value out of range.
-    """
-    from openmm_cgvae.models.config import config_from_dict
-    from openmm_cgvae.training.proteinconfig import ProteinConfig
-
-    settings = {}
-    if start is not None:
-        known = {field.name for field in fields(ProteinConfig)}
-        size = {k: v for k, v in start.metadata["model"].items() if k in known}
-        settings = OF_START | size | {"mapping": mapping or start.metadata["mapping"]}
-    elif mapping is not None:
-        settings = {"mapping": mapping}
-    return config_from_dict(ProteinConfig, settings | changes)
 
 
 def _start(name_or_path):
