@@ -2,6 +2,7 @@
 
 from dataclasses import fields
 
+from openmm_cgvae.cli.summary import Summary
 from openmm_cgvae.core.output import existing_folder
 
 __all__ = ["add_arguments", "run"]
@@ -54,16 +55,18 @@ def run(options):
         )
         sample_ensembles(molecules, folder, protocol, options.seed, options.splits)
     ensembles = pack_parts(folder)
-    _pack(ensembles, folder / "ensembles.npz")
+    rows = [_packed(ensembles, folder / "ensembles.npz")]
     if options.gfn2:
         # Test molecules first, of which there are fewest.
         reoptimise_parts(folder, sorted(options.splits))
-        _pack(pack_parts(folder, GFN2), folder / "gfn2.npz")
+        rows.append(_packed(pack_parts(folder, GFN2), folder / "gfn2.npz"))
     if options.relaxations is not None:
-        _relax(ensembles, folder, options)
+        rows.append(_relaxed(ensembles, folder, options))
+    return Summary(rows)
 
 
-def _relax(ensembles, folder, options):
+def _relaxed(ensembles, folder, options):
+    """Minimise samples of a model, as far as it was not done; return the row that says what they are."""
     from openmm_cgvae.ensembles.generate import ConformerModel
     from openmm_cgvae.preparation.relaxedparts import pack_relaxations, sample_relaxations
 
@@ -71,10 +74,11 @@ def _relax(ensembles, folder, options):
     sample_relaxations(ensembles, parts, ConformerModel.load(options.relaxations), seed=options.seed)
     found = pack_relaxations(parts)
     found.save(path, overwrite=True)
-    print(f"{path}: {len(found)} molecules, {sum(len(r.start) for r in found)} samples")
+    return str(path), f"{len(found)} molecules, {sum(len(r.start) for r in found)} samples"
 
 
-def _pack(ensembles, path):
+def _packed(ensembles, path):
+    """Save ensembles; return the row that says what they are."""
     ensembles.save(path, overwrite=True)
     counts = ", ".join(f"{len(ensembles.subset(split))} of {split}" for split in ("train", "validation", "test"))
-    print(f"{path}: {len(ensembles)} molecules ({counts}), {ensembles.n_conformers.sum()} conformers")
+    return str(path), f"{len(ensembles)} molecules ({counts}), {ensembles.n_conformers.sum()} conformers"

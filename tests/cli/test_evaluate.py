@@ -1,4 +1,3 @@
-import argparse
 import json
 
 import pytest
@@ -6,8 +5,8 @@ from conftest import DATA
 
 from openmm_cgvae.backmapping.backmapper import Backmapper
 from openmm_cgvae.backmapping.model import Model
-from openmm_cgvae.cli import evaluate
-from openmm_cgvae.cli.main import main
+from openmm_cgvae.cli.main import main, parser
+from openmm_cgvae.cli.summary import check_json, tell
 from openmm_cgvae.core.errors import DataError, OutputError, SettingsError
 from openmm_cgvae.io import journal
 from openmm_cgvae.io.journal import Journal
@@ -16,9 +15,9 @@ AA, TOP = str(DATA / "alanine_dipeptide.xtc"), str(DATA / "alanine_dipeptide.pdb
 
 
 def call(*arguments):
-    parser = argparse.ArgumentParser()
-    evaluate.add_arguments(parser)
-    evaluate.run(parser.parse_args([str(a) for a in arguments]))
+    options = parser().parse_args(["evaluate", *map(str, arguments)])
+    check_json(options)
+    return tell(options.run(options), options)
 
 
 @pytest.fixture

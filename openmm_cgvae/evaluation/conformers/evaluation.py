@@ -18,6 +18,7 @@ from openmm_cgvae.chemistry.usable import usable_molecules
 from openmm_cgvae.core.errors import CGVAEError, DataError, MoleculeError, SettingsError, one_line
 from openmm_cgvae.core.fingerprint import check_same_folder
 from openmm_cgvae.core.output import complete_output, existing_folder, write_text
+from openmm_cgvae.core.progress import progress_bar
 from openmm_cgvae.ensembles.packed import PackedEnsembles, with_conformers
 from openmm_cgvae.evaluation.conformers.accuracy import conformer_positions, crystal_accuracy, ensemble_accuracy
 from openmm_cgvae.evaluation.conformers.energies import energy_errors
@@ -106,8 +107,6 @@ def evaluate_conformers(
     DataError
         If there is no molecule to measure.
     """
-    from tqdm.auto import tqdm
-
     settings, folder = settings or ConformerSettings(), existing_folder(folder)
     ready = {name: (generators or {}).get(name) or named_generator(name) for name in settings.generators}
     chosen = list(ensembles.subset(settings.split))
@@ -124,7 +123,7 @@ def evaluate_conformers(
     left = [(*case, name) for case in cases for name in ready if (*case[:2], name) not in done]
     total = len(cases) * len(ready)
     try:
-        with path.open("a") as file, tqdm(total=total, initial=total - len(left), disable=not progress) as bar:
+        with path.open("a") as file, progress_bar(total=total, initial=total - len(left), shown=progress) as bar:
             for kind, name, given, generator in left:
                 bar.set_description(generator)
                 found = measured(kind, given, ready[generator], settings)
