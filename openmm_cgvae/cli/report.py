@@ -78,8 +78,8 @@ def _subject(options):
 
 def _of_structures(options, model, more):
     from openmm_cgvae.evaluation.subject import of_structures
-    from openmm_cgvae.evaluation.thinning import read_structures
     from openmm_cgvae.formats.structures import load_topology
+    from openmm_cgvae.io.thinning import read_structures
 
     topology = load_topology(options.top or _topology(options.structures[0]))
     positions, numbers = read_structures(
