@@ -77,7 +77,7 @@ def run(options):
 def _settings(options):
     """All that the figures depend on."""
     from openmm_cgvae.core.fingerprint import file_fingerprint
-    from openmm_cgvae.pretrained.index import resolve_model
+    from openmm_cgvae.io.bundled import resolve_model
 
     names = ("samples", "stride", "run_frames", "salvage", "seed", "no_minimize", "representative", "trust")
     return {
