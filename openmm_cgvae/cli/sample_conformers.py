@@ -25,7 +25,7 @@ def add_arguments(parser):
     )
     parser.add_argument(
         "--relaxations", metavar="MODEL",
-        help="then minimise samples of a model (ligands), of molecules not for test, to relaxations.npz: to refine them",
+        help="then minimise samples of a model (ligands), of molecules not for test, to relaxations.npz",
     )  # fmt: skip
     parser.add_argument("--seeds", type=int, default=60, metavar="n", help="ETKDGv3 conformers a molecule (60)")
     parser.add_argument("--test-seeds", type=int, default=150, metavar="n", help="the same for test molecules (150)")

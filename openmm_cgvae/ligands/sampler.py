@@ -43,7 +43,7 @@ class LigandSampler(nn.Module):
         self.network, self.pairs = network, PairEnergy()
         self.rounds, self.sweeps, self.settles, self.candidates = rounds, sweeps, settles, candidates
         self.register_buffer("settling", torch.tensor(SETTLING).deg2rad(), persistent=False)
-        # K of the energy, at temperature 1 of the network's distributions: while torsions are drawn, and as they settle.
+        # K of the energy, at temperature 1 of the network's distributions: as torsions are drawn, and as they settle.
         self.kelvin, self.settled = 300.0, 300.0
         self.gas, self.samples = BOLTZMANN_KJ_PER_MOL_K, SAMPLES
         self.n_tokens, self.n_colours, self.n_bases = 0, 0, 0
