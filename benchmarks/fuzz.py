@@ -1,7 +1,7 @@
 """Read 10,000 damaged files, a part of them in a process of its own: each must be read, or refused in one line.
 
-``python benchmarks/fuzz.py [FORMAT ...] [--cases N] [--seed S] [--output fuzz.json]``, or ``make fuzz``. What was found is kept in
-the output after every part, and the same command goes on from there. A case is named by format and seed, and
+``python benchmarks/fuzz.py [FORMAT ...] [--cases N] [--seed S] [--output fuzz.json]``, or ``make fuzz``. What was found
+is kept in the output after every part, and the same command goes on from there. A case is named by format and seed, and
 ``--one model:17`` reads it again.
 """
 
