@@ -1,12 +1,15 @@
 """Sample conformers of small molecules: of a SMILES, or of a file (SDF, MOL2, PDB, SMILES)."""
 
-import sys
+import logging
 import time
 from pathlib import Path
 
-from openmm_cgvae.cli.common import add_overwrite, add_trust, print_table
+from openmm_cgvae.cli.common import add_overwrite, add_trust
+from openmm_cgvae.cli.summary import Summary
 
 __all__ = ["add_arguments", "run"]
+
+logger = logging.getLogger(__name__)
 
 
 def add_arguments(parser):
@@ -52,12 +55,9 @@ def run(options):
     done = sampled_records(model, options.molecules, output, options.n, seed, **settings)
     seconds = time.monotonic() - started
     for place, problem in done.notes + done.problems:
-        print(f"openmm-cgvae: {place}: {problem}", file=sys.stderr)
-    print_table([
-        ("molecules", done.molecules),
-        ("conformers", done.conformers),
-        ("conformers/s", f"{done.conformers / seconds:.1f}"),
-        ("seed", seed),
-        ("output", output),
-    ])  # fmt: skip
-    return 1 if done.problems else 0
+        logger.warning("%s: %s", place, problem)
+    rows = [("molecules", done.molecules), ("conformers", done.conformers),
+            ("conformers/s", done.conformers / seconds), ("seed", seed), ("output", output)]  # fmt: skip
+    facts = {"molecules": done.molecules, "conformers": done.conformers, "seconds": seconds, "seed": seed,
+             "output": output, "notes": done.notes, "problems": done.problems}  # fmt: skip
+    return Summary(rows, facts, status=1 if done.problems else 0)

@@ -1,6 +1,6 @@
 """Compare generators of conformers with reference ensembles and crystal ligands; run it again to go on."""
 
-from openmm_cgvae.cli.common import add_trust
+from openmm_cgvae.cli.summary import Summary
 
 __all__ = ["add_arguments", "run"]
 
@@ -12,7 +12,6 @@ def add_arguments(parser):
         "--generators", nargs="+", default=["etkdg", "etkdg+mmff"], metavar="NAME",
         help="etkdg, a bundled model or a model file; NAME+mmff is minimised (etkdg etkdg+mmff)",
     )  # fmt: skip
-    add_trust(parser)
     parser.add_argument("--split", default="test", help="of the ensembles (test)")
     parser.add_argument("--only", type=int, dest="molecules", metavar="n", help="molecules measured, at most")
     parser.add_argument("--crystal", metavar="SDF", help="crystal ligands with bond orders, heavy atoms")
@@ -28,7 +27,7 @@ def run(options):
     from openmm_cgvae.ensembles.packed import PackedEnsembles
     from openmm_cgvae.evaluation.conformers.evaluation import ConformerSettings, evaluate_conformers
     from openmm_cgvae.evaluation.conformers.generators import named_generator
-    from openmm_cgvae.evaluation.conformers.summary import summary_table
+    from openmm_cgvae.evaluation.conformers.summary import summary_rows
 
     settings = ConformerSettings(
         generators=tuple(options.generators),
@@ -42,4 +41,4 @@ def run(options):
     generators = {name: named_generator(name, options.trust) for name in settings.generators}
     ensembles = PackedEnsembles.load(options.ensembles)
     results = evaluate_conformers(ensembles, options.output, settings, options.crystal, generators)
-    print(summary_table(results), end="")
+    return Summary(summary_rows(results), results)

@@ -14,6 +14,7 @@ from openmm_cgvae.core.errors import DataError, SettingsError
 from openmm_cgvae.core.fingerprint import check_same_folder
 from openmm_cgvae.core.lock import locked
 from openmm_cgvae.core.output import existing_folder, write_json
+from openmm_cgvae.core.progress import progress_bar
 from openmm_cgvae.evaluation.exporting import held_out_figures, model_file
 from openmm_cgvae.io.cluster import made_in_order
 from openmm_cgvae.io.results import BENCHMARK_CASE, read_log, read_record
@@ -143,13 +144,11 @@ def run_benchmark(positions, runs, mappings, folder, settings=None, command=None
     DataError
         If there are fewer runs (or frames) than folds.
     """
-    from tqdm.auto import tqdm
-
     settings, folder = settings or BenchmarkSettings(), existing_folder(folder)
     for split in settings.splits:
         split_fold(runs, settings.folds, 0, settings.seed, split == "shuffled")
     each = list(itertools.product(settings.models, settings.splits, range(settings.folds)))
-    with locked(folder), tqdm(total=len(mappings) * len(each), unit="case", disable=not progress) as bar:
+    with locked(folder), progress_bar(total=len(mappings) * len(each), unit="case", shown=progress) as bar:
         for name, mapping in mappings.items():
             dataset = prepare_dataset(positions, runs, mapping, temperature=None)
             one = partial(_complete, dataset, settings, folder.resolve(), command, progress and client is None)

@@ -5,6 +5,7 @@ from functools import partial
 
 import numpy as np
 
+from openmm_cgvae.core.progress import progress_bar
 from openmm_cgvae.io.journal import Steps
 from openmm_cgvae.metrics.deviations import diversity, protein_rmsd
 from openmm_cgvae.metrics.proteins import protein_figures, protein_summary
@@ -34,6 +35,7 @@ def evaluate_proteins(chains, build, steps=None):
     """
     figures, lengths = [], []
     made = (steps or Steps()).each(partial(_of_chain, build), chains)
+    made = progress_bar(made, total=len(chains), unit="chain", leave=False)
     for chain, (_, found) in zip(chains, made, strict=True):
         if found["figures"] is not None:
             figures.append(found["figures"])

@@ -22,6 +22,7 @@ from openmm_cgvae.core.fingerprint import check_same_folder, fingerprint_of
 from openmm_cgvae.core.lock import locked
 from openmm_cgvae.core.output import complete_output, existing_folder, write_json
 from openmm_cgvae.core.platforms import installed_platforms
+from openmm_cgvae.core.progress import progress_bar
 from openmm_cgvae.core.reading import reading
 from openmm_cgvae.core.translation import translated
 from openmm_cgvae.io.cluster import in_order
@@ -141,14 +142,12 @@ def sample_reference(pdb, folder, runs, protocol=None, seed=0, platform=None, pr
 
 def _sample_runs(start, pdb, folder, runs, protocol, seed, platform, progress, client):
     """Make the runs that are missing."""
-    from tqdm.auto import tqdm
-
     _record(folder / "protocol.json", pdb, protocol, seed, platform)
     paths = [folder / f"run-{k:03d}.dcd" for k in range(runs)]
     missing = [k for k, path in enumerate(paths) if not (path.exists() and forces_path(path).exists())]
     if not missing:
         return paths
-    with tqdm(total=runs, initial=runs - len(missing), disable=not progress, unit="run") as bar:
+    with progress_bar(total=runs, initial=runs - len(missing), shown=progress, unit="run") as bar:
         if client is None:
             simulation = _simulation(start.topology, protocol, platform)
             for k in missing:

@@ -19,6 +19,7 @@ from openmm_cgvae.core.errors import CGVAEError, DataError, MoleculeError, Setti
 from openmm_cgvae.core.fingerprint import check_same_folder
 from openmm_cgvae.core.lock import locked
 from openmm_cgvae.core.output import existing_folder, write_json, write_text
+from openmm_cgvae.core.progress import progress_bar
 from openmm_cgvae.ensembles.packed import PackedEnsembles, with_conformers
 from openmm_cgvae.evaluation.conformers.accuracy import conformer_positions, crystal_accuracy, ensemble_accuracy
 from openmm_cgvae.evaluation.conformers.energies import energy_errors
@@ -109,8 +110,6 @@ def evaluate_conformers(
     OutputError
         If another process is at work in the folder.
     """
-    from tqdm.auto import tqdm
-
     settings, folder = settings or ConformerSettings(), existing_folder(folder)
     ready = {name: (generators or {}).get(name) or named_generator(name) for name in settings.generators}
     chosen = list(ensembles.subset(settings.split))
@@ -129,7 +128,7 @@ def evaluate_conformers(
         left = [(*case, name) for case in cases for name in ready if (*case[:2], name) not in done]
         total = len(cases) * len(ready)
         try:
-            with path.open("a") as file, tqdm(total=total, initial=total - len(left), disable=not progress) as bar:
+            with path.open("a") as file, progress_bar(total=total, initial=total - len(left), shown=progress) as bar:
                 for kind, name, given, generator in left:
                     bar.set_description(generator)
                     found = measured(kind, given, ready[generator], settings)
