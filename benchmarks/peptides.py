@@ -12,6 +12,7 @@ line ``chains.npz``). `compare` samples beads of the test peptides' frames, and 
 import argparse
 import json
 import os
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
@@ -141,8 +142,8 @@ def _on_md(name, model, args):
         reference, runs = read_reference(_runs_of(path), topology)
         sampler, order = bound_to_atoms(model, topology.to_openmm(), reference[0])
         reference = reference[:, order]
-        own = sampler.topology
-        frames += [chain_of(own, frame) for frame in reference]
+        parts = (chain_of(sampler.topology, frame) for frame in reference)
+        frames += [replace(part, atoms=part.atoms.astype(np.float32)) for part in parts]
         samples = sampler.sample(sampler.mapping.project(reference), args.samples, seed=0)
         graph = MolecularGraph.from_topology(as_mdtraj_topology(sampler.topology))
         each = each_torsion_divergence(samples.reshape(-1, *samples.shape[2:]), reference, graph, runs).values()
