@@ -127,11 +127,11 @@ def _entropies(name, chains):
 
 def _on_md(name, model, args):
     """Divergences with floors and diversity of every test peptide, cross-entropies of all their frames."""
-    from openmm_cgvae.evaluation.proteins import bound_to_atoms
     from openmm_cgvae.formats.structures import load_topology
     from openmm_cgvae.metrics import diversity_ratio, each_torsion_divergence
     from openmm_cgvae.molecule.graph import MolecularGraph
     from openmm_cgvae.molecule.topology import as_mdtraj_topology
+    from openmm_cgvae.preparation.atomprotein import bound_to_atoms
     from openmm_cgvae.preparation.dataset import read_reference
     from openmm_cgvae.preparation.structures import chain_of
 

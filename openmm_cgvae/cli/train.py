@@ -9,15 +9,14 @@ import ast
 import logging
 import math
 from contextlib import suppress
-from dataclasses import fields, replace
 from pathlib import Path
 
 from openmm_cgvae.cli.common import add_reference, load_dataset
 from openmm_cgvae.cli.origin import kept_data, start_file
 from openmm_cgvae.cli.pages import command_source, write_page
 from openmm_cgvae.cli.summary import Summary
-from openmm_cgvae.cli.train_any import ligand_training, protein_training
-from openmm_cgvae.cli.trainingdata import of_ligands, of_proteins
+from openmm_cgvae.cli.train_any import ligand_training, protein_training, refinement_training
+from openmm_cgvae.cli.trainingdata import of_ligands, of_proteins, of_relaxations
 from openmm_cgvae.core.errors import CGVAEError, SettingsError
 from openmm_cgvae.core.output import existing_folder
 
@@ -26,6 +25,7 @@ __all__ = ["add_arguments", "run", "settings"]
 # Arguments that a kind of models does not have, and what they are if they are not given.
 FOREIGN = {
     "small molecules": ("epochs", "baseline", "compile", "start", "top", "run_frames", "preset", "device", "mapping"),
+    "refined small molecules": ("epochs", "baseline", "compile", "top", "run_frames", "preset", "device", "mapping"),
     "any protein": ("epochs", "baseline", "compile", "preset", "device"),
 }
 DEFAULTS = {"preset": "small", "device": "cpu", "mapping": "residue"}
@@ -52,7 +52,7 @@ def add_arguments(parser):
 
 def run(options):
     changes = dict(_change(text) for text in options.set)
-    kind = "small molecules" if of_ligands(options) else "any protein" if of_proteins(options) else "one molecule"
+    kind = _kind(options)
     _refuse(options, kind)
     from openmm_cgvae.training.distributed import process_group, rank
 
@@ -64,12 +64,21 @@ def run(options):
             return _baseline(options, changes) if rank() == 0 else None
         if kind == "small molecules":
             trainer, data = ligand_training(options, changes), None
+        elif kind == "refined small molecules":
+            trainer, data = refinement_training(options, changes)
         elif kind == "any protein":
             trainer, data = protein_training(options, changes)
         else:
-            trainer, data = _molecule_training(options, changes, device)
+            trainer, data = _molecule_training(options, device)
         trainer.run(options.minutes)
         return Summary(list(_finished(options, kind, data))) if rank() == 0 else None
+
+
+def _kind(options):
+    """What the data make a model of."""
+    if of_relaxations(options):
+        return "refined small molecules"
+    return "small molecules" if of_ligands(options) else "any protein" if of_proteins(options) else "one molecule"
 
 
 def _refuse(options, kind):
@@ -81,13 +90,13 @@ def _refuse(options, kind):
             )
 
 
-def _molecule_training(options, changes, device):
+def _molecule_training(options, device):
     """The trainer of a model of one molecule, and its dataset."""
     from openmm_cgvae.training import Trainer
     from openmm_cgvae.training.dataset import Dataset
     from openmm_cgvae.training.distributed import rank
 
-    configs = settings(options, changes)
+    configs = settings(options)
     folder, start = Path(options.output), start_file(options.start)
     dataset, keep = kept_data(options, folder / "data.npz", load_dataset, Dataset.load)
     trainer = Trainer(dataset, folder, *configs, device, None if start is None else start.weights, options.compile)
@@ -104,12 +113,14 @@ def _finished(options, kind, data):
             yield "losses", _plotted(folder)
         from openmm_cgvae.pretrained.trained import export_training
 
-        own = data if kind == "one molecule" else None
-        yield "model file", export_training(folder, None, options.name, own, overwrite=True)
+        yield "model file", export_training(
+            folder, None, options.name, data if kind == "one molecule" else None, overwrite=True,
+            base=data if kind == "refined small molecules" else None,
+        )  # fmt: skip
     except ModuleNotFoundError as error:
         yield "model file", f"none: {error}; on a machine with the whole package run 'openmm-cgvae export {folder}'"
         return
-    if options.no_report or kind == "small molecules":
+    if options.no_report or kind.endswith("small molecules"):
         return
     try:
         from openmm_cgvae.backmapping.model import Model
@@ -148,22 +159,12 @@ def _baseline(options, changes):
     return Summary([("model file", path)])
 
 
-def settings(options, changes=None):
-    """The preset's settings with ``--epochs`` and every ``--set`` applied (`changes`, if read already)."""
-    from openmm_cgvae.models.config import check_settings, preset
+def settings(options):
+    """The preset's settings with ``--epochs`` and every ``--set`` applied."""
+    from openmm_cgvae.models.config import preset
 
-    model_config, training_config = preset(options.preset)
-    if options.epochs is not None:
-        training_config = replace(training_config, epochs=options.epochs)
-    if changes is None:
-        changes = dict(_change(text) for text in options.set)
-    configs = model_config, training_config
-    names = [[field.name for field in fields(config)] for config in configs]
-    check_settings(changes, names[0] + names[1])
-    return tuple(
-        replace(config, **{name: value for name, value in changes.items() if name in own})
-        for config, own in zip(configs, names, strict=True)
-    )
+    epochs = {} if options.epochs is None else {"epochs": options.epochs}
+    return preset(options.preset, epochs | dict(_change(text) for text in options.set))
 
 
 def _change(text):
