@@ -18,9 +18,9 @@ from openmm_cgvae.core.units import ANGSTROM_PER_NM
 from openmm_cgvae.ensembles.approximate import approximate_conformers, canonical_molecule, check_method, optimized
 from openmm_cgvae.ensembles.binding import ligand_tensors
 from openmm_cgvae.ensembles.forcefield import energies_kj
-from openmm_cgvae.ensembles.rmsd import pair_rmsd
 from openmm_cgvae.ensembles.selection import chosen_conformers
 from openmm_cgvae.ligands.features import ligand_arrays
+from openmm_cgvae.metrics.pairrmsd import pair_rmsd
 
 if TYPE_CHECKING:
     from openmm_cgvae.core.types import PathLike
