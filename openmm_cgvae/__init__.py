@@ -20,6 +20,7 @@ _HOME = {
     "Sampler": "backmapping.sampler",
     "Solvation": "atomistic.solvation",
     "SystemBackmapper": "simulation.system",
+    "add_cg_potential": "cg.system",
     "alpha_carbon_mapping": "molecule.mapping",
     "autograin_mapping": "molecule.mapping",
     "backbone_mapping": "molecule.mapping",

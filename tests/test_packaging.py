@@ -21,6 +21,7 @@ PACKAGE = ROOT / "openmm_cgvae"
 CONDA_NAMES = {
     "pytorch": "torch", "matplotlib-base": "matplotlib", "openmm-torch": "openmmtorch", "pytables": "tables",
     "py3dmol": "py3Dmol", "tblite-python": "tblite",
+    "openmm-ml": "openmmml",
 }  # fmt: skip
 # From the bottom up: a room imports from rooms above it in this list, and from no other.
 ROOMS = [
@@ -148,7 +149,7 @@ def test_the_house_has_rooms_of_a_size_and_each_says_what_it_is_for():
         assert ast.get_docstring(ast.parse((folder / "__init__.py").read_text())), f"{folder} does not say its purpose"
     for folder in folders:
         lines = sum(len(path.read_text().splitlines()) for path in folder.rglob("*.py"))
-        assert lines <= (2950 if folder.name == "cli" else 2550), folder
+        assert lines <= 2600, folder
 
 
 def test_the_tests_mirror_the_package():

@@ -1,6 +1,7 @@
 """Learn a CG force field by force matching: a message-passing energy on top of a tabulated one."""
 
-from openmm_cgvae.cli.common import add_overwrite, add_reference, load_dataset, print_table
+from openmm_cgvae.cli.common import add_overwrite, add_reference, load_dataset
+from openmm_cgvae.cli.summary import Summary
 from openmm_cgvae.core.output import check_output
 
 __all__ = ["add_arguments", "run"]
@@ -10,10 +11,9 @@ def add_arguments(parser):
     add_reference(parser)
     parser.add_argument("-o", "--output", required=True, metavar="learned.pt", help="for simulate --potential")
     parser.add_argument(
-        "--potential",
-        metavar="FILE",
+        "--potential", metavar="FILE",
         help="tabulated part (see cg-forcefield); direct inversion of the data if omitted",
-    )
+    )  # fmt: skip
     parser.add_argument(
         "--forcefield", nargs="+", default=["amber99sbildn.xml", "amber99_obc.xml"], metavar="XML",
         help="of the reference MD, where sample-reference kept no forces (amber99sbildn.xml amber99_obc.xml)",
@@ -56,10 +56,11 @@ def run(options):
         options.checkpoint,
     )
     potential.save(options.output, options.overwrite)
-    print_table(_summary(potential, options.output))
+    facts = {"output": options.output, "time_step_ps": potential.time_step_ps, **potential.metadata}
+    return Summary(_rows(potential, options.output), facts)
 
 
-def _summary(potential, output):
+def _rows(potential, output):
     rows = []
     for name, error in potential.metadata["force_error"].items():
         rows += [
@@ -68,7 +69,7 @@ def _summary(potential, output):
             ("  with the learned term", _learned(error)),
             ("  noise, at most", f"{error['noise']:.6g}"),
         ]
-    return [*rows, ("time step", f"{1000 * potential.time_step_ps:.4g} fs"), ("written to", output)]
+    return [*rows, ("time step, fs", 1000 * potential.time_step_ps), ("output", output)]
 
 
 def _learned(error):

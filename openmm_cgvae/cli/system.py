@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from openmm_cgvae.cli.anyprotein import bound, given_options
+from openmm_cgvae.cli.anyprotein import bound, given_options, refuse
 from openmm_cgvae.cli.common import add_rename, add_topology, add_trust
 from openmm_cgvae.core.errors import SettingsError
 
@@ -12,12 +12,9 @@ __all__ = ["add_system", "load_backmapper"]
 def add_system(parser):
     """What says which models and molecules there are."""
     parser.add_argument(
-        "--model",
-        required=True,
-        action="append",
-        metavar="NAME_OR_FILE",
+        "--model", required=True, action="append", metavar="NAME_OR_FILE",
         help="a bundled model or a model file; once for every kind of molecule of --top",
-    )
+    )  # fmt: skip
     add_trust(parser)
     add_topology(parser, "CG particles", required=False)
     parser.add_argument(
@@ -47,8 +44,7 @@ def load_backmapper(options):
         )
     if models[0].of_any_molecule or (options.top is None and not of_system):
         return bound(models[0], options)
-    if given := given_options(options):
-        raise SettingsError(f"{', '.join(given)} given, of models of any protein: {', '.join(names)} is none")
+    refuse(given_options(options), f"of models of any protein: {', '.join(names)} is none")
     if options.top is None:
         raise SettingsError("several models, --molecules, --keep or --drop given without --top: add the CG topology")
     from openmm_cgvae.formats.structures import load_box, load_topology

@@ -180,20 +180,33 @@ class ConformerModel:
 
     def sampled(self, mol: Any, n: int, seed: int, temperature: float = TEMPERATURE) -> np.ndarray:
         """Sample positions (n, N, 3) in Angstrom of a molecule with hydrogens, in the order of its atoms."""
+        bases = max(FEWEST_BASES, min(MOST_BASES, -(-n // PER_BASE)))
+        x, energy = self.pooled(mol, 2 * n + min(2 * n, MOST_MORE), bases, seed, temperature)
+        return x[chosen_conformers(mol, x, energy, n, seed)]
+
+    def pooled(
+        self, mol: Any, count: int, bases: int, seed: int, temperature: float = TEMPERATURE
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Sample `count` conformers, one for each of the approximate ones at least, on so many of these.
+
+        Returns
+        -------
+        positions : numpy.ndarray, shape (S, N, 3)
+            Angstrom, in the order of the molecule's atoms.
+        energies : numpy.ndarray, shape (S,)
+            kJ/mol, up to a constant of the molecule.
+        """
         import torch
 
-        count = max(FEWEST_BASES, min(MOST_BASES, -(-n // PER_BASE)))
-        made = approximate_conformers(mol, count, seed, self.relaxation)
-        arrays = ligand_arrays(made)
-        self._module.take(ligand_tensors(made, arrays))
+        made = approximate_conformers(mol, bases, seed, self.relaxation)
+        self._module.take(ligand_tensors(made, ligand_arrays(made)))
         self._module.temperature = temperature
-        pool = max(2 * n + min(2 * n, MOST_MORE), self._module.n_bases())
-        noise = gaussian_noise(seed, [0], np.arange(pool), max(1, self._module.n_noise()))[0]
-        base = torch.arange(pool) % self._module.n_bases()
+        count = max(count, self._module.n_bases())
+        noise = gaussian_noise(seed, [0], np.arange(count), max(1, self._module.n_noise()))[0]
+        base = torch.arange(count) % self._module.n_bases()
         with torch.inference_mode(), torch.jit.optimized_execution(False):
             x, energy = self._module.conformers(torch.as_tensor(noise, dtype=torch.float32), base)
-        x, energy = x.numpy() * ANGSTROM_PER_NM, energy.numpy()
-        return x[chosen_conformers(mol, x, energy, n, seed)]
+        return x.numpy() * ANGSTROM_PER_NM, energy.numpy()
 
 
 def _marked(mol):

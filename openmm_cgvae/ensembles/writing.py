@@ -8,6 +8,7 @@ from openmm_cgvae.chemistry.reading import read_molecules
 from openmm_cgvae.chemistry.usable import usable_molecules
 from openmm_cgvae.core.errors import MoleculeError, one_line
 from openmm_cgvae.core.output import complete_output
+from openmm_cgvae.core.progress import progress_bar
 from openmm_cgvae.ensembles.generate import ENERGY, ConformerModel
 
 __all__ = ["Sampled", "sampled_records"]
@@ -68,11 +69,10 @@ def sampled_records(
         If no molecule could be sampled, or the file cannot be read.
     """
     from rdkit import Chem
-    from tqdm.auto import tqdm
 
     done, writer = Sampled(), None
     with complete_output(path) as temporary:
-        for record in tqdm(list(read_molecules(source)), unit="molecule", disable=None):
+        for record in progress_bar(list(read_molecules(source)), unit="molecule", leave=False):
             try:
                 if record.mol is None:
                     raise MoleculeError(record.problem)

@@ -8,6 +8,7 @@ from functools import cached_property, partial
 import numpy as np
 
 from openmm_cgvae.core.errors import DataError, MissingDependencyError, SettingsError
+from openmm_cgvae.core.progress import progress_bar
 from openmm_cgvae.core.representation import html_table
 from openmm_cgvae.core.units import ANGSTROM_PER_NM, as_positions_nm
 from openmm_cgvae.io.journal import Steps
@@ -124,8 +125,6 @@ def evaluate(
     MinimizationError
         If the force field lacks a residue: pass a `Minimizer` with another one, or ``minimize=False``.
     """
-    from tqdm.auto import tqdm
-
     if n_samples < 1 or n_minimized < 1:
         raise SettingsError(f"n_samples={n_samples}, n_minimized={n_minimized} given: 1 or more is expected of both")
     reference = as_positions_nm(reference, backmapper.n_atoms, "atoms")
@@ -142,7 +141,7 @@ def evaluate(
     case = _Case(backmapper, reference, runs, beads, samples, raw, seed)
     figures = {"frames": len(reference), "runs": len(np.unique(runs)), "samples": n_samples, "seed": seed}
     measures = (_reconstruction, _generation, _structure, _geometry, _torsions, _slow_motions, _diversity)
-    for measure in tqdm(measures, desc="measuring", delay=3, leave=False, disable=not progress):
+    for measure in progress_bar(measures, desc="measuring", leave=False, shown=progress):
         figures |= steps(lambda measure=measure: ({}, measure(case)))[1]
     found, energies = _energies(case, minimize, n_minimized, steps, progress, client) if minimize else ({}, {})
     return Evaluation(figures | found | {"frames_per_second": speed}, case, energies)
@@ -235,13 +234,11 @@ def _frames_at_once(n_samples):
 
 def _sample(steps, beads, n_samples, seed, progress, client, backmapper):
     """The samples, (frames, s, n, 3), and how many are drawn a second."""
-    from tqdm.auto import tqdm
-
     step = _frames_at_once(n_samples)
     numbers = [np.arange(k, min(k + step, len(beads))) for k in range(0, len(beads), step)]
     parts = [(beads[k], k) for k in numbers]
     made = steps.each(partial(_sampled, backmapper, n_samples, seed), parts, client)
-    made = list(tqdm(made, total=len(parts), desc="sampling", delay=3, leave=False, disable=not progress))
+    made = list(progress_bar(made, total=len(parts), desc="sampling", leave=False, shown=progress))
     seconds = sum(record["seconds"] for _, record in made)
     return np.concatenate([arrays["positions"] for arrays, _ in made]), len(beads) * n_samples / seconds
 
@@ -361,7 +358,6 @@ def _minimized(minimizer, part):
 
 
 def _energies(case, minimizer, n_minimized, steps, progress, client):
-    from tqdm.auto import tqdm
 
     from openmm_cgvae.atomistic.minimizer import Minimizer
 
@@ -370,7 +366,7 @@ def _energies(case, minimizer, n_minimized, steps, progress, client):
     chosen = np.linspace(0, len(case.reference) - 1, min(n_minimized, len(case.reference))).astype(np.int64)
     rows = np.array_split(chosen, -(-len(chosen) // MINIMIZED_AT_ONCE))
     sets, figures, each = {"": case.samples[:, 0], "md_": case.reference}, {}, {}
-    with tqdm(total=len(sets) * len(rows), desc="minimising", delay=3, leave=False, disable=not progress) as bar:
+    with progress_bar(total=len(sets) * len(rows), desc="minimising", leave=False, shown=progress) as bar:
         for prefix, structures in sets.items():
             parts = []
             made = steps.each(partial(_minimized, minimizer), [(structures[k], case.beads[k]) for k in rows], client)

@@ -67,6 +67,10 @@ def resolve_model(name_or_path):
             raise ModelFileError(f"bundled model {name_or_path} is damaged: install openmm_cgvae again")
         return path
     path = Path(name_or_path)
+    if path.is_dir():
+        raise ModelFileError(
+            f"model {path} is a folder: give a model file, as {path / 'model.pt'} in that of a training"
+        )
     if not path.exists():
         near = get_close_matches(str(name_or_path), index, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""

@@ -17,6 +17,8 @@ from openmm_cgvae.core.errors import DataError, OutputError
 from openmm_cgvae.core.fingerprint import check_same_run
 from openmm_cgvae.core.lock import locked
 from openmm_cgvae.core.output import check_output, naming_output, sync, unfinished_folder
+from openmm_cgvae.core.reading import parsed_json
+from openmm_cgvae.core.schema import anything, either, entries, listing, one_of, record, text, whole
 from openmm_cgvae.io.cluster import made_in_order
 
 __all__ = ["Journal", "Steps"]
@@ -28,6 +30,13 @@ SYNC_INTERVAL = 1.0
 FORMAT = "openmm_cgvae journal 1"
 REMEDY = "give what it was begun with, or begin anew by overwrite (--overwrite)"
 NAMES = ("journal.jsonl", "parts.bin")
+# The first line, and the others.
+HEAD = record({"format": one_of(FORMAT), "settings": entries(anything)}, ("format", "settings"))
+PART = record(
+    {"part": whole(0), "length": whole(0), "sha256": text(64), "arrays": listing(text()), "record": entries(anything)},
+    ("part", "length", "sha256", "arrays", "record"),
+)
+LINE = either(record({"complete": listing(listing(whole(0), 2))}, ("complete",)), PART)
 
 
 class Journal:
@@ -108,9 +117,9 @@ class Journal:
             return None
         with lines, parts:
             for line in lines:
-                entry = _whole(line)
+                entry = _whole(line, HEAD if settings is None else LINE)
                 if settings is None:
-                    if entry is None or entry.get("format") != FORMAT:
+                    if entry is None:
                         return None
                     settings = entry["settings"]
                 elif entry is not None and "complete" in entry:
@@ -278,12 +287,14 @@ class Steps:
             yield arrays, found
 
 
-def _whole(line):
-    """The entry of a line, None of one that is cut off or damaged."""
+def _whole(line, schema):
+    """The entry of a line, None of one that is cut off, damaged, or not what it should be."""
     try:
-        return json.loads(line) if line.endswith(b"\n") else None
+        entry = parsed_json(line) if line.endswith(b"\n") else None
+        schema(entry, "line")
     except ValueError:
         return None
+    return entry
 
 
 def _mark(path):

@@ -82,7 +82,7 @@ def open_source(part, topology, salvage=False):
         return IndexedSource(in_memory(part), Path("given in memory"))
     path = Path(part)
     if not path.is_file():
-        raise DataError(f"trajectory {path} {'is a folder' if path.is_dir() else 'does not exist'}")
+        raise DataError(f"trajectory {path} {'is a folder: give the file' if path.is_dir() else 'does not exist'}")
     if path.stat().st_size == 0:
         raise DataError(f"trajectory {path} is empty: no byte in it")
     kind = file_format(path)
@@ -225,6 +225,11 @@ class StreamedSource:
             if "atoms" in str(error):
                 raise TopologyMismatchError(
                     f"trajectory {self.path} does not fit {self._topology.n_atoms} particles: {one_line(error)}"
+                ) from error
+            if "no loader" in str(error):
+                raise DataError(
+                    f"trajectory {self.path} is of no format known by its name: one ending in .dcd, .xtc, .trr, .nc, "
+                    ".h5, .pdb, .cif, .gro, ... is expected"
                 ) from error
             raise DataError(
                 f"trajectory {self.path} cannot be read ({one_line(error)}): a complete file of a format that mdtraj "

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from openmm_cgvae.core.errors import DataError, SettingsError
+from openmm_cgvae.core.progress import progress_bar
 from openmm_cgvae.formats.structures import load_topology
 from openmm_cgvae.io.trajectory_files import TrajectoryReader
 from openmm_cgvae.preparation.atomrecords import SUFFIXES, is_structure
@@ -17,7 +18,7 @@ from openmm_cgvae.preparation.structures import chain_of, heavy_atoms
 from openmm_cgvae.proteins.chains import Chain, PackedChains
 from openmm_cgvae.training.dataset import split_runs
 
-__all__ = ["Source", "pack", "read_sources"]
+__all__ = ["Source", "pack", "read_sources", "sources_of"]
 
 logger = logging.getLogger(__name__)
 
@@ -68,6 +69,24 @@ def read_sources(path):
     return sources
 
 
+def sources_of(paths, topology=None):
+    """Return the `Source` objects of a command line: runs of a topology, structures, or one folder or list of them.
+
+    Raises
+    ------
+    SettingsError
+        If there are trajectories without a topology.
+    """
+    paths = [Path(path) for path in paths]
+    if topology is not None:
+        return [Source(Path(topology), tuple(paths))]
+    if all(is_structure(path) for path in paths):
+        return [Source(path) for path in paths]
+    if len(paths) == 1 and (paths[0].is_dir() or paths[0].suffix == ".txt"):
+        return read_sources(paths[0])
+    raise SettingsError("--top is missing: give the all-atom topology (PDB) of the trajectories")
+
+
 def pack(sources, stride=1, run_frames=None, seed=0):
     """Read chains, cluster them by sequence at 40 % identity, and split them.
 
@@ -101,7 +120,9 @@ def pack(sources, stride=1, run_frames=None, seed=0):
 
 def _packed(sources, stride, run_frames, seed):
     """What `pack` does with sources that are not packed yet."""
-    crystals = _distinct([row for source in sources if not source.trajectories for row in _crystals(source.topology)])
+    structures = [source.topology for source in sources if not source.trajectories]
+    bar = progress_bar(structures, unit="file", leave=False)
+    crystals = _distinct([row for path in bar for row in _crystals(path)])
     frames, runs = _frames([source for source in sources if source.trajectories], stride, run_frames)
     chains = [chain for chain, _ in crystals] + frames
     if not chains:

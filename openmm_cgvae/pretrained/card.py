@@ -1,15 +1,14 @@
 """What cards of models share: their lines, the account of a training, and the bundling of a model with its card."""
 
-import json
 import textwrap
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
-from openmm_cgvae.core.errors import DataError
 from openmm_cgvae.core.output import write_json, write_text
+from openmm_cgvae.core.schema import Schema
 from openmm_cgvae.io.bundled import PRETRAINED
 from openmm_cgvae.io.modelfile import ModelFile
+from openmm_cgvae.io.results import read_record
 from openmm_cgvae.pretrained.bundle import add_to_index
 
 __all__ = ["bundle_with_card", "card_text", "training_text"]
@@ -56,7 +55,13 @@ def training_text(known: dict[str, Any], items: str, validated: str) -> str:
 
 
 def bundle_with_card(
-    path: Any, name: str, evaluation: Any, description: str, card: Callable[[ModelFile, str, dict], str], writer: str
+    path: Any,
+    name: str,
+    evaluation: Any,
+    description: str,
+    card: Callable[[ModelFile, str, dict], str],
+    writer: str,
+    schema: Schema,
 ) -> None:
     """Copy a model file into the package, with its evaluation and its card, and note it in the index.
 
@@ -70,16 +75,15 @@ def bundle_with_card(
         Takes model file, name and evaluation, and returns the text.
     writer : str
         What writes such evaluations, for the message.
+    schema : callable
+        What they are.
 
     Raises
     ------
     DataError
         If the evaluation cannot be read.
     """
-    try:
-        measured = json.loads(Path(evaluation).read_text())
-    except (OSError, ValueError) as error:
-        raise DataError(f"evaluation {evaluation} cannot be read: what {writer} writes is expected") from error
+    measured = read_record(evaluation, schema, "evaluation", writer)
     text = card(ModelFile.load(path), name, measured)
     write_json(PRETRAINED / f"{name}.json", measured)
     write_text(PRETRAINED / f"{name}.md", text)

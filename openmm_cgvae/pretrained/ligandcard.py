@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from openmm_cgvae.core.errors import ModelFileError
+from openmm_cgvae.evaluation.conformers.records import RESULTS
 from openmm_cgvae.evaluation.conformers.summary import summary_table
 from openmm_cgvae.io.modelfile import ModelFile
 from openmm_cgvae.pretrained.card import bundle_with_card, card_text, training_text
@@ -79,7 +80,7 @@ def bundle_ligand(path: str | Path, name: str, results: str | Path, description:
         ``results.json`` of ``evaluate-conformers``.
     description : str
     """
-    bundle_with_card(path, name, results, description, ligand_card, "evaluate-conformers")
+    bundle_with_card(path, name, results, description, ligand_card, "evaluate-conformers", RESULTS)
 
 
 def _data(data):

@@ -8,6 +8,7 @@ import re
 import sys
 
 from openmm_cgvae.core.errors import ModelFileError
+from openmm_cgvae.io.results import PROTEIN_EVALUATION
 from openmm_cgvae.metrics.proteins import LONG, protein_table
 from openmm_cgvae.pretrained.card import bundle_with_card, card_text, training_text
 
@@ -79,7 +80,7 @@ def bundle_protein(path, name, evaluation, description):
         JSON of ``benchmarks/proteins.py``.
     description : str
     """
-    bundle_with_card(path, name, evaluation, description, model_card, "benchmarks/proteins.py")
+    bundle_with_card(path, name, evaluation, description, model_card, "benchmarks/proteins.py", PROTEIN_EVALUATION)
 
 
 def _data(data):

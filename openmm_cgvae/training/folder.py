@@ -1,7 +1,5 @@
 """What a training by updates leaves in its folder: settings, averaged network, its data, the last line of its log."""
 
-import csv
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +7,8 @@ from typing import Any
 import torch
 
 from openmm_cgvae.core.errors import TrainingError, one_line
+from openmm_cgvae.io.metadata import DATA
+from openmm_cgvae.io.results import read_log, read_record
 from openmm_cgvae.io.tensors import load_tensors
 
 __all__ = ["last_figures", "read_data", "read_state", "stored_settings", "trained_network"]
@@ -76,14 +76,17 @@ def trained_network(
 def read_data(folder: str | Path) -> dict[str, Any] | None:
     """Read what a training notes of its data in a folder; None if it did not."""
     path = Path(folder) / "data.json"
-    return json.loads(path.read_text()) if path.exists() else None
+    if not path.exists():
+        return None
+    return read_record(path, DATA, "note of training data", "'openmm-cgvae train'", TrainingError)
 
 
 def last_figures(folder: str | Path, names: tuple[str, ...]) -> dict[str, float]:
     """Figures of these names in the last line of a folder's ``training.csv``; an empty dict if there is none."""
     path = Path(folder) / "training.csv"
-    if not path.exists():
+    rows = read_log(path) if path.exists() else []
+    if not rows:
         return {}
-    with path.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    return {name: float(rows[-1][name]) for name in names} if rows else {}
+    if missing := [name for name in names if name not in rows[-1]]:
+        raise TrainingError(f"{path} has no column {missing[0]}: remove it, or give the folder of this training")
+    return {name: float(rows[-1][name]) for name in names}

@@ -1,12 +1,16 @@
 """Settings of a training of a model for any protein."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from openmm_cgvae.core.checks import check_ranges, check_types
 from openmm_cgvae.core.errors import SettingsError
+from openmm_cgvae.models.config import config_from_dict
 from openmm_cgvae.proteins.beadweights import MAPPINGS
 
-__all__ = ["ProteinConfig"]
+__all__ = ["ProteinConfig", "protein_settings"]
+
+# What is changed of the settings where a trained model is given to start from.
+OF_START = {"learning_rate": 3e-4, "residues": 2_000_000}
 
 
 @dataclass(frozen=True)
@@ -75,3 +79,32 @@ class ProteinConfig:
         )  # fmt: skip
         if self.mapping not in MAPPINGS:
             raise SettingsError(f"mapping={self.mapping!r} given: one of {', '.join(MAPPINGS)} is expected")
+
+
+def protein_settings(changes, mapping=None, start=None):
+    """Make the settings of those given by name.
+
+    Parameters
+    ----------
+    changes : dict
+    mapping : str, optional
+    start : dict, optional
+        Metadata of a model: its size is taken, and its mapping unless one is given.
+
+    Returns
+    -------
+    ProteinConfig
+
+    Raises
+    ------
+    SettingsError
+        If a name is unknown, or a value out of range.
+    """
+    settings = {}
+    if start is not None:
+        known = {field.name for field in fields(ProteinConfig)}
+        size = {k: v for k, v in start["model"].items() if k in known}
+        settings = OF_START | size | {"mapping": mapping or start["mapping"]}
+    elif mapping is not None:
+        settings = {"mapping": mapping}
+    return config_from_dict(ProteinConfig, settings | changes)

@@ -55,7 +55,7 @@ def export_protein(folder, path, name=None, chains=None, overwrite=False):
     if data is None or not tables.exists():
         data = _take_from_data(folder, chains, tables)
     network, config, progress = load_trained_network(folder, ProteinGeometry.load(tables))
-    if progress["data_sha256"] not in (None, data["sha256"]):
+    if progress["data_sha256"] not in (None, data.get("sha256")):
         raise TrainingError(f"{folder} was trained on other data than given: give its own")
     settings = asdict(config)
     known = {

@@ -1,4 +1,3 @@
-import argparse
 import json
 
 import pytest
@@ -6,8 +5,8 @@ from conftest import DATA
 
 from openmm_cgvae.backmapping.backmapper import Backmapper
 from openmm_cgvae.backmapping.model import Model
-from openmm_cgvae.cli import evaluate
-from openmm_cgvae.cli.main import main
+from openmm_cgvae.cli.main import main, parser
+from openmm_cgvae.cli.summary import check_json, tell
 from openmm_cgvae.core.errors import DataError, OutputError, SettingsError
 from openmm_cgvae.io import journal
 from openmm_cgvae.io.journal import Journal
@@ -16,9 +15,9 @@ AA, TOP = str(DATA / "alanine_dipeptide.xtc"), str(DATA / "alanine_dipeptide.pdb
 
 
 def call(*arguments):
-    parser = argparse.ArgumentParser()
-    evaluate.add_arguments(parser)
-    evaluate.run(parser.parse_args([str(a) for a in arguments]))
+    options = parser().parse_args(["evaluate", *map(str, arguments)])
+    check_json(options)
+    return tell(options.run(options), options)
 
 
 @pytest.fixture
@@ -65,7 +64,9 @@ def test_a_model_of_any_protein_is_evaluated_on_structures(tmp_path, capsys):
 
 
 def test_a_model_of_any_protein_takes_no_trajectory_alone(tmp_path, capsys):
-    assert main(["evaluate", "run.dcd", "--model", "protein-ca", "--json", str(tmp_path / "new.json")]) == 2
+    (tmp_path / "run.dcd").touch()
+    paths = str(tmp_path / "run.dcd"), str(tmp_path / "new.json")
+    assert main(["evaluate", paths[0], "--model", "protein-ca", "--json", paths[1]]) == 2
     assert "PDB or mmCIF files, or packed chains are expected, or MD with" in capsys.readouterr().err
 
 

@@ -24,8 +24,7 @@ PLACED_OR_NAMED = ("model", "molecules", "sequence")
 
 
 def commands():
-    (action,) = (action for action in parser()._actions if isinstance(action, argparse._SubParsersAction))
-    return action.choices
+    return parser().commands
 
 
 def arguments(command):
@@ -38,7 +37,7 @@ def arguments(command):
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_argument_is_a_number_a_word_or_a_file_that_is_known_as_input_or_output(command):
     files = FILES[command]
-    known = {*files.inputs, *files.outputs, *files.inside}
+    known = {*files.inputs, *files.outputs, *files.inside, "json"}
     names = {action.dest for action in arguments(command)}
     assert names <= known | WORDS, f"{names - known - WORDS}: say in cli/paths.py what it is"
     assert known <= names
@@ -70,11 +69,12 @@ def parsed(command, **given):
 
 def cases():
     for command, files in FILES.items():
-        for output in files.outputs:
+        outputs = (*files.outputs, "json")
+        for output in outputs:
             # A folder is no file.
             for name in sorted({*files.inputs} - {"folder", "training"}):
                 yield command, output, name
-        for first, second in itertools.combinations(files.outputs, 2):
+        for first, second in itertools.combinations(outputs, 2):
             yield command, first, second
 
 
@@ -117,7 +117,7 @@ def test_an_output_that_is_another_file_of_the_command_is_refused(tmp_path, monk
         "train md.dcd --top a.pdb --start run/model.pt -o run",
         "train run/checkpoint.pt -o run",
         "sample-reference md/run-003.dcd -o md",
-        "evaluate a.dcd b.dcd --top a.pdb --model m.pt --json b.dcd",
+        "evaluate a.dcd b.dcd --top a.pdb --model m.pt --json=b.dcd",
         "prepare proteins.txt -o listed/chain.npz",
         "cg-forcefield md.dcd --top a.pdb --model alanine-dipeptide-3 -o BUNDLED",
     ],

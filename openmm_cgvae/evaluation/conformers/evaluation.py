@@ -16,13 +16,18 @@ from openmm_cgvae.chemistry.reading import read_molecules
 from openmm_cgvae.chemistry.rotatable import rotatable_bonds
 from openmm_cgvae.chemistry.usable import usable_molecules
 from openmm_cgvae.core.errors import CGVAEError, DataError, MoleculeError, SettingsError, one_line
-from openmm_cgvae.core.output import complete_output, existing_folder, write_text
+from openmm_cgvae.core.fingerprint import check_same_folder
+from openmm_cgvae.core.lock import locked
+from openmm_cgvae.core.output import existing_folder, write_json, write_text
+from openmm_cgvae.core.progress import progress_bar
 from openmm_cgvae.ensembles.packed import PackedEnsembles, with_conformers
 from openmm_cgvae.evaluation.conformers.accuracy import conformer_positions, crystal_accuracy, ensemble_accuracy
 from openmm_cgvae.evaluation.conformers.energies import energy_errors
 from openmm_cgvae.evaluation.conformers.generators import BASELINES, Generator, named_generator
+from openmm_cgvae.evaluation.conformers.records import check_record
 from openmm_cgvae.evaluation.conformers.summary import summarised
 from openmm_cgvae.evaluation.conformers.validity import ConformerChecks
+from openmm_cgvae.io.results import SETTINGS, read_record, read_records
 
 __all__ = ["ConformerSettings", "crystal_molecules", "evaluate_conformers", "measured"]
 
@@ -102,9 +107,9 @@ def evaluate_conformers(
         If the folder holds records of other settings or data.
     DataError
         If there is no molecule to measure.
+    OutputError
+        If another process is at work in the folder.
     """
-    from tqdm.auto import tqdm
-
     settings, folder = settings or ConformerSettings(), existing_folder(folder)
     ready = {name: (generators or {}).get(name) or named_generator(name) for name in settings.generators}
     chosen = list(ensembles.subset(settings.split))
@@ -115,26 +120,27 @@ def evaluate_conformers(
         cases += [("crystal", name, mol) for name, mol in itertools.islice(found, settings.crystals)]
     if not cases:
         raise DataError(f"no molecule of the split {settings.split!r} and no crystal given: one at least is expected")
-    _record(folder / "settings.json", settings, ensembles, crystal)
-    path = folder / "records.jsonl"
-    done = {(r["kind"], r["name"], r["generator"]) for r in _records(path)}
-    left = [(*case, name) for case in cases for name in ready if (*case[:2], name) not in done]
-    total = len(cases) * len(ready)
-    try:
-        with path.open("a") as file, tqdm(total=total, initial=total - len(left), disable=not progress) as bar:
-            for kind, name, given, generator in left:
-                bar.set_description(generator)
-                found = measured(kind, given, ready[generator], settings)
-                file.write(json.dumps({"kind": kind, "name": name, "generator": generator, **found}) + "\n")
-                file.flush()
-                bar.update()
-    finally:
-        # What there is, also of an interrupted run.
-        results = summarised(_records(path), settings.generators)
-        results["settings"] = asdict(settings)
-        with complete_output(folder / "results.json") as temporary:
-            temporary.write_text(json.dumps(results, indent=1) + "\n")
-    return results
+    # One process at a time: two would measure the same, and mix their lines.
+    with locked(folder):
+        _record(folder / "settings.json", settings, ensembles, crystal)
+        path = folder / "records.jsonl"
+        done = {(r["kind"], r["name"], r["generator"]) for r in _records(path)}
+        left = [(*case, name) for case in cases for name in ready if (*case[:2], name) not in done]
+        total = len(cases) * len(ready)
+        try:
+            with path.open("a") as file, progress_bar(total=total, initial=total - len(left), shown=progress) as bar:
+                for kind, name, given, generator in left:
+                    bar.set_description(generator)
+                    found = measured(kind, given, ready[generator], settings)
+                    file.write(json.dumps({"kind": kind, "name": name, "generator": generator, **found}) + "\n")
+                    file.flush()
+                    bar.update()
+        finally:
+            # What there is, also of an interrupted run.
+            results = summarised(_records(path), settings.generators)
+            results["settings"] = asdict(settings)
+            write_json(folder / "results.json", results)
+        return results
 
 
 def measured(kind: str, given: Any, generate: Generator, settings: ConformerSettings) -> dict[str, Any]:
@@ -210,18 +216,13 @@ def _seed(seed, kind, mol):
 
 
 def _records(path):
-    """Records that are complete: the last line of an interrupted run may not be."""
+    """Records that are complete: the last line of an interrupted run may not be, and is removed."""
     if not path.exists():
         return []
-    found = []
-    lines = path.read_text().splitlines(keepends=True)
-    for line in lines:
-        try:
-            found.append(json.loads(line))
-        except ValueError:
-            continue
-    if lines and not lines[-1].endswith("\n"):
-        write_text(path, "".join(line for line in lines if line.endswith("\n")))
+    found = read_records(path, check_record, "file of records", "'openmm-cgvae evaluate-conformers'")
+    content = path.read_bytes()
+    if content and not content.endswith(b"\n"):
+        write_text(path, content[: content.rfind(b"\n") + 1].decode())
     return found
 
 
@@ -230,9 +231,8 @@ def _record(path, settings, ensembles, crystal):
     known = {**asdict(settings), "ensembles": ensembles.sha256}
     del known["generators"], known["molecules"], known["crystals"]
     if path.exists():
-        if json.loads(path.read_text()) != known:
-            raise SettingsError(f"{path.parent} holds records of other settings or data (see {path.name}): "
-                                "give another folder")  # fmt: skip
+        stored = read_record(path, SETTINGS, "record of settings", "'openmm-cgvae evaluate-conformers'")
+        what = f"holds records of other settings or data (see {path.name})"
+        check_same_folder(known, dict.fromkeys(known) | stored, path.parent, "give another folder", what)
         return
-    with complete_output(path) as temporary:
-        temporary.write_text(json.dumps(known, indent=1) + "\n")
+    write_json(path, known)

@@ -12,8 +12,10 @@ MINIMISED = "+mmff"
 MINIMISER_STEPS = 2000
 
 
-def named_generator(name: str) -> Generator:
+def named_generator(name: str, trust: bool = False) -> Generator:
     """Return the generator of a name: ``etkdg``, a bundled model or a model file; with ``+mmff`` behind it, minimised.
+
+    `trust` as of `Model.load`.
 
     Raises
     ------
@@ -21,7 +23,7 @@ def named_generator(name: str) -> Generator:
         If there is no such model, or it is not one of small molecules.
     """
     base = name.removesuffix(MINIMISED)
-    generate = _etkdg if base == BASELINES[0] else _model(base)
+    generate = _etkdg if base == BASELINES[0] else _model(base, trust)
     return _minimised(generate) if name.endswith(MINIMISED) else generate
 
 
@@ -40,7 +42,7 @@ def _minimised(generate):
     return minimised
 
 
-def _model(name):
+def _model(name, trust):
     from openmm_cgvae.ensembles.generate import ConformerModel
 
-    return ConformerModel.load(name).conformers
+    return ConformerModel.load(name, trust).conformers

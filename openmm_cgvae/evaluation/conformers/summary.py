@@ -2,10 +2,11 @@
 
 import numpy as np
 
+from openmm_cgvae.core.representation import text_table
 from openmm_cgvae.evaluation.conformers.accuracy import THRESHOLDS
 from openmm_cgvae.evaluation.conformers.validity import CHECKS
 
-__all__ = ["summarised", "summary_table"]
+__all__ = ["summarised", "summary_rows", "summary_table"]
 
 SIDES = ("recall", "precision")
 SHARES = tuple(f"coverage_{side}_{t}" for side in SIDES for t in THRESHOLDS)
@@ -48,16 +49,19 @@ def summarised(records, generators):
     }
 
 
-def summary_table(results):
-    """The figures as lines of text, a column a generator."""
-    lines = []
+def summary_rows(results):
+    """Return the rows of a table of the figures: a column a generator, and parts with headings of their own."""
+    rows = []
     for group, own in results["ensembles"].items():
-        count = next(iter(own.values()))["molecules"]
-        lines += [f"{group}: {count} molecules, mean (median)", *_table(own, ENSEMBLE_ROWS), ""]
+        rows += _part(own, f"{group}: {{}} molecules, mean (median)", ENSEMBLE_ROWS)
     if results["crystals"]:
-        count = next(iter(results["crystals"].values()))["molecules"]
-        lines += [f"crystal ligands: {count}", *_table(results["crystals"], CRYSTAL_ROWS), ""]
-    return "\n".join(lines)
+        rows += _part(results["crystals"], "crystal ligands: {}", CRYSTAL_ROWS)
+    return rows
+
+
+def summary_table(results):
+    """Return `summary_rows` as text."""
+    return text_table(summary_rows(results)) + "\n"
 
 
 def _complete(records, generators):
@@ -133,14 +137,14 @@ CRYSTAL_ROWS = (
 )
 
 
-def _table(columns, rows):
-    cells = [["", *columns]]
+def _part(columns, title, rows):
+    """Rows of the figures that any generator has, below the heading and above an empty line."""
+    yield title.format(next(iter(columns.values()))["molecules"]), *columns
     for label, name, factor, digits in rows:
-        own = [_cell(figures, name, factor, digits) for figures in columns.values()]
-        if any(own):
-            cells.append([label, *own])
-    widths = [max(len(row[k]) for row in cells) for k in range(len(cells[0]))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
+        cells = [_cell(figures, name, factor, digits) for figures in columns.values()]
+        if any(cells):
+            yield label, *cells
+    yield ("",)
 
 
 def _cell(figures, name, factor, digits):

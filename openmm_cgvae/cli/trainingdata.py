@@ -1,11 +1,11 @@
-"""Arguments and steps of subcommands that train models of any protein."""
+"""What the data of a training are: reference MD of one molecule, protein chains, or ensembles of small molecules."""
 
 import zipfile
 from pathlib import Path
 
 from openmm_cgvae.core.errors import SettingsError
 
-__all__ = ["MAPPINGS", "load_chains", "mapping_of", "of_proteins"]
+__all__ = ["MAPPINGS", "load_chains", "mapping_of", "of_ligands", "of_proteins", "of_relaxations"]
 
 MAPPINGS = ("ca", "com", "martini")
 # The default of --mapping, which is of models of one molecule.
@@ -19,9 +19,19 @@ def of_proteins(options):
     paths = [Path(path) for path in options.trajectories]
     if options.mapping in MAPPINGS:
         return True
-    if len(paths) == 1 and (paths[0].is_dir() or paths[0].suffix == ".txt" or _is_packed(paths[0])):
+    if len(paths) == 1 and (paths[0].is_dir() or paths[0].suffix == ".txt" or _holds(paths[0], "chain_break")):
         return True
     return options.top is None and all(is_structure(path) for path in paths)
+
+
+def of_ligands(options):
+    """Whether they are an archive of conformer ensembles, as ``sample-conformers`` makes."""
+    return len(options.trajectories) == 1 and _holds(Path(options.trajectories[0]), "approximate_positions")
+
+
+def of_relaxations(options):
+    """Whether they are an archive of samples and their minima, as ``sample-conformers --relaxations`` makes."""
+    return len(options.trajectories) == 1 and _holds(Path(options.trajectories[0]), "start", "end")
 
 
 def mapping_of(options):
@@ -40,22 +50,15 @@ def load_chains(options):
     paths = [Path(path) for path in options.trajectories]
     if len(paths) == 1 and paths[0].suffix == ".npz":
         return PackedChains.load(paths[0])
-    from openmm_cgvae.preparation.atomrecords import is_structure
-    from openmm_cgvae.preparation.packing import Source, pack, read_sources
+    from openmm_cgvae.preparation.packing import pack, sources_of
 
-    if options.top is not None:
-        sources = [Source(Path(options.top), tuple(paths))]
-    elif all(is_structure(path) for path in paths):
-        sources = [Source(path) for path in paths]
-    elif len(paths) == 1 and (paths[0].is_dir() or paths[0].suffix == ".txt"):
-        sources = read_sources(paths[0])
-    else:
-        raise SettingsError("--top is missing: give the all-atom topology (PDB) of the trajectories")
-    return pack(sources, options.stride, options.run_frames)
+    return pack(sources_of(paths, options.top), options.stride, options.run_frames)
 
 
-def _is_packed(path):
+def _holds(path, *arrays):
+    """Whether a path is an archive with arrays of these names."""
+    wanted = {f"{array}.npy" for array in arrays}
     try:
-        return path.suffix == ".npz" and "chain_break.npy" in zipfile.ZipFile(path).namelist()
+        return path.suffix == ".npz" and wanted <= set(zipfile.ZipFile(path).namelist())
     except (OSError, zipfile.BadZipFile):
         return False
