@@ -9,10 +9,10 @@ import torch
 from ligandmodels import DRUG, embedded, positions_of, random_model
 from rdkit import Chem
 
+from openmm_cgvae.chemistry.approximate import optimized
 from openmm_cgvae.chemistry.symmetry import Symmetries
 from openmm_cgvae.cli.main import main
 from openmm_cgvae.core.errors import DataError, SettingsError, TrainingError
-from openmm_cgvae.ensembles.approximate import optimized
 from openmm_cgvae.ensembles.forcefield import energies_kj
 from openmm_cgvae.ensembles.generate import ConformerModel
 from openmm_cgvae.ensembles.packed import PackedEnsembles

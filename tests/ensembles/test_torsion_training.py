@@ -8,10 +8,10 @@ import pytest
 import torch
 from ligandmodels import DRUG, SMALL, embedded, positions_of
 
+from openmm_cgvae.chemistry.approximate import optimized
 from openmm_cgvae.chemistry.symmetry import heavy_symmetries
 from openmm_cgvae.cli.main import main
 from openmm_cgvae.core.errors import SettingsError, TrainingError
-from openmm_cgvae.ensembles.approximate import optimized
 from openmm_cgvae.ensembles.forcefield import energies_kj
 from openmm_cgvae.ensembles.packed import Ensemble, PackedEnsembles
 from openmm_cgvae.ensembles.torsionbatch import TorsionBatch, TorsionEnsemble, torsion_loss
