@@ -152,7 +152,7 @@ def _evaluate(folder):
     model = folder / "model.pt"
     if not model.exists():
         small_model(model)
-    begin = ("evaluate", *REFERENCE, "--model", str(model), "--json", "out.json", "--samples", "8", "--stride", "2")
+    begin = ("evaluate", *REFERENCE, "--model", str(model), "--json", "out.json", "--samples", "4", "--stride", "8")
     return Case(begin, ("--resume",), output="out.json")
 
 

@@ -97,7 +97,7 @@ def _subject(options, backmapper, summary):
     import numpy as np
 
     from openmm_cgvae.evaluation.subject import of_structures
-    from openmm_cgvae.evaluation.thinning import read_structures
+    from openmm_cgvae.io.thinning import read_structures
 
     n_samples = 1 if options.ensemble == "best" else summary.n_samples
     structures, frames = read_structures([options.output], backmapper.topology, n_samples=n_samples)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from openmm_cgvae.core.errors import TopologyMismatchError
-from openmm_cgvae.evaluation.thinning import thinned
+from openmm_cgvae.io.thinning import thinned
 from openmm_cgvae.metrics.covalent import disulfides
 from openmm_cgvae.metrics.structure import handedness as signs_of
 from openmm_cgvae.molecule.graph import MolecularGraph

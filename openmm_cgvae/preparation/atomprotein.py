@@ -46,17 +46,18 @@ def bound_to_atoms(model, topology, positions):
     ]
     beads, places = beads_of(chain, MAPPINGS[model.metadata["mapping"]])
     states = {i: state for i, (residue, kind) in enumerate(residues) if (state := _state(residue, kind))}
-    given = {key: atom.index for key, atom in _named(topology).items()}
+    given, unlike = {key: atom.index for key, atom in _named(topology).items()}, []
     for ends in product(("capped", "charged", "neutral"), repeat=2):
         sampler = model.bind(
             beads, positions=places, breaks="none", termini=ends, protonation=states, disulfides=pairs or None
         )
         wanted = list(_named(sampler.topology))
-        if set(wanted) == set(given):
+        unlike.append(sorted(set(wanted) ^ set(given)))
+        if not unlike[-1]:
             return sampler, np.array([given[key] for key in wanted])
-    unlike = sorted(set(wanted) ^ set(given))[0]
+    residue, name = min(unlike, key=len)[0]
     raise TopologyMismatchError(
-        f"{len(given)} atoms given, {len(wanted)} are built; {unlike[1]} of residue {unlike[0] + 1} is not in both: "
+        f"{len(given)} atoms given, of which {name} of residue {residue + 1} is missing, or is none of a protein: "
         "all atoms of amino acids, with hydrogens, and of their caps are expected, as OpenMM names them"
     )
 
@@ -73,6 +74,6 @@ def _state(residue, kind):
         "H": ("HIP" if "HE2" in there else "HID") if "HD1" in there else "HIE",
         "D": "ASH" if "HD2" in there else None,
         "E": "GLH" if "HE2" in there else None,
-        "K": None if "HZ1" in there else "LYN",
+        "K": None if {"HZ1", "HZ2", "HZ3"} <= there else "LYN",
     }
     return states.get(AMINO_ACIDS[kind])

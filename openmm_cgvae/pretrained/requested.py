@@ -9,10 +9,10 @@ from openmm_cgvae.backmapping.model import Model
 from openmm_cgvae.backmapping.projection import projection
 from openmm_cgvae.core.errors import SettingsError
 from openmm_cgvae.evaluation.subject import of_longest, of_model, of_structures
-from openmm_cgvae.evaluation.thinning import read_structures
 from openmm_cgvae.formats.structures import load_topology
 from openmm_cgvae.io.bundled import bundled_file, pretrained_names
 from openmm_cgvae.io.results import EVALUATION, read_record
+from openmm_cgvae.io.thinning import read_structures
 from openmm_cgvae.io.trajectory_files import topology_beside
 from openmm_cgvae.preparation.crystalchains import chains_of_paths
 from openmm_cgvae.preparation.dataset import read_reference

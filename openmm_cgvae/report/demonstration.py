@@ -112,7 +112,7 @@ def _measure(backmapper, positions, beads, reference):
 def _report(backmapper, beads, reference, minimizing, path, seed):
     """The page, of some frames of the CG run with several samples each."""
     from openmm_cgvae.evaluation.subject import of_structures
-    from openmm_cgvae.evaluation.thinning import thinned
+    from openmm_cgvae.io.thinning import thinned
     from openmm_cgvae.report.build import write_report
 
     frames = thinned(len(beads), REPORTED)
