@@ -136,7 +136,7 @@ class Backmapper:
             module = copy.deepcopy(model.module)
         self._module = module.to(self._device, getattr(torch, np.dtype(PRECISIONS[precision]).name))
         self._seconds = 0.0
-        self._warned = False
+        self._warned = self._warned_of_order = False
 
     @staticmethod
     def load(
@@ -407,15 +407,21 @@ class Backmapper:
         return BeadOrder(self.n_beads, self.mapping.bead_bonds, self.potential)
 
     def _check_order(self, beads, frames):
-        """Refuse beads in another order, which nothing but distances tells where there are no names."""
+        """Refuse beads in another order or unit, which nothing but distances tells where there are no names."""
         fault = self._order.fault(beads)
-        if fault is not None:
-            row, what = fault
-            raise PositionsError(
-                f"beads of frame {{frame}} are not those of the model in its order: {what}; put the beads molecule by "
-                "molecule, in the order of cg_topology(), and check that molecules are whole and positions in nm",
-                int(frames[row]),
-            )
+        if fault is None:
+            return
+        what = "are not those of the model in its order" if fault.certain else "may not be in the model's order"
+        error = PositionsError(
+            f"beads of frame {{frame}} {what}: {fault.text}; put the beads molecule by molecule, in the order of "
+            "cg_topology(), and check that molecules are whole and positions in nm",
+            int(frames[fault.row]),
+        )
+        if fault.certain:
+            raise error
+        if not self._warned_of_order:
+            self._warned_of_order = True
+            logger.warning("%s", error)
 
     def _check_spread(self, beads, frames):
         expected = self.metadata.get("bead_spread_nm", 0.0)

@@ -110,7 +110,7 @@ def test_backmap_shows_what_it_wrote(model_path):
         ((), "neither structures nor --model given"),
         (("--model", "protein-ca"), "one structure is expected"),
         (("none.dcd",), "--top is missing"),
-        ((AA, "--top", TOP, "--evaluation", "none.json"), "evaluation none.json cannot be read"),
+        ((AA, "--top", TOP, "--evaluation", "none.json"), "none.json does not exist"),
         ((AA, "--top", TOP, "--samples", "0"), "1 or more is expected"),
         ((AA, "--top", TOP, "--energies", "0"), "1 or more is expected"),
         (("none.dcd", "--top", TOP), "none.dcd"),

@@ -18,7 +18,7 @@ from openmm_cgvae.ensembles.rmsd import pair_rmsd
 from openmm_cgvae.ensembles.torsionbatch import TorsionBatch, TorsionEnsemble, torsion_loss
 from openmm_cgvae.ensembles.torsionconfig import TorsionConfig
 from openmm_cgvae.ensembles.torsiontrainer import TorsionTrainer, load_torsion_network
-from openmm_cgvae.ligands.turning import turned_by_all
+from openmm_cgvae.geometry.turning import turned_by_all
 from openmm_cgvae.preparation.ensembles import boltzmann_weights
 
 TINY = TorsionConfig(**SMALL, conformers=160, batch_molecules=2, columns=4)

@@ -17,7 +17,8 @@ from openmm_cgvae.chemistry.rotatable import rotatable_bonds
 from openmm_cgvae.chemistry.usable import usable_molecules
 from openmm_cgvae.core.errors import CGVAEError, DataError, MoleculeError, SettingsError, one_line
 from openmm_cgvae.core.fingerprint import check_same_folder
-from openmm_cgvae.core.output import complete_output, existing_folder, write_text
+from openmm_cgvae.core.lock import locked
+from openmm_cgvae.core.output import existing_folder, write_json, write_text
 from openmm_cgvae.core.progress import progress_bar
 from openmm_cgvae.ensembles.packed import PackedEnsembles, with_conformers
 from openmm_cgvae.evaluation.conformers.accuracy import conformer_positions, crystal_accuracy, ensemble_accuracy
@@ -106,6 +107,8 @@ def evaluate_conformers(
         If the folder holds records of other settings or data.
     DataError
         If there is no molecule to measure.
+    OutputError
+        If another process is at work in the folder.
     """
     settings, folder = settings or ConformerSettings(), existing_folder(folder)
     ready = {name: (generators or {}).get(name) or named_generator(name) for name in settings.generators}
@@ -117,26 +120,27 @@ def evaluate_conformers(
         cases += [("crystal", name, mol) for name, mol in itertools.islice(found, settings.crystals)]
     if not cases:
         raise DataError(f"no molecule of the split {settings.split!r} and no crystal given: one at least is expected")
-    _record(folder / "settings.json", settings, ensembles, crystal)
-    path = folder / "records.jsonl"
-    done = {(r["kind"], r["name"], r["generator"]) for r in _records(path)}
-    left = [(*case, name) for case in cases for name in ready if (*case[:2], name) not in done]
-    total = len(cases) * len(ready)
-    try:
-        with path.open("a") as file, progress_bar(total=total, initial=total - len(left), shown=progress) as bar:
-            for kind, name, given, generator in left:
-                bar.set_description(generator)
-                found = measured(kind, given, ready[generator], settings)
-                file.write(json.dumps({"kind": kind, "name": name, "generator": generator, **found}) + "\n")
-                file.flush()
-                bar.update()
-    finally:
-        # What there is, also of an interrupted run.
-        results = summarised(_records(path), settings.generators)
-        results["settings"] = asdict(settings)
-        with complete_output(folder / "results.json") as temporary:
-            temporary.write_text(json.dumps(results, indent=1) + "\n")
-    return results
+    # One process at a time: two would measure the same, and mix their lines.
+    with locked(folder):
+        _record(folder / "settings.json", settings, ensembles, crystal)
+        path = folder / "records.jsonl"
+        done = {(r["kind"], r["name"], r["generator"]) for r in _records(path)}
+        left = [(*case, name) for case in cases for name in ready if (*case[:2], name) not in done]
+        total = len(cases) * len(ready)
+        try:
+            with path.open("a") as file, progress_bar(total=total, initial=total - len(left), shown=progress) as bar:
+                for kind, name, given, generator in left:
+                    bar.set_description(generator)
+                    found = measured(kind, given, ready[generator], settings)
+                    file.write(json.dumps({"kind": kind, "name": name, "generator": generator, **found}) + "\n")
+                    file.flush()
+                    bar.update()
+        finally:
+            # What there is, also of an interrupted run.
+            results = summarised(_records(path), settings.generators)
+            results["settings"] = asdict(settings)
+            write_json(folder / "results.json", results)
+        return results
 
 
 def measured(kind: str, given: Any, generate: Generator, settings: ConformerSettings) -> dict[str, Any]:
@@ -231,5 +235,4 @@ def _record(path, settings, ensembles, crystal):
         what = f"holds records of other settings or data (see {path.name})"
         check_same_folder(known, dict.fromkeys(known) | stored, path.parent, "give another folder", what)
         return
-    with complete_output(path) as temporary:
-        temporary.write_text(json.dumps(known, indent=1) + "\n")
+    write_json(path, known)
