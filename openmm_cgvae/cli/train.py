@@ -2,7 +2,8 @@
 
 On several GPUs with torchrun. Protein chains give a model of any protein: packed ones, PDB or mmCIF files, a folder of
 these, or a .txt list of them and of MD runs, on each line a topology and its trajectories. So does MD with --mapping
-ca, com or martini. Conformer ensembles of sample-conformers (.npz) give a model of any small molecule.
+ca, com or martini. Conformer ensembles of sample-conformers (.npz) give a model of any small molecule,
+its relaxations.npz a refinement of the model --start.
 """
 
 import ast
@@ -25,7 +26,7 @@ __all__ = ["add_arguments", "run", "settings"]
 # Arguments that a kind of models does not have, and what they are if they are not given.
 FOREIGN = {
     "small molecules": ("epochs", "baseline", "compile", "start", "top", "run_frames", "preset", "device", "mapping"),
-    "refined small molecules": ("epochs", "baseline", "compile", "top", "run_frames", "preset", "device", "mapping"),
+    "relaxed samples": ("epochs", "baseline", "compile", "top", "run_frames", "preset", "device", "mapping"),
     "any protein": ("epochs", "baseline", "compile", "preset", "device"),
 }
 DEFAULTS = {"preset": "small", "device": "cpu", "mapping": "residue"}
@@ -52,7 +53,8 @@ def add_arguments(parser):
 
 def run(options):
     changes = dict(_change(text) for text in options.set)
-    kind = _kind(options)
+    kinds = {"small molecules": of_ligands, "relaxed samples": of_relaxations, "any protein": of_proteins}
+    kind = next((name for name, found in kinds.items() if found(options)), "one molecule")
     _refuse(options, kind)
     from openmm_cgvae.training.distributed import process_group, rank
 
@@ -64,7 +66,7 @@ def run(options):
             return _baseline(options, changes) if rank() == 0 else None
         if kind == "small molecules":
             trainer, data = ligand_training(options, changes), None
-        elif kind == "refined small molecules":
+        elif kind == "relaxed samples":
             trainer, data = refinement_training(options, changes)
         elif kind == "any protein":
             trainer, data = protein_training(options, changes)
@@ -72,13 +74,6 @@ def run(options):
             trainer, data = _molecule_training(options, device)
         trainer.run(options.minutes)
         return Summary(list(_finished(options, kind, data))) if rank() == 0 else None
-
-
-def _kind(options):
-    """What the data make a model of."""
-    if of_relaxations(options):
-        return "refined small molecules"
-    return "small molecules" if of_ligands(options) else "any protein" if of_proteins(options) else "one molecule"
 
 
 def _refuse(options, kind):
@@ -111,16 +106,11 @@ def _finished(options, kind, data):
     try:
         if kind == "one molecule" and (folder / "training.csv").exists():
             yield "losses", _plotted(folder)
-        from openmm_cgvae.pretrained.trained import export_training
-
-        yield "model file", export_training(
-            folder, None, options.name, data if kind == "one molecule" else None, overwrite=True,
-            base=data if kind == "refined small molecules" else None,
-        )  # fmt: skip
+        yield "model file", _exported(options, kind, data)
     except ModuleNotFoundError as error:
         yield "model file", f"none: {error}; on a machine with the whole package run 'openmm-cgvae export {folder}'"
         return
-    if options.no_report or kind.endswith("small molecules"):
+    if options.no_report or kind in ("small molecules", "relaxed samples"):
         return
     try:
         from openmm_cgvae.backmapping.model import Model
@@ -131,6 +121,19 @@ def _finished(options, kind, data):
         yield write_page(folder / "report.html", subject(Model.load(folder / "model.pt"), data, **more))
     except (CGVAEError, ImportError) as error:
         yield "report", f"none: {error}"
+
+
+def _exported(options, kind, data):
+    """Path of the model file that is made of the folder."""
+    folder = Path(options.output)
+    if kind == "relaxed samples":
+        from openmm_cgvae.ensembles.refineexport import export_refined
+
+        export_refined(data, folder, folder / "model.pt", options.name or folder.name, overwrite=True)
+        return folder / "model.pt"
+    from openmm_cgvae.pretrained.trained import export_training
+
+    return export_training(folder, None, options.name, data if kind == "one molecule" else None, overwrite=True)
 
 
 def _plotted(folder):

@@ -36,13 +36,19 @@ def _start(name_or_path):
 
 def ligand_training(options, changes):
     """The trainer of settings given by name, and of which ``network``."""
-    from openmm_cgvae.ensembles.networks import network
+    from openmm_cgvae.ensembles.coarseconfig import CoarsenConfTraining
+    from openmm_cgvae.ensembles.coarsetraining import CoarsenConfTrainer
     from openmm_cgvae.ensembles.packed import PackedEnsembles
+    from openmm_cgvae.ensembles.torsionconfig import TorsionConfig
+    from openmm_cgvae.ensembles.torsiontrainer import TorsionTrainer
     from openmm_cgvae.models.config import config_from_dict
 
-    settings, trainer = network(changes.pop("network", "torsions"))
-    config = config_from_dict(settings, changes)
-    return trainer(PackedEnsembles.load(options.trajectories[0]), Path(options.output), config)
+    known = {"torsions": (TorsionConfig, TorsionTrainer), "coarsenconf": (CoarsenConfTraining, CoarsenConfTrainer)}
+    name = changes.pop("network", "torsions")
+    if name not in known:
+        raise SettingsError(f"network={name!r} given: one of {', '.join(known)} is expected")
+    config = config_from_dict(known[name][0], changes)
+    return known[name][1](PackedEnsembles.load(options.trajectories[0]), Path(options.output), config)
 
 
 def refinement_training(options, changes):
