@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from openmm_cgvae.cli.common import add_overwrite
+from openmm_cgvae.core.errors import SettingsError
 
 __all__ = ["add_arguments", "run"]
 
@@ -20,6 +21,7 @@ def add_arguments(parser):
 
 def run(options):
     from openmm_cgvae.conformers.coarseexport import export_coarsenconf, is_coarsenconf_training
+    from openmm_cgvae.conformers.refineexport import is_refinement_training
     from openmm_cgvae.conformers.torsionexport import export_ligand_model, is_ligand_training
     from openmm_cgvae.evaluation.exporting import export_model
     from openmm_cgvae.training.dataset import Dataset
@@ -36,6 +38,10 @@ def run(options):
         export_ligand_model(folder, output, name, options.overwrite)
         print(f"model file: {output}")
         return
+    if is_refinement_training(folder):
+        raise SettingsError(
+            f"{folder} holds what refines samples of another model: repeat its 'train' command with --start"
+        )
     if is_protein_training(folder):
         from openmm_cgvae.evaluation.proteinexport import export_protein
 

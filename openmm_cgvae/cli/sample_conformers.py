@@ -60,18 +60,9 @@ def run(options):
         reoptimise_parts(folder, sorted(options.splits))
         _pack(pack_parts(folder, GFN2), folder / "gfn2.npz")
     if options.relaxations is not None:
-        _relax(ensembles, folder, options)
+        from openmm_cgvae.preparation.relaxedparts import relaxed_archive
 
-
-def _relax(ensembles, folder, options):
-    from openmm_cgvae.conformers.generate import ConformerModel
-    from openmm_cgvae.preparation.relaxedparts import pack_relaxations, sample_relaxations
-
-    parts, path = folder / "relaxed", folder / "relaxations.npz"
-    sample_relaxations(ensembles, parts, ConformerModel.load(options.relaxations), seed=options.seed)
-    found = pack_relaxations(parts)
-    found.save(path, overwrite=True)
-    print(f"{path}: {len(found)} molecules, {sum(len(r.start) for r in found)} samples")
+        print(relaxed_archive(ensembles, folder, options.relaxations, options.seed))
 
 
 def _pack(ensembles, path):

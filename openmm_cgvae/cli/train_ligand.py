@@ -1,6 +1,7 @@
-"""Train a model of any small molecule: what ``train`` does with conformer ensembles."""
+"""Train a model of any small molecule: what ``train`` does with conformer ensembles, and with relaxed samples."""
 
 import zipfile
+from functools import partial
 from pathlib import Path
 
 from openmm_cgvae.core.errors import SettingsError
@@ -9,79 +10,67 @@ __all__ = ["of_ligands", "train_ligand"]
 
 # ``--set network=...``; the first by default.
 NETWORKS = ("torsions", "coarsenconf")
+# A member of an archive of ensembles, and of one of relaxed samples.
+ENSEMBLES, RELAXATIONS = "approximate_positions.npy", "start.npy"
 
 
 def of_ligands(options):
     """Whether the data of `add_reference` are an archive that ``sample-conformers`` makes."""
-    members = _members(options.trajectories)
-    return "approximate_positions.npy" in members or _of_relaxations(members)
+    return _holds(options.trajectories, ENSEMBLES) or _holds(options.trajectories, RELAXATIONS)
 
 
-def _of_relaxations(members):
-    return {"start.npy", "end.npy"} <= set(members)
-
-
-def _members(paths):
-    """Names in the archive that is given alone, none of other data."""
+def _holds(paths, member):
     if len(paths) != 1 or Path(paths[0]).suffix != ".npz":
-        return []
+        return False
     try:
-        return zipfile.ZipFile(paths[0]).namelist()
+        return member in zipfile.ZipFile(paths[0]).namelist()
     except (OSError, zipfile.BadZipFile):
-        return []
+        return False
 
 
 def train_ligand(options, changes):
     """Train, or go on, and export; `changes` are settings that were given by name, and which ``network``."""
-    if _of_relaxations(_members(options.trajectories)):
-        _train_refinement(options, changes)
-        return
-    _check(options, "start")
-    from openmm_cgvae.conformers.ensembles import PackedEnsembles
     from openmm_cgvae.models.config import config_from_dict
 
-    changes = dict(changes)
-    settings, trainer, export = _parts(changes.pop("network", NETWORKS[0]))
+    changes, refining = dict(changes), _holds(options.trajectories, RELAXATIONS)
+    _check(options, *([] if refining else ["start"]))
+    parts = _refinement(options.start) if refining else _parts(changes.pop("network", NETWORKS[0]))
+    archive, settings, trainer, export = parts
     config = config_from_dict(settings, changes)
     folder = Path(options.output)
-    trainer(PackedEnsembles.load(options.trajectories[0]), folder, config).run(options.minutes)
+    trainer(archive.load(options.trajectories[0]), folder, config).run(options.minutes)
     path = folder / "model.pt"
     export(folder, path, options.name or folder.name, overwrite=True)
     print(f"model file: {path}")
 
 
-def _train_refinement(options, changes):
-    """Train what refines the samples of a model, and export both as one."""
-    _check(options)
+def _refinement(base):
+    """Archive, settings, trainer and exporter of what refines the samples of a model."""
     from openmm_cgvae.conformers.refineconfig import RefineConfig
     from openmm_cgvae.conformers.refineexport import export_refined, refined_base
     from openmm_cgvae.conformers.refinetrainer import RefineTrainer
     from openmm_cgvae.conformers.relaxations import PackedRelaxations
-    from openmm_cgvae.models.config import config_from_dict
 
-    base, folder = refined_base(options.start), Path(options.output)
-    config = config_from_dict(RefineConfig, dict(changes))
-    RefineTrainer(PackedRelaxations.load(options.trajectories[0]), folder, config).run(options.minutes)
-    path = folder / "model.pt"
-    export_refined(base, folder, path, options.name or folder.name, overwrite=True)
-    print(f"model file: {path}")
+    return PackedRelaxations, RefineConfig, RefineTrainer, partial(export_refined, refined_base(base))
 
 
 def _parts(network):
-    """Settings, trainer and exporter of a network, by its name."""
+    """Archive, settings, trainer and exporter of a network, by its name."""
+    from openmm_cgvae.conformers.ensembles import PackedEnsembles
+
     if network == "coarsenconf":
         from openmm_cgvae.conformers.coarseconfig import CoarsenConfTraining
         from openmm_cgvae.conformers.coarseexport import export_coarsenconf
         from openmm_cgvae.conformers.coarsetraining import CoarsenConfTrainer
 
-        return CoarsenConfTraining, CoarsenConfTrainer, export_coarsenconf
+        return PackedEnsembles, CoarsenConfTraining, CoarsenConfTrainer, export_coarsenconf
     if network != "torsions":
         raise SettingsError(f"network={network!r} given: one of {', '.join(NETWORKS)} is expected")
     from openmm_cgvae.conformers.torsionconfig import TorsionConfig
     from openmm_cgvae.conformers.torsionexport import export_ligand_model
     from openmm_cgvae.conformers.torsiontrainer import TorsionTrainer
 
-    return TorsionConfig, TorsionTrainer, export_ligand_model
+    return PackedEnsembles, TorsionConfig, TorsionTrainer, export_ligand_model
 
 
 def _check(options, *more):

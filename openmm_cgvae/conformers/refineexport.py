@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from openmm_cgvae.conformers.refineconfig import REFINE_SETTINGS
+from openmm_cgvae.conformers.refineconfig import REFINE_SETTINGS, RefineConfig
 from openmm_cgvae.conformers.refinetrainer import load_refine_network
 from openmm_cgvae.conformers.torsionexport import KIND
 from openmm_cgvae.core.errors import ModelFileError, SettingsError
@@ -14,11 +14,16 @@ from openmm_cgvae.core.output import check_output
 from openmm_cgvae.io.modelfile import ModelFile
 from openmm_cgvae.ligands.model import rebuild_ligand
 from openmm_cgvae.pretrained.index import resolve_model
-from openmm_cgvae.training.folder import last_figures
+from openmm_cgvae.training.folder import last_figures, stored_settings
 
-__all__ = ["export_refined", "refined_base"]
+__all__ = ["export_refined", "is_refinement_training", "refined_base"]
 
 FIGURES = ("rmsd_before", "rmsd_after", "distances_before", "distances_after")
+
+
+def is_refinement_training(folder: str | Path) -> bool:
+    """Whether a folder holds a training of what refines samples."""
+    return set(asdict(RefineConfig())) == set(stored_settings(folder))
 
 
 def refined_base(name_or_path: str | Path | None) -> ModelFile:
