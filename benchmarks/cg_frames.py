@@ -15,7 +15,7 @@ from proteins import RESULTS, built_by, built_by_model, programs_of
 
 from openmm_cgvae.chemistry.aminoacids.residues import N_SLOTS, RESIDUE_NAMES
 from openmm_cgvae.metrics.proteins import bead_figures, protein_summary, protein_table
-from openmm_cgvae.training.chains import Chain
+from openmm_cgvae.proteins.chains import Chain
 
 # Beads further apart than this on average over frames are not bonded, Angstrom. Of PED00183 residues are missing; parts
 # of less than three that this leaves have no orientation and are left out.

@@ -13,9 +13,9 @@ import numpy as np
 from openmm_cgvae.atomistic.minimizer import Minimizer
 from openmm_cgvae.backmapping.backmapper import Backmapper
 from openmm_cgvae.backmapping.trajectory import backmap_trajectory
-from openmm_cgvae.evaluation.bundle import reference_frames
 from openmm_cgvae.io.cluster import cluster_client
 from openmm_cgvae.io.trajectory_files import TrajectoryWriter
+from openmm_cgvae.pretrained.bundle import reference_frames
 
 MODEL = "chignolin-10"
 ROUNDS = 3

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from openmm_cgvae.backmapping.backmapper import Backmapper
-from openmm_cgvae.evaluation.bundle import reference_frames
+from openmm_cgvae.io.bundled import pretrained_names, read_index
 from openmm_cgvae.molecule.graph import MolecularGraph
 from openmm_cgvae.molecule.topology import as_mdtraj_topology
-from openmm_cgvae.pretrained.index import pretrained_names, read_index
+from openmm_cgvae.pretrained.bundle import reference_frames
 
 RESULTS = Path(__file__).parent / "results" / "coherence.json"
 TIMES_PS = (0, 0.5, 1, 2, 3, 5, 10, 20, 50, 1000)

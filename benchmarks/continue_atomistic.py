@@ -19,11 +19,11 @@ from openmm_cgvae.cg.system import run_steps
 from openmm_cgvae.core.errors import CGVAEError
 from openmm_cgvae.core.output import complete_output
 from openmm_cgvae.core.units import BOLTZMANN_KJ_PER_MOL_K
-from openmm_cgvae.evaluation.bundle import reference_frames
+from openmm_cgvae.io.bundled import pretrained_names, read_index
 from openmm_cgvae.metrics import handedness, valid_graphs
 from openmm_cgvae.molecule.graph import MolecularGraph
 from openmm_cgvae.molecule.topology import as_mdtraj_topology
-from openmm_cgvae.pretrained.index import pretrained_names, read_index
+from openmm_cgvae.pretrained.bundle import reference_frames
 from openmm_cgvae.simulation.atomistic import to_atomistic_simulation
 
 RESULTS = Path(__file__).parent / "results" / "continue.json"

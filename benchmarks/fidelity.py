@@ -4,11 +4,11 @@ import numpy as np
 
 from openmm_cgvae.atomistic.minimizer import Minimizer
 from openmm_cgvae.backmapping.backmapper import Backmapper
-from openmm_cgvae.evaluation.bundle import reference_frames
+from openmm_cgvae.io.bundled import pretrained_names
 from openmm_cgvae.metrics import valid_graphs
 from openmm_cgvae.molecule.graph import MolecularGraph
 from openmm_cgvae.molecule.topology import as_mdtraj_topology
-from openmm_cgvae.pretrained.index import pretrained_names
+from openmm_cgvae.pretrained.bundle import reference_frames
 
 
 def measure():

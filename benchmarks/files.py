@@ -8,8 +8,8 @@ from timing import alternating
 
 from openmm_cgvae.backmapping.backmapper import Backmapper
 from openmm_cgvae.backmapping.trajectory import backmap_trajectory
-from openmm_cgvae.evaluation.bundle import reference_frames
 from openmm_cgvae.io.trajectory_files import TrajectoryWriter
+from openmm_cgvae.pretrained.bundle import reference_frames
 
 MODEL = "alanine-dipeptide-3"
 

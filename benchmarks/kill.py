@@ -1,54 +1,107 @@
-"""Commands that are killed at random moments and resumed: do they end with the bytes of a run that was not?
+"""Kill commands at random moments, go on with them, and compare what they wrote with an undisturbed run.
 
-python benchmarks/kill.py backmap 50: the case, and how often. A case is a function in `CASES`; every command runs in a
-child of this process, which has imported the package, and is killed with SIGKILL up to three times.
-python benchmarks/kill.py backmap 20 SIGTERM: a process of its own is sent this signal at a random moment once its files
-are there, and must end with its exit status, nothing but that it was interrupted in its messages, and no hidden files.
+    python benchmarks/kill.py backmap simulate train evaluate --trials 200 --seed 0
+    python benchmarks/kill.py backmap --signal SIGTERM --trials 20
+
+A trial runs a command in a process of its own, kills it with SIGKILL up to three times at moments drawn over the time
+that it takes, and lets it end; the same files must then be there, with the same bytes, and nothing else. With a signal
+that a command can answer it must end with its exit status, leave no hidden files, and say no more than that it was
+interrupted. Processes are forked from this one, which has imported what they need, so that most kills meet the command
+at work.
 """
 
+import argparse
+import csv
+import importlib
+import json
 import os
 import random
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from dataclasses import asdict
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
-import numpy as np
-import torch
+ROOT = Path(__file__).resolve().parents[1]
+DATA = ROOT / "tests" / "data"
+MOST_KILLS = 3
+# For short runs to have several: steps between checkpoints of `simulate`, frames of a part of `backmap`.
+CHECKPOINT_STEPS, PART, MINIMIZED_PART = 1000, 400, 25
+FRAMES = 4000
+# Timings, in results and in columns of a log.
+TIMINGS = {"frames_per_second", "seconds", "cpu_seconds", "residues_per_second"}
 
-from openmm_cgvae.backmapping.backmapper import Backmapper
-from openmm_cgvae.cli.main import main
-from openmm_cgvae.evaluation.bundle import reference_frames
-from openmm_cgvae.io.modelfile import ModelFile
-from openmm_cgvae.io.trajectory_files import TrajectoryWriter
-from openmm_cgvae.models import CGVAE, ModelConfig
-from openmm_cgvae.models.export import script_model
-from openmm_cgvae.preparation.dataset import prepare_dataset
 
-# Five parts of a journal.
-FRAMES = 20_000
-KILLS = 3
-SMALL = ModelConfig(features=16, radial=4, encoder_layers=1, prior_layers=1, decoder_layers=3, flow_width=16,
-                    flow_layers=1, flow_steps=2)  # fmt: skip
+@dataclass(frozen=True)
+class Case:
+    """A command that can be gone on with; its paths are relative to the folder that it runs in.
+
+    Parameters
+    ----------
+    begin : sequence of str
+        Its arguments.
+    resume : sequence of str
+        What else is given to go on.
+    replace : sequence of str, optional
+        What else is given where the file `waits_for` is not there yet.
+    waits_for : str, optional
+    output : str, optional
+        Made in parts: where it is there and its parts are not, all is done.
+    differing : sequence of str
+        Files that need not be the same.
+    """
+
+    begin: tuple
+    resume: tuple = ()
+    replace: tuple = ()
+    waits_for: str | None = None
+    output: str | None = None
+    differing: tuple = ()
+
+    def is_done(self, folder):
+        """Whether a process was killed when there was nothing left to do."""
+        if self.output is None:
+            return False
+        return (folder / self.output).exists() and not (folder / f"{self.output}.unfinished").exists()
+
+    def again(self, folder):
+        """The arguments to go on with what a killed process left in a folder."""
+        new = self.waits_for is not None and not (folder / self.waits_for).exists()
+        return (*self.begin, *(self.replace if new else self.resume))
 
 
 def small_model(path):
-    """Write a model without training, which is faster than any that is good, and return it."""
+    """Write a model without training, which is faster than any that is good; returns it with beads of reference MD."""
+    import numpy as np
+
+    from openmm_cgvae.backmapping.backmapper import Backmapper
+    from openmm_cgvae.io.modelfile import ModelFile
+    from openmm_cgvae.models import CGVAE, ModelConfig
+    from openmm_cgvae.models.export import script_model
+    from openmm_cgvae.preparation.dataset import prepare_dataset
+    from openmm_cgvae.pretrained.bundle import reference_frames
+
     frames, known = reference_frames("alanine-dipeptide-3"), Backmapper.load("alanine-dipeptide-3")
     dataset = prepare_dataset(frames, np.arange(len(frames)) % 4, known.mapping)
-    module = script_model(CGVAE(dataset.spec, SMALL).eval())
-    metadata = {"name": "small", "bead_spread_nm": known.metadata["bead_spread_nm"], "model": asdict(SMALL)}
+    config = ModelConfig(features=16, radial=4, encoder_layers=1, prior_layers=1, decoder_layers=3, flow_width=16,
+                         flow_layers=1, flow_steps=2)  # fmt: skip
+    module = script_model(CGVAE(dataset.spec, config).eval())
+    metadata = {"name": "small", "bead_spread_nm": known.metadata["bead_spread_nm"], "model": asdict(config)}
     ModelFile(module, dataset.description["mapping"], None, metadata, dataset.spec.to_arrays()).save(path)
     return Backmapper.load(path), known.mapping.project(frames)
 
 
-def backmap(folder, *more):
-    """Backmapping of a trajectory of which frames are bad: all arguments but the output."""
+def _backmap(folder, *more, suffix=".dcd"):
+    """Backmapping of a trajectory of which three frames are bad."""
+    import numpy as np
+
+    from openmm_cgvae.io.trajectory_files import TrajectoryWriter
+
     cg, model = folder / "cg.xtc", folder / "model.pt"
     if not cg.exists():
         backmapper, beads = small_model(model)
@@ -56,138 +109,294 @@ def backmap(folder, *more):
         beads[FRAMES // 3 : FRAMES // 3 + 3] = 1e4 * np.arange(9).reshape(3, 3)
         with TrajectoryWriter(cg, backmapper.cg_topology()) as writer:
             writer.write(beads, 2.0 * np.arange(FRAMES))
-    return ["backmap", cg, "--model", model, "--seed", 5, "--on-bad-frame", "skip", *more]
+    how = ("--seed", "5", "--on-bad-frame", "skip", *more, "-o", f"out{suffix}")
+    return Case(("backmap", str(cg), "--model", str(model), *how), ("--resume",), output=f"out{suffix}")
 
 
-def project(folder):
-    """Projection of what is backmapped."""
-    aa = folder / "atoms.dcd"
-    if not aa.exists():
-        main([str(argument) for argument in (*backmap(folder), "-o", aa)])
-    return ["project", *[aa] * 10, "--top", aa.with_suffix(".pdb"), "--model", folder / "model.pt"]
+def _project(folder):
+    """Projection of what is backmapped, several times over."""
+    atoms = folder / "whole" / "out.dcd"
+    if not atoms.exists():
+        end(start(folder / "whole", _backmap(folder).begin))
+    model = str(folder / "model.pt")
+    begin = ("project", *[str(atoms)] * 10, "--top", str(atoms.with_suffix(".pdb")), "--model", model)
+    return Case((*begin, "-o", "out.xtc"), ("--resume",), output="out.xtc")
 
 
-# Arguments but for the output, by the folder of inputs; and the suffix of the output.
+def _simulate(*more):
+    begin = (
+        "simulate", "--model", "alanine-dipeptide-3", "--steps", "10000", "--report-interval", "50", "-o", "aa.dcd",
+        "--cg-output", "cg.dcd", "--checkpoint", "run.chk", "--seed", "3", "--correlation-time", "1", *more,
+    )  # fmt: skip
+    return Case(begin, ("--resume",), ("--overwrite",), waits_for="run.chk", differing=("run.chk",))
+
+
+REFERENCE = (str(DATA / "alanine_dipeptide.xtc"), "--top", str(DATA / "alanine_dipeptide.pdb"), "--run-frames", "25")
+SMALL = ("features=16", "radial=4", "encoder_layers=1", "prior_layers=1", "decoder_layers=3", "flow_width=16",
+         "flow_layers=1", "flow_steps=2", "prior_updates=10", "posterior_steps=2", "polish_updates=10")  # fmt: skip
+
+
+def _train(folder):
+    settings = [word for change in SMALL for word in ("--set", change)]
+    return Case(("train", *REFERENCE, "-o", "run", "--epochs", "3", "--no-report", *settings))
+
+
+def _sample_reference(folder):
+    return Case((
+        "sample-reference", str(DATA / "alanine_dipeptide.pdb"), "-o", "md", "--runs", "3", "--frames", "40",
+        "--interval", "0.1", "--burst", "0.2", "0.4", "--equilibration", "0.2",
+    ))  # fmt: skip
+
+
+def _evaluate(folder):
+    model = folder / "model.pt"
+    if not model.exists():
+        small_model(model)
+    begin = ("evaluate", *REFERENCE, "--model", str(model), "--json", "out.json", "--samples", "4", "--stride", "8")
+    return Case(begin, ("--resume",), output="out.json")
+
+
+def _evaluate_proteins(folder):
+    chains = [str(DATA / "5k6d.pdb")] * 4
+    begin = ("evaluate", *chains, "--model", "protein-ca", "--samples", "2", "--representative", "--json", "out.json")
+    return Case(begin, ("--resume",), output="out.json")
+
+
+# By the folder of their inputs, which they make.
 CASES = {
-    "backmap": (backmap, ".dcd"),
-    "backmap-xtc": (lambda folder: backmap(folder, "--samples", 2, "--correlation-time", 8), ".xtc"),
-    "backmap-minimized": (lambda folder: backmap(folder, "--minimize", "--iterations", 2, "--stride", 16), ".dcd"),
-    "project": (project, ".xtc"),
+    "backmap": _backmap,
+    "backmap-xtc": lambda folder: _backmap(folder, "--samples", "2", "--correlation-time", "8", suffix=".xtc"),
+    "backmap-minimized": lambda folder: _backmap(folder, "--minimize", "--iterations", "2", "--stride", "16"),
+    "project": _project,
+    "simulate": lambda folder: _simulate(),
+    "simulate-minimize": lambda folder: _simulate("--minimize", "--iterations", "5"),
+    "train": _train,
+    "sample-reference": _sample_reference,
+    "evaluate": _evaluate,
+    "evaluate-proteins": _evaluate_proteins,
 }
 
 
-def run(arguments, seconds=None):
-    """Run a command in a child, killed after some seconds: its exit status, None if it was killed."""
-    child = os.fork()
-    if child == 0:
-        quiet = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(quiet, 1)
-        os.dup2(quiet, 2)
-        os._exit(main([str(argument) for argument in arguments]))
-    ends = None if seconds is None else time.monotonic() + seconds
-    while ends is None or time.monotonic() < ends:
-        found, status = os.waitpid(child, 0 if ends is None else os.WNOHANG)
-        if found:
-            return os.waitstatus_to_exitcode(status)
-        time.sleep(0.002)
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    return None
+def shorten():
+    """Let short runs have several checkpoints and parts, and a training no picture, which takes half of its time."""
+    from openmm_cgvae.backmapping import trajectory
+    from openmm_cgvae.cli import train
+    from openmm_cgvae.simulation import checkpoint
+
+    checkpoint.CHECKPOINT_STEPS = CHECKPOINT_STEPS
+    trajectory.FRAMES_A_PART, trajectory.MINIMIZED_A_PART = PART, MINIMIZED_PART
+    train._plot = lambda folder: None
 
 
-def trial(arguments, output, duration, generator):
-    """Kill and resume until it ends: how often it was killed."""
-    for kills in range(KILLS):
-        status = run([*arguments, "-o", output, "--resume"], generator.uniform(0, duration))
-        if status is not None:
-            assert status == 0, f"exit status {status} after {kills} kills"
-            return kills
-        if output.exists() and not unfinished(output):
-            # Killed when all was done.
-            return kills + 1
-    status = run([*arguments, "-o", output, "--resume"])
-    assert status == 0, f"exit status {status} after {KILLS} kills"
-    return KILLS
+def prepared(case, place):
+    """Run a case undisturbed.
+
+    Returns
+    -------
+    wanted : dict of str to object
+        What each of its files holds.
+    seconds : float
+    """
+    # The first tells what is to be imported, which takes the longest.
+    end(start(place / "first", case.begin), place / "first")
+    for name in (place / "first.modules").read_text().split():
+        with suppress(Exception):
+            importlib.import_module(name)
+    started = time.monotonic()
+    end(start(place / "whole", case.begin), place / "whole")
+    return contents(place / "whole", case), time.monotonic() - started
 
 
-def unfinished(output):
-    return output.with_name(f"{output.name}.unfinished").exists()
+def contents(folder, case):
+    """What is to be the same of every file in a folder."""
+    files = {str(path.relative_to(folder)): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    return {name: None if name in case.differing else _content(path) for name, path in files.items()}
 
 
-def measure(name, trials, seed=0):
-    """Kill a case so often: how many trials ended with the same bytes and nothing else in the folder."""
-    generator, (case, suffix) = random.Random(seed), CASES[name]
-    with tempfile.TemporaryDirectory() as folder:
-        inputs, place = Path(folder) / "in", Path(folder) / "out"
-        inputs.mkdir()
-        arguments = case(inputs)
-        whole = Path(folder) / f"whole{suffix}"
-        started = time.monotonic()
-        assert run([*arguments, "-o", whole]) == 0
-        duration, good, killed = time.monotonic() - started, 0, 0
-        for number in range(trials):
-            place.mkdir()
-            output = place / f"out{suffix}"
-            killed += trial(arguments, output, duration, generator)
-            same = output.read_bytes() == whole.read_bytes()
-            alone = {path.name for path in place.iterdir()} == {output.name, "out.pdb"}
-            good += same and alone
-            print(f"{good} of {number + 1}", end="\r", flush=True)
-            if not (same and alone):
-                print(f"{name}: {'other bytes' if not same else sorted(path.name for path in place.iterdir())}")
-            for path in place.iterdir():
-                path.unlink()
-            place.rmdir()
-        return {"trials": trials, "the same": good, "kills": killed, "seconds": round(duration, 2)}
+def _content(path):
+    """A file's bytes, without timings where there are."""
+    if path.suffix == ".csv":
+        with path.open() as file:
+            return _untimed(list(csv.DictReader(file)))
+    if path.suffix in (".json", ".jsonl"):
+        lines = path.read_text().splitlines() if path.suffix == ".jsonl" else [path.read_text()]
+        return json.dumps([_untimed(json.loads(line)) for line in lines])
+    return path.read_bytes()
+
+
+def _untimed(value):
+    if isinstance(value, list):
+        return [_untimed(part) for part in value]
+    if isinstance(value, dict):
+        return {name: _untimed(part) for name, part in value.items() if name not in TIMINGS}
+    return value
+
+
+def check(folder, case, wanted):
+    """Raise an AssertionError that says what is not as it is after an undisturbed run."""
+    found = contents(folder, case)
+    if set(found) != set(wanted):
+        raise AssertionError(f"{', '.join(sorted(set(found) ^ set(wanted)))} left or missing")
+    if differing := [name for name in wanted if found[name] != wanted[name]]:
+        raise AssertionError(f"{', '.join(differing)} differ")
+
+
+def survive(name, trials, seed=0, tell=lambda line: None, most=None):
+    """Run a case undisturbed, then with kills, in so many trials or until `most` processes were killed.
+
+    Returns
+    -------
+    same, trials, kills : int
+        Trials that wrote what the undisturbed run did, all of them, and processes killed in these.
+    problems : list of str
+        What was wrong with the others.
+    """
+    draw, problems, kills, last = random.Random(seed), [], 0, 0.0
+    with tempfile.TemporaryDirectory() as place:
+        place = Path(place)
+        (place / "in").mkdir()
+        case = CASES[name](place / "in")
+        wanted, seconds = prepared(case, place)
+        for trial in range(trials):
+            folder = place / f"trial-{trial}"
+            try:
+                kills += disturbed(case, folder, draw, seconds)
+                check(folder, case, wanted)
+            except (AssertionError, OSError, RuntimeError) as error:
+                problems.append(f"trial {trial}: {error}")
+            else:
+                shutil.rmtree(folder)
+            if time.monotonic() > last + 60:
+                last = time.monotonic()
+                tell(f"{name}: {trial + 1 - len(problems)} of {trial + 1} so far, {kills} kills, {seconds:.1f} s a run")
+            if most is not None and kills >= most:
+                break
+    return trial + 1 - len(problems), trial + 1, kills, problems
+
+
+def disturbed(case, folder, draw, seconds):
+    """Run a case to its end with some kills in between, and return how many processes were killed at work."""
+    killed, words = 0, case.begin
+    for _ in range(draw.randint(1, MOST_KILLS)):
+        process = start(folder, words)
+        time.sleep(draw.random() * seconds)
+        os.kill(process, signal.SIGKILL)
+        _, status = os.waitpid(process, 0)
+        if os.WIFSIGNALED(status):
+            killed += 1
+        elif os.WEXITSTATUS(status):
+            raise RuntimeError(f"{' '.join(words)} ended with {os.WEXITSTATUS(status)}: {_last_line(folder)}")
+        if case.is_done(folder):
+            return killed
+        words = case.again(folder)
+    end(start(folder, words), folder)
+    return killed
 
 
 def interrupt(name, trials, number, seed=0):
-    """Send a signal to a case so often: how many trials ended as they should and went on to the same bytes."""
-    generator, (case, suffix) = random.Random(seed), CASES[name]
-    with tempfile.TemporaryDirectory() as folder:
-        inputs, place = Path(folder) / "in", Path(folder) / "out"
-        inputs.mkdir()
-        arguments, whole = case(inputs), Path(folder) / f"whole{suffix}"
-        started = time.monotonic()
-        assert run([*arguments, "-o", whole]) == 0
-        duration, found = time.monotonic() - started, Counter()
-        for _ in range(trials):
-            place.mkdir()
-            output = place / f"out{suffix}"
-            outcome = _interrupted([*arguments, "-o", output], place, number, generator.uniform(0, duration))
+    """Send a signal once a trial, and go on: how many trials ended in which way."""
+    draw, outcomes = random.Random(seed), Counter()
+    with tempfile.TemporaryDirectory() as place:
+        place = Path(place)
+        (place / "in").mkdir()
+        case = CASES[name](place / "in")
+        wanted, seconds = prepared(case, place)
+        for trial in range(trials):
+            folder = place / f"trial-{trial}"
+            outcome = _interrupted(case, folder, number, draw.random() * seconds)
             if outcome == "interrupted":
-                assert run([*arguments, "-o", output, "--resume"]) == 0
-                outcome = "went on to the same" if output.read_bytes() == whole.read_bytes() else "other bytes"
-            found[outcome] += 1
-            print(dict(found), end="\r", flush=True)
-            shutil.rmtree(place)
-        return dict(found)
+                try:
+                    end(start(folder, case.again(folder)), folder)
+                    check(folder, case, wanted)
+                    outcome = "went on to the same"
+                except (AssertionError, RuntimeError) as error:
+                    outcome = f"interrupted, then {error}"
+            outcomes[outcome] += 1
+    return outcomes
 
 
-def _interrupted(arguments, place, number, seconds):
+def _interrupted(case, folder, number, seconds):
     """Start a command and send it a signal: "interrupted" if it ended as it should, "was done", or what was wrong."""
-    command = [sys.executable, "-m", "openmm_cgvae", *map(str, arguments)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    while not any(place.iterdir()) and process.poll() is None:
-        time.sleep(0.01)
+    process, began = start(folder, case.begin), time.monotonic()
+    # Before this it has not set up what answers signals.
+    while not any(folder.iterdir()) and time.monotonic() < began + 60:
+        time.sleep(0.005)
     time.sleep(seconds)
-    process.send_signal(number)
-    messages = process.communicate()[1]
-    hidden = [path.name for path in place.iterdir() if path.name.startswith(".")]
-    if process.returncode == 0 and not hidden:
+    os.kill(process, number)
+    status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+    if status == 0:
         return "was done"
-    said = [line for line in messages.replace("\r", "\n").split("\n") if line.strip() and "frame/s" not in line]
-    good = said[-1:] == ["openmm-cgvae: interrupted"] and all("openmm-cgvae" in line for line in said)
-    if process.returncode == 128 + number and good and not hidden:
+    hidden = [path.name for path in folder.rglob(".*")]
+    said = Path(f"{folder}.log").read_text().replace("\r", "\n").split("\n")
+    last = next(line for line in reversed(said) if line.strip())
+    faulty = [line for line in said if "Traceback" in line or "terminate called" in line]
+    if status == 128 + number and last == "openmm-cgvae: interrupted" and not faulty and not hidden:
         return "interrupted"
-    return f"status {process.returncode}, hidden {hidden}, {messages[-300:]!r}"
+    return f"status {status}, hidden {hidden}, {last!r}"
+
+
+def start(folder, words):
+    """Run a command line in a forked process, in a folder of its own; returns its number."""
+    folder.mkdir(exist_ok=True)
+    process = os.fork()
+    if process:
+        return process
+    status = 70
+    try:
+        os.chdir(folder)
+        log = os.open(f"{folder}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.dup2(log, 1)
+        os.dup2(log, 2)
+        from openmm_cgvae.cli.main import main as command
+
+        status = command(list(words))
+        sys.stdout.flush()
+        Path(f"{folder}.modules").write_text("\n".join(sys.modules))
+    except BaseException:
+        import traceback
+
+        traceback.print_exc()
+        sys.stderr.flush()
+    finally:
+        os._exit(status)
+
+
+def end(process, folder=None):
+    """Wait for a process that must succeed."""
+    _, status = os.waitpid(process, 0)
+    if status:
+        raise RuntimeError(f"ended with {os.waitstatus_to_exitcode(status)}: {_last_line(folder) if folder else ''}")
+
+
+def _last_line(folder):
+    lines = Path(f"{folder}.log").read_text().splitlines()
+    return lines[-1] if lines else ""
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("cases", nargs="*", metavar="CASE", help=f"of {', '.join(CASES)} (all)")
+    parser.add_argument("--trials", type=int, default=50, help="of each case (50)")
+    parser.add_argument("--kills", type=int, help="stop a case after so many, before all trials")
+    parser.add_argument("--seed", type=int, default=0, help="of the moments (0)")
+    parser.add_argument("--signal", metavar="NAME", help="SIGTERM or SIGINT, once a trial, in place of kills")
+    options = parser.parse_args(arguments)
+    tell = partial(print, flush=True)
+    shorten()
+    good = True
+    for name in options.cases or CASES:
+        if options.signal:
+            outcomes = interrupt(name, options.trials, signal.Signals[options.signal], options.seed)
+            print(f"{name}, {options.signal}: {dict(outcomes)}", flush=True)
+            good &= set(outcomes) <= {"was done", "went on to the same"}
+            continue
+        same, trials, kills, problems = survive(name, options.trials, options.seed, tell, options.kills)
+        print(f"{name}: {same} of {trials} trials, {kills} kills, wrote the same bytes", flush=True)
+        for problem in problems[:5]:
+            print(f"  {problem}", flush=True)
+        good &= same == trials
+    return 0 if good else 1
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(1)
-    trials = int(sys.argv[2]) if len(sys.argv) > 2 else 20
-    for name in [sys.argv[1]] if len(sys.argv) > 1 else CASES:
-        if len(sys.argv) > 3:
-            print(name, sys.argv[3], interrupt(name, trials, signal.Signals[sys.argv[3]]), flush=True)
-        else:
-            print(name, measure(name, trials), flush=True)
+    sys.exit(main())

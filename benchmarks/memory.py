@@ -16,9 +16,9 @@ from openmm import app
 from timing import clock, peak_memory_mb
 
 from openmm_cgvae.backmapping.backmapper import Backmapper
-from openmm_cgvae.backmapping.system import SystemBackmapper
 from openmm_cgvae.backmapping.trajectory import backmap_trajectory
 from openmm_cgvae.io.trajectory_files import TrajectoryWriter
+from openmm_cgvae.simulation.system import SystemBackmapper
 
 BOX_MODEL = "chignolin-6"
 PART = 1000

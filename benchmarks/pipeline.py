@@ -8,8 +8,8 @@ from timing import alternating, gemm, matrix_products
 
 from openmm_cgvae.backmapping.backmapper import Backmapper
 from openmm_cgvae.core.parallel import on_torch_threads
-from openmm_cgvae.evaluation.bundle import reference_frames
-from openmm_cgvae.pretrained.index import pretrained_names
+from openmm_cgvae.io.bundled import pretrained_names
+from openmm_cgvae.pretrained.bundle import reference_frames
 
 BATCH = 512
 # Structures that a thread has the model sample in a call.

@@ -16,7 +16,7 @@ from proteins import RESULTS, built_by, built_by_model, subset
 
 from openmm_cgvae.atomistic.proteinenergy import ProteinEnergy
 from openmm_cgvae.metrics.residueshapes import present_slots
-from openmm_cgvae.training.chains import PackedChains
+from openmm_cgvae.proteins.chains import PackedChains
 
 ITERATIONS, NATIVE_ITERATIONS = 50, 500
 

@@ -17,7 +17,7 @@ from peers import PEERS, build, read_pdb
 from openmm_cgvae.backmapping.model import Model
 from openmm_cgvae.evaluation.proteins import evaluate_proteins, model_builder
 from openmm_cgvae.metrics.proteins import LONG, protein_table
-from openmm_cgvae.training.chains import PackedChains
+from openmm_cgvae.proteins.chains import PackedChains
 
 SEED = 20
 # Chains of the subset: of a common size, and above 300 residues.

@@ -8,8 +8,8 @@ import numpy as np
 from openmm.app import DCDReporter
 
 from openmm_cgvae.backmapping.backmapper import Backmapper
-from openmm_cgvae.backmapping.reporter import BackmapReporter
 from openmm_cgvae.cg.system import create_cg_simulation, run_steps
+from openmm_cgvae.simulation.reporter import BackmapReporter
 
 MODEL = "alanine-dipeptide-3"
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from openmm_cgvae.metrics.residueshapes import FILE
 from openmm_cgvae.preparation.shapesurvey import measure_shapes, write_shapes
-from openmm_cgvae.training.chains import PackedChains
+from openmm_cgvae.proteins.chains import PackedChains
 
 RESOLUTION = 1.8
 

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from openmm_cgvae.cg.boltzmann import bead_types, boltzmann_inversion
+from openmm_cgvae.cg.forcematching import ForceMatchingConfig
 from openmm_cgvae.cg.inversion import iterative_boltzmann_inversion
 from openmm_cgvae.cg.learned import LearnedPotential, learn_potential
 from openmm_cgvae.cg.potential import CGPotential
@@ -15,7 +16,6 @@ from openmm_cgvae.evaluation.comparison import reference_divergence
 from openmm_cgvae.models import ModelConfig
 from openmm_cgvae.molecule.mapping import CGMapping
 from openmm_cgvae.training import split_runs
-from openmm_cgvae.training.forces import ForceMatchingConfig
 
 __all__ = ["FULL", "QUICK", "compare", "force_fields", "print_comparison"]
 

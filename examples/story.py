@@ -10,15 +10,16 @@ import numpy as np
 from forcefields import FULL, QUICK, compare, force_fields, print_comparison
 
 from openmm_cgvae.backmapping.backmapper import Backmapper
-from openmm_cgvae.cli.demo import print_summary
+from openmm_cgvae.cli.demo import demo_summary
+from openmm_cgvae.cli.summary import print_table
 from openmm_cgvae.core.output import existing_folder
 from openmm_cgvae.evaluation.exporting import export_model
 from openmm_cgvae.formats.structures import load_topology
+from openmm_cgvae.io.bundled import resolve_model
 from openmm_cgvae.io.modelfile import ModelFile
 from openmm_cgvae.models import preset
 from openmm_cgvae.preparation.dataset import prepare_dataset, read_reference
 from openmm_cgvae.preparation.reference import ReferenceProtocol, reference_forces, sample_reference
-from openmm_cgvae.pretrained.index import resolve_model
 from openmm_cgvae.report.demonstration import demonstrate
 from openmm_cgvae.report.plots import plot_training
 from openmm_cgvae.training import Dataset, Trainer, split_runs
@@ -92,7 +93,8 @@ def tell(molecule, options):
     model = resolve_model(options.model) if options.model else trained_model(molecule, options, dataset, name)
     held_out = test_frames(settings(molecule, options)[1], dataset)
     print(f"held-out MD of {len(held_out)} frames; CG run of {name}:")
-    print_summary(cg_run(molecule, options, model, dataset.positions[held_out]))
+    figures = demo_summary(cg_run(molecule, options, model, dataset.positions[held_out]))
+    print_table(figures.rows, *figures.head)
     print_comparison(compared_force_fields(molecule, options, model, dataset, held_out))
 
 

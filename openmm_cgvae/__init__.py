@@ -9,7 +9,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "Backmapper": "backmapping.backmapper",
-    "BackmapReporter": "backmapping.reporter",
+    "BackmapReporter": "simulation.reporter",
     "CGMapping": "molecule.mapping",
     "CGPotential": "cg.potential",
     "CGVAEError": "core.errors",
@@ -19,7 +19,8 @@ _HOME = {
     "Model": "backmapping.model",
     "Sampler": "backmapping.sampler",
     "Solvation": "atomistic.solvation",
-    "SystemBackmapper": "backmapping.system",
+    "SystemBackmapper": "simulation.system",
+    "add_cg_potential": "cg.system",
     "alpha_carbon_mapping": "molecule.mapping",
     "autograin_mapping": "molecule.mapping",
     "backbone_mapping": "molecule.mapping",
@@ -28,7 +29,7 @@ _HOME = {
     "community_mapping": "molecule.mapping",
     "backmap_in_memory": "backmapping.inmemory",
     "backmap_trajectory": "backmapping.trajectory",
-    "conformers": "conformers.generate",
+    "conformers": "ensembles.generate",
     "create_cg_simulation": "cg.system",
     "custom_mapping": "molecule.mapping",
     "iterative_boltzmann_inversion": "cg.inversion",

@@ -1,5 +1,6 @@
 """Small real data, and small models on it."""
 
+import importlib.util
 import logging
 import resource
 from dataclasses import asdict
@@ -22,6 +23,15 @@ DATA = Path(__file__).parent / "data"
 FIVE_BEADS = [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11, 12, 13], [14, 15, 16, 17], [18, 19, 20, 21]]
 TINY = ModelConfig(features=16, radial=4, encoder_layers=1, prior_layers=1, decoder_layers=3, flow_width=16,
                    flow_layers=1, flow_steps=2)  # fmt: skip
+
+
+def benchmark(name):
+    """A module of the folder `benchmarks`, which is no package."""
+    path = Path(__file__).parents[1] / "benchmarks" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture(scope="session", autouse=True)

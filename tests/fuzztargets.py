@@ -1,14 +1,17 @@
 """Files of every format that the package reads, how they are damaged, and how they are read."""
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import mdtraj
 import numpy as np
 from conftest import DATA, TINY, untrained_file
-from mutations import mutated_archive, mutated_bytes, mutated_json
+from mutations import mutated_archive, mutated_bytes, mutated_json, mutated_lines
 from proteinchains import crambin
+from resultfiles import CASE, LOG, NOTE, RECORDS
 
 from openmm_cgvae.backmapping.backmapper import Backmapper
 from openmm_cgvae.backmapping.model import Model
@@ -16,14 +19,27 @@ from openmm_cgvae.backmapping.trajectory import backmap_trajectory
 from openmm_cgvae.cg.learned import load_potential
 from openmm_cgvae.cg.potential import CGPotential, _checksum
 from openmm_cgvae.core.errors import CGVAEError
+from openmm_cgvae.core.output import unfinished_folder
+from openmm_cgvae.evaluation.conformers.records import check_record
+from openmm_cgvae.evaluation.conformers.summary import summarised
 from openmm_cgvae.formats.structures import load_topology
+from openmm_cgvae.io.bundled import PRETRAINED
+from openmm_cgvae.io.journal import Journal
+from openmm_cgvae.io.results import (
+    BENCHMARK_CASE,
+    EVALUATION,
+    read_log,
+    read_record,
+    read_records,
+)
 from openmm_cgvae.io.trajectory_files import TrajectoryReader, TrajectoryWriter
 from openmm_cgvae.models.config import TrainingConfig
 from openmm_cgvae.molecule.mapping import CGMapping, residue_mapping
 from openmm_cgvae.preparation.dataset import prepare_dataset, read_reference
+from openmm_cgvae.proteins.chains import Chain, PackedChains
 from openmm_cgvae.training import Dataset, Trainer
-from openmm_cgvae.training.chains import Chain, PackedChains
 from openmm_cgvae.training.checkpoint import load_trained
+from openmm_cgvae.training.folder import read_data
 
 ARCHIVES = (mutated_bytes, mutated_archive)
 
@@ -62,6 +78,12 @@ NAMES = (
     "checkpoint",
     "chains",
     "model",
+    "evaluation",
+    "case",
+    "records",
+    "note",
+    "log",
+    "journal",
 )
 
 
@@ -79,11 +101,52 @@ def make_targets(folder, names=NAMES):
         "checkpoint": lambda: _checkpoint(folder, dataset),
         "chains": lambda: _packed(folder),
         "model": lambda: _model(folder, dataset, beads),
+        "evaluation": lambda: _json((PRETRAINED / "chignolin-6.json").read_bytes(), EVALUATION),
+        "case": lambda: _json(CASE, BENCHMARK_CASE),
+        "records": lambda: Target(".jsonl", RECORDS, (mutated_lines, mutated_bytes), _records),
+        "note": lambda: Target(".json", NOTE, (mutated_json, mutated_bytes), _note),
+        "log": lambda: Target(".csv", LOG, (mutated_bytes,), read_log),
+        "journal": lambda: _journal(folder),
     }
     found = {name: make() for name, make in made.items() if name in names}
     if any(name not in made for name in names):
         found |= _trajectories(folder, topology, positions, mapping, beads, Backmapper(untrained_file(dataset)))
     return {name: found[name] for name in names}
+
+
+def _json(content, schema):
+    read = partial(read_record, schema=schema, kind="evaluation", writer="'openmm-cgvae evaluate'")
+    return Target(".json", content, (mutated_json, mutated_bytes), read)
+
+
+def _records(path):
+    found = read_records(path, check_record, "file of records", "'openmm-cgvae evaluate-conformers'")
+    summarised(found, sorted({record["generator"] for record in found}))
+
+
+def _note(path):
+    path.replace(path.with_name("data.json"))
+    read_data(path.parent)
+
+
+def _journal(folder):
+    """Lines of a journal: whatever is damaged, what is kept are parts that were there, in their order."""
+    output = folder / "kept.dcd"
+    parts = [{"x": np.full(4, k)} for k in range(3)]
+    with suppress(KeyboardInterrupt), Journal(output, {"seed": 1}) as journal:
+        for part in parts:
+            journal.keep(part, {"n": 1})
+        raise KeyboardInterrupt
+    lines = unfinished_folder(output) / "journal.jsonl"
+
+    def read(path):
+        lines.write_bytes(path.read_bytes())
+        found = Journal(output, {"seed": 1}, resume=True)
+        found._close()
+        for number in range(found.n_done):
+            assert np.array_equal(found.part(number)[0]["x"], parts[number]["x"])
+
+    return Target(".jsonl", lines.read_bytes(), (mutated_lines, mutated_bytes), read)
 
 
 def _of(folder, name, save, mutations, read):

@@ -5,7 +5,7 @@ import torch
 from rdkit import Chem
 from rdkit.Chem import rdDistGeom
 
-from openmm_cgvae.conformers.torsionexport import ligand_model_file
+from openmm_cgvae.ensembles.torsionexport import ligand_model_file
 from openmm_cgvae.ligands.features import ligand_arrays
 from openmm_cgvae.ligands.graph import TorsionGraph
 from openmm_cgvae.ligands.refinenet import RefineNetwork

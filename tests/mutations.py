@@ -56,6 +56,21 @@ def mutated_json(content, rng):
     return json.dumps(value).encode()
 
 
+def mutated_lines(content, rng):
+    """A line of JSON texts changed as `mutated_json` does, or gone, doubled, or moved."""
+    lines, kind = content.splitlines(keepends=True), rng.integers(5)
+    at = int(rng.integers(len(lines)))
+    if kind == 0:
+        del lines[at]
+    elif kind == 1:
+        lines.insert(int(rng.integers(len(lines))), lines[at])
+    elif kind == 2:
+        lines[0], lines[at] = lines[at], lines[0]
+    else:
+        lines[at] = mutated_json(lines[at], rng) + b"\n"
+    return b"".join(lines)
+
+
 def _mutated_value(value, rng):
     parent, key = _place(value, rng)
     if parent is None:

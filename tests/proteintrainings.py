@@ -4,7 +4,7 @@ import numpy as np
 from proteinchains import FOLDER
 
 from openmm_cgvae.preparation.crystalchains import chains_of_file
-from openmm_cgvae.training.chains import Chain, PackedChains
+from openmm_cgvae.proteins.chains import Chain, PackedChains
 from openmm_cgvae.training.proteinconfig import ProteinConfig
 from openmm_cgvae.training.proteins import ProteinTrainer
 

@@ -8,31 +8,19 @@ from pathlib import Path
 
 import mdtraj
 import pytest
-from conftest import DATA
+from conftest import DATA, benchmark
+
+from openmm_cgvae.cli.main import main
 
 ROOT = Path(__file__).parents[1]
+TUTORIALS = benchmark("tutorials")
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-BLOCK = re.compile(r"(?:<!-- (quick|not run): (.*?) -->\n)?```(\w*)\n(.*?)```", re.DOTALL)
 # What a page takes longer than this for is not for a reader who tries it.
 PATIENCE = 600
 
 
-def blocks(page):
-    """Code blocks of a page as (language, code), shortened where a comment before says so; those not run left out."""
-    found = []
-    for kind, note, language, code in BLOCK.findall(page.read_text()):
-        if kind == "not run":
-            continue
-        if kind == "quick":
-            old, new = note.split(" => ")
-            assert old in code, f"{page.name}: the comment shortens what is not there: {old}"
-            code = code.replace(old, new)
-        found.append((language or "sh", code))
-    return found
-
-
 def pages_with_blocks():
-    return [page for page in PAGES if blocks(page)]
+    return [page for page in PAGES if TUTORIALS.blocks(page)]
 
 
 @pytest.fixture(scope="module")
@@ -55,13 +43,21 @@ def files(tmp_path_factory):
     return folder
 
 
-def run_in_shell(code, folder):
-    """Run a block of commands in a folder."""
-    # The shell's command is this Python's, installed or not.
-    function = f'openmm-cgvae() {{ "{sys.executable}" -m openmm_cgvae "$@"; }}'
-    command = ["bash", "-euc", f"{function}\n{code}"]
-    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=PATIENCE)
+def run_commands(code, folder):
+    """Run a block of commands, ours in this process, which has imported what they need; the shell expands words."""
+    for line in filter(str.strip, code.replace("\\\n", " ").splitlines()):
+        words = shell(f"printf '%s\\0' {line}", folder).split("\0")[:-1]
+        if words[:1] == ["openmm-cgvae"]:
+            assert main(words[1:]) == 0, line
+        else:
+            shell(line, folder)
+
+
+def shell(code, folder):
+    """Standard output of commands in a folder."""
+    result = TUTORIALS.run_in_shell(code, folder, capture_output=True, text=True, timeout=PATIENCE)
     assert result.returncode == 0, f"{code}\n{result.stdout}{result.stderr}"
+    return result.stdout
 
 
 @pytest.mark.slow
@@ -71,11 +67,11 @@ def test_the_code_of_a_page_runs_as_it_is_printed(page, files, tmp_path, monkeyp
     shutil.copytree(files, folder)
     monkeypatch.chdir(folder)
     session = {"__name__": "page"}
-    for language, code in blocks(page):
+    for language, code in TUTORIALS.blocks(page):
         if language == "python":
             exec(compile(code, page.name, "exec"), session)
         else:
-            run_in_shell(code, folder)
+            run_commands(code, folder)
 
 
 def test_pages_link_to_files_and_headings_that_exist():

@@ -21,12 +21,13 @@ PACKAGE = ROOT / "openmm_cgvae"
 CONDA_NAMES = {
     "pytorch": "torch", "matplotlib-base": "matplotlib", "openmm-torch": "openmmtorch", "pytables": "tables",
     "py3dmol": "py3Dmol", "tblite-python": "tblite",
+    "openmm-ml": "openmmml",
 }  # fmt: skip
 # From the bottom up: a room imports from rooms above it in this list, and from no other.
 ROOMS = [
-    "core", "pretrained", "chemistry", "molecule", "binding", "formats", "io", "geometry", "models", "proteins",
-    "ligands", "training", "metrics", "conformers", "cg", "atomistic", "backmapping", "kinds", "simulation",
-    "preparation", "ensembles", "evaluation", "report", "cli",
+    "core", "chemistry", "molecule", "binding", "formats", "io", "geometry", "models", "proteins", "ligands",
+    "training", "metrics", "ensembles", "cg", "atomistic", "backmapping", "simulation", "preparation", "evaluation",
+    "pretrained", "report", "cli",
 ]  # fmt: skip
 
 
@@ -139,13 +140,16 @@ def test_no_modules_import_each_other():
 
 
 def test_the_house_has_rooms_of_a_size_and_each_says_what_it_is_for():
-    folders = [path for path in PACKAGE.iterdir() if path.is_dir() and path.name != "__pycache__"]
+    # A folder of bytecode alone is what a rename left.
+    files = [path for path in PACKAGE.glob("*/**/*") if path.is_file() and "__pycache__" not in path.parts]
+    folders = {PACKAGE / path.relative_to(PACKAGE).parts[0] for path in files}
     assert {path.name for path in folders} == set(ROOMS)
     assert {path.name for path in PACKAGE.glob("*.py")} == {"__init__.py", "__main__.py"}
     for folder in {path.parent for path in sources()}:
         assert ast.get_docstring(ast.parse((folder / "__init__.py").read_text())), f"{folder} does not say its purpose"
     for folder in folders:
-        assert sum(len(path.read_text().splitlines()) for path in folder.rglob("*.py")) <= 2900, folder
+        lines = sum(len(path.read_text().splitlines()) for path in folder.rglob("*.py"))
+        assert lines <= 2600, folder
 
 
 def test_the_tests_mirror_the_package():
@@ -161,11 +165,11 @@ def test_the_tests_mirror_the_package():
     [
         (
             "openmm",
-            {"core", "chemistry", "molecule", "binding", "formats", "io", "cg", "atomistic", "backmapping", "kinds",
+            {"core", "chemistry", "molecule", "binding", "formats", "io", "cg", "atomistic", "backmapping",
              "simulation", "preparation"},
         ),
         ("mdtraj", {"molecule", "binding", "formats", "io", "metrics"}),
-        ("rdkit", {"chemistry", "molecule", "ligands", "conformers", "preparation", "ensembles"}),
+        ("rdkit", {"chemistry", "molecule", "ligands", "ensembles", "preparation", "evaluation"}),
         ("parmed", {"chemistry", "atomistic", "binding", "io"}),
         ("deeptime", {"metrics"}),
     ],
@@ -185,7 +189,7 @@ def run_isolated(code, *blocked):
 
 def test_training_needs_torch_and_numpy_only():
     blocked = ("openmm", "mdtraj", "rdkit", "parmed", "scipy", "matplotlib", "tqdm")
-    modules = ("training", "training.proteins", "models.export", "evaluation.proteinexport", "preparation.atomrecords")
+    modules = ("training", "training.proteins", "training.proteinexport", "models.export", "preparation.atomrecords")
     done = run_isolated("".join(f"import openmm_cgvae.{module}\n" for module in modules), *blocked)
     assert done.returncode == 0, done.stderr
 

@@ -33,6 +33,21 @@ def test_the_conda_recipe_needs_what_pyproject_toml_needs():
     assert names == dict(text.split(">=") for text in project["dependencies"])
 
 
+def test_recipe_and_workflow_keep_to_pyproject_toml():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    recipe, workflow = ((ROOT / name).read_text() for name in ("recipe/meta.yaml", ".github/workflows/tests.yml"))
+    assert [name for name in project["license-files"] if f"    - {name}\n" not in recipe] == []
+    command, target = next(iter(project["scripts"].items()))
+    assert f"- {command} = {target}\n" in recipe
+    oldest = project["requires-python"].removeprefix(">=")
+    assert re.search(r"python: \[(.*)\]", workflow)[1].split(", ")[0] == f'"{oldest}"'
+    assert f"OLDEST_PYTHON=python{oldest}" in workflow
+    extras = re.findall(r'pip install .*"\.\[([\w,]+)\]"', workflow)
+    assert extras and {name for text in extras for name in text.split(",")} <= set(project["optional-dependencies"])
+    files = re.findall(r"--constraint (?:/wheel/)?(\S+)", workflow + (ROOT / "Dockerfile").read_text())
+    assert len(files) == 2 and all((ROOT / name).is_file() for name in files)
+
+
 @pytest.mark.parametrize("name", ["CONTRIBUTING.md", "README.md", ".github/workflows/tests.yml"])
 def test_make_targets_that_are_named_exist(name):
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))

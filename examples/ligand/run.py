@@ -17,6 +17,7 @@ ligand-aa.sdf) and of both (complex-cg.dcd, complex-aa.dcd), a PDB file beside e
 
 import argparse
 import json
+import sys
 import time
 from pathlib import Path
 
@@ -24,6 +25,9 @@ import numpy as np
 import openmm
 from openmm import app, unit
 from rdkit import Chem
+
+sys.path.append(str(Path(__file__).parents[1]))
+from alphas import write_alphas
 
 from openmm_cgvae import Backmapper, BackmapReporter, CGMapping, SystemBackmapper, boltzmann_inversion, conformers
 from openmm_cgvae.cg.system import create_cg_simulation, create_cg_system, run_steps
@@ -156,17 +160,6 @@ def langevin(both, system, step, options):
     simulation.minimizeEnergy()
     simulation.context.setVelocitiesToTemperature(options.temperature, options.seed)
     return simulation
-
-
-def write_alphas(pdb, path):
-    """Write the C-alphas of a PDB file; their path."""
-    file = app.PDBFile(str(pdb))
-    modeller = app.Modeller(file.topology, file.positions)
-    known = {"MSE", *app.PDBFile._standardResidues}
-    modeller.delete([a for a in file.topology.atoms() if a.name != "CA" or a.residue.name not in known])
-    with open(path, "w") as out:
-        app.PDBFile.writeFile(modeller.topology, modeller.positions, out, keepIds=True)
-    return path
 
 
 def touching(beads, alphas, seed):

@@ -14,12 +14,16 @@ last CG frame in implicit solvent (md.dcd, md.pdb), and figures (summary.json).
 import argparse
 import itertools
 import json
+import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import openmm
 from openmm import app, unit
+
+sys.path.append(str(Path(__file__).parents[1]))
+from alphas import write_alphas
 
 from openmm_cgvae import Backmapper, BackmapReporter, to_atomistic_simulation
 from openmm_cgvae.cg.system import run_steps
@@ -35,7 +39,7 @@ MASS = 110.0
 def main():
     options = arguments()
     options.folder.mkdir(exist_ok=True)
-    beads = write_beads(options.pdb, options.folder / "ca.pdb")
+    beads = write_alphas(options.pdb, options.folder / "ca.pdb")
     backmapper = Backmapper.load(options.model, beads, representative=options.representative)
     topology = backmapper.cg_topology()
     native = np.array(app.PDBFile(str(beads)).getPositions(asNumpy=True).value_in_unit(unit.nanometer))
@@ -43,7 +47,9 @@ def main():
     seconds = run_coarse(simulation, backmapper, options)
     summary = {"residues": topology.getNumResidues(), "atoms": backmapper.n_atoms, "frames": options.frames}
     summary |= {"seconds_of_cg_run_with_atoms": seconds} | measured(backmapper, options)
-    summary |= run_atomistic(simulation.context.getState(positions=True, velocities=True), backmapper, options)
+    if options.md:
+        state = simulation.context.getState(positions=True, velocities=True)
+        summary |= run_atomistic(state, backmapper, options)
     (options.folder / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
     for name, value in summary.items():
         print(f"{name:<34}{value}")
@@ -58,7 +64,7 @@ def arguments():
     parser.add_argument("--frames", type=int, default=200)
     parser.add_argument("--interval", type=int, default=500, help="steps between frames (500)")
     parser.add_argument("--temperature", type=float, default=300.0, help="K (300)")
-    parser.add_argument("--md", type=float, default=50.0, help="ps of atomistic MD (50)")
+    parser.add_argument("--md", type=float, default=50.0, help="ps of atomistic MD, 0 for none (50)")
     parser.add_argument("--equilibration", type=float, default=2.0, help="ps of it before, with the beads held (2)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--quick", action="store_true", help="few frames, 0.2 ps")
@@ -66,17 +72,6 @@ def arguments():
     if options.quick:
         options.frames, options.interval, options.md, options.equilibration = 4, 100, 0.2, 0.1
     return options
-
-
-def write_beads(pdb, path):
-    """Write the C-alphas of a PDB file; their path."""
-    file = app.PDBFile(str(pdb))
-    modeller = app.Modeller(file.topology, file.positions)
-    known = {"MSE", *app.PDBFile._standardResidues}
-    modeller.delete([a for a in file.topology.atoms() if a.name != "CA" or a.residue.name not in known])
-    with open(path, "w") as out:
-        app.PDBFile.writeFile(modeller.topology, modeller.positions, out, keepIds=True)
-    return path
 
 
 def cg_simulation(topology, native, options):

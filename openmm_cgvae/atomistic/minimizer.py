@@ -21,6 +21,7 @@ from openmm_cgvae.core.errors import PositionsError, SettingsError, TopologyMism
 from openmm_cgvae.core.fingerprint import fingerprint
 from openmm_cgvae.core.parallel import available_cores, in_threads
 from openmm_cgvae.core.periodic import as_box_vectors, box_widths, reduced_vectors
+from openmm_cgvae.core.progress import progress_bar
 from openmm_cgvae.core.units import as_positions_nm, value_in_md_units
 from openmm_cgvae.metrics import handedness as handedness_of
 from openmm_cgvae.metrics import valid_graphs
@@ -228,13 +229,11 @@ class Minimizer:
 
     def _relax_all(self, frames, beads, boxes, progress):
         """Minimise without checks: positions, energies before and after, and why a frame has none ("" if it has)."""
-        from tqdm.auto import tqdm
-
         minimized, energies, reasons = frames.copy(), np.full((len(frames), 2), np.nan), []
         size = self._frames_at_once(len(frames))
         parts = [slice(k, k + size) for k in range(0, len(frames), size)]
         batches = [(frames[part], beads[part], None if boxes is None else boxes[part]) for part in parts]
-        with tqdm(total=len(frames), unit="frame", delay=3, leave=False, disable=not progress) as bar:
+        with progress_bar(total=len(frames), unit="frame", leave=False, shown=progress) as bar:
             for part, done in zip(parts, in_threads(self._relax, batches, self.workers), strict=True):
                 relaxed, energies[part] = done
                 new = [_not_finite(*of) for of in zip(energies[part, 1], relaxed, strict=True)]

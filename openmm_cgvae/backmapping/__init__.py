@@ -1,1 +1,1 @@
-"""From bead positions to all-atom structures: of a molecule, a system, a trajectory, and during a run."""
+"""From bead positions to all-atom structures: each kind of model bound to a molecule, and whole trajectories."""

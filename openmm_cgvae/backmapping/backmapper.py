@@ -136,7 +136,7 @@ class Backmapper:
             module = copy.deepcopy(model.module)
         self._module = module.to(self._device, getattr(torch, np.dtype(PRECISIONS[precision]).name))
         self._seconds = 0.0
-        self._warned = False
+        self._warned = self._warned_of_order = False
 
     @staticmethod
     def load(
@@ -162,7 +162,7 @@ class Backmapper:
         trust : bool
             As of ``Model.load``: whether code in the file may run.
         **options
-            Of the kind of model, such as ``representative=True`` of `openmm_cgvae.kinds.protein.AnyProtein.bind`.
+            Of the kind of model, such as ``representative=True`` of `openmm_cgvae.backmapping.protein.AnyProtein.bind`.
 
         Returns
         -------
@@ -289,7 +289,8 @@ class Backmapper:
             Correlation time of the noise in frames (`openmm_cgvae.core.noise.correlated_noise`): consecutive frames of
             a sample then look alike, and each by itself is distributed as without. 0 draws every frame on its own.
         box : Quantity or array_like, shape (3, 3) or (frames, 3, 3), optional
-            Periodic box vectors of any triclinic shape: the molecule is made whole along its bonds first.
+            Periodic box vectors of any triclinic shape: the molecule is made whole along its bonds first. Models of any
+            protein keep atoms clear of their images.
 
         Returns
         -------
@@ -306,6 +307,7 @@ class Backmapper:
             out.
         """
         beads = as_positions_nm(cg_positions, self.mapping.n_beads, "beads", frames)
+        vectors = None
         if box is not None:
             vectors = as_box_vectors(box, len(beads))
             beads = make_whole(beads, vectors, spanning_tree(self.mapping.n_beads, self.mapping.bead_bonds))
@@ -317,7 +319,8 @@ class Backmapper:
         atoms = np.empty((len(beads), n_samples, self.n_atoms, 3), dtype=PRECISIONS[self.precision])
 
         def fill(part):
-            atoms[part] = self._sample_chunk(beads[part], n_samples, seed, frames[part], correlation)
+            its_vectors = None if vectors is None else vectors[part]
+            atoms[part] = self._sample_chunk(beads[part], n_samples, seed, frames[part], correlation, its_vectors)
 
         self._in_parts(fill, len(beads), max(1, self.chunk_size // n_samples))
         return atoms
@@ -347,14 +350,17 @@ class Backmapper:
         self._seconds += time.monotonic() - started
         return result
 
-    def _sample_chunk(self, beads, n_samples, seed, frames, correlation):
+    def _sample_chunk(self, beads, n_samples, seed, frames, correlation, vectors):
         latent = self._module.latent
         noise = correlated_noise(seed, frames, np.arange(n_samples), self.mapping.n_beads * latent, correlation)
         noise = noise.reshape(-1, self.mapping.n_beads, latent).astype(PRECISIONS[self.precision])
         # In double, if given so: the module subtracts their centre before it rounds them to its own precision.
         beads = beads.astype(np.float64) if self.precision == "double" else beads
         repeated = np.repeat(beads, n_samples, axis=0)
-        atoms = self._called(self._module, repeated, noise)
+        # Models of any protein see images of their atoms; those of older files, and of single molecules, do not.
+        periodic = vectors is not None and getattr(self._module, "periodic", False)
+        box = [np.repeat(vectors, n_samples, axis=0)] if periodic else []
+        atoms = self._called(self._module, repeated, noise, *box)
         self._check_reach(atoms, repeated, np.repeat(frames, n_samples))
         return atoms.reshape(len(beads), n_samples, self.n_atoms, 3)
 
@@ -401,15 +407,21 @@ class Backmapper:
         return BeadOrder(self.n_beads, self.mapping.bead_bonds, self.potential)
 
     def _check_order(self, beads, frames):
-        """Refuse beads in another order, which nothing but distances tells where there are no names."""
+        """Refuse beads in another order or unit, which nothing but distances tells where there are no names."""
         fault = self._order.fault(beads)
-        if fault is not None:
-            row, what = fault
-            raise PositionsError(
-                f"beads of frame {{frame}} are not those of the model in its order: {what}; put the beads molecule by "
-                "molecule, in the order of cg_topology(), and check that molecules are whole and positions in nm",
-                int(frames[row]),
-            )
+        if fault is None:
+            return
+        what = "are not those of the model in its order" if fault.certain else "may not be in the model's order"
+        error = PositionsError(
+            f"beads of frame {{frame}} {what}: {fault.text}; put the beads molecule by molecule, in the order of "
+            "cg_topology(), and check that molecules are whole and positions in nm",
+            int(frames[fault.row]),
+        )
+        if fault.certain:
+            raise error
+        if not self._warned_of_order:
+            self._warned_of_order = True
+            logger.warning("%s", error)
 
     def _check_spread(self, beads, frames):
         expected = self.metadata.get("bead_spread_nm", 0.0)

@@ -7,8 +7,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
 from openmm_cgvae.core.errors import ModelFileError
+from openmm_cgvae.io.bundled import resolve_model
 from openmm_cgvae.io.modelfile import ModelFile
-from openmm_cgvae.pretrained.index import resolve_model
 
 if TYPE_CHECKING:
     from openmm_cgvae.backmapping.sampler import Sampler
@@ -18,11 +18,11 @@ __all__ = ["KINDS", "Model", "ModelKind"]
 
 # What a model file says in ``metadata["kind"]``, to the `ModelKind` that rebuilds and binds it, as "module:class".
 KINDS = {
-    "cgvae": "openmm_cgvae.kinds.fixed:FixedMolecule",
-    "baseline": "openmm_cgvae.kinds.fixed:FixedMolecule",
-    "protein": "openmm_cgvae.kinds.protein:AnyProtein",
-    "coarsenconf": "openmm_cgvae.conformers.coarseexport:CoarsenConfKind",
-    "ligand": "openmm_cgvae.kinds.ligand:AnyLigand",
+    "cgvae": "openmm_cgvae.backmapping.fixed:FixedMolecule",
+    "baseline": "openmm_cgvae.backmapping.fixed:FixedMolecule",
+    "protein": "openmm_cgvae.backmapping.protein:AnyProtein",
+    "coarsenconf": "openmm_cgvae.ensembles.coarseexport:CoarsenConfKind",
+    "ligand": "openmm_cgvae.backmapping.ligand:AnyLigand",
 }
 
 

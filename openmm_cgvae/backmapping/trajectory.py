@@ -18,6 +18,7 @@ from openmm_cgvae.core.errors import DataError
 from openmm_cgvae.core.fingerprint import fingerprint, fingerprint_of
 from openmm_cgvae.core.noise import checked_correlation_time
 from openmm_cgvae.core.output import check_output, complete_output
+from openmm_cgvae.core.progress import progress_bar
 from openmm_cgvae.core.representation import html_table
 from openmm_cgvae.formats.joining import spacing_of
 from openmm_cgvae.formats.structures import load_topology
@@ -256,8 +257,6 @@ def backmap_trajectory(
         If a setting is out of its range; or if it, or the hash of an input, differs from that of the call to go on
         with, naming it.
     """
-    from tqdm.auto import tqdm
-
     n_samples, sampler = checked_count("n_samples", n_samples), as_sampler(backmapper)
     rank_by = checked_ensemble(ensemble, rank_by, minimizer)
     correlation_time = checked_correlation_time(correlation_time)
@@ -293,7 +292,7 @@ def backmap_trajectory(
     with (
         journal,
         ensemble_output(files, sampler.topology, write_topology, journal.complete) as append,
-        tqdm(total=reader.n_frames, disable=not progress, unit="frame", delay=2, leave=False) as bar,
+        progress_bar(total=reader.n_frames, shown=progress, unit="frame", delay=2, leave=False) as bar,
     ):
 
         def write(arrays, record):
@@ -375,8 +374,6 @@ def project_trajectory(
     int
         Number of frames written.
     """
-    from tqdm.auto import tqdm
-
     output = check_format(check_output(output, overwrite or resume or partial, given_paths(trajectory)))
     topology = load_topology(topology)
     mapping.check_topology(topology)
@@ -392,7 +389,7 @@ def project_trajectory(
     with Journal(output, settings, resume or partial, overwrite) as journal, complete_output(output) as temporary:
         with (
             TrajectoryWriter(temporary, mapping.cg_topology(), name=output) as writer,
-            tqdm(total=reader.n_frames, disable=not progress, unit="frame", delay=2, leave=False) as bar,
+            progress_bar(total=reader.n_frames, shown=progress, unit="frame", delay=2, leave=False) as bar,
         ):
 
             def compute(chunk):

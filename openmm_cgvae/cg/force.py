@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from typing import TYPE_CHECKING
 
 import openmm
@@ -12,8 +13,10 @@ from openmm_cgvae.cg.learnedfile import read_learned
 from openmm_cgvae.core.errors import MissingDependencyError, SettingsError, one_line
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
+    import numpy as np
     from torch import Tensor  # noqa: F401 (of the type comments)
 
 
@@ -25,36 +28,69 @@ SCALE = "learned_scale"
 INSTALL = "pip install -c constraints-torchforce.txt 'openmm_cgvae[torchforce]' in an environment of its own"
 
 
-class OpenSystem(nn.Module):
-    """TorchScript entry point of the force: (positions, scale) to scaled energy and forces."""
+class _OfParticles(nn.Module):
+    """Base of TorchScript entry points: energy and forces of some of a System's particles; none means all."""
 
-    def __init__(self, energy):
+    def __init__(self, energy, particles=()):
         super().__init__()
         self.energy = energy
+        self.register_buffer("particles", torch.tensor(particles, dtype=torch.long))
+
+    def scaled(self, positions, box, scale):
+        # type: (Tensor, Tensor | None, Tensor) -> tuple[Tensor, Tensor]
+        particles = self.particles
+        some = len(particles) > 0  # type: ignore[arg-type]
+        own = positions[particles] if some else positions  # type: ignore[index]
+        energy, forces = self.energy.energy_and_forces(own, box)
+        forces = (forces * scale).to(positions.dtype)
+        if some:
+            forces = torch.zeros_like(positions).index_copy(0, particles, forces)  # type: ignore[arg-type]
+        return energy * scale, forces
+
+
+class OpenSystem(_OfParticles):
+    """Entry point without a box: (positions, scale) to scaled energy and forces."""
 
     def forward(self, positions, scale):
         # type: (Tensor, Tensor) -> tuple[Tensor, Tensor]
-        energy, forces = self.energy.energy_and_forces(positions, None)
-        return energy * scale, (forces * scale).to(positions.dtype)
+        return self.scaled(positions, None, scale)
 
 
-class PeriodicSystem(nn.Module):
+class PeriodicSystem(_OfParticles):
     """The same in a box: (positions, box, scale)."""
-
-    def __init__(self, energy):
-        super().__init__()
-        self.energy = energy
 
     def forward(self, positions, box, scale):
         # type: (Tensor, Tensor, Tensor) -> tuple[Tensor, Tensor]
-        energy, forces = self.energy.energy_and_forces(positions, box)
-        return energy * scale, (forces * scale).to(positions.dtype)
+        return self.scaled(positions, box, scale)
 
 
-def cg_force(model: Any, backend: str = "auto", periodic: bool = False) -> openmm.Force:
+class PythonEnergy:
+    """What a ``PythonForce`` calls; it can be pickled, so that the force can be copied and written to XML."""
+
+    def __init__(self, module: Any, periodic: bool) -> None:
+        self.module, self.periodic = module, periodic
+
+    def __call__(self, state: Any) -> tuple[float, np.ndarray]:
+        arguments = [torch.tensor(state.getPositions(asNumpy=True)._value)]
+        if self.periodic:
+            arguments.append(torch.tensor(state.getPeriodicBoxVectors(asNumpy=True)._value))
+        with torch.enable_grad():
+            energy, forces = self.module(*arguments, torch.tensor(state.getParameters()[SCALE]))
+        return float(energy), forces.numpy()
+
+    def __getstate__(self) -> dict[str, Any]:
+        written = io.BytesIO()
+        torch.jit.save(self.module, written)
+        return {"module": written.getvalue(), "periodic": self.periodic}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.module, self.periodic = torch.jit.load(io.BytesIO(state["module"])), state["periodic"]
+
+
+def cg_force(model: Any, backend: str = "auto", periodic: bool = False, particles: Sequence[int] = ()) -> openmm.Force:
     """Return the learned term of a potential as an OpenMM force; `create_cg_system` adds it by itself.
 
-    Both backends call the same TorchScript: energies and forces agree to rounding. The System may hold any number of
+    Both backends call the same TorchScript: energies and forces agree to rounding. There may be any number of
     molecules, one after the other. The learned energy is multiplied by the Context's parameter ``learned_scale``, 1 to
     begin with: ``context.setParameter("learned_scale", 0)`` leaves the tabulated potential.
 
@@ -64,9 +100,11 @@ def cg_force(model: Any, backend: str = "auto", periodic: bool = False) -> openm
         The module: an `ExportedEnergy`.
     backend : {"auto", "torchforce", "python"}
         ``openmmtorch.TorchForce``, or ``openmm.PythonForce``; the first where it loads. Only a TorchForce runs the
-        network where the simulation runs; a PythonForce runs it on the CPU. Neither can be written to XML.
+        network where the simulation runs; a PythonForce runs it on the CPU.
     periodic : bool
         Whether molecules may be split over the System's periodic box, whatever its shape.
+    particles : sequence of int
+        The System's particles that are the beads, in their order, molecule after molecule; all if omitted.
 
     Returns
     -------
@@ -83,10 +121,12 @@ def cg_force(model: Any, backend: str = "auto", periodic: bool = False) -> openm
     """
     if backend not in BACKENDS:
         raise SettingsError(f"backend {backend!r} given: one of {', '.join(BACKENDS)} is expected")
-    module = torch.jit.script((PeriodicSystem if periodic else OpenSystem)(_energy(model)).eval())
+    module = torch.jit.script((PeriodicSystem if periodic else OpenSystem)(_energy(model), particles).eval())
     torch_force = None if backend == "python" else _torch_force(needed=backend == "torchforce")
     if torch_force is None:
-        force = _python_force(module, periodic)
+        if not hasattr(openmm, "PythonForce"):
+            raise MissingDependencyError(f"OpenMM {openmm.__version__} has no PythonForce: install openmm 8.5 or newer")
+        force = openmm.PythonForce(PythonEnergy(module, periodic), {SCALE: 1.0})
     else:
         force = torch_force(module)
         force.setOutputsForces(True)
@@ -116,18 +156,3 @@ def _torch_force(needed):
             f"TorchForce cannot be loaded ({one_line(error)}): {INSTALL}, or use backend='python'"
         ) from error
     return TorchForce
-
-
-def _python_force(module, periodic):
-    if not hasattr(openmm, "PythonForce"):
-        raise MissingDependencyError(f"OpenMM {openmm.__version__} has no PythonForce: install openmm 8.5 or newer")
-
-    def compute(state):
-        arguments = [torch.tensor(state.getPositions(asNumpy=True)._value)]
-        if periodic:
-            arguments.append(torch.tensor(state.getPeriodicBoxVectors(asNumpy=True)._value))
-        with torch.enable_grad():
-            energy, forces = module(*arguments, torch.tensor(state.getParameters()[SCALE]))
-        return float(energy), forces.numpy()
-
-    return openmm.PythonForce(compute, {SCALE: 1.0})

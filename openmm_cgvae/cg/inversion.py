@@ -18,8 +18,10 @@ from openmm_cgvae.core.errors import DataError, SettingsError
 from openmm_cgvae.core.fingerprint import check_same_folder, fingerprint
 from openmm_cgvae.core.lock import locked
 from openmm_cgvae.core.output import check_output, complete_output
-from openmm_cgvae.core.reading import reading
+from openmm_cgvae.core.progress import progress_bar
+from openmm_cgvae.core.reading import parsed_json, reading
 from openmm_cgvae.core.units import BOLTZMANN_KJ_PER_MOL_K, as_positions_nm
+from openmm_cgvae.io.results import SETTINGS
 from openmm_cgvae.metrics.distribution import jensen_shannon_with_floor
 
 if TYPE_CHECKING:
@@ -170,15 +172,13 @@ def iterative_boltzmann_inversion(
 
 def _improve(mapping, potential, reference, runs, settings, inputs, checkpoint, progress):
     """What is left of the iterations, and the choice after them."""
-    from tqdm.auto import tqdm
-
     iterations, replicas, steps, rate, seed = settings.values()
     identity = settings | inputs | {"mapping": fingerprint(mapping.to_dict())}
     begun = _State.start(potential, choose_starts(reference, replicas, seed))
     state = _State.load(checkpoint, identity, begun) or begun
     kT = BOLTZMANN_KJ_PER_MOL_K * potential.temperature
     target = histogram_features(potential, reference)
-    with tqdm(total=iterations, initial=len(state.history), disable=not progress, unit="iteration") as bar:
+    with progress_bar(total=iterations, initial=len(state.history), shown=progress, unit="iteration") as bar:
         while (done := len(state.history)) < iterations:
             current = _timed(potential.with_energies(state.energies), mapping, reference)
             sampled = run_replicas(mapping, current, state.replicas, steps, FRAME_INTERVAL, [seed, done])
@@ -208,13 +208,11 @@ def _check_settings(n_frames, iterations, replicas, steps, rate):
 
 def _best(mapping, potential, state, reference, runs, steps, seed, progress):
     """Simulate the candidates from the same reference frames, and keep the nearest to the reference."""
-    from tqdm.auto import tqdm
-
     mean = [total / state.n_summed for total in state.total]
     tables = {"initial": [terms.energies for terms in potential.terms], "best iteration": state.best, "mean": mean}
     starts = choose_starts(reference, len(state.replicas), [seed, 1])
     candidates, divergences = {}, {}
-    for k, (name, energies) in enumerate(tqdm(tables.items(), "comparing", disable=not progress)):
+    for k, (name, energies) in enumerate(progress_bar(tables.items(), "comparing", shown=progress)):
         candidate = _timed(potential.with_energies([e.round(4) for e in energies]), mapping, reference)
         own_seed = [seed, len(state.history) + k]
         frames = run_replicas(mapping, candidate, starts, VALIDATION_FACTOR * steps, FRAME_INTERVAL, own_seed)
@@ -280,7 +278,8 @@ class _State:
             return None
         with reading(path, "checkpoint of an inversion", "'openmm-cgvae cg-forcefield --checkpoint'", DataError):
             arrays, _ = read_arrays(path)
-            stored = json.loads(str(arrays["identity"]))
+            stored = parsed_json(str(arrays["identity"]).encode())
+            SETTINGS(stored, "identity")
             lists = [[arrays[f"{name}_{k}"] for k in range(3)] for name in ("energies", "best", "total")]
             state = cls(*lists, int(arrays["n_summed"]), arrays["replicas"], arrays["history"].tolist())
         what = "is a checkpoint of other data or settings"

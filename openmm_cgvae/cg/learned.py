@@ -17,6 +17,7 @@ from openmm_cgvae.cg.potential import CGPotential
 from openmm_cgvae.cg.system import create_cg_system
 from openmm_cgvae.cg.timestep import N_FRAMES, RANGE_PS, SHIFT_NM, STEPS_PER_PERIOD
 from openmm_cgvae.core.periodic import spanning_tree
+from openmm_cgvae.core.progress import progress_bar
 from openmm_cgvae.io.modelfile import EnergyFile
 from openmm_cgvae.molecule.mapping import CGMapping
 
@@ -25,10 +26,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
+    from openmm_cgvae.cg.forcematching import ForceMatchingConfig
     from openmm_cgvae.core.types import PathLike, Positions
     from openmm_cgvae.models.config import ModelConfig
     from openmm_cgvae.molecule.spec import MoleculeSpec
-    from openmm_cgvae.training.forces import ForceMatchingConfig
 
 __all__ = ["LearnedPotential", "learn_potential", "load_potential"]
 
@@ -145,15 +146,16 @@ def learn_potential(
     MappingError, DataError, SettingsError, TrainingError
         As `force_map` and `ForceMatcher` say.
     """
-    from tqdm.auto import tqdm
 
+    from openmm_cgvae.cg.forcematching import ForceMatcher, force_error
     from openmm_cgvae.models.energy import script_energy
-    from openmm_cgvae.training.forces import ForceMatcher, force_error
 
     reference = force_map(mapping, forces) @ np.asarray(forces, dtype=float)
     tabulated = tabulated_forces(mapping, tables, beads_nm, progress)
     matcher = ForceMatcher(spec, beads_nm, reference - tabulated, runs, model_config, config, checkpoint)
-    with tqdm(total=matcher.config.epochs, initial=len(matcher.history) - 1, unit="epoch", disable=not progress) as bar:
+    with progress_bar(
+        total=matcher.config.epochs, initial=len(matcher.history) - 1, unit="epoch", shown=progress
+    ) as bar:
         model = matcher.run(lambda done, error: bar.update(done - bar.n))
     errors = {}
     for name, frames in (("validation", matcher.validation_frames), ("test", matcher.test_frames)):

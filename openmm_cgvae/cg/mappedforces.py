@@ -13,6 +13,7 @@ import numpy as np
 
 from openmm_cgvae.core.errors import DataError, MappingError
 from openmm_cgvae.core.periodic import molecule_labels
+from openmm_cgvae.core.progress import progress_bar
 
 __all__ = ["evaluate_forces", "force_map", "force_noise"]
 
@@ -42,10 +43,8 @@ def evaluate_forces(context, positions_nm, progress=False):
     DataError
         If a force is not finite.
     """
-    from tqdm.auto import tqdm
-
     forces = np.empty(positions_nm.shape, dtype=np.float32)
-    for k, frame in enumerate(tqdm(positions_nm, "forces", unit="frame", delay=3, disable=not progress)):
+    for k, frame in enumerate(progress_bar(positions_nm, "forces", unit="frame", shown=progress)):
         context.setPositions(np.asarray(frame, dtype=float))
         forces[k] = context.getState(forces=True).getForces(asNumpy=True)._value
         if not np.isfinite(forces[k]).all():

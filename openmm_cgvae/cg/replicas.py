@@ -3,6 +3,7 @@
 import numpy as np
 
 from openmm_cgvae.cg.system import create_cg_simulation, run_steps
+from openmm_cgvae.core.progress import progress_bar
 
 __all__ = ["choose_starts", "run_replicas"]
 
@@ -40,14 +41,12 @@ def run_replicas(mapping, potential, starts_nm, steps, interval, seed, progress=
     SimulationError
         If a run becomes unstable.
     """
-    from tqdm.auto import tqdm
-
     seeds = np.random.default_rng(seed).integers(1, 2**31 - 2, 1 + len(starts_nm))
     simulation = create_cg_simulation(mapping, potential, platform="Reference", seed=seeds[0])
     recorder = _Recorder(interval)
     simulation.reporters.append(recorder)
     steps -= steps % interval
-    with tqdm(total=steps * len(starts_nm), unit="step", unit_scale=True, delay=3, disable=not progress) as bar:
+    with progress_bar(total=steps * len(starts_nm), unit="step", unit_scale=True, shown=progress) as bar:
         for start, own in zip(starts_nm, seeds[1:], strict=True):
             simulation.context.setPositions(start)
             simulation.context.setVelocitiesToTemperature(potential.temperature, int(own))

@@ -15,15 +15,18 @@ from openmm_cgvae.core.checks import checked_number
 from openmm_cgvae.core.errors import OutputError, SettingsError, SimulationError
 from openmm_cgvae.core.output import write_text
 from openmm_cgvae.core.platforms import installed_platforms
+from openmm_cgvae.core.progress import progress_bar
 from openmm_cgvae.core.translation import translated
 from openmm_cgvae.core.units import value_in_md_units
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from openmm_cgvae.cg.potential import CGPotential
     from openmm_cgvae.core.types import Number, Positions
     from openmm_cgvae.molecule.mapping import CGMapping
 
-__all__ = ["create_cg_simulation", "create_cg_system", "default_platform", "run_steps"]
+__all__ = ["add_cg_potential", "create_cg_simulation", "create_cg_system", "default_platform", "run_steps"]
 
 logger = logging.getLogger(__name__)
 
@@ -81,22 +84,82 @@ def create_cg_system(
     system = openmm.System()
     for mass in np.tile(mapping.masses, copies):
         system.addParticle(float(mass))
-    for (name, coordinate), terms in zip(COORDINATES.items(), potential.terms, strict=True):
-        if len(terms):
-            system.addForce(_tabulated_force(name, terms, coordinate, system.getNumParticles(), mapping.n_beads))
-    if hasattr(potential, "module"):
-        from openmm_cgvae.cg.force import cg_force
-
-        system.addForce(cg_force(potential, periodic=vectors is not None))
     if vectors is not None:
         system.setDefaultPeriodicBoxVectors(*vectors)
+    add_cg_potential(system, potential, periodic=vectors is not None)
+    if vectors is not None:
         system.addForce(excluded_volume_force(mapping, copies, vectors))
     if system.getNumParticles() > 1:
         system.addForce(openmm.CMMotionRemover(1))
     return system
 
 
-def _tabulated_force(name, terms, coordinate, n_particles, n_beads):
+def add_cg_potential(
+    system: openmm.System,
+    potential: CGPotential,
+    particles: Sequence[int] | None = None,
+    periodic: bool = False,
+    forceGroup: int = 0,
+) -> list[openmm.Force]:
+    """Add the energy of beads to a System that holds them, with whatever else.
+
+    Two molecules of 10 beads behind 5 other particles: ``add_cg_potential(system, potential, range(5, 25))``. It acts
+    within each molecule; what else acts on the beads, and their masses, are the System's own.
+
+    Parameters
+    ----------
+    system : openmm.System
+    potential : CGPotential or LearnedPotential
+    particles : sequence of int, optional
+        Particles of the System that are the beads, in the potential's order, molecule after molecule; all if omitted.
+    periodic : bool
+        Whether a learned term may meet molecules that are split over the periodic box. Tables never do: OpenMM keeps
+        molecules whole.
+    forceGroup : int
+
+    Returns
+    -------
+    list of openmm.Force
+        Those added: one a kind of tables, and that of `cg_force`.
+
+    Raises
+    ------
+    SettingsError
+        If the particles are no whole number of molecules, there are no such particles, or one is named twice.
+    """
+    forces = cg_forces(potential, system.getNumParticles(), particles, periodic)
+    for force in forces:
+        force.setForceGroup(forceGroup)
+        system.addForce(force)
+    return forces
+
+
+def cg_forces(potential, n_particles, particles=None, periodic=False):
+    """Return the forces of `add_cg_potential`, for a System of `n_particles`."""
+    chosen = np.arange(n_particles) if particles is None else np.array([*particles], dtype=np.int64)
+    if not len(chosen) or len(chosen) % potential.n_beads:
+        raise SettingsError(
+            f"{len(chosen)} particles given for a potential of {potential.n_beads} beads: those of one molecule, or of "
+            "several one after the other, are expected"
+        )
+    if len(np.unique(chosen)) < len(chosen) or chosen.min() < 0 or chosen.max() >= n_particles:
+        raise SettingsError(
+            f"particles {chosen.min()} to {chosen.max()} given: 0 to {n_particles - 1}, each once, expected"
+        )
+    molecules = chosen.reshape(-1, potential.n_beads)
+    forces = [
+        _tabulated_force(name, terms, coordinate, molecules)
+        for (name, coordinate), terms in zip(COORDINATES.items(), potential.terms, strict=True)
+        if len(terms)
+    ]
+    if hasattr(potential, "module"):
+        from openmm_cgvae.cg.force import cg_force
+
+        forces.append(cg_force(potential, periodic=periodic, particles=() if particles is None else chosen.tolist()))
+    return forces
+
+
+def _tabulated_force(name, terms, coordinate, molecules):
     """One force for all terms of a kind: a two-dimensional table over (table, place between the edges).
 
     At a whole table number the two-dimensional spline is that table's own natural spline. The force is not periodic:
@@ -114,8 +177,8 @@ def _tabulated_force(name, terms, coordinate, n_particles, n_beads):
     tables = np.stack(
         [np.arange(len(terms.wall)), terms.lower, terms.upper, *terms.edge_slopes, terms.wall], axis=1
     ).tolist()
-    for first in range(0, n_particles, n_beads):
-        for beads, table in zip((terms.beads + first).tolist(), terms.tables, strict=True):
+    for molecule in molecules:
+        for beads, table in zip(molecule[terms.beads].tolist(), terms.tables, strict=True):
             force.addBond(beads, tables[table])
     return force
 
@@ -223,14 +286,12 @@ def run_steps(simulation, steps, progress=False, lastState=None):
     SimulationError
         If positions are no longer finite.
     """
-    from tqdm.auto import tqdm
-
     if steps < 0:
         raise SettingsError(f"steps {steps} given: 0 or more are expected")
     if lastState is not None and not Path(lastState).parent.is_dir():
         raise OutputError(f"folder {Path(lastState).parent} does not exist: create it first")
     state = _finite_state(simulation)
-    own = tqdm(total=steps, unit="step", unit_scale=True, delay=3, disable=progress is not True)
+    own = progress_bar(total=steps, unit="step", unit_scale=True, shown=progress is True)
     bar = own if isinstance(progress, bool) else progress
     with own:
         for done in range(0, steps, STEPS_PER_SLICE):

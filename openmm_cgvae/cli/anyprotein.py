@@ -1,12 +1,10 @@
 """Arguments that say what beads of any protein, or of any small molecule, stand for, and how they are sampled."""
 
-import re
+from openmm_cgvae.core.errors import SettingsError
 
-from openmm_cgvae.core.errors import SettingsError, TopologyMismatchError
+__all__ = ["add_protein", "bound", "given_options", "refuse"]
 
-__all__ = ["add_protein", "bound", "given_options", "projection"]
-
-# Arguments, and what `openmm_cgvae.kinds.protein.AnyProtein.bind` calls them.
+# Arguments, and what `openmm_cgvae.backmapping.protein.AnyProtein.bind` calls them.
 NAMES = {
     "representative": "representative", "noise_temperature": "temperature", "consistency": "consistency",
     "histidine": "histidine", "protonation": "protonation", "disulfides": "disulfides", "termini": "termini",
@@ -18,10 +16,7 @@ def add_protein(parser, temperature="--temperature"):
     """Options of a model of any protein."""
     group = parser.add_argument_group("with a model of any protein")
     group.add_argument(
-        "--representative",
-        action="store_true",
-        default=None,
-        help="the likeliest structure of a frame, not samples",
+        "--representative", action="store_true", default=None, help="the likeliest structure of a frame, not samples"
     )
     group.add_argument(
         temperature,
@@ -52,10 +47,15 @@ def given_options(options):
     """The arguments that were given, as `bind` takes them."""
     given = {name: getattr(options, name, None) for name in NAMES}
     given = {name: value for name, value in given.items() if value is not None}
-    for name, read in (("protonation", _states), ("disulfides", _pairs), ("termini", _ends), ("breaks", _residues)):
-        if name in given:
-            given[name] = read(given[name])
-    return {NAMES[name]: value for name, value in given.items()}
+    from openmm_cgvae.binding.words import READERS
+
+    return {NAMES[name]: READERS[name](value) if name in READERS else value for name, value in given.items()}
+
+
+def refuse(given, why):
+    """Refuse arguments of another kind of model, if any are given (`SettingsError`)."""
+    if given:
+        raise SettingsError(f"{', '.join('--' + name.replace('_', '-') for name in given)} given, {why}; leave it out")
 
 
 def bound(model, options):
@@ -65,16 +65,13 @@ def bound(model, options):
     if model.file.kind == "ligand":
         return _bound_ligand(model, options, molecule, given)
     if molecule is not None:
-        raise SettingsError(f"--molecule given, of models of any small molecule: {options.model} is of {model.serves}")
+        raise SettingsError(f"--molecule given, of models of any small molecule: the model is of {model.serves}")
     if not model.of_any_molecule:
-        if given:
-            raise SettingsError(
-                f"{', '.join(given)} given, of models of any protein: {options.model} is of one molecule"
-            )
+        refuse(given, f"of models of any protein: the model is of {model.serves}")
         from openmm_cgvae.formats.structures import load_topology
 
         return model.bind(options.top and load_topology(options.top))
-    from openmm_cgvae.formats.paths import file_format, plain_file
+    from openmm_cgvae.core.plainfiles import file_format, plain_file
     from openmm_cgvae.formats.structures import STRUCTURES
 
     if getattr(options, "rename", None):
@@ -96,78 +93,5 @@ def _bound_ligand(model, options, molecule, given):
     from openmm_cgvae.formats.structures import load_topology
 
     foreign = set(given) - {"representative", "temperature"}
-    if foreign:
-        raise SettingsError(f"{', '.join(sorted(foreign))} given, of proteins: {options.model} is of small molecules")
+    refuse(sorted(foreign), f"of proteins: the model is of {model.serves}")
     return model.bind(options.top and load_topology(options.top), molecule=molecule, **given)
-
-
-def projection(model, topology):
-    """The `CGMapping` of an all-atom topology on the beads that a `Model` is of."""
-    if not model.of_any_molecule:
-        return model.bind().mapping
-    if model.file.kind == "ligand":
-        from openmm_cgvae.molecule.mapping import CGMapping
-
-        return CGMapping.rigid_fragments(topology)
-    if model.metadata["mapping"] in ("ca", "com"):
-        return _one_bead_a_residue(topology, model.metadata["mapping"])
-    raise SettingsError(f"beads of {model.metadata['beads']} are not made here: make them with martinize2")
-
-
-def _one_bead_a_residue(topology, kind):
-    """The `CGMapping` on C-alphas, or on centres of mass, of amino acids; all other atoms weigh nothing."""
-    from openmm_cgvae.chemistry.aminoacids.names import kind_of
-    from openmm_cgvae.molecule.mapping import CGMapping
-
-    beads, weights, left = [], [0.0] * topology.n_atoms, []
-    for chain in topology.chains:
-        # What is in front of a chain's first amino acid, such as a cap, goes with it, all else with the one before.
-        waiting, own = [], []
-        for residue in chain.residues:
-            atoms = list(residue.atoms)
-            centre = [atom for atom in atoms if kind == "com" or atom.name == "CA"]
-            if kind_of(residue.name) != "amino acid" or not centre:
-                (own[-1] if own else waiting).extend(atom.index for atom in atoms)
-                continue
-            for atom in centre:
-                weights[atom.index] = atom.element.mass if kind == "com" else 1.0
-            own.append([atom.index for atom in atoms] + waiting)
-            waiting = []
-        beads += own
-        left += waiting
-    if not beads:
-        raise TopologyMismatchError(f"no amino acid among {topology.n_residues} residues given: a protein is expected")
-    beads[-1] += left
-    return CGMapping(topology, beads, weights, ["CA" if kind == "ca" else "COM"] * len(beads))
-
-
-def _listed(text):
-    return [part.strip() for part in text.split(",") if part.strip()]
-
-
-def _states(text):
-    pairs = [part.split("=") for part in _listed(text)]
-    if not all(len(pair) == 2 for pair in pairs):
-        raise SettingsError(f"--protonation {text} given: residue=state,... is expected, as in A:57=HIP")
-    return dict(pairs)
-
-
-def _pairs(text):
-    if text in ("auto", "none"):
-        return None if text == "none" else text
-    # Residue numbers may be negative.
-    pairs = [re.fullmatch(r"(.*?\d[A-Za-z]?)-(.+)", part) for part in _listed(text)]
-    if not all(pairs):
-        raise SettingsError(f"--disulfides {text} given: auto, none or pairs are expected, as in A:3-A:40")
-    return [pair.groups() for pair in pairs]
-
-
-def _ends(text):
-    ends = _listed(text)
-    if len(ends) not in (1, 2):
-        raise SettingsError(f"--termini {text} given: charged, neutral or capped, or two of them, are expected")
-    return ends[0] if len(ends) == 1 else tuple(ends)
-
-
-def _residues(text):
-    return text if text in ("auto", "none") else _listed(text)

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from openmm_cgvae.cli.anyprotein import add_protein
 from openmm_cgvae.cli.common import (
-    add_json,
     add_overwrite,
     add_reading,
     add_resume,
@@ -13,16 +12,19 @@ from openmm_cgvae.cli.common import (
     add_scheduler,
     check_with_topology,
     make_minimizer,
-    print_table,
     reading,
     skipped_rows,
 )
-from openmm_cgvae.cli.pages import command_source, concatenated, write_and_tell
+from openmm_cgvae.cli.pages import command_source, write_page
+from openmm_cgvae.cli.summary import Summary
 from openmm_cgvae.cli.system import add_system, load_backmapper
 from openmm_cgvae.core.errors import SettingsError
-from openmm_cgvae.core.output import check_output, write_json
+from openmm_cgvae.core.output import check_output
 
 __all__ = ["add_arguments", "run"]
+
+# As `backmap_trajectory` calls them too.
+PASSED = ("overwrite", "resume", "partial", "correlation_time", "wrap", "on_bad_frame", "ensemble", "rank_by")
 
 
 def add_arguments(parser):
@@ -48,7 +50,6 @@ def add_arguments(parser):
     parser.add_argument("--report", metavar="out.html", help="gets a page that shows and judges the structures")
     parser.add_argument("--wrap", action="store_true", help="translate molecules into the periodic box")
     add_reading(parser)
-    add_json(parser)
     add_resume(parser)
     add_scheduler(parser)
     add_overwrite(parser)
@@ -59,8 +60,8 @@ def run(options):
     check_with_topology(options.output, options.overwrite, inputs, options.resume or options.partial)
     if options.report and options.ensemble == "files":
         raise SettingsError("--report and --ensemble files given: a page is of one file, leave one of them out")
-    for path in filter(None, (options.json, options.report)):
-        check_output(path, options.overwrite or options.resume or options.partial, inputs)
+    if options.report:
+        check_output(options.report, options.overwrite or options.resume or options.partial, inputs)
     from openmm_cgvae.backmapping.trajectory import backmap_trajectory
     from openmm_cgvae.io.cluster import cluster_client
 
@@ -69,24 +70,9 @@ def run(options):
     started = time.perf_counter()
     with cluster_client(options.scheduler) as client:
         summary = backmap_trajectory(
-            options.trajectory,
-            backmapper,
-            options.output,
-            options.samples,
-            options.seed,
-            minimizer=minimizer,
-            overwrite=options.overwrite,
-            correlation_time=options.correlation_time,
-            wrap=options.wrap,
-            on_bad_frame=options.on_bad_frame,
-            **reading(options),
-            resume=options.resume,
-            partial=options.partial,
-            write_topology=True,
-            client=client,
-            ensemble=options.ensemble,
-            rank_by=options.rank_by,
-        )
+            options.trajectory, backmapper, options.output, options.samples, options.seed, minimizer=minimizer,
+            write_topology=True, client=client, **reading(options), **{name: getattr(options, name) for name in PASSED},
+        )  # fmt: skip
     seconds = time.perf_counter() - started
     structures = summary.n_frames * summary.n_samples
     written = summary.n_frames if options.ensemble == "best" else structures
@@ -96,22 +82,22 @@ def run(options):
     if getattr(backmapper, "consistency", "exact") == "sound":
         mean, most = summary.bead_shift_nm
         rows.append(("beads moved, nm", f"{mean:.4f} on average, {most:.4f} at most"))
-    rows.append(("structures/s", f"{structures / seconds:.0f}"))
+    rows.append(("structures/s", round(structures / seconds)))
     if minimizer is not None:
         before, after = summary.median_energies()
         rows.append(("median energy, kJ/mol", f"{before:.5g} before, {after:.5g} after minimisation"))
         rows.append(("left unminimised", summary.n_failed))
-    if options.json is not None:
-        write_json(options.json, {"output": options.output, "seconds": seconds, **summary.to_dict()})
-    print_table(rows)
     if options.report:
-        write_and_tell(options.report, _subject(options, backmapper, summary))
+        rows.append(write_page(options.report, _subject(options, backmapper, summary)))
+    return Summary(rows, {"output": options.output, "seconds": seconds, **summary.to_dict()})
 
 
 def _subject(options, backmapper, summary):
     """What the page shows: the structures that were written."""
+    import numpy as np
+
     from openmm_cgvae.evaluation.subject import of_structures
-    from openmm_cgvae.evaluation.thinning import read_structures
+    from openmm_cgvae.io.thinning import read_structures
 
     n_samples = 1 if options.ensemble == "best" else summary.n_samples
     structures, frames = read_structures([options.output], backmapper.topology, n_samples=n_samples)
@@ -119,7 +105,7 @@ def _subject(options, backmapper, summary):
     if summary.energies_before and options.ensemble != "best":
         each = (summary.energies_before, summary.energies_after)
         energies = {
-            name: concatenated(values) / backmapper.n_atoms
+            name: np.concatenate(values) / backmapper.n_atoms
             for name, values in zip(("sampled", "minimised"), each, strict=True)
         }
     sources = [("model", ", ".join(options.model)), ("beads", ", ".join(options.trajectory)), *command_source(options)]

@@ -1,14 +1,12 @@
 """Compare CGVAE and the paper's baselines over folds (Tables 5 and 6); run it again to go on."""
 
 import math
-from argparse import Namespace
 from dataclasses import replace
-from pathlib import Path
 
-from openmm_cgvae.cli import map as map_command
 from openmm_cgvae.cli import train
-from openmm_cgvae.cli.common import add_salvage, add_scheduler, add_topology
-from openmm_cgvae.core.errors import SettingsError
+from openmm_cgvae.cli.common import add_runs, add_scheduler, add_topology
+from openmm_cgvae.cli.map import METHODS
+from openmm_cgvae.cli.summary import Summary
 from openmm_cgvae.core.output import existing_folder, write_json, write_text
 
 __all__ = ["add_arguments", "run"]
@@ -16,8 +14,6 @@ __all__ = ["add_arguments", "run"]
 # As in `openmm_cgvae.evaluation.benchmark`, which is too heavy to import before it is needed.
 MODELS = ("linear", "mlp", "geometric", "cgvae-raw", "cgvae")
 SPLITS = ("runs", "shuffled")
-# Of the paper (appendix F.2).
-AUTOGRAIN_EPOCHS = 1500
 
 
 def add_arguments(parser):
@@ -28,7 +24,7 @@ def add_arguments(parser):
         nargs="+",
         required=True,
         metavar="METHOD:N",
-        help=f"one or more of {', '.join(map_command.METHODS)} (the first three with :N beads), or mapping files",
+        help=f"one or more of {', '.join(METHODS)} (the first three with :N beads), or mapping files",
     )
     parser.add_argument("-o", "--output", required=True, metavar="FOLDER", help="cases, results.json and results.md")
     parser.add_argument("--models", nargs="+", default=MODELS, metavar="MODEL", help=f"of {', '.join(MODELS)} (all)")
@@ -41,11 +37,7 @@ def add_arguments(parser):
     parser.add_argument("--preset", default="small", help="of cgvae: small, paper-alanine-dipeptide, ... (see train)")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="change any setting of cgvae")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="of mappings, folds, training, samples (0)")
-    parser.add_argument("--stride", type=int, default=1, metavar="n", help="use every n-th frame (1)")
-    add_salvage(parser)
-    parser.add_argument(
-        "--run-frames", type=int, metavar="n", help="frames a run (before the stride), where a file holds several"
-    )
+    add_runs(parser)
     add_scheduler(parser)
 
 
@@ -54,6 +46,7 @@ def run(options):
     from openmm_cgvae.formats.structures import load_topology
     from openmm_cgvae.io.cluster import cluster_client
     from openmm_cgvae.preparation.dataset import read_reference
+    from openmm_cgvae.preparation.mappings import named_mapping
     from openmm_cgvae.report.benchmark import benchmark_markdown
 
     settings = _settings(options)
@@ -62,12 +55,12 @@ def run(options):
         options.trajectories, topology, options.stride, options.run_frames, options.salvage
     )
     folder = existing_folder(options.output)
-    mappings = dict(_mapping(text, topology, positions, folder, options.seed) for text in options.mapping)
+    mappings = dict(named_mapping(text, topology, positions, folder, options.seed) for text in options.mapping)
     with cluster_client(options.scheduler) as client:
         results = run_benchmark(positions, runs, mappings, folder, settings, options.command_line, client=client)
     write_json(folder / "results.json", results)
     write_text(folder / "results.md", benchmark_markdown(results))
-    print(folder / "results.json", folder / "results.md", sep="\n")
+    return Summary([("cases", len(results["results"])), ("table", folder / "results.md")], results)
 
 
 def _settings(options):
@@ -90,34 +83,3 @@ def _settings(options):
         model_config,
         training_config,
     )
-
-
-def _mapping(text, topology, positions, folder, seed):
-    """Name and `CGMapping` of a ``--mapping``; what a builder makes is kept in the folder."""
-    from openmm_cgvae.molecule.mapping import CGMapping
-
-    if Path(text).is_file():
-        name, path = Path(text).stem, Path(text)
-    else:
-        name = text.replace(":", "-")
-        path = existing_folder(folder / "mappings") / f"{name}.json"
-        if not path.exists():
-            _build(text, topology, positions, seed).save(path)
-    mapping = CGMapping.load(path)
-    mapping.check_topology(topology)
-    return name, mapping
-
-
-def _build(text, topology, positions, seed):
-    method, _, beads = text.partition(":")
-    if method not in map_command.METHODS or (beads and not beads.isdigit()):
-        raise SettingsError(
-            f"--mapping {text} given: METHOD or METHOD:N with a method of {', '.join(map_command.METHODS)}, or an "
-            "existing mapping file is expected"
-        )
-    options = Namespace(
-        method=method, beads=int(beads) if beads else None, seed=seed, weights="geometric", epochs=AUTOGRAIN_EPOCHS
-    )
-    map_command.check_beads(options)
-    stride = -(-len(positions) // map_command.MAX_FRAMES)
-    return map_command.make_mapping(options, topology, positions[::stride])

@@ -1,6 +1,7 @@
 """Make a CG force field from reference MD: direct, then iterative, Boltzmann inversion."""
 
-from openmm_cgvae.cli.common import add_overwrite, add_reference, load_dataset, print_table
+from openmm_cgvae.cli.common import add_overwrite, add_reference, add_trust, load_dataset
+from openmm_cgvae.cli.summary import Summary
 from openmm_cgvae.core.errors import SettingsError, TopologyMismatchError
 from openmm_cgvae.core.output import check_output
 
@@ -13,6 +14,7 @@ def add_arguments(parser):
         "-o", "--output", required=True, metavar="potential.json", help="for simulate --potential; with --model a .pt"
     )
     parser.add_argument("--model", metavar="NAME_OR_FILE", help="write a copy of this model that holds the potential")
+    add_trust(parser)
     parser.add_argument("--iterations", type=int, default=40, metavar="n", help="0: direct inversion alone (40)")
     parser.add_argument("--replicas", type=int, default=8, metavar="n", help="short CG runs an iteration (8)")
     parser.add_argument("--steps", type=int, default=8000, metavar="n", help="of each run (8000)")
@@ -33,28 +35,33 @@ def run(options):
 
     dataset = load_dataset(options)
     mapping = CGMapping.from_dict(dataset.description["mapping"])
-    model = _checked_model(options.model, mapping)
+    model = _checked_model(options.model, mapping, options.trust)
     beads = mapping.project(dataset.positions)
     temperature = dataset.description["temperature"] or options.temperature
     potential = boltzmann_inversion(beads, mapping.bead_bonds, temperature, mapping.masses, types=bead_types(mapping))
+    rows = []
     if options.iterations != 0:
-        potential = _improved(options, mapping, potential, beads, dataset.runs)
+        potential, rows = _improved(options, mapping, potential, beads, dataset.runs)
     if model is None:
         potential.save(options.output, options.overwrite)
     else:
         model.potential = potential.to_dict()
         model.save(options.output, options.overwrite)
-    print(f"{mapping.n_beads} beads, time step {1000 * potential.time_step_ps:.4g} fs, in {options.output}")
+    rows += [("beads", mapping.n_beads), ("time step, fs", 1000 * potential.time_step_ps), ("output", options.output)]
+    return Summary(rows)
 
 
-def _checked_model(name, mapping):
+def _checked_model(name, mapping, trust):
     """The model to put the potential into, if any; of the same mapping."""
     if name is None:
         return None
     from openmm_cgvae.backmapping.model import Model
     from openmm_cgvae.molecule.mapping import CGMapping
 
-    model = Model.load(name).file
+    model = Model.load(name, trust=trust)
+    if model.of_any_molecule:
+        raise SettingsError(f"--model {name} given, of {model.serves}: a model of one molecule is expected")
+    model = model.file
     own = CGMapping.from_dict(model.mapping)
     if own.beads != mapping.beads or (own.weights != mapping.weights).any():
         raise TopologyMismatchError(f"model {name} has other beads than the reference data: use its own mapping")
@@ -76,6 +83,5 @@ def _improved(options, mapping, potential, beads, runs):
         options.seed,
         options.checkpoint,
     )
-    rows = [(f"divergence, {name}", f"{value:.4f}") for name, value in result.divergences.items()]
-    print_table([*rows, ("floor, MD against MD", f"{result.floor:.4f}"), ("kept", result.chosen)])
-    return result.potential
+    rows = [(f"divergence, {name}", value) for name, value in result.divergences.items()]
+    return result.potential, [*rows, ("floor, MD against MD", result.floor), ("kept", result.chosen)]

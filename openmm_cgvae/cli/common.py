@@ -6,26 +6,10 @@ from openmm_cgvae.core.errors import SettingsError
 from openmm_cgvae.core.output import check_output, unfinished_folder
 
 __all__ = [
-    "add_json",
-    "add_model",
-    "add_overwrite",
-    "add_reading",
-    "add_reference",
-    "add_rename",
-    "add_resume",
-    "add_salvage",
-    "add_sampling",
-    "add_scheduler",
-    "add_topology",
-    "add_trust",
-    "check_with_topology",
-    "load_dataset",
-    "make_minimizer",
-    "print_run",
-    "print_table",
-    "reading",
-    "skipped_rows",
-]
+    "add_model", "add_overwrite", "add_reading", "add_reference", "add_rename", "add_resume", "add_runs",
+    "add_salvage", "add_sampling", "add_scheduler", "add_topology", "add_trust", "check_with_topology",
+    "load_dataset", "make_minimizer", "reading", "run_rows", "skipped_rows",
+]  # fmt: skip
 
 
 def add_model(parser):
@@ -82,10 +66,6 @@ def reading(options):
     }
 
 
-def add_json(parser):
-    parser.add_argument("--json", metavar="FILE", help="write what was done there, as JSON")
-
-
 def add_rename(parser):
     parser.add_argument(
         "--rename",
@@ -93,6 +73,15 @@ def add_rename(parser):
         help="names of particles (BB, or ALA:BB) and residues in the files, by the model's; 'order' if they are in the "
         "model's order, whatever they are called",
     )
+
+
+def add_runs(parser):
+    """How reference MD is read."""
+    parser.add_argument(
+        "--run-frames", type=int, metavar="n", help="frames a run (before the stride), where a file holds several"
+    )
+    parser.add_argument("--stride", type=int, default=1, metavar="n", help="use every n-th frame (1)")
+    add_salvage(parser)
 
 
 def add_salvage(parser):
@@ -156,12 +145,9 @@ def add_reference(parser):
         help="residue (default), alpha-carbon, or a mapping's JSON file; of any protein ca (default), com, martini",
     )
     parser.add_argument("--weights", default="geometric", choices=["geometric", "mass"], help="bead weights (residue)")
-    parser.add_argument(
-        "--run-frames", type=int, metavar="n", help="frames a run (before the stride), where a file holds several"
-    )
-    parser.add_argument("--stride", type=int, default=1, metavar="n", help="use every n-th frame (1)")
-    add_salvage(parser)
-    parser.add_argument("--temperature", type=float, default=300.0, metavar="K", help="of the reference MD (300)")
+    add_runs(parser)
+    given = parser.group("input")
+    given.add_argument("--temperature", type=float, default=300.0, metavar="K", help="of the reference MD (300)")
     parser.add_argument("--hops", type=int, default=2, help="bonds between the pairs of the graph loss, at most (2)")
     parser.add_argument(
         "--atom-types", choices=["atom", "element"], default="atom", help="an embedding an atom, or an element (paper)"
@@ -178,35 +164,24 @@ def load_dataset(options):
         raise SettingsError("--top is missing: give the all-atom topology (PDB) of the trajectories")
     from openmm_cgvae.formats.structures import load_topology
     from openmm_cgvae.preparation.dataset import prepare_dataset, read_reference
+    from openmm_cgvae.preparation.mappings import load_mapping
 
     topology = load_topology(options.top)
-    mapping = make_mapping(options, topology)
+    mapping = load_mapping(options.mapping, topology, options.weights)
     positions, runs = read_reference(
         options.trajectories, topology, options.stride, options.run_frames, options.salvage
     )
     return prepare_dataset(positions, runs, mapping, options.temperature, options.hops, options.atom_types)
 
 
-def make_mapping(options, topology):
-    """The mapping of ``--mapping`` and ``--weights``."""
-    from openmm_cgvae.molecule.mapping import CGMapping, alpha_carbon_mapping, residue_mapping
-
-    if options.mapping == "residue":
-        return residue_mapping(topology, options.weights)
-    if options.mapping == "alpha-carbon":
-        return alpha_carbon_mapping(topology)
-    mapping = CGMapping.load(options.mapping)
-    mapping.check_topology(topology)
-    return mapping
-
-
-def add_resume(parser):
+def add_resume(parser, partial=True):
     """What is to become of a run that was interrupted."""
-    way = parser.add_mutually_exclusive_group()
+    way = parser.group("run").add_mutually_exclusive_group()
     way.add_argument("--resume", action="store_true", help="go on with a run that was interrupted, if there is one")
-    way.add_argument(
-        "--partial", action="store_true", help="make the output of what an interrupted run has done, and no more"
-    )
+    if partial:
+        way.add_argument(
+            "--partial", action="store_true", help="make the output of what an interrupted run has done, and no more"
+        )
 
 
 def add_scheduler(parser):
@@ -227,19 +202,12 @@ def check_with_topology(output, overwrite, inputs=(), resume=False):
         check_output(Path(output).with_suffix(".pdb"), overwrite, inputs)
 
 
-def print_run(frames, steps, seconds, seed, *more):
-    """Print what a run did: its frames, speed and seed, and more (name, value) rows."""
-    print_table([("frames", frames), ("steps/s", f"{steps / seconds:.0f}"), ("seed", seed), *more])
+def run_rows(frames, steps, seconds, seed, *more):
+    """Rows that say what a run did: its frames, speed and seed, and more."""
+    return [("frames", frames), ("steps/s", round(steps / seconds)), ("seed", seed), *more]
 
 
 def skipped_rows(skipped):
-    """Rows of `print_table` for frames left out, a dict of number to reason."""
+    """Rows for frames left out, a dict of number to reason."""
     numbers = ", ".join(map(str, list(skipped)[:10])) + (", ..." if len(skipped) > 10 else "")
     return [("frames left out", f"{len(skipped)}: {numbers}")] if skipped else []
-
-
-def print_table(rows):
-    """Print (name, value) rows in two columns."""
-    width = max(len(name) for name, _ in rows)
-    for name, value in rows:
-        print(f"{name:<{width}}  {value}")

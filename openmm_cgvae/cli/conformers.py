@@ -1,12 +1,15 @@
 """Sample conformers of small molecules: of a SMILES, or of a file (SDF, MOL2, PDB, SMILES)."""
 
-import sys
+import logging
 import time
 from pathlib import Path
 
-from openmm_cgvae.cli.common import add_overwrite, print_table
+from openmm_cgvae.cli.common import add_overwrite, add_trust
+from openmm_cgvae.cli.summary import Summary
 
 __all__ = ["add_arguments", "run"]
+
+logger = logging.getLogger(__name__)
 
 
 def add_arguments(parser):
@@ -14,6 +17,7 @@ def add_arguments(parser):
     parser.add_argument("-n", type=int, default=20, metavar="n", help="conformers a molecule (20)")
     parser.add_argument("-o", "--output", required=True, metavar="out.sdf", help="a record each, by rising energy")
     parser.add_argument("--model", default="ligands", metavar="NAME_OR_FILE", help="bundled or a file (ligands)")
+    add_trust(parser)
     parser.add_argument(
         "--optimize", default="none", metavar="METHOD", help="minimise what is sampled: mmff, uff or none (default)"
     )
@@ -37,26 +41,23 @@ def add_arguments(parser):
 
 
 def run(options):
-    from openmm_cgvae.conformers.generate import ConformerModel
-    from openmm_cgvae.conformers.writing import sampled_records
     from openmm_cgvae.core.checks import checked_seed
     from openmm_cgvae.core.output import check_output
+    from openmm_cgvae.ensembles.generate import ConformerModel
+    from openmm_cgvae.ensembles.writing import sampled_records
 
     given = Path(options.molecules)
     output = check_output(options.output, options.overwrite, [given] if given.exists() else [])
     seed = checked_seed(options.seed)
     names = ("optimize", "prune", "temperature", "stereo", "allow_unknown")
     settings = {name: getattr(options, name) for name in names}
-    model, started = ConformerModel.load(options.model), time.monotonic()
+    model, started = ConformerModel.load(options.model, options.trust), time.monotonic()
     done = sampled_records(model, options.molecules, output, options.n, seed, **settings)
     seconds = time.monotonic() - started
     for place, problem in done.notes + done.problems:
-        print(f"openmm-cgvae: {place}: {problem}", file=sys.stderr)
-    print_table([
-        ("molecules", done.molecules),
-        ("conformers", done.conformers),
-        ("conformers/s", f"{done.conformers / seconds:.1f}"),
-        ("seed", seed),
-        ("output", output),
-    ])  # fmt: skip
-    return 1 if done.problems else 0
+        logger.warning("%s: %s", place, problem)
+    rows = [("molecules", done.molecules), ("conformers", done.conformers),
+            ("conformers/s", done.conformers / seconds), ("seed", seed), ("output", output)]  # fmt: skip
+    facts = {"molecules": done.molecules, "conformers": done.conformers, "seconds": seconds, "seed": seed,
+             "output": output, "notes": done.notes, "problems": done.problems}  # fmt: skip
+    return Summary(rows, facts, status=1 if done.problems else 0)

@@ -3,14 +3,15 @@
 import secrets
 
 from openmm_cgvae.cli.anyprotein import add_protein, bound
-from openmm_cgvae.cli.common import add_model, add_overwrite, add_topology, check_with_topology, print_run
+from openmm_cgvae.cli.common import add_model, add_overwrite, add_topology, check_with_topology, run_rows
+from openmm_cgvae.cli.summary import Summary
 from openmm_cgvae.core.errors import SettingsError
 
 __all__ = ["add_arguments", "run"]
 
 # What a run to go on with may be given otherwise, or is in its checkpoint by content: all else is what it depends on.
-FREE = {"steps", "checkpoint", "resume", "overwrite", "debug", "run", "command", "command_line", "trajectory", "top",
-        "model", "output"}  # fmt: skip
+FREE = {"steps", "checkpoint", "resume", "overwrite", "debug", "quiet", "verbose", "json", "run", "command",
+        "command_line", "trajectory", "top", "model", "output"}  # fmt: skip
 
 
 def add_arguments(parser):
@@ -24,7 +25,7 @@ def add_arguments(parser):
         "-o", "--output", required=True, metavar="aa.dcd", help="all-atom trajectory (.dcd, .xtc, .pdb)"
     )
     parser.add_argument("--forcefield", nargs="+", metavar="XML", help="OpenMM force field files; amber14 if omitted")
-    solvent = parser.add_mutually_exclusive_group()
+    solvent = parser.group("simulation").add_mutually_exclusive_group()
     solvent.add_argument("--implicit-solvent", metavar="NAME", help="GBn2, OBC2, ... instead of vacuum")
     solvent.add_argument(
         "--solvate", type=float, metavar="padding", help="nm by which the water box is wider than the molecule"
@@ -67,10 +68,10 @@ def run(options):
             simulation, options.steps, options.report_interval, options.output,
             checkpoint=options.checkpoint, settings=settings, resumed=resumed,
         )  # fmt: skip
-    print_run(
+    return Summary(run_rows(
         f"{options.steps // options.report_interval} in {options.output}", steps, seconds, options.seed,
-        ("atoms", simulation.topology.getNumAtoms()), ("ns/day", f"{86.4 * steps * options.time_step / seconds:.3g}"),
-    )  # fmt: skip
+        ("atoms", simulation.topology.getNumAtoms()), ("ns/day", 86.4 * steps * options.time_step / seconds),
+    ))  # fmt: skip
 
 
 def _start(options):
@@ -78,7 +79,7 @@ def _start(options):
     from openmm_cgvae.backmapping.model import Model
     from openmm_cgvae.backmapping.trajectory import read_frame
 
-    backmapper = bound(Model.load(options.model), options)
+    backmapper = bound(Model.load(options.model, trust=options.trust), options)
     return backmapper, read_frame(options.trajectory, backmapper.cg_topology(), options.frame)
 
 

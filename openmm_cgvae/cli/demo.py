@@ -1,8 +1,11 @@
 """Run a CG simulation of alanine dipeptide, put the atoms back, and say how good they are."""
 
-from openmm_cgvae.cli.common import add_overwrite, print_table
+from openmm_cgvae.cli.common import add_overwrite
+from openmm_cgvae.cli.summary import Summary
 
-__all__ = ["add_arguments", "print_summary", "run"]
+__all__ = ["add_arguments", "demo_summary", "run"]
+
+HEAD = ("", "sampled", "minimized")
 
 
 def add_arguments(parser):
@@ -14,40 +17,30 @@ def add_arguments(parser):
 
 
 def run(options):
-    from openmm_cgvae.evaluation.bundle import reference_frames
+    from openmm_cgvae.pretrained.bundle import reference_frames
     from openmm_cgvae.report.demonstration import demonstrate
 
     reference = reference_frames(options.model)
-    summary = demonstrate(
+    facts = demonstrate(
         options.model, options.output, reference, options.steps, seed=options.seed, overwrite=options.overwrite
     )
-    print_summary(summary)
-    print(f"\nOpen {options.output}/report.html to see them; trajectories and summary.json are beside it")
+    note = f"Open {options.output}/report.html to see them; trajectories and summary.json are beside it"
+    return demo_summary(facts, note)
 
 
-def print_summary(summary):
-    """Print what `demonstrate` returned as a short table."""
-    sampled, minimized = summary["sampled"], summary["minimized"]
+def demo_summary(facts, note=""):
+    """The `Summary` of what `demonstrate` returned."""
 
-    def both(key, form):
-        return f"{form(sampled[key]):>12}{form(minimized[key]):>14}"
+    def both(heading, key, form):
+        return heading, *(form.format(facts[name][key]) for name in HEAD[1:])
 
-    def percent(value):
-        return f"{100 * value:.1f} %"
-
-    energies = summary["median_energy_kj_mol"]
-    print_table(
-        [
-            ("", f"{'sampled':>12}{'minimised':>14}"),
-            ("frames", f"{summary['frames']:>12}{summary['frames']:>14}"),
-            (
-                "frames/s",
-                f"{summary['frames_per_second']:>12.0f}{summary['minimized_frames_per_second']:>14.0f}",
-            ),
-            ("max |M x - X|, nm", both("cg_consistency_max_nm", lambda value: f"{value:.1e}")),
-            ("valid bond graphs, all atoms", both("valid_ratio_all", percent)),
-            ("valid bond graphs, heavy atoms", both("valid_ratio_heavy", percent)),
-            ("correct chirality", both("chirality_ratio", percent)),
-            ("median energy, kJ/mol", f"{energies['sampled']:>12.1f}{energies['minimized']:>14.1f}"),
-        ]
-    )
+    rows = [
+        ("frames", facts["frames"], facts["frames"]),
+        ("frames/s", round(facts["frames_per_second"]), round(facts["minimized_frames_per_second"])),
+        both("max |M x - X|, nm", "cg_consistency_max_nm", "{:.1e}"),
+        both("valid bond graphs, all atoms", "valid_ratio_all", "{:.1%}"),
+        both("valid bond graphs, heavy atoms", "valid_ratio_heavy", "{:.1%}"),
+        both("correct chirality", "chirality_ratio", "{:.1%}"),
+        ("median energy, kJ/mol", *(f"{facts['median_energy_kj_mol'][name]:.1f}" for name in HEAD[1:])),
+    ]
+    return Summary(rows, facts, HEAD, note)

@@ -1,5 +1,7 @@
 """Compare generators of conformers with reference ensembles and crystal ligands; run it again to go on."""
 
+from openmm_cgvae.cli.summary import Summary
+
 __all__ = ["add_arguments", "run"]
 
 
@@ -22,9 +24,10 @@ def add_arguments(parser):
 
 
 def run(options):
-    from openmm_cgvae.conformers.ensembles import PackedEnsembles
-    from openmm_cgvae.ensembles.evaluation import ConformerSettings, evaluate_conformers
-    from openmm_cgvae.ensembles.summary import summary_table
+    from openmm_cgvae.ensembles.packed import PackedEnsembles
+    from openmm_cgvae.evaluation.conformers.evaluation import ConformerSettings, evaluate_conformers
+    from openmm_cgvae.evaluation.conformers.generators import named_generator
+    from openmm_cgvae.evaluation.conformers.summary import summary_rows
 
     settings = ConformerSettings(
         generators=tuple(options.generators),
@@ -35,5 +38,7 @@ def run(options):
         energies=options.energies,
         seed=options.seed,
     )
-    results = evaluate_conformers(PackedEnsembles.load(options.ensembles), options.output, settings, options.crystal)
-    print(summary_table(results), end="")
+    generators = {name: named_generator(name, options.trust) for name in settings.generators}
+    ensembles = PackedEnsembles.load(options.ensembles)
+    results = evaluate_conformers(ensembles, options.output, settings, options.crystal, generators)
+    return Summary(summary_rows(results), results)

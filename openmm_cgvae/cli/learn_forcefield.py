@@ -1,6 +1,7 @@
 """Learn a CG force field by force matching: a message-passing energy on top of a tabulated one."""
 
-from openmm_cgvae.cli.common import add_overwrite, add_reference, load_dataset, print_table
+from openmm_cgvae.cli.common import add_overwrite, add_reference, load_dataset
+from openmm_cgvae.cli.summary import Summary
 from openmm_cgvae.core.output import check_output
 
 __all__ = ["add_arguments", "run"]
@@ -30,12 +31,12 @@ def run(options):
     check_output(options.output, options.overwrite, options.trajectories)
     if options.checkpoint:
         check_output(options.checkpoint, True, options.trajectories)
+    from openmm_cgvae.cg.forcematching import ForceMatchingConfig
     from openmm_cgvae.cg.learned import learn_potential
     from openmm_cgvae.cg.potential import CGPotential
     from openmm_cgvae.models import ModelConfig
     from openmm_cgvae.molecule.mapping import CGMapping
     from openmm_cgvae.preparation.reference import ReferenceProtocol, reference_forces
-    from openmm_cgvae.training.forces import ForceMatchingConfig
 
     config = ForceMatchingConfig(epochs=options.epochs, seed=options.seed)
     model_config = ModelConfig(features=options.features, prior_layers=options.layers, radial=12)
@@ -56,10 +57,11 @@ def run(options):
         options.checkpoint,
     )
     potential.save(options.output, options.overwrite)
-    print_table(_summary(potential, options.output))
+    facts = {"output": options.output, "time_step_ps": potential.time_step_ps, **potential.metadata}
+    return Summary(_rows(potential, options.output), facts)
 
 
-def _summary(potential, output):
+def _rows(potential, output):
     rows = []
     for name, error in potential.metadata["force_error"].items():
         rows += [
@@ -68,7 +70,7 @@ def _summary(potential, output):
             ("  with the learned term", _learned(error)),
             ("  noise, at most", f"{error['noise']:.6g}"),
         ]
-    return [*rows, ("time step", f"{1000 * potential.time_step_ps:.4g} fs"), ("written to", output)]
+    return [*rows, ("time step, fs", 1000 * potential.time_step_ps), ("output", output)]
 
 
 def _learned(error):

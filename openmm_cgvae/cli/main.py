@@ -1,76 +1,43 @@
 """Parse the command line and turn errors into one line and an exit code."""
 
-import argparse
 import logging
 import math
 import os
 import shlex
 import sys
+from importlib import import_module
 
 from openmm_cgvae import __version__
-from openmm_cgvae.cli import (
-    backmap,
-    benchmark,
-    cg_forcefield,
-    conformers,
-    continue_run,
-    demo,
-    evaluate,
-    evaluate_conformers,
-    export,
-    info,
-    learn_forcefield,
-    map,
-    prepare,
-    project,
-    report,
-    sample_conformers,
-    sample_reference,
-    simulate,
-    train,
-)
-from openmm_cgvae.cli.paths import check_files
+from openmm_cgvae.cli.examples import EXAMPLES
+from openmm_cgvae.cli.parsing import Parser, add_debug, add_messages
+from openmm_cgvae.cli.paths import check_files, no_empty_folders
+from openmm_cgvae.cli.summary import check_json, tell
 from openmm_cgvae.core.errors import CGVAEError, SettingsError
+from openmm_cgvae.core.progress import progress_bars
 from openmm_cgvae.core.signals import Terminated, raised_sigterm
 from openmm_cgvae.core.translation import said_by_library
 
 __all__ = ["main"]
 
-COMMANDS = {
-    "demo": demo,
-    "project": project,
-    "backmap": backmap,
-    "simulate": simulate,
-    "continue": continue_run,
-    "conformers": conformers,
-    "info": info,
-    "evaluate": evaluate,
-    "evaluate-conformers": evaluate_conformers,
-    "report": report,
-    "benchmark": benchmark,
-    "sample-reference": sample_reference,
-    "sample-conformers": sample_conformers,
-    "map": map,
-    "prepare": prepare,
-    "cg-forcefield": cg_forcefield,
-    "learn-forcefield": learn_forcefield,
-    "train": train,
-    "export": export,
-}
+# A module each; "continue" is a word of Python.
+MODULES = {name: "continue_run" if name == "continue" else name.replace("-", "_") for name in EXAMPLES}
+COMMANDS = {name: import_module(f"openmm_cgvae.cli.{module}") for name, module in MODULES.items()}
 
 
 def parser():
     """The parser of all subcommands; a module of `COMMANDS` gives its arguments and its ``run``."""
-    top = argparse.ArgumentParser(
-        prog="openmm-cgvae", description="Put the atoms back into coarse-grained molecular dynamics."
-    )
+    top = Parser(
+        "openmm-cgvae demo\nopenmm-cgvae backmap --help",
+        prog="openmm-cgvae", description="Put the atoms back into coarse-grained molecular dynamics.",
+    )  # fmt: skip
     top.add_argument("--version", action="version", version=f"openmm-cgvae {__version__}")
-    top.add_argument("--debug", action="store_true", help="show the traceback of an error, and all log messages")
-    commands = top.add_subparsers(dest="command", required=True, metavar="SUBCOMMAND")
+    add_debug(top)
+    commands = top.add_subparsers(dest="command", required=True, metavar="SUBCOMMAND", prog=top.prog)
     for name, module in COMMANDS.items():
         summary = module.__doc__.split("\n")[0]
-        command = commands.add_parser(name, help=summary, description=module.__doc__)
+        command = commands.add_parser(name, examples=EXAMPLES[name], help=summary, description=module.__doc__)
         module.add_arguments(command)
+        add_messages(command)
         command.set_defaults(run=module.run)
     return top
 
@@ -94,16 +61,16 @@ def main(arguments=None):
         0; 1 if some of many inputs were left out, as told, or the reader of the output has gone; 2 for an error of use
         or input, which is explained in one line; 130 if interrupted by Ctrl-C, 143 by SIGTERM.
     """
-    options = parser().parse_args(arguments)
+    options = parsed(arguments)
     options.command_line = shlex.join(["openmm-cgvae", *(sys.argv[1:] if arguments is None else arguments)])
-    level = logging.DEBUG if options.debug else logging.WARNING
     logging.basicConfig(level=logging.WARNING, format="openmm-cgvae: %(levelname)s: %(message)s", stream=sys.stderr)
-    logging.getLogger("openmm_cgvae").setLevel(level)
+    logging.getLogger("openmm_cgvae").setLevel(_level(options))
     try:
         check_numbers(options)
+        check_json(options)
         check_files(options.command, options)
-        with raised_sigterm():
-            return options.run(options) or 0
+        with raised_sigterm(), progress_bars(not options.quiet), no_empty_folders(options):
+            return tell(options.run(options), options)
     except BrokenPipeError:
         # The reader of our output has gone (``| head``); Python would complain once more when it closes stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -127,6 +94,22 @@ def main(arguments=None):
     except KeyboardInterrupt as interrupt:
         print("openmm-cgvae: interrupted", file=sys.stderr)
         return 143 if isinstance(interrupt, Terminated) else 130
+
+
+def parsed(arguments=None):
+    """Options of a command line; or, of a shell that completes one, its proposals."""
+    top = parser()
+    if "_ARGCOMPLETE" in os.environ:
+        from openmm_cgvae.cli.completion import complete
+
+        complete(top)
+    return top.parse_args(arguments)
+
+
+def _level(options):
+    if options.debug:
+        return logging.DEBUG
+    return logging.INFO if options.verbose else logging.ERROR if options.quiet else logging.WARNING
 
 
 if __name__ == "__main__":

@@ -2,13 +2,14 @@
 
 import shlex
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from openmm_cgvae.core.errors import OutputError
 from openmm_cgvae.core.output import check_apart
 
-__all__ = ["FILES", "POSITIONAL", "Files", "check_files", "named_files"]
+__all__ = ["FILES", "POSITIONAL", "Files", "check_files", "named_files", "no_empty_folders"]
 
 # Arguments without dashes.
 POSITIONAL = ("structures", "trajectory", "trajectories", "folder", "pdb", "molecules", "ensembles")
@@ -28,6 +29,8 @@ class Files:
         Of the outputs those of a simulation, beside which its last state is written if it becomes unstable.
     inside : dict of str to sequence of str
         Folders that are written to, and what in them.
+    endings : dict of str to str
+        What the names of outputs end in, those of ``--report`` and ``--json`` apart.
     more : callable, optional
         Takes the options and returns inputs and outputs that no argument names, two dicts of what they are to path.
     """
@@ -37,6 +40,7 @@ class Files:
     beside: tuple = ()
     runs: tuple = ()
     inside: dict = field(default_factory=dict)
+    endings: dict = field(default_factory=dict)
     more: Callable = lambda options: ({}, {})
 
 
@@ -68,27 +72,28 @@ DEMO = ("cg.dcd", "cg.pdb", "aa.dcd", "aa.pdb", "minimized.dcd", "ramachandran.p
 FILES = {
     "demo": Files(("model",), (), inside={"output": DEMO}),
     "project": Files(("trajectory", "top", "model"), beside=("output",)),
-    "backmap": Files(("trajectory", "top", "model", "prmtop", "molecule"), ("output", "json", "report"), ("output",)),
+    "backmap": Files(("trajectory", "top", "model", "prmtop", "molecule"), ("output", "report"), ("output",)),
     "simulate": Files(
         ("model", "potential", "prmtop"), ("output", "cg_output", "checkpoint"), ("output", "cg_output"), ("output",)
     ),
     "continue": Files(
         ("trajectory", "model", "top", "forcefield", "molecule"), ("output", "checkpoint"), ("output",), ("output",)
     ),
-    "conformers": Files(("molecules", "model")),
+    "conformers": Files(("molecules", "model"), endings={"output": ".sdf"}),
     "info": Files(("model",), ()),
-    "evaluate": Files(("trajectories", "top", "model"), ("json", "report")),
-    "report": Files(("structures", "reference", "top", "model", "evaluation", "training")),
+    "evaluate": Files(("trajectories", "top", "model"), ("report",)),
+    "report": Files(("structures", "reference", "top", "model", "evaluation", "training"), endings={"output": ".html"}),
     "evaluate-conformers": Files(
         ("ensembles", "crystal", "generators"), (), inside={"output": ("records.jsonl", "results.json")}
     ),
     "benchmark": Files(REFERENCE, (), inside={"output": ("results.json", "results.md")}),
+    "peptide": Files(),
     "sample-reference": Files(("pdb", "forcefield"), (), inside={"output": ("protocol.json",)}, more=_sampled),
     "sample-conformers": Files(
         ("molecules", "held_out", "leave_out"), (), inside={"output": ("ensembles.npz", "gfn2.npz", "relaxations.npz")}
     ),
-    "map": Files(("trajectory", "top")),
-    "prepare": Files(REFERENCE),
+    "map": Files(("trajectory", "top"), endings={"output": ".json"}),
+    "prepare": Files(REFERENCE, endings={"output": ".npz"}),
     "cg-forcefield": Files((*REFERENCE, "model"), ("output", "checkpoint")),
     "learn-forcefield": Files(
         (*REFERENCE, "potential", "forcefield"), ("output", "checkpoint"), more=_forces
@@ -113,9 +118,10 @@ def check_files(command, options):
     inputs, outputs = files.more(options)
     for name in files.inputs:
         inputs |= _inputs(_label(name), getattr(options, name, None))
-    for name in files.outputs:
+    # ``--json`` is of every command; without a file it prints.
+    for name in (*files.outputs, "json"):
         path = getattr(options, name, None)
-        if path is None:
+        if path is None or (name, path) == ("json", "-"):
             continue
         outputs[_label(name)] = path
         if name in files.beside and Path(path).suffix.lower() != ".pdb":
@@ -128,6 +134,25 @@ def check_files(command, options):
         given = {Path(path).name for path in inputs.values() if Path(path).parent.resolve() == folder.resolve()}
         outputs |= {f"{each} of {folder}": folder / each for each in names if each not in KEPT or each not in given}
     check_apart(outputs, inputs)
+    for name, ending in {"report": ".html", "json": ".json", **files.endings}.items():
+        path = getattr(options, name, None)
+        if path not in (None, "-") and not path.lower().endswith(ending):
+            raise OutputError(f"{_label(name)} {path} given: a name ending in {ending} is expected")
+
+
+@contextmanager
+def no_empty_folders(options):
+    """Remove the folders of outputs that a command has made, and that are empty at its end, as after an error."""
+    folders = [Path(getattr(options, name)) for name in FILES[options.command].inside]
+    made = [folder for folder in folders if not folder.exists()]
+    try:
+        yield
+    finally:
+        for folder in made:
+            for path in (*sorted(folder.rglob("*"), reverse=True), folder):
+                # A folder that holds something stays.
+                with suppress(OSError):
+                    path.rmdir()
 
 
 def named_files(given):
@@ -141,7 +166,7 @@ def _label(name):
 
 def _inputs(label, given):
     """What an argument names, a dict of label to path; with what a list of files names."""
-    from openmm_cgvae.pretrained.index import PRETRAINED, read_index
+    from openmm_cgvae.io.bundled import PRETRAINED, read_index
 
     found, bundled = {}, read_index()
     for text in [given] if isinstance(given, str) else given or ():

@@ -1,7 +1,8 @@
 """Make a dataset file from reference MD, or from proteins, to train on a machine with torch and numpy alone."""
 
 from openmm_cgvae.cli.common import add_overwrite, add_reference, load_dataset
-from openmm_cgvae.cli.proteins import load_chains, of_proteins
+from openmm_cgvae.cli.summary import Summary
+from openmm_cgvae.cli.trainingdata import load_chains, of_proteins
 from openmm_cgvae.core.output import check_output
 
 __all__ = ["add_arguments", "run"]
@@ -14,20 +15,13 @@ def add_arguments(parser):
 
 
 def run(options):
-    from openmm_cgvae.core.errors import OutputError
-
-    if not options.output.endswith(".npz"):
-        raise OutputError(f"output {options.output} given: a name ending in .npz is expected")
     check_output(options.output, options.overwrite)
     if of_proteins(options):
         chains = load_chains(options)
         chains.save(options.output, options.overwrite)
-        train, validation, test = chains.description["chains_train_validation_test"]
-        print(f"{train} chains to train on, {validation} for validation, {test} for test, in {options.output}")
-        return
+        splits = zip(("train", "validation", "test"), chains.description["chains_train_validation_test"], strict=True)
+        return Summary([*((f"chains, {name}", n) for name, n in splits), ("output", options.output)])
     dataset = load_dataset(options)
     dataset.save(options.output)
-    print(
-        f"{len(dataset.positions)} frames, {dataset.spec.n_atoms} atoms on {dataset.spec.n_beads} beads, "
-        f"in {options.output}"
-    )
+    counts = [("frames", len(dataset.positions)), ("atoms", dataset.spec.n_atoms), ("beads", dataset.spec.n_beads)]
+    return Summary([*counts, ("output", options.output)])

@@ -1,6 +1,5 @@
 """Project an all-atom trajectory to a model's beads."""
 
-from openmm_cgvae.cli.anyprotein import projection
 from openmm_cgvae.cli.common import (
     add_model,
     add_overwrite,
@@ -11,6 +10,7 @@ from openmm_cgvae.cli.common import (
     check_with_topology,
     reading,
 )
+from openmm_cgvae.cli.summary import Summary
 
 __all__ = ["add_arguments", "run"]
 
@@ -32,6 +32,7 @@ def run(options):
     inputs = [*options.trajectory, options.top]
     check_with_topology(options.output, options.overwrite, inputs, options.resume or options.partial)
     from openmm_cgvae.backmapping.model import Model
+    from openmm_cgvae.backmapping.projection import projection
     from openmm_cgvae.backmapping.trajectory import project_trajectory
     from openmm_cgvae.formats.structures import load_topology
 
@@ -41,4 +42,4 @@ def run(options):
         options.trajectory, topology, mapping, options.output, overwrite=options.overwrite, **reading(options),
         resume=options.resume, partial=options.partial, write_topology=True,
     )  # fmt: skip
-    print(f"{n} frames of {mapping.n_beads} beads in {options.output}")
+    return Summary([("frames", n), ("beads", mapping.n_beads), ("output", options.output)])

@@ -2,6 +2,7 @@
 
 from dataclasses import fields
 
+from openmm_cgvae.cli.summary import Summary
 from openmm_cgvae.core.output import existing_folder
 
 __all__ = ["add_arguments", "run"]
@@ -25,7 +26,7 @@ def add_arguments(parser):
     )
     parser.add_argument(
         "--relaxations", metavar="MODEL",
-        help="then minimise samples of a model (ligands), of molecules not for test, to relaxations.npz",
+        help="then minimise samples of a model (ligands), but of test molecules, to relaxations.npz: to refine them",
     )  # fmt: skip
     parser.add_argument("--seeds", type=int, default=60, metavar="n", help="ETKDGv3 conformers a molecule (60)")
     parser.add_argument("--test-seeds", type=int, default=150, metavar="n", help="the same for test molecules (150)")
@@ -54,18 +55,30 @@ def run(options):
         )
         sample_ensembles(molecules, folder, protocol, options.seed, options.splits)
     ensembles = pack_parts(folder)
-    _pack(ensembles, folder / "ensembles.npz")
+    rows = [_packed(ensembles, folder / "ensembles.npz")]
     if options.gfn2:
         # Test molecules first, of which there are fewest.
         reoptimise_parts(folder, sorted(options.splits))
-        _pack(pack_parts(folder, GFN2), folder / "gfn2.npz")
+        rows.append(_packed(pack_parts(folder, GFN2), folder / "gfn2.npz"))
     if options.relaxations is not None:
-        from openmm_cgvae.preparation.relaxedparts import relaxed_archive
+        rows.append(_relaxed(ensembles, folder, options))
+    return Summary(rows)
 
-        print(relaxed_archive(ensembles, folder, options.relaxations, options.seed))
+
+def _relaxed(ensembles, folder, options):
+    """Minimise samples of a model, as far as it was not done; return the row that says what they are."""
+    from openmm_cgvae.ensembles.generate import ConformerModel
+    from openmm_cgvae.preparation.relaxedparts import pack_relaxations, sample_relaxations
+
+    parts, path = folder / "relaxed", folder / "relaxations.npz"
+    sample_relaxations(ensembles, parts, ConformerModel.load(options.relaxations), seed=options.seed)
+    found = pack_relaxations(parts)
+    found.save(path, overwrite=True)
+    return str(path), f"{len(found)} molecules, {sum(len(r.start) for r in found)} samples"
 
 
-def _pack(ensembles, path):
+def _packed(ensembles, path):
+    """Save ensembles; return the row that says what they are."""
     ensembles.save(path, overwrite=True)
     counts = ", ".join(f"{len(ensembles.subset(split))} of {split}" for split in ("train", "validation", "test"))
-    print(f"{path}: {len(ensembles)} molecules ({counts}), {ensembles.n_conformers.sum()} conformers")
+    return str(path), f"{len(ensembles)} molecules ({counts}), {ensembles.n_conformers.sum()} conformers"

@@ -3,6 +3,7 @@
 from dataclasses import fields
 
 from openmm_cgvae.cli.common import add_scheduler
+from openmm_cgvae.cli.summary import Summary
 
 __all__ = ["add_arguments", "run"]
 
@@ -45,5 +46,6 @@ def run(options):
             options.pdb, options.output, options.runs, ReferenceProtocol(**protocol), options.seed, options.platform,
             client=client,
         )  # fmt: skip
-    print(f"{len(paths)} runs of {options.frames} frames in {options.output}; train on them with")
-    print(f"openmm-cgvae train {options.output}/run-*.dcd --top {options.pdb} -o training")
+    rows = [("runs", len(paths)), ("frames each", options.frames), ("output", options.output)]
+    train = f"openmm-cgvae train {options.output}/run-*.dcd --top {options.pdb} -o training"
+    return Summary(rows, note=f"Train on them with\n  {train}")

@@ -1,17 +1,25 @@
 """Run a model's CG system in OpenMM and write all-atom frames as it goes."""
 
+from dataclasses import asdict
+
 from openmm_cgvae.cli.common import (
     add_model,
     add_overwrite,
     add_sampling,
     check_with_topology,
     make_minimizer,
-    print_run,
+    run_rows,
     skipped_rows,
 )
+from openmm_cgvae.cli.summary import Summary
 from openmm_cgvae.core.errors import SettingsError
 
 __all__ = ["add_arguments", "run"]
+
+# What `run_and_backmap` calls arguments.
+PASSED = {name: name for name in ("seed", "overwrite", "resume", "checkpoint", "temperature", "friction", "platform",
+                                  "copies", "box")}  # fmt: skip
+PASSED |= {"timeStep": "time_step", "correlationTime": "correlation_time", "onBadFrame": "on_bad_frame"}
 
 
 def add_arguments(parser):
@@ -57,30 +65,15 @@ def run(options):
     backmapper = model.bind()
     whole = whole_system(backmapper, options.copies, options.box)
     summary = run_and_backmap(
-        backmapper,
-        options.steps,
-        options.report_interval,
-        options.output,
-        options.cg_output,
-        nSamples=options.samples,
-        seed=options.seed,
-        minimizer=make_minimizer(options, whole),
-        overwrite=options.overwrite,
-        temperature=options.temperature,
-        friction=options.friction,
-        timeStep=options.time_step,
-        platform=options.platform,
-        copies=options.copies,
-        box=options.box,
+        backmapper, options.steps, options.report_interval, options.output, options.cg_output,
+        nSamples=options.samples, minimizer=make_minimizer(options, whole),
         potential=options.potential and load_potential(options.potential, options.trust),
-        correlationTime=options.correlation_time,
-        checkpoint=options.checkpoint,
-        resume=options.resume,
-        onBadFrame=options.on_bad_frame,
-    )
+        **{name: getattr(options, word) for name, word in PASSED.items()},
+    )  # fmt: skip
     write_topology_beside(options.output, whole.topology)
     if options.cg_output is not None:
         write_topology_beside(options.cg_output, whole.cg_topology())
     frames = f"{summary.n_frames} of {options.samples} structures each, in {options.output}"
     unminimised = [("left unminimised", summary.n_failed)] if options.minimize else []
-    print_run(frames, summary.steps, summary.seconds, summary.seed, *unminimised, *skipped_rows(summary.skipped))
+    more = (*unminimised, *skipped_rows(summary.skipped))
+    return Summary(run_rows(frames, summary.steps, summary.seconds, summary.seed, *more), asdict(summary))

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from openmm_cgvae.cli.anyprotein import bound, given_options
+from openmm_cgvae.cli.anyprotein import bound, given_options, refuse
 from openmm_cgvae.cli.common import add_rename, add_topology, add_trust
 from openmm_cgvae.core.errors import SettingsError
 
@@ -47,13 +47,12 @@ def load_backmapper(options):
         )
     if models[0].of_any_molecule or (options.top is None and not of_system):
         return bound(models[0], options)
-    if given := given_options(options):
-        raise SettingsError(f"{', '.join(given)} given, of models of any protein: {', '.join(names)} is none")
+    refuse(given_options(options), f"of models of any protein: {', '.join(names)} is none")
     if options.top is None:
         raise SettingsError("several models, --molecules, --keep or --drop given without --top: add the CG topology")
-    from openmm_cgvae.backmapping.system import SystemBackmapper
     from openmm_cgvae.formats.structures import load_box, load_topology
     from openmm_cgvae.io.renaming import ORDER, parse_renaming, renamed
+    from openmm_cgvae.simulation.system import SystemBackmapper
 
     loaded, rules = load_topology(options.top, own_names=True), parse_renaming(options.rename)
     if rules == ORDER and options.molecules is None:

@@ -2,7 +2,8 @@
 
 On several GPUs with torchrun. Protein chains give a model of any protein: packed ones, PDB or mmCIF files, a folder of
 these, or a .txt list of them and of MD runs, on each line a topology and its trajectories. So does MD with --mapping
-ca, com or martini. Conformer ensembles of sample-conformers (.npz) give a model of any small molecule.
+ca, com or martini. Conformer ensembles of sample-conformers (.npz) give a model of any small molecule,
+its relaxations.npz a refinement of the model --start.
 """
 
 import ast
@@ -13,15 +14,23 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 from openmm_cgvae.cli.common import add_reference, load_dataset
-from openmm_cgvae.cli.origin import check_origin, note_origin
-from openmm_cgvae.cli.pages import report_training
-from openmm_cgvae.cli.proteins import of_proteins
-from openmm_cgvae.cli.train_ligand import of_ligands, train_ligand
-from openmm_cgvae.cli.train_protein import train_protein
+from openmm_cgvae.cli.origin import kept_data, start_file
+from openmm_cgvae.cli.pages import command_source, write_page
+from openmm_cgvae.cli.summary import Summary
+from openmm_cgvae.cli.train_any import ligand_training, protein_training, refinement_training
+from openmm_cgvae.cli.trainingdata import of_ligands, of_proteins, of_relaxations
 from openmm_cgvae.core.errors import CGVAEError, SettingsError
 from openmm_cgvae.core.output import existing_folder
 
-__all__ = ["add_arguments", "run"]
+__all__ = ["add_arguments", "run", "settings"]
+
+# Arguments that a kind of models does not have, and what they are if they are not given.
+FOREIGN = {
+    "small molecules": ("epochs", "baseline", "compile", "start", "top", "run_frames", "preset", "device", "mapping"),
+    "relaxed samples": ("epochs", "baseline", "compile", "top", "run_frames", "preset", "device", "mapping"),
+    "any protein": ("epochs", "baseline", "compile", "preset", "device"),
+}
+DEFAULTS = {"preset": "small", "device": "cpu", "mapping": "residue"}
 
 
 def add_arguments(parser):
@@ -45,61 +54,105 @@ def add_arguments(parser):
 
 def run(options):
     changes = dict(_change(text) for text in options.set)
-    if of_ligands(options):
-        train_ligand(options, changes)
-        return
-    if of_proteins(options):
-        train_protein(options, changes)
-        return
+    kinds = {"small molecules": of_ligands, "relaxed samples": of_relaxations, "any protein": of_proteins}
+    kind = next((name for name, found in kinds.items() if found(options)), "one molecule")
+    _refuse(options, kind)
     from openmm_cgvae.training.distributed import process_group, rank
 
     with process_group(options.device) as device:
         if rank() > 0:
             # The first speaks for all.
             logging.getLogger("openmm_cgvae").setLevel(logging.ERROR)
-        if not options.baseline:
-            _train(options, device)
-        elif rank() == 0:
-            _run_baseline(options)
+        if options.baseline:
+            return _baseline(options, changes) if rank() == 0 else None
+        if kind == "small molecules":
+            trainer, data = ligand_training(options, changes), None
+        elif kind == "relaxed samples":
+            trainer, data = refinement_training(options, changes)
+        elif kind == "any protein":
+            trainer, data = protein_training(options, changes)
+        else:
+            trainer, data = _molecule_training(options, changes, device)
+        trainer.run(options.minutes)
+        return Summary(list(_finished(options, kind, data))) if rank() == 0 else None
 
 
-def _train(options, device):
+def _refuse(options, kind):
+    """Refuse arguments of other kinds of models (`SettingsError`)."""
+    for name in FOREIGN.get(kind, ()):
+        if getattr(options, name) not in (None, False, DEFAULTS.get(name)):
+            raise SettingsError(
+                f"--{name.replace('_', '-')} given, which models of {kind} do not have: leave it out (or use --set)"
+            )
+
+
+def _molecule_training(options, changes, device):
+    """The trainer of a model of one molecule, and its dataset."""
     from openmm_cgvae.training import Trainer
+    from openmm_cgvae.training.dataset import Dataset
     from openmm_cgvae.training.distributed import rank
 
-    configs = settings(options)
-    folder = Path(options.output)
-    kept = folder / "data.npz"
-    dataset = _dataset(options, kept)
-    trainer = Trainer(dataset, folder, *configs, device, _start(options.start), options.compile)
-    if rank() == 0 and not _is_dataset(options) and not kept.exists():
-        # So that the command, repeated, need not read the trajectories again, and can export.
-        dataset.save(kept)
-        note_origin(kept, options)
-    trainer.run(options.minutes)
+    configs = settings(options, changes)
+    folder, start = Path(options.output), start_file(options.start)
+    dataset, keep = kept_data(options, folder / "data.npz", load_dataset, Dataset.load)
+    trainer = Trainer(dataset, folder, *configs, device, None if start is None else start.weights, options.compile)
     if rank() == 0:
-        _plot(folder)
-        if _export(folder, dataset, options.name or folder.name) and not options.no_report:
-            _report(folder, dataset, options)
+        keep()
+    return trainer, dataset
 
 
-def _start(name_or_path):
-    """Weights of a model file, None of none."""
-    if name_or_path is None:
-        return None
-    from openmm_cgvae.io.modelfile import ModelFile
-    from openmm_cgvae.pretrained.index import resolve_model
+def _finished(options, kind, data):
+    """Export and show what was trained; a training is not lost to what cannot be: yields rows."""
+    folder = Path(options.output)
+    try:
+        if kind == "one molecule" and (folder / "training.csv").exists():
+            yield "losses", _plotted(folder)
+        yield "model file", _exported(options, kind, data)
+    except ModuleNotFoundError as error:
+        yield "model file", f"none: {error}; on a machine with the whole package run 'openmm-cgvae export {folder}'"
+        return
+    if options.no_report or kind in ("small molecules", "relaxed samples"):
+        return
+    try:
+        from openmm_cgvae.backmapping.model import Model
+        from openmm_cgvae.pretrained.trained import of_protein_training, of_training
 
-    return ModelFile.load(resolve_model(name_or_path)).weights
+        subject = of_training if kind == "one molecule" else of_protein_training
+        more = {"training_log": folder / "training.csv", "sources": command_source(options)}
+        yield write_page(folder / "report.html", subject(Model.load(folder / "model.pt"), data, **more))
+    except (CGVAEError, ImportError) as error:
+        yield "report", f"none: {error}"
 
 
-def _run_baseline(options):
+def _exported(options, kind, data):
+    """Path of the model file that is made of the folder."""
+    folder = Path(options.output)
+    if kind == "relaxed samples":
+        from openmm_cgvae.ensembles.refineexport import export_refined
+
+        export_refined(data, folder, folder / "model.pt", options.name or folder.name, overwrite=True)
+        return folder / "model.pt"
+    from openmm_cgvae.pretrained.trained import export_training
+
+    return export_training(folder, None, options.name, data if kind == "one molecule" else None, overwrite=True)
+
+
+def _plotted(folder):
+    try:
+        from openmm_cgvae.report.plots import plot_training
+
+        plot_training(folder / "training.csv", folder / "training.png")
+        return folder / "training.png"
+    except ImportError as error:
+        return f"no plot: {error}"
+
+
+def _baseline(options, changes):
     from openmm_cgvae.evaluation.exporting import export_baseline
     from openmm_cgvae.models.config import config_from_dict
     from openmm_cgvae.training.baselines import BaselineConfig, check_baseline
 
     check_baseline(options.baseline)
-    changes = dict(_change(text) for text in options.set)
     if options.epochs is not None:
         changes["epochs"] = options.epochs
     config = config_from_dict(BaselineConfig, changes)
@@ -107,17 +160,18 @@ def _run_baseline(options):
     folder = existing_folder(options.output)
     path = folder / "model.pt"
     export_baseline(options.baseline, dataset, path, options.name or folder.name, config, options.minutes, True)
-    print(f"model file: {path}")
+    return Summary([("model file", path)])
 
 
-def settings(options):
-    """The preset's settings with ``--epochs`` and every ``--set`` applied."""
+def settings(options, changes=None):
+    """The preset's settings with ``--epochs`` and every ``--set`` applied (`changes`, if read already)."""
     from openmm_cgvae.models.config import check_settings, preset
 
     model_config, training_config = preset(options.preset)
     if options.epochs is not None:
         training_config = replace(training_config, epochs=options.epochs)
-    changes = dict(_change(text) for text in options.set)
+    if changes is None:
+        changes = dict(_change(text) for text in options.set)
     configs = model_config, training_config
     names = [[field.name for field in fields(config)] for config in configs]
     check_settings(changes, names[0] + names[1])
@@ -136,48 +190,3 @@ def _change(text):
     with suppress(ValueError, SyntaxError):
         value = ast.literal_eval(value)
     return name, value
-
-
-def _dataset(options, kept):
-    from openmm_cgvae.training.dataset import Dataset
-
-    if _is_dataset(options) or not kept.exists():
-        return load_dataset(options)
-    check_origin(kept, options, "was prepared from other trajectories or with other settings")
-    return Dataset.load(kept)
-
-
-def _is_dataset(options):
-    return options.trajectories[0].endswith(".npz")
-
-
-def _plot(folder):
-    if not (folder / "training.csv").exists():
-        return
-    try:
-        from openmm_cgvae.report.plots import plot_training
-
-        plot_training(folder / "training.csv", folder / "training.png")
-    except ImportError as error:
-        print(f"no plot of the losses: {error}")
-
-
-def _export(folder, dataset, name):
-    path = folder / "model.pt"
-    try:
-        from openmm_cgvae.evaluation.exporting import export_model
-
-        export_model(folder / "checkpoint.pt", dataset, path, name, overwrite=True)
-    except ModuleNotFoundError as error:
-        print(f"trained, not exported: {error}; on a machine with the whole package run 'openmm-cgvae export {folder}'")
-        return False
-    print(f"model file: {path}")
-    return True
-
-
-def _report(folder, dataset, options):
-    """Write the page; a training is not lost to what it cannot show."""
-    try:
-        report_training(folder, dataset, options)
-    except (CGVAEError, ImportError) as error:
-        print(f"no report: {error}")

@@ -13,7 +13,15 @@ import numpy as np
 from openmm_cgvae.core.errors import SettingsError
 from openmm_cgvae.core.units import value_in_md_units
 
-__all__ = ["check_memory", "check_types", "checked_count", "checked_frames", "checked_number", "checked_seed"]
+__all__ = [
+    "check_memory",
+    "check_ranges",
+    "check_types",
+    "checked_count",
+    "checked_frames",
+    "checked_number",
+    "checked_seed",
+]
 
 
 # What a setting of a type has to be.
@@ -59,6 +67,35 @@ def check_types(config):
                 break
         if field.name == "seed":
             checked_seed(value)
+
+
+def check_ranges(config, positive=(), zero=(), part=(), below_one=()):
+    """Hold settings of a dataclass, given by name, against their ranges.
+
+    Parameters
+    ----------
+    config : dataclass
+    positive, zero : sequence of str
+        Of those above 0, and of those of 0 or more.
+    part, below_one : sequence of str
+        Of those from 0 to 1, and of those that must not be 1 either. None, where a type allows it, is in any range.
+
+    Raises
+    ------
+    SettingsError
+        If one is out of range.
+    """
+    ranges = (
+        (positive, lambda value: value > 0, "a positive number"),
+        (zero, lambda value: value >= 0, "0 or more"),
+        (part, lambda value: 0 <= value <= 1, "0 to 1"),
+        (below_one, lambda value: 0 <= value < 1, "0 or more and below 1"),
+    )
+    for names, fits, expected in ranges:
+        for name in names:
+            value = getattr(config, name)
+            if value is not None and not fits(value):
+                raise SettingsError(f"{name}={value} given: {expected} is expected")
 
 
 def _is_number(value):

@@ -1,1 +1,1 @@
-"""Generated conformers of small molecules against reference ensembles and crystals: accuracy, validity, energies."""
+"""Conformer ensembles of small molecules: reference data, training of the networks that sample them, and sampling."""

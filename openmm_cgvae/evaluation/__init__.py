@@ -1,1 +1,1 @@
-"""Measuring models: evaluation on reference MD, comparison of force fields, the benchmark, and export."""
+"""Measuring models: on reference MD, crystals and conformer ensembles, force fields compared, the benchmark, export."""

@@ -1,8 +1,6 @@
 """The paper's benchmark on any molecule: every model on every mapping, split and fold, one file each."""
 
-import csv
 import itertools
-import json
 import math
 import time
 from dataclasses import asdict, dataclass, field, replace
@@ -16,8 +14,10 @@ from openmm_cgvae.core.errors import DataError, SettingsError
 from openmm_cgvae.core.fingerprint import check_same_folder
 from openmm_cgvae.core.lock import locked
 from openmm_cgvae.core.output import existing_folder, write_json
+from openmm_cgvae.core.progress import progress_bar
 from openmm_cgvae.evaluation.exporting import held_out_figures, model_file
 from openmm_cgvae.io.cluster import made_in_order
+from openmm_cgvae.io.results import BENCHMARK_CASE, read_log, read_record
 from openmm_cgvae.models.config import ModelConfig, TrainingConfig
 from openmm_cgvae.models.export import script_model
 from openmm_cgvae.preparation.dataset import prepare_dataset
@@ -144,13 +144,11 @@ def run_benchmark(positions, runs, mappings, folder, settings=None, command=None
     DataError
         If there are fewer runs (or frames) than folds.
     """
-    from tqdm.auto import tqdm
-
     settings, folder = settings or BenchmarkSettings(), existing_folder(folder)
     for split in settings.splits:
         split_fold(runs, settings.folds, 0, settings.seed, split == "shuffled")
     each = list(itertools.product(settings.models, settings.splits, range(settings.folds)))
-    with locked(folder), tqdm(total=len(mappings) * len(each), unit="case", disable=not progress) as bar:
+    with locked(folder), progress_bar(total=len(mappings) * len(each), unit="case", shown=progress) as bar:
         for name, mapping in mappings.items():
             dataset = prepare_dataset(positions, runs, mapping, temperature=None)
             one = partial(_complete, dataset, settings, folder.resolve(), command, progress and client is None)
@@ -201,8 +199,9 @@ def _complete(dataset, settings, folder, command, progress, case):
         "settings": settings.of_model(case.model),
     }
     if path.exists():
-        known = json.loads(path.read_text())
-        check_same_folder(identity, {name: known[name] for name in identity}, path, what="is of other data or settings")
+        known = _read_case(path)
+        stored = {name: known.get(name) for name in identity}
+        check_same_folder(identity, stored, path, what="is of other data or settings")
         return
     train, test = split_fold(dataset.runs, settings.folds, case.fold, settings.seed, case.split == "shuffled")
     module, spent = _trained(case, dataset, train, settings, folder, progress)
@@ -235,10 +234,11 @@ def _trained(case, dataset, train, settings, folder, progress):
 def _minutes_spent(folder):
     """Minutes of all epochs that the log of a training tells of."""
     path = Path(folder) / "training.csv"
-    if not path.exists():
-        return 0.0
-    with open(path, newline="") as file:
-        return sum(float(row["seconds"]) for row in csv.DictReader(file)) / 60
+    return sum(float(row["seconds"]) for row in read_log(path)) / 60 if path.exists() else 0.0
+
+
+def _read_case(path):
+    return read_record(path, BENCHMARK_CASE, "case of a benchmark", "'openmm-cgvae benchmark'")
 
 
 def collect(folder):
@@ -256,7 +256,7 @@ def collect(folder):
     DataError
         If there is no case.
     """
-    cases = [json.loads(path.read_text()) for path in sorted(Path(folder).glob("cases/*.json"))]
+    cases = [_read_case(path) for path in sorted(Path(folder).glob("cases/*.json"))]
     if not cases:
         raise DataError(f"no case in {folder}: run the benchmark first")
     groups = {}

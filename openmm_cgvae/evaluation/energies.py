@@ -2,7 +2,7 @@
 
 from openmm_cgvae.atomistic.minimizer import Minimizer
 from openmm_cgvae.core.errors import SettingsError
-from openmm_cgvae.evaluation.thinning import thinned
+from openmm_cgvae.io.thinning import thinned
 from openmm_cgvae.molecule.mapping import custom_mapping
 
 __all__ = ["measure_energies"]

@@ -8,9 +8,10 @@ from functools import cached_property, partial
 import numpy as np
 
 from openmm_cgvae.core.errors import DataError, MissingDependencyError, SettingsError
+from openmm_cgvae.core.progress import progress_bar
 from openmm_cgvae.core.representation import html_table
 from openmm_cgvae.core.units import ANGSTROM_PER_NM, as_positions_nm
-from openmm_cgvae.io.cluster import made_in_order
+from openmm_cgvae.io.journal import Steps
 from openmm_cgvae.metrics import (
     cis_trans,
     diversity_ratio,
@@ -40,12 +41,21 @@ ENERGIES = {
 }  # fmt: skip
 # Structures sampled between two updates of the progress bar.
 CHUNK = 2048
-# Frames that a worker of a cluster minimises at a time.
-MINIMIZED_AT_ONCE = 25
+# Frames minimised between two updates of the progress bar, which a worker of a cluster does at a time.
+MINIMIZED_AT_ONCE = 50
 
 
 def evaluate(
-    backmapper, reference, runs=None, n_samples=8, seed=0, minimize=True, n_minimized=200, progress=True, client=None
+    backmapper,
+    reference,
+    runs=None,
+    n_samples=8,
+    seed=0,
+    minimize=True,
+    n_minimized=200,
+    progress=True,
+    client=None,
+    steps=None,
 ):
     """Project reference structures to beads, sample all-atom structures for these, and compare.
 
@@ -68,6 +78,8 @@ def evaluate(
         Show progress bars on what takes more than a few seconds.
     client : distributed.Client, optional
         Of a Dask cluster, whose workers sample and minimise; the figures are the same.
+    steps : Steps, optional
+        Of a journal in use, of a run with the same arguments: what it has is not made again, what is made it keeps.
 
     Returns
     -------
@@ -100,7 +112,7 @@ def evaluate(
             ``md_energy_per_atom_...`` of the same reference frames, treated alike. ``minimize_failed_ratio``: samples
             that could not be minimised, and count as they are. All are left out without `minimize`.
         ``frames_per_second``
-            All-atom structures a second, sampling alone, after warming up.
+            All-atom structures a second, sampling alone, after warming up; of a cluster those of one worker.
 
     Raises
     ------
@@ -113,20 +125,25 @@ def evaluate(
     MinimizationError
         If the force field lacks a residue: pass a `Minimizer` with another one, or ``minimize=False``.
     """
-    from tqdm.auto import tqdm
-
     if n_samples < 1 or n_minimized < 1:
         raise SettingsError(f"n_samples={n_samples}, n_minimized={n_minimized} given: 1 or more is expected of both")
     reference = as_positions_nm(reference, backmapper.n_atoms, "atoms")
     runs = _checked_runs(runs, len(reference))
-    beads = backmapper.mapping.project(reference)
-    sampled, speed = _sample(backmapper, beads, n_samples, seed, progress, client)
-    case = _Case(backmapper, reference, runs, beads, sampled, seed)
+    beads, steps = backmapper.mapping.project(reference), steps or Steps()
+    draw = partial(_sample, steps, beads, n_samples, seed, progress, client)
+    if client is None and not steps.is_kept:
+        # TorchScript optimises itself during the first calls, which are not to be timed.
+        for _ in range(2):
+            backmapper.sample(beads[: _frames_at_once(n_samples)], n_samples, seed=seed)
+    samples, speed = draw(backmapper)
+    unbounded = backmapper.unbounded()
+    raw = None if unbounded is None else draw(unbounded)[0]
+    case = _Case(backmapper, reference, runs, beads, samples, raw, seed)
     figures = {"frames": len(reference), "runs": len(np.unique(runs)), "samples": n_samples, "seed": seed}
     measures = (_reconstruction, _generation, _structure, _geometry, _torsions, _slow_motions, _diversity)
-    for measure in tqdm(measures, desc="measuring", delay=3, leave=False, disable=not progress):
-        figures |= measure(case)
-    found, energies = _energies(case, minimize, n_minimized, progress, client) if minimize else ({}, {})
+    for measure in progress_bar(measures, desc="measuring", leave=False, shown=progress):
+        figures |= steps(lambda measure=measure: ({}, measure(case)))[1]
+    found, energies = _energies(case, minimize, n_minimized, steps, progress, client) if minimize else ({}, {})
     return Evaluation(figures | found | {"frames_per_second": speed}, case, energies)
 
 
@@ -178,6 +195,8 @@ class _Case:
     runs: np.ndarray
     beads: np.ndarray
     samples: np.ndarray
+    # As the networks make them; None of a model without bounds.
+    raw: np.ndarray | None
     seed: int
 
     @cached_property
@@ -209,20 +228,19 @@ def _checked_runs(runs, n_frames):
     return runs
 
 
-def _sample(backmapper, beads, n_samples, seed, progress, client):
-    """The samples, (frames, s, n, 3), and how many are drawn a second."""
-    from tqdm.auto import tqdm
+def _frames_at_once(n_samples):
+    return max(1, CHUNK // n_samples)
 
-    step = max(1, CHUNK // n_samples)
-    if client is None:
-        # TorchScript optimises itself during the first calls; the same frames are then drawn again.
-        for _ in range(2):
-            backmapper.sample(beads[:step], n_samples, seed=seed)
-    started = time.perf_counter()
+
+def _sample(steps, beads, n_samples, seed, progress, client, backmapper):
+    """The samples, (frames, s, n, 3), and how many are drawn a second."""
+    step = _frames_at_once(n_samples)
     numbers = [np.arange(k, min(k + step, len(beads))) for k in range(0, len(beads), step)]
-    made = made_in_order(partial(_sampled, backmapper, n_samples, seed), ((beads[k], k) for k in numbers), client)
-    parts = list(tqdm(made, total=len(numbers), desc="sampling", delay=3, leave=False, disable=not progress))
-    return np.concatenate(parts), len(beads) * n_samples / (time.perf_counter() - started)
+    parts = [(beads[k], k) for k in numbers]
+    made = steps.each(partial(_sampled, backmapper, n_samples, seed), parts, client)
+    made = list(progress_bar(made, total=len(parts), desc="sampling", leave=False, shown=progress))
+    seconds = sum(record["seconds"] for _, record in made)
+    return np.concatenate([arrays["positions"] for arrays, _ in made]), len(beads) * n_samples / seconds
 
 
 def _pooled_angstrom(values):
@@ -265,20 +283,14 @@ def _structure(case):
         reference_sides=case.for_samples(sides),
     )
     ideal = structure_summary(case.reference, case.graph, signs, reference_trans=trans)
-    raw = _raw_summary(case, case.for_samples(signs), case.for_samples(trans))
+    raw = {}
+    if case.raw is not None:
+        signs, trans = case.for_samples(signs), case.for_samples(trans)
+        raw = structure_summary(case.raw.reshape(case.flat.shape), case.graph, signs, reference_trans=trans)
     compared = ("valid_ratio_heavy", "valid_ratio_all", "lambda_heavy", "lambda_all", "clash_ratio")
     also = (*compared, "chirality_ratio", "cis_trans_ratio")
     del summary["frames"]
     return summary | {f"md_{name}": ideal[name] for name in compared} | {f"raw_{name}": raw.get(name) for name in also}
-
-
-def _raw_summary(case, signs, trans):
-    """`structure_summary` of the samples as the networks make them; empty for a model without bounds."""
-    unbounded = case.backmapper.unbounded()
-    if unbounded is None:
-        return {}
-    samples = unbounded.sample(case.beads, case.samples.shape[1], seed=case.seed)
-    return structure_summary(samples.reshape(case.flat.shape), case.graph, signs, reference_trans=trans)
 
 
 def _geometry(case):
@@ -335,34 +347,37 @@ def _diversity(case):
 
 def _sampled(backmapper, n_samples, seed, part):
     beads, frames = part
-    return backmapper.sample(beads, n_samples, seed=seed, frames=frames)
+    started = time.perf_counter()
+    positions = backmapper.sample(beads, n_samples, seed=seed, frames=frames)
+    return {"positions": positions}, {"seconds": time.perf_counter() - started}
 
 
 def _minimized(minimizer, part):
     done = minimizer.minimize(*part, progress=False)
-    return done.energy_before, done.energy_after, done.failed
+    return {"before": done.energy_before, "after": done.energy_after, "failed": np.asarray(done.failed)}, {}
 
 
-def _energies(case, minimizer, n_minimized, progress, client):
+def _energies(case, minimizer, n_minimized, steps, progress, client):
+
     from openmm_cgvae.atomistic.minimizer import Minimizer
 
     if minimizer is True:
         minimizer = Minimizer(case.mapping, handedness=handedness(case.reference[:1], case.graph)[0])
     chosen = np.linspace(0, len(case.reference) - 1, min(n_minimized, len(case.reference))).astype(np.int64)
-    figures, each = {}, {}
-    for prefix, structures in (("", case.samples[:, 0]), ("md_", case.reference)):
-        if client is None:
-            done = minimizer.minimize(structures[chosen], case.beads[chosen], progress)
-            before, after, failed = done.energy_before, done.energy_after, done.failed
-        else:
-            rows = np.array_split(chosen, -(-len(chosen) // MINIMIZED_AT_ONCE))
-            parts = made_in_order(
-                partial(_minimized, minimizer), ((structures[k], case.beads[k]) for k in rows), client
-            )
-            before, after, failed = (np.concatenate(column) for column in zip(*parts, strict=True))
-        for moment, energies in (("before", before), ("after", after)):
-            median = float(np.median(energies)) / case.graph.n_atoms
-            figures[f"{prefix}energy_per_atom_{moment}_kj_mol"] = median if np.isfinite(median) else None
-            each[ENERGIES[prefix, moment]] = np.asarray(energies) / case.graph.n_atoms
-        figures[f"{prefix}minimize_failed_ratio"] = float(failed.mean())
+    rows = np.array_split(chosen, -(-len(chosen) // MINIMIZED_AT_ONCE))
+    sets, figures, each = {"": case.samples[:, 0], "md_": case.reference}, {}, {}
+    with progress_bar(total=len(sets) * len(rows), desc="minimising", leave=False, shown=progress) as bar:
+        for prefix, structures in sets.items():
+            parts = []
+            made = steps.each(partial(_minimized, minimizer), [(structures[k], case.beads[k]) for k in rows], client)
+            for arrays, _ in made:
+                parts.append(arrays)
+                bar.update()
+            for moment in ("before", "after"):
+                energies = np.concatenate([part[moment] for part in parts])
+                median = float(np.median(energies)) / case.graph.n_atoms
+                figures[f"{prefix}energy_per_atom_{moment}_kj_mol"] = median if np.isfinite(median) else None
+                each[ENERGIES[prefix, moment]] = energies / case.graph.n_atoms
+            failed = np.concatenate([part["failed"] for part in parts])
+            figures[f"{prefix}minimize_failed_ratio"] = float(failed.mean())
     return figures, each

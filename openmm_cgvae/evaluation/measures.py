@@ -5,7 +5,7 @@ import logging
 import numpy as np
 
 from openmm_cgvae.core.errors import CGVAEError
-from openmm_cgvae.evaluation.thinning import thinned
+from openmm_cgvae.io.thinning import thinned
 from openmm_cgvae.metrics import (
     bead_figures,
     cis_trans,

@@ -1,7 +1,12 @@
 """Evaluation on many proteins at once: each built from its beads, compared with the structure they were taken from."""
 
 import time
+from functools import partial
 
+import numpy as np
+
+from openmm_cgvae.core.progress import progress_bar
+from openmm_cgvae.io.journal import Steps
 from openmm_cgvae.metrics.deviations import diversity, protein_rmsd
 from openmm_cgvae.metrics.proteins import protein_figures, protein_summary
 from openmm_cgvae.preparation.structures import beads_of, heavy_atoms
@@ -9,16 +14,18 @@ from openmm_cgvae.preparation.structures import beads_of, heavy_atoms
 __all__ = ["evaluate_proteins", "model_builder"]
 
 
-def evaluate_proteins(chains, build):
+def evaluate_proteins(chains, build, steps=None):
     """Summarise how well chains are built.
 
     Parameters
     ----------
-    chains : iterable of Chain
+    chains : sequence of Chain
         What to compare with.
     build : callable
         Takes a `Chain`, returns samples (s, N, 14, 3) in Angstrom, which atoms they have (N, 14), and CPU seconds a
         sample or None; or None for a chain that is left out. `model_builder` makes one of a model.
+    steps : Steps, optional
+        Of a journal in use, of a run with the same arguments: chains that it has are not built again.
 
     Returns
     -------
@@ -27,12 +34,19 @@ def evaluate_proteins(chains, build):
         of all heavy atoms, and ``diversity``. None if every chain is left out.
     """
     figures, lengths = [], []
-    for chain in chains:
-        built = build(chain)
-        if built is not None:
-            figures.append(_figures(chain, *built))
+    made = (steps or Steps()).each(partial(_of_chain, build), chains)
+    made = progress_bar(made, total=len(chains), unit="chain", leave=False)
+    for chain, (_, found) in zip(chains, made, strict=True):
+        if found["figures"] is not None:
+            figures.append(found["figures"])
             lengths.append(len(chain.residue_types))
     return protein_summary(figures, lengths) if figures else None
+
+
+def _of_chain(build, chain):
+    """No arrays, and the figures of a chain, None where it is left out."""
+    built = build(chain)
+    return {}, {"figures": None if built is None else _figures(chain, *built)}
 
 
 def model_builder(bind, mapping="ca", samples=1, seed=0, **options):
@@ -65,7 +79,7 @@ def model_builder(bind, mapping="ca", samples=1, seed=0, **options):
 
 
 def _figures(chain, samples, mask, seconds):
-    """Figures of one chain."""
+    """Figures of one chain, a sum and a count each, in JSON types."""
     types, atoms = chain.residue_types, chain.atoms
     figures = protein_figures(types, samples[0], atoms, chain.mask, chain.connected, mask)
     if seconds:
@@ -74,4 +88,4 @@ def _figures(chain, samples, mask, seconds):
         both = chain.mask & mask
         figures["rmsd_best"] = (float(protein_rmsd(types, samples, atoms, both)["all"].min()), 1)
         figures["diversity"] = (diversity(types, samples, atoms, both), 1)
-    return figures
+    return {name: [np.asarray(part).item() for part in parts] for name, parts in figures.items()}

@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 
 from openmm_cgvae.core.errors import TopologyMismatchError
-from openmm_cgvae.evaluation.thinning import thinned
+from openmm_cgvae.io.thinning import thinned
 from openmm_cgvae.metrics.covalent import disulfides
 from openmm_cgvae.metrics.structure import handedness as signs_of
 from openmm_cgvae.molecule.graph import MolecularGraph
 from openmm_cgvae.molecule.topology import as_mdtraj_topology, copied_topology
 from openmm_cgvae.preparation.structures import amino_acids, beads_of, chain_of, heavy_atoms
 from openmm_cgvae.proteins.beadweights import MAPPINGS
-from openmm_cgvae.training.chains import Chain
+from openmm_cgvae.proteins.chains import Chain
 
 __all__ = ["DENSE", "Subject", "of_evaluation", "of_longest", "of_model", "of_structures"]
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from openmm_cgvae.core.errors import DataError
 from openmm_cgvae.core.units import ANGSTROM_PER_NM
+from openmm_cgvae.formats.framefile import check_complete
 
 __all__ = ["AKMA_PS", "DCDHeader", "frame_type"]
 
@@ -87,13 +88,8 @@ class DCDHeader:
                 header = _read_header(cls, Path(path), file)
             except (struct.error, OverflowError) as error:
                 raise DataError(f"trajectory {path} is truncated within its header") from error
-        if header.n_frames == 0:
-            raise DataError(f"trajectory {path} is empty: it holds no complete frame")
-        if not salvage and (header.n_left or header.n_frames < header.n_announced):
-            raise DataError(
-                f"trajectory {path} is truncated: {header.n_announced} frames announced, {header.n_frames} complete; "
-                "copy it again, or use the complete frames by salvage=True (--salvage)"
-            )
+        cut = header.n_frames and (header.n_left or header.n_frames < header.n_announced)
+        check_complete(path, header.n_frames, "is truncated" if cut else None, salvage, header.n_announced)
         return header
 
     @property

@@ -7,15 +7,14 @@ import logging
 import os
 import struct
 from fractions import Fraction
-from pathlib import Path
 
 import numpy as np
 
-from openmm_cgvae.core.errors import DataError, OutputError
+from openmm_cgvae.core.errors import OutputError
 from openmm_cgvae.core.units import ANGSTROM_PER_NM
 from openmm_cgvae.formats.dcd import AKMA_PS, DCDHeader, frame_type
-from openmm_cgvae.formats.joining import SINGLE, TOLERANCE, frames_to_keep, spacing_of, warn_of_cut
-from openmm_cgvae.formats.outputfile import OutputFile
+from openmm_cgvae.formats.framefile import FrameWriter
+from openmm_cgvae.formats.joining import SINGLE, TOLERANCE, spacing_of
 
 __all__ = ["HEADER_BYTES", "DCDWriter", "without_counts"]
 
@@ -30,53 +29,22 @@ COUNTS = (slice(8, 24), slice(44, 48))
 LARGEST = 2**31 - 1
 
 
-class DCDWriter:
+class DCDWriter(FrameWriter):
     """Writes frames, many at a time; the file is complete after every call.
 
     Parameters
     ----------
-    path : path
-    n_atoms : int
-    append : bool
-        Go on with an existing file; see `join`.
-    name : path, optional
-        What the log calls the file, where `path` is a temporary one.
+    path, n_atoms, append, name
+        As of `FrameWriter`.
     title : str
         Second line of the title of a new file, 80 characters at most.
-
-    Raises
-    ------
-    OutputError
-        If the file to go on with is of another number of particles, or is no DCD file of the usual dialect.
     """
 
-    def __init__(self, path, n_atoms, append=False, name=None, title=""):
-        self.path = Path(path)
-        self._title = title.encode()
-        self._name = name or path
-        self._n_atoms = n_atoms
-        self._times = np.zeros(0)
-        self._frame_type = None
-        self._count = 0
-        self._told = set()
-        self._existing = self._read_existing() if append else None
-        self._file = OutputFile(self.path, append, self._name)
+    _reader = DCDHeader
 
-    def _read_existing(self):
-        """The header of the file to go on with; None if it holds no frame yet."""
-        if self._is_only_begun():
-            return None
-        try:
-            header = DCDHeader.read(self.path, salvage=True)
-        except (DataError, OSError) as error:
-            raise OutputError(f"cannot append to {self.path}: {error}") from error
-        if header.n_atoms != self._n_atoms:
-            raise OutputError(
-                f"cannot append frames of {self._n_atoms} particles to {self.path}, which has {header.n_atoms}"
-            )
-        if header.free is not None or header.has_fourth or (header.order, header.marker) != ("<", "i"):
-            raise OutputError(f"cannot append to {self.path}, a DCD file of another dialect: give a new file")
-        return header
+    def __init__(self, path, n_atoms, append=False, name=None, title=""):
+        super().__init__(path, n_atoms, append, name)
+        self._title, self._times, self._frame_type, self._told = title.encode(), np.zeros(0), None, set()
 
     def _is_only_begun(self):
         """Whether all there is is the beginning of a file as it is written here, without a complete frame."""
@@ -93,32 +61,12 @@ class DCDWriter:
                 return True
         return False
 
-    def join(self, times, boxed, **how):
-        """Cut an existing file back to where frames of these times go on; done by the first `write` otherwise.
+    def _check_dialect(self, found):
+        if found.free is not None or found.has_fourth or (found.order, found.marker) != ("<", "i"):
+            raise OutputError(f"cannot append to {self.path}, a DCD file of another dialect: give a new file")
 
-        Parameters
-        ----------
-        times : numpy.ndarray, shape (k,), or None
-            Of the first frames to come, in ps.
-        boxed : bool
-            Whether they have a periodic box.
-        **how
-            ``gaps``, ``before``, ``spare`` of `frames_to_keep`.
-
-        Raises
-        ------
-        OutputError
-            If box, interval or times do not go on with the file's.
-        """
-        if self._existing is None:
-            return
-        header, self._existing = self._existing, None
-        old = header.times(np.arange(header.n_frames)) if header.has_times else None
-        keep = frames_to_keep(self.path, old, times, header.has_box, boxed, n_old=header.n_frames, **how)
-        self._count = header.n_frames if keep < 0 else keep
-        warn_of_cut(self._name, header.n_frames - self._count, header.n_left)
-        self._file.truncate(header.position(self._count))
-        self._frame_type = frame_type(self._n_atoms, boxed)
+    def _go_on(self, found, old):
+        self._frame_type = frame_type(self._n_atoms, found.has_box)
         if self._count:
             # The spacing of the times stays what it was.
             self._times = None if old is None else old[: min(2, self._count)]
@@ -189,14 +137,6 @@ class DCDWriter:
         if message not in self._told:
             self._told.add(message)
             logger.warning(message, *values)
-
-    def flush(self):
-        """Have what was written put on the disk."""
-        self._file.flush()
-
-    def close(self):
-        """Finish the file; `OutputError` if not all of it is on the disk."""
-        self._file.close()
 
 
 def _packed(kind, positions, lengths, angles):

@@ -14,9 +14,9 @@ import numpy as np
 from openmm_cgvae.core.errors import DataError, MissingDependencyError, OutputError
 from openmm_cgvae.core.output import FULL, sync
 from openmm_cgvae.core.periodic import vectors_of_cells
+from openmm_cgvae.core.plainfiles import plain_file
 from openmm_cgvae.core.translation import translated
 from openmm_cgvae.formats.outputfile import OutputFile, naming
-from openmm_cgvae.formats.paths import plain_file
 
 __all__ = ["HDF5Frames", "HDF5Writer"]
 

@@ -13,6 +13,7 @@ import numpy as np
 from openmm_cgvae.core.errors import DataError
 from openmm_cgvae.core.periodic import vectors_of_cells
 from openmm_cgvae.core.units import ANGSTROM_PER_NM
+from openmm_cgvae.formats.framefile import check_complete
 
 __all__ = ["ATTRIBUTE", "DIMENSION", "TYPES", "VARIABLE", "NetCDFFrames"]
 
@@ -65,30 +66,13 @@ class NetCDFFrames:
 
     @classmethod
     def read(cls, path, salvage=False):
-        """Read a file's header.
-
-        Parameters
-        ----------
-        path : path
-        salvage : bool
-            Take the complete frames of a file that is cut off.
-
-        Raises
-        ------
-        DataError
-            If it is no NetCDF trajectory, holds no complete frame, or is cut off and not to be salvaged.
-        """
+        """Read a file's header, as `DCDHeader.read` does."""
         try:
             found, announced = _read_header(cls, Path(path))
         except (struct.error, KeyError, IndexError, UnicodeDecodeError, OverflowError, MemoryError) as error:
             raise DataError(f"trajectory {path} cannot be read: its header is truncated or damaged") from error
-        if found.n_frames == 0:
-            raise DataError(f"trajectory {path} is empty: it holds no complete frame")
-        if not salvage and (found.n_left or (announced != STREAMING and found.n_frames < announced)):
-            raise DataError(
-                f"trajectory {path} is truncated: {announced} frames announced, {found.n_frames} complete; copy it "
-                "again, or use the complete frames by salvage=True (--salvage)"
-            )
+        cut = found.n_frames and (found.n_left or (announced != STREAMING and found.n_frames < announced))
+        check_complete(path, found.n_frames, "is truncated" if cut else None, salvage, announced)
         return found
 
     @property
@@ -117,6 +101,10 @@ class NetCDFFrames:
     def times(self, frames):
         """Times in ps of frame numbers."""
         return self._records(frames)["time"] * _unit(self.variables["time"], TIMES, "picosecond")
+
+    def position(self, frame):
+        """Where a frame begins in the file."""
+        return self.start + frame * self.size
 
     def frames(self, numbers):
         """Positions (f, n, 3), float32, and box vectors (f, 3, 3), zero without a box, in nm, of frame numbers."""

@@ -4,17 +4,16 @@ mdtraj, without the netCDF4 package, holds a whole file in memory while it write
 """
 
 import struct
-from itertools import accumulate
-from pathlib import Path
+from itertools import accumulate, product
 
 import numpy as np
 
 from openmm_cgvae import __version__
-from openmm_cgvae.core.errors import DataError, OutputError
+from openmm_cgvae.core.errors import OutputError
 from openmm_cgvae.core.units import ANGSTROM_PER_NM
-from openmm_cgvae.formats.joining import ClockWarning, frames_to_keep, warn_of_cut
+from openmm_cgvae.formats.framefile import FrameWriter
+from openmm_cgvae.formats.joining import ClockWarning
 from openmm_cgvae.formats.netcdf import ATTRIBUTE, DIMENSION, VARIABLE, NetCDFFrames
-from openmm_cgvae.formats.outputfile import OutputFile
 
 __all__ = ["NetCDFWriter"]
 
@@ -24,78 +23,44 @@ CHAR, FLOAT, DOUBLE = 2, 5, 6
 LARGEST = 2**32 - 1
 
 
-class NetCDFWriter:
+class NetCDFWriter(FrameWriter):
     """Writes frames, many at a time, in the classic format with 64-bit offsets; the file is complete after every call.
 
     Parameters
     ----------
-    path : path
-    n_atoms : int
-    append : bool
-        Go on with an existing file that this class wrote; see `join`.
-    name : path, optional
-        What messages call the file, where `path` is a temporary one.
-
-    Raises
-    ------
-    OutputError
-        If the file to go on with is of another number of particles, or another program's.
+    path, n_atoms, append, name
+        As of `FrameWriter`.
     """
 
-    def __init__(self, path, n_atoms, append=False, name=None):
-        self.path, self._name, self._n_atoms = Path(path), name or path, n_atoms
-        self._kind, self._count = None, 0
-        self._clock = ClockWarning("a NetCDF file", self._name)
-        self._existing = self._read_existing() if append else None
-        self._file = OutputFile(self.path, append, self._name)
+    _reader = NetCDFFrames
 
-    def _read_existing(self):
-        if not self.path.stat().st_size:
-            # A run that was killed before its first frame.
-            return None
-        try:
-            found = NetCDFFrames.read(self.path, salvage=True)
-        except (DataError, OSError) as error:
-            raise OutputError(f"cannot append to {self.path}: {error}") from error
-        if found.n_atoms != self._n_atoms:
-            raise OutputError(
-                f"cannot append frames of {self._n_atoms} particles to {self.path}, which has {found.n_atoms}"
-            )
+    def __init__(self, path, n_atoms, append=False, name=None):
+        super().__init__(path, n_atoms, append, name)
+        self._kind, self._clock = None, ClockWarning("a NetCDF file", self._name)
+
+    def _is_only_begun(self):
+        content = self.path.read_bytes()
+        headers = (_header(self._n_atoms, *kind) for kind in product((False, True), repeat=2))
+        # Between them is the number of frames.
+        return any(own.startswith(content[:4]) and own[8:].startswith(content[8:]) for own in headers)
+
+    def _check_dialect(self, found):
         header = _header(self._n_atoms, "time" in found.variables, found.has_box)
         with open(self.path, "rb") as file:
             same = file.read(len(header))[8:] == header[8:]
         if not same:
             raise OutputError(f"cannot append to {self.path}, which another program wrote: give a new file")
-        return found
 
-    def join(self, times, boxed, **how):
-        """Cut an existing file back to where frames of these times go on; as ``DCDWriter.join``."""
-        if self._existing is None:
-            return
-        found, self._existing = self._existing, None
-        old = found.times(np.arange(found.n_frames)).astype(float) if found.has_times else None
-        keep = frames_to_keep(self.path, old, times, found.has_box, boxed, n_old=found.n_frames, **how)
-        self._count = found.n_frames if keep < 0 else keep
-        warn_of_cut(self._name, found.n_frames - self._count, found.n_left)
-        self._file.truncate(found.start + self._count * found.size)
+    def _go_on(self, found, old):
         self._kind = _frame_type(self._n_atoms, old is not None, found.has_box)
         self._tell_count()
 
     def write(self, positions, times, lengths=None, angles=None):
-        """Append frames.
-
-        Parameters
-        ----------
-        positions : numpy.ndarray, shape (f, n, 3)
-            nm.
-        times : numpy.ndarray, shape (f,), or None
-            ps. None where they are not known, which the file then says, by having none; in all calls or in none.
-        lengths, angles : numpy.ndarray, shape (f, 3), optional
-            Periodic box in nm and degrees; in all calls or in none.
-        """
+        """Append frames, as `DCDWriter.write` does; times need not be even, but are there in all calls or in none."""
         self.join(times, lengths is not None)
         if self._kind is None:
             self._kind = _frame_type(self._n_atoms, times is not None, lengths is not None)
+            self._file.truncate(0)
             self._file.append(_header(self._n_atoms, times is not None, lengths is not None))
         frames = np.zeros(len(positions), self._kind)
         frames["coordinates"] = positions * ANGSTROM_PER_NM
@@ -111,14 +76,6 @@ class NetCDFWriter:
     def _tell_count(self):
         # After the frames, so that a killed process leaves a header that is true.
         self._file.overwrite(4, struct.pack(">I", self._count))
-
-    def flush(self):
-        """Have what was written put on the disk."""
-        self._file.flush()
-
-    def close(self):
-        """Finish the file; `OutputError` if not all of it is on the disk."""
-        self._file.close()
 
 
 def _frame_type(n_atoms, timed, boxed):

@@ -14,9 +14,9 @@ import numpy as np
 
 from openmm_cgvae.core.errors import DataError
 from openmm_cgvae.core.periodic import boxes_of_frames, vectors_of_cells
+from openmm_cgvae.core.plainfiles import ascii_folder, file_format, plain_file
 from openmm_cgvae.core.translation import translated
 from openmm_cgvae.core.units import ANGSTROM_PER_NM
-from openmm_cgvae.formats.paths import ascii_folder, file_format, plain_file
 from openmm_cgvae.formats.textframes import TextFrames, find_text_frames
 from openmm_cgvae.molecule.elements import forget_guessed_elements
 from openmm_cgvae.molecule.foreign import foreign_topology

@@ -12,8 +12,8 @@ import numpy as np
 
 from openmm_cgvae.core.errors import DataError
 from openmm_cgvae.core.periodic import vectors_of_cells
+from openmm_cgvae.core.plainfiles import unpack
 from openmm_cgvae.core.units import ANGSTROM_PER_NM
-from openmm_cgvae.formats.paths import unpack
 
 __all__ = ["TextFrames", "find_text_frames"]
 

@@ -3,7 +3,7 @@
 import os
 import struct
 
-from openmm_cgvae.core.errors import DataError
+from openmm_cgvae.formats.framefile import check_complete
 
 __all__ = ["complete_frames"]
 
@@ -47,11 +47,5 @@ def complete_frames(path, salvage=False):
                 fault = "is truncated"
             else:
                 count += 1
-    if not count:
-        raise DataError(f"trajectory {path} {fault or 'is empty'}: it holds no complete frame of a TRR file")
-    if fault and not salvage:
-        raise DataError(
-            f"trajectory {path} {fault} after {count} complete frames: copy it again, or use the complete frames by "
-            "salvage=True (--salvage)"
-        )
+    check_complete(path, count, fault, salvage)
     return count

@@ -1,28 +1,23 @@
-"""XTC files: found frame by frame, so that a file that is cut off tells what is whole in it; written and appended to.
+"""XTC files: found frame by frame, so that a file that is cut off tells what is whole in it, and read in any order.
 
-mdtraj does the compression, of files of a few frames at a time: XTC files put end to end are one XTC file.
+mdtraj does the decompression, of files of the frames that are wanted: XTC files put end to end are one XTC file.
 """
 
-import logging
 import mmap
 import struct
 from array import array
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from openmm_cgvae.core.errors import DataError, OutputError
+from openmm_cgvae.core.errors import DataError
+from openmm_cgvae.core.plainfiles import ascii_folder
 from openmm_cgvae.core.translation import translated
-from openmm_cgvae.formats.joining import ClockWarning, frames_to_keep, warn_of_cut
-from openmm_cgvae.formats.outputfile import OutputFile, naming
-from openmm_cgvae.formats.paths import ascii_folder
+from openmm_cgvae.formats.framefile import check_complete
 from openmm_cgvae.formats.xtcstream import stream_fits
 
-__all__ = ["XTCFrames", "XTCWriter"]
-
-logger = logging.getLogger(__name__)
+__all__ = ["LONG_MAGIC", "MAGIC", "XTCFrames", "scan_frames"]
 
 # The usual layout, and that of GROMACS for frames of more than 2^31 bytes, whose size takes 8.
 MAGIC, LONG_MAGIC = 1995, 2023
@@ -35,7 +30,6 @@ HEAD_TYPE = np.dtype([
 ])  # fmt: skip
 # Bytes before the positions of a frame.
 HEAD = 56
-STEPS = 2**31
 
 
 @dataclass(frozen=True)
@@ -64,36 +58,27 @@ class XTCFrames:
 
     @classmethod
     def read(cls, path, salvage=False):
-        """Find the frames of a file.
-
-        Parameters
-        ----------
-        path : path
-        salvage : bool
-            Take the complete frames of a file that is cut off, or damaged further on.
-
-        Raises
-        ------
-        DataError
-            If it is no XTC file, holds no complete frame, or is cut off or damaged and not to be salvaged.
-        """
+        """Find the frames of a file, as `DCDHeader.read` does; one that is damaged further on may be salvaged too."""
         with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            n_atoms, offsets, times, fault = _scan(data)
+            n_atoms, offsets, times, fault = scan_frames(data)
             n_left = len(data) - int(offsets[-1])
         if not len(times) and fault == "is damaged":
             raise DataError(f"trajectory {path} cannot be read: it is no XTC file")
-        if not len(times):
-            raise DataError(f"trajectory {path} is truncated: it holds no complete frame")
-        if fault and not salvage:
-            raise DataError(
-                f"trajectory {path} {fault} after {len(times)} complete frames: copy it again, or use the complete "
-                "frames by salvage=True (--salvage)"
-            )
+        check_complete(path, len(times), fault, salvage)
         return cls(Path(path), n_atoms, offsets, times, n_left)
 
     @property
     def n_frames(self):
         return len(self.all_times)
+
+    @property
+    def has_box(self):
+        """Whether the first frame has a box."""
+        return bool(self.frames([0])[1].any())
+
+    def position(self, frame):
+        """Where a frame begins in the file."""
+        return self.offsets[frame]
 
     def times(self, frames):
         """Times in ps of frame numbers."""
@@ -144,7 +129,7 @@ class XTCFrames:
         return b"".join(frames), np.cumsum(ends - begins) - (ends - begins)
 
 
-def _scan(data):
+def scan_frames(data):
     """Particles, beginnings of frames and the end of the last, times, and what is wrong with the file, or None."""
     if len(data) < HEAD:
         return None, np.zeros(1, dtype=int), np.zeros(0), "is truncated"
@@ -229,113 +214,3 @@ def _unpacked(packed, numbers, path):
     if len(positions) != len(numbers):
         raise DataError(f"trajectory {path} is damaged in frame {numbers[len(positions)]}: copy it again")
     return positions
-
-
-class XTCWriter:
-    """Writes frames, many at a time; the file is complete after every call.
-
-    Parameters
-    ----------
-    path : path
-    n_atoms : int
-    append : bool
-        Go on with an existing file; see `join`.
-    name : path, optional
-        What the log calls the file, where `path` is a temporary one.
-
-    Raises
-    ------
-    OutputError
-        If the file to go on with is of another number of particles, or is no XTC file.
-    """
-
-    def __init__(self, path, n_atoms, append=False, name=None):
-        self.path = Path(path)
-        self._name = name or path
-        self._count, self._told = 0, False
-        self._clock = ClockWarning("an XTC file", self._name)
-        self._existing = self._read_existing(n_atoms) if append else None
-        self._file = OutputFile(self.path, append, self._name)
-
-    def _read_existing(self, n_atoms):
-        """The frames of the file to go on with; None if it holds none yet."""
-        with open(self.path, "rb") as file:
-            head = file.read(8)
-        try:
-            found = XTCFrames.read(self.path, salvage=True)
-        except (DataError, OSError, ValueError) as error:
-            if any(struct.pack(">2i", magic, n_atoms).startswith(head) for magic in (MAGIC, LONG_MAGIC)):
-                return None
-            raise OutputError(f"cannot append to {self.path}: {error}") from error
-        if found.n_atoms != n_atoms:
-            raise OutputError(f"cannot append frames of {n_atoms} particles to {self.path}, which has {found.n_atoms}")
-        return found
-
-    def join(self, times, boxed, **how):
-        """Cut an existing file back to where frames of these times go on; as ``DCDWriter.join``."""
-        if self._existing is None:
-            return
-        found, self._existing = self._existing, None
-        old = None if times is None else found.all_times
-        boxed_old = bool(found.frames([0])[1].any())
-        keep = frames_to_keep(self.path, old, times, boxed_old, boxed, n_old=found.n_frames, **how)
-        self._count = found.n_frames if keep < 0 else keep
-        warn_of_cut(self._name, found.n_frames - self._count, found.n_left)
-        self._file.truncate(found.offsets[self._count])
-
-    def write(self, positions, times, vectors=None):
-        """Append frames.
-
-        Parameters
-        ----------
-        positions : numpy.ndarray, shape (f, n, 3)
-            nm.
-        times : numpy.ndarray, shape (f,), or None
-            ps; where they are not known, frames are counted in their place, which the log says.
-        vectors : numpy.ndarray, shape (f, 3, 3), optional
-            Box vectors in nm.
-        """
-        from mdtraj.formats import XTCTrajectoryFile
-
-        self.join(times, vectors is not None)
-        if self._count == 0:
-            # What a process that was killed left of its first frame.
-            self._file.truncate(0)
-        numbers = np.arange(self._count, self._count + len(positions))
-        if times is None:
-            self._say_unknown()
-            times = numbers
-        self._clock.check(times)
-        times = np.asarray(times, dtype=np.float32)
-        with ascii_folder() as folder:
-            part = folder / "part.xtc"
-            # What is not written whole is noticed below; the library tells some of it.
-            with naming(self._name), suppress(RuntimeError), XTCTrajectoryFile(str(part), "w") as file:
-                steps = (numbers % STEPS).astype(np.int32)
-                file.write(np.asarray(positions, np.float32), times, steps, vectors)
-            content = part.read_bytes() if part.exists() else b""
-        self._check(content, len(positions))
-        self._file.append(content)
-        self._count += len(positions)
-
-    def _check(self, content, n_frames):
-        """Refuse what the library has not written whole, which it does not tell."""
-        _, _, times, fault = _scan(content)
-        if fault or len(times) != n_frames:
-            raise OutputError(
-                f"output {self._name} cannot be written: frames cannot be compressed, as the folder of temporary files "
-                "has no room (free some, or set TMPDIR), or coordinates are beyond 10^6 nm"
-            )
-
-    def _say_unknown(self):
-        if not self._told:
-            self._told = True
-            logger.warning("times of the frames of %s are not known: 0, 1, 2, ... ps are written", self._name)
-
-    def flush(self):
-        """Have what was written put on the disk."""
-        self._file.flush()
-
-    def close(self):
-        """Finish the file; `OutputError` if not all of it is on the disk."""
-        self._file.close()

@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from openmm_cgvae.geometry.images import image_pairs, lattice_vectors
 from openmm_cgvae.geometry.neighbours import DENSE_ATOMS, listed_pairs, pairs_within
 from openmm_cgvae.geometry.shapes import centres_with_neighbours, shapes_and_gradients, stiff_torsions
 from openmm_cgvae.geometry.types import as_types, n_types
@@ -179,22 +180,29 @@ class BoundsProjection(nn.Module):
         table = self.contacts[0].index_select(0, self.kinds).index_select(1, self.kinds)
         return torch.triu(table.flatten().index_copy(0, self.near_codes, near).view_as(table), diagonal=1)
 
-    def closest_of(self, i: torch.Tensor, j: torch.Tensor) -> torch.Tensor:
-        """As `closest_approach`, of listed atoms i < j, (m,)."""
+    def closest_of(self, pairs: torch.Tensor) -> torch.Tensor:
+        """As `closest_approach`, (m,), of the pairs of a `contact_list`."""
+        i, j = pairs[:, 1], pairs[:, 2]
         code = i * self.n_atoms + j
         place = torch.searchsorted(self.near_codes, code).clamp_max(self.near_codes.shape[0] - 1)
-        near = torch.where(self.near_codes[place] == code, self.near_contact[place], torch.zeros_like(place))
+        # No bonds lead to other images.
+        own = (self.near_codes[place] == code) & (pairs[:, 3:] == 0).all(1)
+        near = torch.where(own, self.near_contact[place], torch.zeros_like(place))
         return self.contacts[near, self.kinds[i], self.kinds[j]]
 
-    def contact_list(self, x):
-        # type: (Tensor) -> tuple[Tensor, Tensor]
-        """Frame and atoms i < j, (m, 3), of the pairs of x (B, n, 3) that collide or nearly so, and their bounds."""
-        if self.n_atoms > self.dense_atoms:
-            pairs = listed_pairs(x, float(self.contacts.max()) + self.skin)
-            frame, i, j = pairs[pairs[:, 1] < pairs[:, 2]].unbind(1)
-            closest = self.closest_of(i, j).to(x.dtype)
-            near = (closest > 0) & (self.separations(x, frame, i, j) < closest + self.skin)
-            return torch.stack([frame, i, j], dim=1)[near], closest[near]
+    def contact_list(self, x, box=None):
+        # type: (Tensor, Optional[Tensor]) -> tuple[Tensor, Tensor]
+        """Frame and atoms i < j of the pairs of x (B, n, 3) that collide or nearly so, and their bounds.
+
+        (m, 3); with a box (B, 3, 3) in Angstrom (m, 6), lattice numbers behind, as `image_pairs` has them.
+        """
+        if box is not None or self.n_atoms > self.dense_atoms:
+            reach = float(self.contacts.max()) + self.skin
+            pairs = listed_pairs(x, reach) if box is None else image_pairs(x, reach, box)
+            pairs = pairs[pairs[:, 1] < pairs[:, 2]]
+            closest = self.closest_of(pairs).to(x.dtype)
+            near = (closest > 0) & (self.separations(x, pairs, box) < closest + self.skin)
+            return pairs[near], closest[near]
         lower = self.closest_approach().to(x.dtype)
         # Minus infinity where there is no bound, since rounding can make the squared distance of an atom from itself
         # negative.
@@ -202,21 +210,24 @@ class BoundsProjection(nn.Module):
         pairs = pairs_within(x, reach, self.max_elements)
         return pairs, lower[pairs[:, 1], pairs[:, 2]]
 
-    def renewed(self, contacts, closest, x, listed):
-        # type: (Tensor, Tensor, Tensor, Tensor) -> tuple[Tensor, Tensor, Tensor]
+    def renewed(self, contacts, closest, x, listed, box=None):
+        # type: (Tensor, Tensor, Tensor, Tensor, Optional[Tensor]) -> tuple[Tensor, Tensor, Tensor]
         """The `contact_list`, and the positions (B, n, 3) it was made at, anew for frames that moved since."""
         moved = squared_length(x - listed).amax(1) > (0.25 * self.skin) ** 2
-        new, bounds = self.contact_list(x[moved])
+        new, bounds = self.contact_list(x[moved], None if box is None else box[moved])
         new[:, 0] = torch.nonzero(moved)[:, 0][new[:, 0]]
         kept = ~moved[contacts[:, 0]]
         contacts, closest = torch.cat([contacts[kept], new]), torch.cat([closest[kept], bounds])
         return contacts, closest, torch.where(moved[:, None, None], x, listed)
 
-    def separations(self, x, frame, i, j):
-        # type: (Tensor, Tensor, Tensor, Tensor) -> Tensor
-        """Distances of atoms i and j of frames of x (B, n, 3)."""
-        flat, base = x.flatten(0, 1), frame * self.n_atoms
-        return squared_length(flat.index_select(0, base + i) - flat.index_select(0, base + j)).sqrt()
+    def separations(self, x, contacts, box=None):
+        # type: (Tensor, Tensor, Optional[Tensor]) -> Tensor
+        """Distances (m,) of the atoms of x (B, n, 3) that a `contact_list` names."""
+        flat, base = x.flatten(0, 1), contacts[:, 0] * self.n_atoms
+        vector = flat.index_select(0, base + contacts[:, 1]) - flat.index_select(0, base + contacts[:, 2])
+        if box is not None:
+            vector = vector - lattice_vectors(contacts, box)
+        return squared_length(vector).sqrt()
 
     def lengths(self, x: torch.Tensor) -> torch.Tensor:
         """Distances of the bounded pairs, (B, n, 3) to (B, p)."""
@@ -247,30 +258,32 @@ class BoundsProjection(nn.Module):
         """Bounds of each member from those of its type."""
         return lower.index_select(0, types), upper.index_select(0, types)
 
-    def worst(self, x: torch.Tensor, contacts: torch.Tensor, closest: torch.Tensor) -> torch.Tensor:
+    def worst(self, x, contacts, closest, box=None):
+        # type: (Tensor, Tensor, Tensor, Optional[Tensor]) -> Tensor
         """Largest violation of every frame in Angstrom, (B,), with its `contact_list`."""
         shape, gradient = self.measure_shapes(x)
         twist = self.shape_errors(shape).abs() / squared_length(gradient).sum(1).add(1e-6).sqrt()
         local = torch.cat([self.length_errors(self.lengths(x)).abs(), twist], dim=1).amax(1)
-        frame, i, j = contacts.unbind(1)
-        return local.scatter_reduce(0, frame, closest - self.separations(x, frame, i, j), "amax")
+        return local.scatter_reduce(0, contacts[:, 0], closest - self.separations(x, contacts, box), "amax")
 
-    def kept(self, move: torch.Tensor) -> torch.Tensor:
-        """Remove the part of a displacement (n, 3, B) that moves the beads."""
-        return self.recentred(move)
+    def kept(self, move: torch.Tensor, held: float = 1.0) -> torch.Tensor:
+        """Remove the part of a displacement (n, 3, B) that moves the beads, or a share `held` of it."""
+        recentred = self.recentred(move)
+        return recentred if held == 1.0 else torch.lerp(move, recentred, held)
 
-    def relax(self, x, step, momentum, contacts, closest):
-        # type: (Tensor, Tensor, float, Tensor, Tensor) -> tuple[Tensor, Tensor]
+    def relax(self, x, step, momentum, contacts, closest, held=1.0, box=None):
+        # type: (Tensor, Tensor, float, Tensor, Tensor, float, Optional[Tensor]) -> tuple[Tensor, Tensor]
         """One round of sweeps on x (n, 3, B), which is laid out like that because bonds are the same in all frames.
 
         Its last displacement `step`, of which `momentum` is added to the next, is returned as well.
         """
         n, batch = x.shape[0], x.shape[2]
         # Where in (n, B), and in (n, 3, B), the atoms i, then the atoms j, of contacts are.
-        atoms, frames = contacts[:, 1:].t().flatten(), contacts[:, 0].repeat(2)
+        atoms, frames = contacts[:, 1:3].t().flatten(), contacts[:, 0].repeat(2)
         places = atoms * batch + frames
         components = ((3 * atoms + torch.arange(3, device=x.device).unsqueeze(1)) * batch + frames).flatten()
         # With few frames the number of calls dominates, so constants are computed before the sweeps.
+        apart = x.new_zeros(0) if box is None else lattice_vectors(contacts, box).t()
         signs = self.signs.to(x.dtype)
         first, second = self.pairs.unbind(1)
         lower, upper = self.bounds_of(self.lower.to(x.dtype), self.upper.to(x.dtype), self.bound_types)
@@ -293,6 +306,8 @@ class BoundsProjection(nn.Module):
             weights = segment_sum(torch.cat([weight, twist]), self.weight_rows, self.offsets).flatten()
             ends = x.flatten().index_select(0, components).view(3, 2, -1)
             vector = ends[:, 0] - ends[:, 1]
+            if box is not None:
+                vector = vector - apart
             distance = squared_length(vector, 0).add(1e-12).sqrt()
             error = (closest - distance).clamp_min(0.0)
             weight = self.contact_share * error
@@ -300,21 +315,22 @@ class BoundsProjection(nn.Module):
             asked = asked.scatter_add(0, components, torch.cat([push, -push], dim=1).flatten())
             weights = weights.scatter_add(0, places, weight.repeat(2))
             move = asked.view_as(x) / weights.view(n, 1, batch).clamp_min(1e-12)
-            step = self.kept(move).mul_(self.relaxation).add_(step, alpha=momentum)
+            step = self.kept(move, held).mul_(self.relaxation).add_(step, alpha=momentum)
             x = x + step
         return x, step
 
-    def project(self, x: torch.Tensor) -> torch.Tensor:
+    def project(self, x, held=1.0, box=None):
+        # type: (Tensor, float, Optional[Tensor]) -> Tensor
         """Project all frames at once; `forward` does it in chunks."""
         x = x.clone()
         active = torch.arange(x.shape[0], device=x.device)
         listed, closest = torch.full_like(x, torch.inf), x.new_zeros(0)
-        contacts = torch.zeros_like(active).repeat(3, 0).t()
+        contacts = torch.zeros_like(active).repeat(3 if box is None else 6, 0).t()
         step = torch.zeros_like(frames_last(x))
         for number in range(self.rounds):
-            own = x[active]
-            contacts, closest, listed = self.renewed(contacts, closest, own, listed)
-            bad = self.worst(own, contacts, closest) > self.tolerance
+            own, own_box = x[active], None if box is None else box[active]
+            contacts, closest, listed = self.renewed(contacts, closest, own, listed, own_box)
+            bad = self.worst(own, contacts, closest, own_box) > self.tolerance
             if not bool(bad.any()):
                 break
             # The contacts of the frames that stay, numbered anew.
@@ -323,24 +339,32 @@ class BoundsProjection(nn.Module):
             contacts[:, 0] = (torch.cumsum(bad.to(torch.int64), 0) - 1)[contacts[:, 0]]
             active, listed = active[bad], listed[bad]
             momentum = self.momentum if number >= self.steady else 0.0
-            moved, step = self.relax(frames_last(own[bad]), step[:, :, bad], momentum, contacts, closest)
+            bad_box = None if own_box is None else own_box[bad]
+            moved, step = self.relax(frames_last(own[bad]), step[:, :, bad], momentum, contacts, closest, held, bad_box)
             x[active] = moved.permute(2, 0, 1)
         return x
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x, held=1.0, box=None):
+        # type: (Tensor, float, Optional[Tensor]) -> Tensor
         """Project.
 
         Parameters
         ----------
         x : Tensor, shape (B, n, 3)
             Atoms in Angstrom.
+        held : float
+            Fraction of a bead's displacement that is removed; 1 keeps every bead where it is.
+        box : Tensor, shape (B, 3, 3), optional
+            Periodic box vectors in Angstrom, across which atoms keep their closest approach too.
 
         Returns
         -------
         Tensor, shape (B, n, 3)
-            With the same M x; frames without a violation as they were, to the bit.
+            With the same M x, where beads are held; frames without a violation as they were, to the bit.
         """
         done: list[torch.Tensor] = []
-        for part in x.split(max(1, self.max_atoms // self.n_atoms)):
-            done.append(self.project(part))
+        size = max(1, self.max_atoms // self.n_atoms)
+        for number, part in enumerate(x.split(size)):
+            its_box = None if box is None else box[number * size : (number + 1) * size]
+            done.append(self.project(part, held, its_box))
         return torch.cat(done)

@@ -2,7 +2,7 @@
 
 import torch
 
-__all__ = ["DENSE_ATOMS", "listed_pairs", "neighbour_table", "owned_pairs", "pairs_within"]
+__all__ = ["DENSE_ATOMS", "listed_pairs", "near_in_cells", "neighbour_table", "owned_pairs", "pairs_within"]
 
 # Number of atoms above which neighbour lists are cheaper than all pairs.
 DENSE_ATOMS = 500
@@ -73,7 +73,7 @@ def owned_pairs(points, owner, cutoff):
         return owner, owner
     lowest = torch.zeros(int(owner.max()) + 1, 3, dtype=flat.dtype, device=flat.device)
     lowest = lowest.scatter_reduce(0, owner.unsqueeze(1).expand(-1, 3), flat, "amin", include_self=False)
-    return _near_in_cells(flat, ((flat - lowest.index_select(0, owner)) / cutoff).long() + 1, owner, cutoff)
+    return near_in_cells(flat, ((flat - lowest.index_select(0, owner)) / cutoff).long() + 1, owner, cutoff)
 
 
 def _near_rows(points, cutoff):
@@ -84,10 +84,10 @@ def _near_rows(points, cutoff):
     if batch * n == 0:
         return rows, rows
     cell = ((points - points.amin(1, keepdim=True)) / cutoff).long().flatten(0, 1) + 1
-    return _near_in_cells(points.flatten(0, 1), cell, rows // n, cutoff)
+    return near_in_cells(points.flatten(0, 1), cell, rows // n, cutoff)
 
 
-def _near_in_cells(flat, cell, frame, cutoff):
+def near_in_cells(flat, cell, frame, cutoff):
     # type: (Tensor, Tensor, Tensor, float) -> tuple[Tensor, Tensor]
     """Rows of points (m, 3) of one frame within the cutoff, by cells (m, 3) as wide, counted from 1.
 

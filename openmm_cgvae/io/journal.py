@@ -17,8 +17,11 @@ from openmm_cgvae.core.errors import DataError, OutputError
 from openmm_cgvae.core.fingerprint import check_same_run
 from openmm_cgvae.core.lock import locked
 from openmm_cgvae.core.output import check_output, naming_output, sync, unfinished_folder
+from openmm_cgvae.core.reading import parsed_json
+from openmm_cgvae.core.schema import anything, either, entries, listing, one_of, record, text, whole
+from openmm_cgvae.io.cluster import made_in_order
 
-__all__ = ["Journal"]
+__all__ = ["Journal", "Steps"]
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +30,13 @@ SYNC_INTERVAL = 1.0
 FORMAT = "openmm_cgvae journal 1"
 REMEDY = "give what it was begun with, or begin anew by overwrite (--overwrite)"
 NAMES = ("journal.jsonl", "parts.bin")
+# The first line, and the others.
+HEAD = record({"format": one_of(FORMAT), "settings": entries(anything)}, ("format", "settings"))
+PART = record(
+    {"part": whole(0), "length": whole(0), "sha256": text(64), "arrays": listing(text()), "record": entries(anything)},
+    ("part", "length", "sha256", "arrays", "record"),
+)
+LINE = either(record({"complete": listing(listing(whole(0), 2))}, ("complete",)), PART)
 
 
 class Journal:
@@ -46,6 +56,8 @@ class Journal:
         Forget an earlier run, and replace an output that exists.
     files : sequence of path, optional
         Of the output, if they are others than `output` itself.
+    partial : bool
+        Whether an output of some of the parts is of use, and can be asked for.
 
     Attributes
     ----------
@@ -63,8 +75,9 @@ class Journal:
         If the earlier run had other settings, naming the first.
     """
 
-    def __init__(self, output, settings, resume=False, overwrite=False, files=None):
+    def __init__(self, output, settings, resume=False, overwrite=False, files=None, partial=True):
         self.output = Path(output)
+        self._or_partial = "make an output of them by partial (--partial), " if partial else ""
         self.folder = unfinished_folder(output)
         self.settings = {"openmm_cgvae": __version__, **settings}
         # Of the parts that are whole, where each begins and the last one ends, and the bytes of the lines that say so.
@@ -79,8 +92,7 @@ class Journal:
             if self._entries and not resume and not overwrite:
                 raise OutputError(
                     f"{self.folder} holds the parts of an earlier run that was interrupted: go on with it by resume "
-                    "(--resume), make an output of them by partial (--partial), or begin anew by overwrite "
-                    "(--overwrite)"
+                    f"(--resume), {self._or_partial}or begin anew by overwrite (--overwrite)"
                 )
             for file in files or [output]:
                 check_output(file, overwrite or (resume and self._is_own(file)))
@@ -105,9 +117,9 @@ class Journal:
             return None
         with lines, parts:
             for line in lines:
-                entry = _whole(line)
+                entry = _whole(line, HEAD if settings is None else LINE)
                 if settings is None:
-                    if entry is None or entry.get("format") != FORMAT:
+                    if entry is None:
                         return None
                     settings = entry["settings"]
                 elif entry is not None and "complete" in entry:
@@ -221,10 +233,8 @@ class Journal:
                     # The output is complete, or there is nothing to go on with.
                     shutil.rmtree(self.folder, ignore_errors=True)
                 else:
-                    logger.warning(
-                        "what is done of %s is kept in %s: go on by resume (--resume), or make an output of it by "
-                        "partial (--partial)", self.output, self.folder,
-                    )  # fmt: skip
+                    remedy = f"{self._or_partial}go on by resume (--resume)"
+                    logger.warning("what is done of %s is kept in %s: %s", self.output, self.folder, remedy)
 
     def _close(self):
         try:
@@ -234,12 +244,57 @@ class Journal:
             self._lock.close()
 
 
-def _whole(line):
-    """The entry of a line, None of one that is cut off or damaged."""
+class Steps:
+    """Results that are made one after the other, in the same order by every run; those that a journal has are not.
+
+    Parameters
+    ----------
+    journal : Journal, optional
+        In use. Without one everything is made.
+    """
+
+    def __init__(self, journal=None):
+        self._journal, self._number = journal, 0
+
+    @property
+    def is_kept(self):
+        """Whether the next step need not be made."""
+        return self._journal is not None and self._number < self._journal.n_done
+
+    def __call__(self, make):
+        """Return the arrays (dict) and the record (JSON types) of the next step, which `make` returns."""
+        (made,) = self.each(lambda _: make(), [None])
+        return made
+
+    def each(self, function, items, client=None):
+        """Yield arrays and record of every item, in order, which `function` returns of it.
+
+        Parameters
+        ----------
+        function : callable
+        items : sequence
+        client : distributed.Client, optional
+            Of a Dask cluster, whose workers call `function`.
+        """
+        n_kept = 0 if self._journal is None else min(len(items), max(0, self._journal.n_done - self._number))
+        for _ in range(n_kept):
+            self._number += 1
+            yield self._journal.part(self._number - 1)
+        for arrays, found in made_in_order(function, items[n_kept:], client):
+            self._number += 1
+            if self._journal is not None:
+                self._journal.keep(arrays, found)
+            yield arrays, found
+
+
+def _whole(line, schema):
+    """The entry of a line, None of one that is cut off, damaged, or not what it should be."""
     try:
-        return json.loads(line) if line.endswith(b"\n") else None
+        entry = parsed_json(line) if line.endswith(b"\n") else None
+        schema(entry, "line")
     except ValueError:
         return None
+    return entry
 
 
 def _mark(path):

@@ -15,7 +15,7 @@ from openmm_cgvae.core.schema import (
     whole,
 )
 
-__all__ = ["check_metadata"]
+__all__ = ["DATA", "check_metadata"]
 
 # Largest sizes of networks, so that a damaged number does not ask for all memory or for years.
 WIDTH, LAYERS, SWEEPS, STEPS = whole(0, 1 << 14), whole(0, 1000), whole(0, 100_000), whole(1, 100_000)

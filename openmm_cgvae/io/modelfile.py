@@ -13,9 +13,9 @@ from openmm_cgvae.core.errors import ModelFileError
 from openmm_cgvae.core.output import check_output, complete_output
 from openmm_cgvae.core.reading import reading
 from openmm_cgvae.io.archive import EXTRA, indexed_weights, molecule_arrays, write_model_archive
+from openmm_cgvae.io.bundled import released_digests
 from openmm_cgvae.io.metadata import check_metadata
 from openmm_cgvae.molecule.description import check_mapping
-from openmm_cgvae.pretrained.index import released_digests
 
 __all__ = ["FORMAT_VERSION", "EnergyFile", "ModelFile"]
 

@@ -9,10 +9,10 @@ import numpy as np
 
 from openmm_cgvae.core.errors import DataError, TopologyMismatchError, one_line
 from openmm_cgvae.core.periodic import vectors_of_cells
+from openmm_cgvae.core.plainfiles import file_format, plain_file, unpack
 from openmm_cgvae.formats.dcd import DCDHeader
 from openmm_cgvae.formats.hdf5 import HDF5Frames
 from openmm_cgvae.formats.netcdf import NetCDFFrames
-from openmm_cgvae.formats.paths import file_format, plain_file, unpack
 from openmm_cgvae.formats.structures import STRUCTURES, StructureFile
 from openmm_cgvae.formats.trr import complete_frames
 from openmm_cgvae.formats.xtc import XTCFrames
@@ -82,7 +82,7 @@ def open_source(part, topology, salvage=False):
         return IndexedSource(in_memory(part), Path("given in memory"))
     path = Path(part)
     if not path.is_file():
-        raise DataError(f"trajectory {path} {'is a folder' if path.is_dir() else 'does not exist'}")
+        raise DataError(f"trajectory {path} {'is a folder: give the file' if path.is_dir() else 'does not exist'}")
     if path.stat().st_size == 0:
         raise DataError(f"trajectory {path} is empty: no byte in it")
     kind = file_format(path)
@@ -225,6 +225,11 @@ class StreamedSource:
             if "atoms" in str(error):
                 raise TopologyMismatchError(
                     f"trajectory {self.path} does not fit {self._topology.n_atoms} particles: {one_line(error)}"
+                ) from error
+            if "no loader" in str(error):
+                raise DataError(
+                    f"trajectory {self.path} is of no format known by its name: one ending in .dcd, .xtc, .trr, .nc, "
+                    ".h5, .pdb, .cif, .gro, ... is expected"
                 ) from error
             raise DataError(
                 f"trajectory {self.path} cannot be read ({one_line(error)}): a complete file of a format that mdtraj "

@@ -8,6 +8,7 @@ import io
 import logging
 import pickle
 import pickletools
+import sys
 import zipfile
 from collections import OrderedDict
 
@@ -73,13 +74,27 @@ def load_tensors(path, kind, expected, error, content=None):
 
 
 def save_tensors(path, state):
-    """Write a dict of dicts, lists, numbers, text and tensors, sealed; ``torch.load`` reads it too."""
+    """Write a dict of dicts, lists, numbers, text and tensors, sealed; ``torch.load`` reads it too.
+
+    The bytes follow from what is said: those of a state that was read and saved again are the same.
+    """
     buffer = io.BytesIO()
     # Not to the path: torch ends the process on a full disk.
-    torch.save(state, buffer)
+    torch.save(_apart(state), buffer)
     with zipfile.ZipFile(buffer) as made, ArchiveWriter(path, folder="archive", compress=False) as archive:
         for name in made.namelist():
             archive.write(name.split("/", 1)[1], made.read(name))
+
+
+def _apart(value):
+    """The same, all of its own: a pickle also tells what is one object in memory, and how numbers lie there."""
+    if isinstance(value, dict):
+        return {_apart(key): _apart(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(map(_apart, value))
+    if isinstance(value, torch.Tensor):
+        return value.detach().clone(memory_format=torch.contiguous_format)
+    return sys.intern(value) if type(value) is str else value
 
 
 def read_pickled(archive):

@@ -18,7 +18,7 @@ from openmm_cgvae.formats.hdf5 import HDF5Writer
 from openmm_cgvae.formats.netcdfwriter import NetCDFWriter
 from openmm_cgvae.formats.pdb import PDBWriter
 from openmm_cgvae.formats.structures import load_topology
-from openmm_cgvae.formats.xtc import XTCWriter
+from openmm_cgvae.formats.xtcwriter import XTCWriter
 from openmm_cgvae.io.renaming import ORDER, renamed
 from openmm_cgvae.io.selection import FrameSelection
 from openmm_cgvae.io.sources import given_parts, open_source

@@ -48,7 +48,7 @@ class ChemicalBounds(BoundsProjection):
         self.contacts[0] = torch.where((seen > 0) & (seen < generic), seen, generic)
         self.contacts[1] = 0.0
 
-    def kept(self, move: torch.Tensor) -> torch.Tensor:
+    def kept(self, move: torch.Tensor, held: float = 1.0) -> torch.Tensor:
         """Every displacement: there are no beads to keep in place."""
         return move
 

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from openmm_cgvae.core.checks import check_types
-from openmm_cgvae.core.errors import SettingsError
+from openmm_cgvae.core.checks import check_ranges, check_types
 from openmm_cgvae.geometry.superposition import fitted
 from openmm_cgvae.ligands.autoregression import AutoregressiveDecoder
 from openmm_cgvae.ligands.coarsegraph import N_AXES, CoarseGraph, bead_axes, placed_beads  # noqa: F401 (in type comments)
@@ -47,12 +46,8 @@ class CoarsenConfConfig:
 
     def __post_init__(self):
         check_types(self)
-        for name in ("features", "channels", "latent", "encoder_layers", "decoder_layers", "radial"):
-            if getattr(self, name) < 1:
-                raise SettingsError(f"{name}={getattr(self, name)} given: 1 or more is expected")
-        for name in ("atom_cutoff", "bead_cutoff"):
-            if not getattr(self, name) > 0:
-                raise SettingsError(f"{name}={getattr(self, name)} given: a positive number is expected")
+        sizes = ("features", "channels", "latent", "encoder_layers", "decoder_layers", "radial")
+        check_ranges(self, positive=(*sizes, "atom_cutoff", "bead_cutoff"))
 
 
 def superposed(graph, x, approximate):

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import silu, softplus
 
+from openmm_cgvae.geometry.localframes import unit_vector
 from openmm_cgvae.geometry.vectors import cross, dot
 from openmm_cgvae.ligands.features import ATOM_FEATURES
 from openmm_cgvae.ligands.refinegraph import PAIR_FEATURES, RefineGraph
 from openmm_cgvae.ligands.torsionnet import BondLayer
-from openmm_cgvae.proteins.geometry import unit_vector
 
 __all__ = ["RefineNetwork"]
 

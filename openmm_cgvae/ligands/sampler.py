@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from openmm_cgvae.core.units import BOLTZMANN_KJ_PER_MOL_K
+from openmm_cgvae.geometry.turning import bond_axes, turned, turned_by_all
 from openmm_cgvae.ligands.graph import TorsionGraph
 from openmm_cgvae.ligands.steric import PairEnergy
 from openmm_cgvae.ligands.torsionnet import LigandNetwork
-from openmm_cgvae.ligands.turning import bond_axes, turned, turned_by_all
 
 __all__ = ["LigandSampler"]
 
@@ -43,8 +43,8 @@ class LigandSampler(nn.Module):
         self.network, self.pairs = network, PairEnergy()
         self.rounds, self.sweeps, self.settles, self.candidates = rounds, sweeps, settles, candidates
         self.register_buffer("settling", torch.tensor(SETTLING).deg2rad(), persistent=False)
-        # K of the energy, at temperature 1 of the network's distributions: as torsions are drawn, and as they settle.
-        self.kelvin, self.settled = 300.0, 300.0
+        # K of the energy, at temperature 1 of the network's distributions.
+        self.kelvin = 300.0
         self.gas, self.samples = BOLTZMANN_KJ_PER_MOL_K, SAMPLES
         self.n_tokens, self.n_colours, self.n_bases = 0, 0, 0
         index, none = torch.zeros(0, dtype=torch.int64), torch.zeros(0)
@@ -56,7 +56,7 @@ class LigandSampler(nn.Module):
 
     @torch.jit.export
     def take(self, molecule: dict[str, Tensor]) -> None:
-        """Take another molecule, as `openmm_cgvae.conformers.binding.ligand_tensors` gives it."""
+        """Take another molecule, as `openmm_cgvae.ensembles.binding.ligand_tensors` gives it."""
         self.atoms, self.bonds, self.bond_features = molecule["atoms"], molecule["bonds"], molecule["bond_features"]
         self.quads, self.token = molecule["quads"], molecule["token"]
         self.token_bonds, self.moved = molecule["token_bonds"], molecule["moved"].to(torch.bool)
@@ -155,7 +155,7 @@ class LigandSampler(nn.Module):
                 own = torsions[k].unsqueeze(1)
                 if nearby:
                     trial = own + self.settling
-                    cost = -self.gas * self.settled * self.likely(scores[k], trial)
+                    cost = -self.gas * self.kelvin * self.likely(scores[k], trial)
                     energy = self.turning_energy(k, x, self.settling.expand_as(trial), trial, base)
                     chosen = (energy + cost).argmin(1)
                 else:

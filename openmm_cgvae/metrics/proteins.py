@@ -1,6 +1,6 @@
 """Figures of many proteins built from beads, each a sum and a count so that proteins add up.
 
-A chain is given as in `openmm_cgvae.training.chains.Chain`: residue types (N,), atoms (N, 14, 3) in Angstrom, which
+A chain is given as in `openmm_cgvae.proteins.chains.Chain`: residue types (N,), atoms (N, 14, 3) in Angstrom, which
 atoms are there (N, 14), and whether a residue is bonded to the one before (N,).
 """
 
@@ -16,7 +16,7 @@ from openmm_cgvae.metrics.residueshapes import CA, SULFUR
 from openmm_cgvae.metrics.rotamers import chi_agreement, rotamer_outliers
 from openmm_cgvae.metrics.vectors import distance
 
-__all__ = ["LONG", "bead_figures", "protein_figures", "protein_summary", "protein_table"]
+__all__ = ["LONG", "bead_figures", "protein_figures", "protein_rows", "protein_summary", "protein_table"]
 
 # Chains above so many residues are also summed on their own.
 LONG = 300
@@ -160,8 +160,8 @@ def protein_summary(figures, lengths):
     return summary
 
 
-def protein_table(summaries, long=False):
-    """Write summaries as a table.
+def protein_rows(summaries, long=False):
+    """Return the rows of a table of summaries, headings first: one row a figure and one column a summary.
 
     Parameters
     ----------
@@ -172,17 +172,22 @@ def protein_table(summaries, long=False):
 
     Returns
     -------
-    str
-        Markdown, one row a figure and one column a summary; a dash where a figure is not known.
+    list of list of str
+        A dash where a figure is not known.
     """
     parts = {name: summary.get("long") if long else summary for name, summary in summaries.items()}
     parts = {name: part for name, part in parts.items() if part}
-    head = ["", *parts]
-    rows = [["chains; residues", *(f"{part['chains']}; {part['residues']:,}" for part in parts.values())]]
+    rows = [["", *parts], ["chains; residues", *(f"{part['chains']}; {part['residues']:,}" for part in parts.values())]]
     for name, heading, kind in COLUMNS:
         cells = [_cell(part["figures"].get(name), kind) for part in parts.values()]
         if any(cell != "-" for cell in cells):
             rows.append([heading, *cells])
+    return rows
+
+
+def protein_table(summaries, long=False):
+    """Return `protein_rows` as a table in Markdown."""
+    head, *rows = protein_rows(summaries, long)
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 

@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass, fields, replace
 from difflib import get_close_matches
 
-from openmm_cgvae.core.checks import check_types
+from openmm_cgvae.core.checks import check_ranges, check_types
 from openmm_cgvae.core.errors import SettingsError
 
 __all__ = [
@@ -86,14 +86,14 @@ class ModelConfig:
 
     def __post_init__(self):
         check_types(self)
-        for name in ("features", "radial", "encoder_layers", "prior_layers", "decoder_layers", "flow_width",
-                     "flow_layers", "flow_steps", "refinement_width", "refinement_vectors", "atom_cutoff_angstrom",
-                     "bead_cutoff_angstrom", "flow_cutoff_angstrom"):  # fmt: skip
-            if not getattr(self, name) > 0:
-                raise SettingsError(f"{name}={getattr(self, name)} given: a positive number is expected")
-        for name in ("refinement_layers", "refinement_contacts", "projection_sweeps"):
-            if not getattr(self, name) >= 0:
-                raise SettingsError(f"{name}={getattr(self, name)} given: 0 or more is expected")
+        check_ranges(
+            self,
+            positive=("features", "radial", "encoder_layers", "prior_layers", "decoder_layers", "flow_width",
+                      "flow_layers", "flow_steps", "refinement_width", "refinement_vectors", "atom_cutoff_angstrom",
+                      "bead_cutoff_angstrom", "flow_cutoff_angstrom"),
+            zero=("refinement_layers", "refinement_contacts", "projection_sweeps"),
+            below_one=("flow_dropout",),
+        )  # fmt: skip
         if self.refinement_contacts > self.refinement_layers:
             raise SettingsError(
                 f"refinement_contacts={self.refinement_contacts} given: at most refinement_layers, "
@@ -104,8 +104,6 @@ class ModelConfig:
             raise SettingsError(f"decoder_layers={self.decoder_layers} given: handedness takes at least 3")
         if self.prior not in PRIOR_NAMES:
             raise SettingsError(f"prior={self.prior!r} given: one of {', '.join(PRIOR_NAMES)} is expected")
-        if not 0 <= self.flow_dropout < 1:
-            raise SettingsError(f"flow_dropout={self.flow_dropout} given: 0 or more and below 1 is expected")
         if self.activation not in ACTIVATIONS:
             raise SettingsError(f"activation={self.activation!r} given: one of {', '.join(ACTIVATIONS)} is expected")
         if self.latent is not None and self.latent < 1:
@@ -173,17 +171,14 @@ class TrainingConfig:
 
     def __post_init__(self):
         check_types(self)
-        for name in ("batch_size", "learning_rate", "factor", "gradient_clip"):
-            if not getattr(self, name) > 0:
-                raise SettingsError(f"{name}={getattr(self, name)} given: a positive number is expected")
-        for name in ("epochs", "gamma", "beta", "patience", "min_learning_rate", "prior_updates", "posterior_steps",
-                     "smoothing", "polish_updates", "geometry"):  # fmt: skip
-            if not getattr(self, name) >= 0:
-                raise SettingsError(f"{name}={getattr(self, name)} given: 0 or more is expected")
-        if not 0 <= self.anneal <= 1:
-            raise SettingsError(f"anneal={self.anneal} given: 0 to 1 is expected")
-        if not 0 <= self.ema_decay < 1:
-            raise SettingsError(f"ema_decay={self.ema_decay} given: 0 or more and below 1 is expected")
+        check_ranges(
+            self,
+            positive=("batch_size", "learning_rate", "factor", "gradient_clip"),
+            zero=("epochs", "gamma", "beta", "patience", "min_learning_rate", "prior_updates", "posterior_steps",
+                  "smoothing", "polish_updates", "geometry"),
+            part=("anneal",),
+            below_one=("ema_decay",),
+        )  # fmt: skip
         if not 0 < self.validation_fraction < 1 or not 0 <= self.test_fraction < 1:
             raise SettingsError("validation_fraction and test_fraction must lie between 0 and 1")
 

@@ -49,7 +49,7 @@ def check_mapping(description):
         if isinstance(error, ModelFileError):
             raise
         text = f"it has no {error}" if isinstance(error, KeyError) else error
-        raise MappingError(f"not a mapping ({text}): what CGMapping.save writes is expected") from error
+        raise MappingError(f"not a mapping ({text})") from error
 
 
 def _check_residues(residues):

@@ -7,10 +7,11 @@ import numpy as np
 
 from openmm_cgvae.chemistry.aminoacids.names import variant_of
 from openmm_cgvae.chemistry.aminoacids.residues import AMINO_ACIDS, HEAVY_ATOMS, N_SLOTS, VARIANT_TYPES
-from openmm_cgvae.preparation.atomrecords import read_atoms
-from openmm_cgvae.training.chains import Chain
+from openmm_cgvae.core.errors import DataError
+from openmm_cgvae.preparation.atomrecords import is_structure, read_atoms
+from openmm_cgvae.proteins.chains import Chain, PackedChains
 
-__all__ = ["chains_of_file"]
+__all__ = ["chains_of_file", "chains_of_paths"]
 
 logger = logging.getLogger(__name__)
 
@@ -98,3 +99,28 @@ def _alternate(atoms):
     # The first of equals; alternates may be of different amino acids.
     best = max(share, key=share.get) if share else ""
     return [atom for atom in atoms if atom.alternate in ("", best)]
+
+
+def chains_of_paths(paths, shortest):
+    """Return the protein chains of PDB and mmCIF files, and those of the test split of packed chains.
+
+    Raises
+    ------
+    DataError
+        If a file is something else, or there is no chain of at least `shortest` residues.
+    """
+    chains = []
+    for path in map(str, paths):
+        if path.endswith(".npz"):
+            chains += PackedChains.load(path).subset("test")
+        elif is_structure(path):
+            chains += chains_of_file(path, shortest=shortest, complete=0.0)[0]
+        else:
+            raise DataError(
+                f"{path} given for a model of any protein: PDB or mmCIF files, or packed chains are expected, or MD "
+                "with the topology of its atoms (--top)"
+            )
+    if not chains:
+        listed = ", ".join(map(str, paths))
+        raise DataError(f"no protein chain of {shortest} residues or more with its backbone in {listed}")
+    return chains

@@ -5,6 +5,7 @@ import logging
 import numpy as np
 
 from openmm_cgvae.core.errors import DataError, SettingsError
+from openmm_cgvae.core.progress import progress_bar
 from openmm_cgvae.core.units import as_positions_nm
 from openmm_cgvae.io.trajectory_files import TrajectoryReader
 from openmm_cgvae.molecule.graph import BOND_FACTOR, MolecularGraph, signed_volume
@@ -88,7 +89,7 @@ def read_reference(paths, topology, stride=1, run_frames=None, salvage=False):
     if run_frames is not None and run_frames < 1:
         raise SettingsError(f"run_frames={run_frames} given: 1 or more is expected")
     positions, runs, n_runs = [], [], 0
-    for path in paths:
+    for path in progress_bar(paths, "reading", unit="run", leave=False):
         frames = []
         for chunk in TrajectoryReader(path, topology, stride=stride, salvage=salvage):
             positions.append(chunk.positions)

@@ -9,9 +9,12 @@ from typing import Any
 
 from openmm_cgvae.chemistry.isomers import drawn_isomer
 from openmm_cgvae.chemistry.reading import read_molecules
-from openmm_cgvae.conformers.ensembles import SPLITS, Ensemble, PackedEnsembles
 from openmm_cgvae.core.errors import DataError, MoleculeError, SettingsError
+from openmm_cgvae.core.fingerprint import check_same_folder
 from openmm_cgvae.core.output import complete_output, existing_folder
+from openmm_cgvae.core.progress import progress_bar
+from openmm_cgvae.ensembles.packed import SPLITS, Ensemble, PackedEnsembles
+from openmm_cgvae.io.results import SETTINGS, read_record
 from openmm_cgvae.preparation.ensembles import EnsembleProtocol, reference_ensemble, seed_of
 from openmm_cgvae.preparation.scaffolds import split_of, structure_key
 
@@ -123,8 +126,6 @@ def sample_ensembles(
     DataError
         If there is no molecule.
     """
-    from tqdm.auto import tqdm
-
     protocol = protocol or EnsembleProtocol()
     unknown = set(splits) - set(SPLITS)
     if unknown:
@@ -132,7 +133,7 @@ def sample_ensembles(
     folder = existing_folder(folder)
     _record(folder / "protocol.json", molecules, protocol, seed)
     parts = _parts([candidate for candidate in molecules if candidate.split in set(splits)])
-    with tqdm(total=sum(len(batch) for _, batch in parts), unit="molecule", disable=not progress) as bar:
+    with progress_bar(total=sum(len(batch) for _, batch in parts), unit="molecule", shown=progress) as bar:
         for name, batch in parts:
             path = folder / f"{name}.npz"
             if path.exists():
@@ -162,12 +163,11 @@ def reoptimise_parts(
     MissingDependencyError
         If tblite is not installed.
     """
-    from tqdm.auto import tqdm
 
     from openmm_cgvae.preparation.xtb import gfn2_ensemble
 
     paths = [path for split in splits for path in sorted(Path(folder).glob(f"{split}-*.npz"))]
-    for path in tqdm(paths, unit="part", disable=not progress):
+    for path in progress_bar(paths, unit="part", shown=progress):
         output, found = path.with_name(f"{GFN2}{path.name}"), []
         if output.exists():
             continue
@@ -244,8 +244,9 @@ def _record(path, molecules, protocol, seed):
     digest = seed_of(seed, *(f"{c.smiles} {c.source} {c.split}" for c in molecules))
     record = {"protocol": asdict(protocol), "seed": seed, "molecules": len(molecules), "molecules_hash": digest}
     if path.exists():
-        if json.loads(path.read_text()) != record:
-            raise SettingsError(f"{path.parent} holds parts of other settings (see {path.name}): give another folder")
+        stored = read_record(path, SETTINGS, "record of settings", "'openmm-cgvae sample-conformers'")
+        what = f"holds parts of other settings (see {path.name})"
+        check_same_folder(record, dict.fromkeys(record) | stored, path.parent, "give another folder", what)
         return
     with complete_output(path) as temporary:
         temporary.write_text(json.dumps(record, indent=1) + "\n")

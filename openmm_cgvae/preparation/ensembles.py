@@ -8,9 +8,10 @@ import numpy as np
 from openmm_cgvae.chemistry.isomers import ATTEMPTS
 from openmm_cgvae.chemistry.rotatable import rotatable_bonds
 from openmm_cgvae.chemistry.symmetry import heavy_symmetries
-from openmm_cgvae.conformers.ensembles import Ensemble, with_conformers
-from openmm_cgvae.conformers.rmsd import pair_rmsd
-from openmm_cgvae.core.errors import MoleculeError, SettingsError
+from openmm_cgvae.core.checks import check_ranges
+from openmm_cgvae.core.errors import MoleculeError
+from openmm_cgvae.ensembles.packed import Ensemble, with_conformers
+from openmm_cgvae.ensembles.rmsd import pair_rmsd
 from openmm_cgvae.preparation.scaffolds import split_of
 
 __all__ = ["EnsembleProtocol", "boltzmann_weights", "reference_ensemble", "relaxed", "seed_of"]
@@ -53,12 +54,7 @@ class EnsembleProtocol:
     approximate: int = 10
 
     def __post_init__(self):
-        for name in ("seeds", "test_seeds", "window", "most"):
-            if not getattr(self, name) > 0:
-                raise SettingsError(f"{name}={getattr(self, name)} given: a number above 0 is expected")
-        for name in ("prune", "approximate"):
-            if not getattr(self, name) >= 0:
-                raise SettingsError(f"{name}={getattr(self, name)} given: a number of 0 or more is expected")
+        check_ranges(self, positive=("seeds", "test_seeds", "window", "most"), zero=("prune", "approximate"))
 
 
 def reference_ensemble(mol, source, protocol, seed=0):

@@ -8,16 +8,17 @@ from pathlib import Path
 import numpy as np
 
 from openmm_cgvae.core.errors import DataError, SettingsError
+from openmm_cgvae.core.progress import progress_bar
 from openmm_cgvae.formats.structures import load_topology
 from openmm_cgvae.io.trajectory_files import TrajectoryReader
 from openmm_cgvae.preparation.atomrecords import SUFFIXES, is_structure
 from openmm_cgvae.preparation.clusters import sequence_clusters, split_clusters
 from openmm_cgvae.preparation.crystalchains import chains_of_file
 from openmm_cgvae.preparation.structures import chain_of, heavy_atoms
-from openmm_cgvae.training.chains import Chain, PackedChains
+from openmm_cgvae.proteins.chains import Chain, PackedChains
 from openmm_cgvae.training.dataset import split_runs
 
-__all__ = ["Source", "pack", "read_sources"]
+__all__ = ["Source", "pack", "read_sources", "sources_of"]
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +26,7 @@ logger = logging.getLogger(__name__)
 ENOUGH_CLUSTERS = 5
 # Residues of MD, at least.
 LEAST_RESIDUES = 3
+PACKED = ".npz"
 # Frames of a run that stand for it in validation.
 FRAMES_EACH = 20
 
@@ -38,13 +40,13 @@ class Source:
 
 
 def read_sources(path):
-    """Return the `Source` objects of a folder of structures, or of a list of them.
+    """Return the `Source` objects of a folder of structures, or of a list of them and of packed chains.
 
     Parameters
     ----------
     path : path
-        A folder; or a text file that has on each line a structure, or a topology and trajectories of it, relative to
-        its own folder. What follows a # is left out.
+        A folder; or a text file that has on each line a structure, a topology and trajectories of it, or packed chains
+        (.npz), relative to its own folder. What follows a # is left out.
 
     Raises
     ------
@@ -67,11 +69,30 @@ def read_sources(path):
     return sources
 
 
+def sources_of(paths, topology=None):
+    """Return the `Source` objects of a command line: runs of a topology, structures, or one folder or list of them.
+
+    Raises
+    ------
+    SettingsError
+        If there are trajectories without a topology.
+    """
+    paths = [Path(path) for path in paths]
+    if topology is not None:
+        return [Source(Path(topology), tuple(paths))]
+    if all(is_structure(path) for path in paths):
+        return [Source(path) for path in paths]
+    if len(paths) == 1 and (paths[0].is_dir() or paths[0].suffix == ".txt"):
+        return read_sources(paths[0])
+    raise SettingsError("--top is missing: give the all-atom topology (PDB) of the trajectories")
+
+
 def pack(sources, stride=1, run_frames=None, seed=0):
     """Read chains, cluster them by sequence at 40 % identity, and split them.
 
-    Of crystal chains with the same sequence the one with the best resolution is kept. Whole clusters are held out;
-    where there are fewer than 5, whole runs of the MD.
+    Packed chains keep their clusters and splits; those of the other sources are not compared with them. Of crystal
+    chains with the same sequence the one with the best resolution is kept. Whole clusters are held out; where there are
+    fewer than 5, whole runs of the MD.
 
     Parameters
     ----------
@@ -92,7 +113,16 @@ def pack(sources, stride=1, run_frames=None, seed=0):
     DataError
         If there are no chains, MD is of fewer than 3 residues, or nothing can be held out.
     """
-    crystals = _distinct([row for source in sources if not source.trajectories for row in _crystals(source.topology)])
+    packed = [PackedChains.load(source.topology) for source in sources if source.topology.suffix == PACKED]
+    others = [source for source in sources if source.topology.suffix != PACKED]
+    return PackedChains.together([*packed, *([_packed(others, stride, run_frames, seed)] if others else [])])
+
+
+def _packed(sources, stride, run_frames, seed):
+    """What `pack` does with sources that are not packed yet."""
+    structures = [source.topology for source in sources if not source.trajectories]
+    bar = progress_bar(structures, unit="file", leave=False)
+    crystals = _distinct([row for path in bar for row in _crystals(path)])
     frames, runs = _frames([source for source in sources if source.trajectories], stride, run_frames)
     chains = [chain for chain, _ in crystals] + frames
     if not chains:
@@ -151,7 +181,7 @@ def _frames(sources, stride, run_frames):
                     )
                 atoms, mask = heavy_atoms(chunk.positions, own)
                 for number, frame in zip(chunk.frames.tolist(), atoms.astype(np.float32), strict=True):
-                    name = f"{Path(path).stem}:{number}"
+                    name = f"{source.topology.stem}/{Path(path).stem}:{number}"
                     chains.append(Chain(name, like.residue_types, frame, mask, like.connected))
                     runs.append(first_run + (number // run_frames if run_frames else 0))
     return chains, np.array(runs, dtype=np.int64)

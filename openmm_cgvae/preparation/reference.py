@@ -6,7 +6,6 @@ just as well be had for runs made elsewhere.
 """
 
 import hashlib
-import json
 import logging
 import math
 from dataclasses import asdict, dataclass
@@ -17,14 +16,17 @@ import numpy as np
 
 from openmm_cgvae.atomistic.forcefield import create_system, nearest_name
 from openmm_cgvae.cg.mappedforces import evaluate_forces
-from openmm_cgvae.core.checks import check_types, checked_number
-from openmm_cgvae.core.errors import DataError, MinimizationError, SettingsError, SimulationError, one_line
+from openmm_cgvae.core.checks import check_ranges, check_types, checked_number
+from openmm_cgvae.core.errors import DataError, MinimizationError, SettingsError, SimulationError
 from openmm_cgvae.core.fingerprint import check_same_folder, fingerprint_of
 from openmm_cgvae.core.lock import locked
 from openmm_cgvae.core.output import complete_output, existing_folder, write_json
 from openmm_cgvae.core.platforms import installed_platforms
+from openmm_cgvae.core.progress import progress_bar
+from openmm_cgvae.core.reading import reading
 from openmm_cgvae.core.translation import translated
 from openmm_cgvae.io.cluster import in_order
+from openmm_cgvae.io.results import SETTINGS, read_record
 from openmm_cgvae.metrics import cis_trans, handedness
 from openmm_cgvae.molecule.graph import MolecularGraph
 from openmm_cgvae.molecule.topology import as_mdtraj_topology
@@ -87,10 +89,8 @@ class ReferenceProtocol:
         for name in ("equilibration_ps", "hydrogen_mass"):
             if (value := getattr(self, name)) is not None:
                 checked_number(name, value, zero=name == "equilibration_ps")
-        for name in ("temperature", "hot_temperature", "interval_ps", "frames", "friction", "time_step_ps",
-                     "solvent_every"):  # fmt: skip
-            if not getattr(self, name) > 0:
-                raise SettingsError(f"{name}={getattr(self, name)} given: a positive number is expected")
+        positive = ("temperature", "hot_temperature", "interval_ps", "frames", "friction", "time_step_ps")
+        check_ranges(self, positive=(*positive, "solvent_every"))
 
 
 def sample_reference(pdb, folder, runs, protocol=None, seed=0, platform=None, progress=True, client=None):
@@ -142,14 +142,12 @@ def sample_reference(pdb, folder, runs, protocol=None, seed=0, platform=None, pr
 
 def _sample_runs(start, pdb, folder, runs, protocol, seed, platform, progress, client):
     """Make the runs that are missing."""
-    from tqdm.auto import tqdm
-
     _record(folder / "protocol.json", pdb, protocol, seed, platform)
     paths = [folder / f"run-{k:03d}.dcd" for k in range(runs)]
     missing = [k for k, path in enumerate(paths) if not (path.exists() and forces_path(path).exists())]
     if not missing:
         return paths
-    with tqdm(total=runs, initial=runs - len(missing), disable=not progress, unit="run") as bar:
+    with progress_bar(total=runs, initial=runs - len(missing), shown=progress, unit="run") as bar:
         if client is None:
             simulation = _simulation(start.topology, protocol, platform)
             for k in missing:
@@ -223,13 +221,21 @@ def reference_forces(trajectories, topology, positions, protocol=None, stride=1,
         return evaluate_forces(context, positions, progress)
     if lacking:
         raise DataError(f"forces {lacking[0]} are missing, {paths[0].parent} has others: keep all, or none")
-    try:
-        forces = np.concatenate([np.load(path, allow_pickle=False)[::stride] for path in paths])
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"forces beside {trajectories[0]} cannot be read ({one_line(error)}): remove them") from error
+    forces = np.concatenate([_read_forces(path, positions.shape[1])[::stride] for path in paths])
     if forces.shape != positions.shape:
         raise DataError(f"forces {paths[0]} are of other frames than the trajectories: remove them")
     return forces
+
+
+def _read_forces(path, n_atoms):
+    with reading(path, "file of forces", "'openmm-cgvae sample-reference'", DataError):
+        # Mapped, so that no more is taken than the file holds.
+        forces = np.load(path, mmap_mode="r", allow_pickle=False)
+        if forces.ndim != 3 or forces.shape[1:] != (n_atoms, 3) or forces.dtype.kind != "f":
+            raise DataError(f"it holds {forces.dtype} of shape {forces.shape}, forces (frames, {n_atoms}, 3)")
+        if not np.isfinite(forces).all():
+            raise DataError("it holds forces that are not finite")
+        return np.array(forces)
 
 
 def _forces(simulation, path):
@@ -248,10 +254,10 @@ def _record(path, pdb, protocol, seed, platform):
     files = {name: fingerprint_of(name) for name in protocol.forcefield}
     record = {"protocol": asdict(protocol), "seed": seed, "pdb_sha256": digest, "forcefield": files,
               "platform": platform or "CPU"}  # fmt: skip
-    record = json.loads(json.dumps(record))
     if path.exists():
         what = f"holds runs of other settings (see {path.name})"
-        check_same_folder(record, json.loads(path.read_text()), path.parent, "give another folder", what)
+        stored = read_record(path, SETTINGS, "protocol of runs", "'openmm-cgvae sample-reference'")
+        check_same_folder(record, stored, path.parent, "give another folder", what)
         return
     write_json(path, record)
 

@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from openmm_cgvae.conformers.ensembles import PackedEnsembles, with_conformers
-from openmm_cgvae.conformers.forcefield import KJ_PER_KCAL
-from openmm_cgvae.conformers.generate import ConformerModel
-from openmm_cgvae.conformers.relaxations import PackedRelaxations, Relaxation
 from openmm_cgvae.core.errors import DataError, MoleculeError, SettingsError
 from openmm_cgvae.core.output import complete_output, existing_folder
+from openmm_cgvae.ensembles.forcefield import KJ_PER_KCAL
+from openmm_cgvae.ensembles.generate import ConformerModel
+from openmm_cgvae.ensembles.packed import PackedEnsembles, with_conformers
+from openmm_cgvae.ensembles.relaxations import PackedRelaxations, Relaxation
 from openmm_cgvae.preparation.ensembles import seed_of
 
-__all__ = ["pack_relaxations", "relaxed_archive", "sample_relaxations"]
+__all__ = ["pack_relaxations", "sample_relaxations"]
 
 logger = logging.getLogger(__name__)
 
@@ -24,15 +24,6 @@ BATCH = 10
 # One approximate conformer for so many samples, and steps of a minimisation.
 PER_BASE, MINIMIZER_STEPS = 2, 2000
 SPLITS = ("train", "validation")
-
-
-def relaxed_archive(ensembles: PackedEnsembles, folder: Path, model: str | Path, seed: int = 0) -> str:
-    """Sample, or go on, in ``relaxed`` of a folder, and pack to its ``relaxations.npz``; return what was written."""
-    parts, path = folder / "relaxed", folder / "relaxations.npz"
-    sample_relaxations(ensembles, parts, ConformerModel.load(model), seed=seed)
-    found = pack_relaxations(parts)
-    found.save(path, overwrite=True)
-    return f"{path}: {len(found)} molecules, {sum(len(r.start) for r in found)} samples"
 
 
 def sample_relaxations(
@@ -64,8 +55,6 @@ def sample_relaxations(
     ------
     SettingsError
         If the folder holds parts of other molecules, or of other settings.
-    DataError
-        If a split has no molecule.
     """
     from tqdm.auto import tqdm
 
@@ -79,8 +68,6 @@ def sample_relaxations(
     parts = []
     for split in SPLITS:
         own = ensembles.subset(split)
-        if not len(own):
-            raise DataError(f"the ensembles have no molecule of the split {split!r}: sample some first")
         parts += [(k / len(own), f"{split}-{k // BATCH:05d}", own, k) for k in range(0, len(own), BATCH)]
     for _, name, own, first in tqdm(sorted(parts, key=lambda part: part[:2]), unit="part", disable=not progress):
         path, found = folder / f"{name}.npz", []

@@ -9,7 +9,7 @@ from openmm_cgvae.chemistry.aminoacids.names import variant_of
 from openmm_cgvae.chemistry.aminoacids.residues import AMINO_ACIDS, HEAVY_ATOMS, N_SLOTS, RESIDUE_NAMES, VARIANT_TYPES
 from openmm_cgvae.core.errors import TopologyMismatchError
 from openmm_cgvae.core.units import as_positions_nm
-from openmm_cgvae.training.chains import Chain
+from openmm_cgvae.proteins.chains import Chain
 
 __all__ = ["amino_acids", "beads_of", "chain_of", "heavy_atoms"]
 

@@ -1,1 +1,1 @@
-"""Bundled models: an index of names, and the files."""
+"""Bundled models: their files, and the commands that add one, with its reference or its card."""

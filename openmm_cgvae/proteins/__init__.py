@@ -1,1 +1,1 @@
-"""Networks for any protein: backbone and side-chain torsions from bead positions, and atoms from torsions."""
+"""Any protein in torch: chains to train on, torsions from bead positions, and atoms from torsions."""

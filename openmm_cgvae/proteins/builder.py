@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from openmm_cgvae.proteins.geometry import frame_of, in_frame, out_of_frame, torsion, turned
+from openmm_cgvae.geometry.localframes import frame_of, in_frame, out_of_frame, torsion, turned
 from openmm_cgvae.proteins.sidechains import (
     AMINO_ACIDS,
     CHI_ATOMS,

@@ -3,6 +3,7 @@
 import torch
 from torch import nn
 
+from openmm_cgvae.proteins.graph import at_rows
 from openmm_cgvae.proteins.sidechains import AMINO_ACIDS, ATOM_NAMES, N_SLOTS
 
 __all__ = ["Crowding"]
@@ -40,8 +41,8 @@ class Crowding(nn.Module):
         self.register_buffer("closest", closest, persistent=False)
         self.limit = CROWDED
 
-    def overlaps(self, placed, chosen, atoms, types, rows):
-        # type: (Tensor, Tensor, Tensor, Tensor, Tensor) -> Tensor
+    def overlaps(self, placed, chosen, atoms, types, rows, translation=None):
+        # type: (Tensor, Tensor, Tensor, Tensor, Tensor, Optional[Tensor]) -> Tensor
         """Overlap in Angstrom of every side-chain atom of candidates with every atom of the neighbours.
 
         Parameters
@@ -52,6 +53,8 @@ class Crowding(nn.Module):
         atoms : Tensor, shape (R, 14, 3)
         types : int Tensor, shape (R,)
         rows : int Tensor, shape (R, K)
+        translation : Tensor, shape (R, K, 3), optional
+            Of the neighbours' images.
 
         Returns
         -------
@@ -59,7 +62,7 @@ class Crowding(nn.Module):
             Zero for atoms that are not there, and for C-beta of neighbours along the chain.
         """
         near = rows[chosen]
-        others = atoms[near]
+        others = at_rows(atoms, near, None if translation is None else translation[chosen])
         # Slots from 5 on: torsions do not move C-beta.
         own = placed[:, :, 5:]
         m, c, s = own.shape[0], own.shape[1], own.shape[2]
@@ -71,21 +74,21 @@ class Crowding(nn.Module):
         real = real & (near != chosen.unsqueeze(1))[:, None, :, None]
         return (closest.unsqueeze(1) - apart).clamp_min(0.0) * real.unsqueeze(1).to(apart.dtype)
 
-    def forward(self, placed, chosen, atoms, types, rows, known):
-        # type: (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor) -> Tensor
+    def forward(self, placed, chosen, atoms, types, rows, known, translation=None):
+        # type: (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Optional[Tensor]) -> Tensor
         """Sum of squared overlaps (m, c) of candidates (m, c, 14, 3) with backbones and with side chains known (R,)."""
-        overlap = self.overlaps(placed, chosen, atoms, types, rows)
+        overlap = self.overlaps(placed, chosen, atoms, types, rows, translation)
         # Of a neighbour without side chain yet, atoms up to C-beta.
         side = torch.arange(atoms.shape[1], device=atoms.device) > 4
         seen = known[rows[chosen]].unsqueeze(-1) | ~side
         return (overlap.square() * seen[:, None, None].to(overlap.dtype)).sum((2, 3, 4))
 
-    def crowded(self, atoms, types, rows):
-        # type: (Tensor, Tensor, Tensor) -> Tensor
+    def crowded(self, atoms, types, rows, translation=None):
+        # type: (Tensor, Tensor, Tensor, Optional[Tensor]) -> Tensor
         """Rows of the residues whose side chains overlap others by more than the limit."""
         everyone = torch.arange(types.shape[0], device=types.device)
         found: list[torch.Tensor] = []
         for part in everyone.split(512):
-            overlap = self.overlaps(atoms[part].unsqueeze(1), part, atoms, types, rows)
+            overlap = self.overlaps(atoms[part].unsqueeze(1), part, atoms, types, rows, translation)
             found.append(part[overlap.flatten(1).amax(1) > self.limit])
         return torch.cat(found)

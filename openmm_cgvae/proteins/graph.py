@@ -1,14 +1,27 @@
 """Graph of residues: nearest neighbours of every residue, and edge features."""
 
+from typing import Optional
+
 import torch
 from torch import Tensor
 
+from openmm_cgvae.geometry.images import image_pairs, lattice_vectors
+from openmm_cgvae.geometry.localframes import frame_of, in_frame, unit_vector
 from openmm_cgvae.geometry.neighbours import neighbour_table
 from openmm_cgvae.geometry.vectors import dot
 from openmm_cgvae.proteins.builder import next_row
-from openmm_cgvae.proteins.geometry import frame_of, in_frame, unit_vector
 
-__all__ = ["EDGE_FEATURES", "NODE_FEATURES", "edge_features", "gaussians", "nearest", "node_features", "residue_frames"]
+__all__ = [
+    "EDGE_FEATURES",
+    "NODE_FEATURES",
+    "at_rows",
+    "edge_features",
+    "gaussians",
+    "nearest",
+    "nearest_images",
+    "node_features",
+    "residue_frames",
+]
 
 # Gaussians of a distance, and how far they reach, in Angstrom.
 N_GAUSSIANS, REACH = 16, 20.0
@@ -61,9 +74,46 @@ def nearest(points: Tensor, count: int, reach: float = REACH) -> tuple[Tensor, T
     weight : Tensor, shape (B n, count)
     """
     distance, column = _in_order(points, count + 1, reach)
+    return _weighted(distance, column, count, reach)
+
+
+def nearest_images(points: Tensor, count: int, box: Tensor, reach: float = REACH) -> tuple[Tensor, Tensor, Tensor]:
+    """As `nearest` in periodic boxes (B, 3, 3), with the translation of every neighbour, (B n, count, 3)."""
+    n, rows = points.shape[1], points.shape[0] * points.shape[1]
+    pairs = image_pairs(points, reach, box)
+    translation = lattice_vectors(pairs, box)
+    centre, other = pairs[:, 0] * n + pairs[:, 1], pairs[:, 0] * n + pairs[:, 2]
+    flat = points.flatten(0, 1)
+    apart = (flat[other] + translation - flat[centre]).square().sum(-1).sqrt()
+    degree = torch.bincount(centre, minlength=rows)
+    most = max(count + 1, int(degree.max().item()))
+    place = torch.arange(centre.shape[0], device=points.device) - (torch.cumsum(degree, 0) - degree)[centre]
+    distance = torch.full([rows, most], torch.inf, dtype=points.dtype, device=points.device)
+    distance[centre, place] = apart
+    listed = torch.zeros(rows, most, dtype=torch.int64, device=points.device)
+    listed[centre, place] = torch.arange(centre.shape[0], device=points.device)
+    distance, place = torch.topk(distance, count + 1, dim=1, largest=False)
+    listed = listed.gather(1, place)
+    # A row without any pair has nothing to look up.
+    other = torch.nn.functional.pad(other, [0, 1])
+    found, weight = _weighted(distance, other[listed], count, reach)
+    translation = torch.nn.functional.pad(translation, [0, 0, 0, 1])[listed[:, :count]]
+    return found, weight, translation * (weight > 0).unsqueeze(-1).to(translation.dtype)
+
+
+def at_rows(values: Tensor, rows: Tensor, translation: Optional[Tensor]) -> Tensor:  # noqa: UP045 (TorchScript)
+    """Positions (R, 3) or (R, P, 3) of the neighbours (R, K) of every residue, where their images are."""
+    found = values[rows]
+    if translation is None:
+        return found
+    return found + (translation if found.dim() == 3 else translation.unsqueeze(2))
+
+
+def _weighted(distance: Tensor, column: Tensor, count: int, reach: float) -> tuple[Tensor, Tensor]:
+    """Rows and weights of `nearest`, of one more in order."""
     edge = distance[:, count:].clamp_max(reach)
     weight = (1.0 - (distance[:, :count] / edge).pow(6)).clamp_min(0.0).square()
-    own = torch.arange(column.shape[0], device=points.device).unsqueeze(1)
+    own = torch.arange(column.shape[0], device=column.device).unsqueeze(1)
     return torch.where(weight > 0, column[:, :count], own), weight
 
 
@@ -111,6 +161,7 @@ def edge_features(
     frames: Tensor,
     rows: Tensor,
     chain: Tensor,
+    translation: Optional[Tensor] = None,  # noqa: UP045
     count: int = N_GAUSSIANS,
     reach: float = REACH,
     along: int = ALONG,
@@ -124,8 +175,10 @@ def edge_features(
     rows : int Tensor, shape (R, K)
     chain : int Tensor, shape (R,)
         Number of the unbroken chain of every residue.
+    translation : Tensor, shape (R, K, 3), optional
+        Of the neighbours' images. An image of a residue's own chain is another chain.
     """
-    vector = points[rows] - points.unsqueeze(1)
+    vector = at_rows(points, rows, translation) - points.unsqueeze(1)
     distance = dot(vector, vector, -1).add(1e-8).sqrt()
     unit = vector / distance.unsqueeze(-1)
     others = frames[rows]
@@ -134,6 +187,9 @@ def edge_features(
     back = in_frame(others, unit)
     rotation = torch.matmul(own, others.transpose(-1, -2)).flatten(-2)
     offset = rows - torch.arange(rows.shape[0], device=rows.device).unsqueeze(1)
-    offset = torch.where(chain[rows] == chain.unsqueeze(1), offset.clamp(-along - 1, along + 1), along + 1)
+    same = chain[rows] == chain.unsqueeze(1)
+    if translation is not None:
+        same = same & (translation == 0).all(-1)
+    offset = torch.where(same, offset.clamp(-along - 1, along + 1), along + 1)
     steps = (offset.unsqueeze(-1) == torch.arange(-along, along + 1, device=rows.device)).to(points.dtype)
     return torch.cat([gaussians(distance, count, reach), there, back, rotation, steps], dim=-1)

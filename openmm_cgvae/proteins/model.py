@@ -1,5 +1,7 @@
 """The module that a model file for any protein holds: nm in, nm out, and no need of this package."""
 
+from typing import Optional
+
 import torch
 from torch import Tensor, nn
 
@@ -52,6 +54,8 @@ class ProteinModel(nn.Module):
         self.bounded = True
         self.exact = True
         self.temperature = 1.0
+        # Older files take no box.
+        self.periodic = True
         self.n_atoms, self.n_beads, self.passes = 0, 0, 1
         self.sizes = []
         empty, none = torch.zeros(0, dtype=torch.int64), torch.zeros(0)
@@ -67,7 +71,7 @@ class ProteinModel(nn.Module):
 
     @torch.jit.export
     def take(self, molecule: dict[str, Tensor]) -> None:
-        """Take another protein, given as `openmm_cgvae.kinds.protein.molecule_tensors` gives it."""
+        """Take another protein, given as `openmm_cgvae.backmapping.protein.molecule_tensors` gives it."""
         self.types, self.connected = molecule["types"], molecule["connected"].to(torch.bool)
         self.heavy, self.residue, self.slot = molecule["heavy"], molecule["residue"], molecule["slot"]
         self.placed, self.references, self.symmetric = molecule["placed"], molecule["references"], molecule["symmetric"]
@@ -83,7 +87,7 @@ class ProteinModel(nn.Module):
         self.recentred.take(molecule, "")
         self.bounds.take(molecule)
 
-    def forward(self, beads: Tensor, noise: Tensor) -> Tensor:
+    def forward(self, beads: Tensor, noise: Tensor, box: Optional[Tensor] = None) -> Tensor:  # noqa: UP045 (TorchScript)
         """Sample all-atom structures.
 
         Parameters
@@ -92,6 +96,8 @@ class ProteinModel(nn.Module):
             nm.
         noise : Tensor, shape (B, N, latent)
             Unit Gaussian.
+        box : Tensor, shape (B, 3, 3), optional
+            Periodic box vectors in nm: atoms see, and keep clear of, all images. Chains are whole.
 
         Returns
         -------
@@ -102,11 +108,14 @@ class ProteinModel(nn.Module):
         X, noise = X.to(self.local.dtype), noise.to(self.local.dtype)
         size = max(1, self.residues // max(1, self.types.shape[0]))
         found: list[Tensor] = []
-        for part, its_noise in zip(X.split(size), noise.split(size)):  # noqa: B905 (TorchScript has no strict)
-            found.append(self.sampled(part, its_noise))
+        for number, (part, its_noise) in enumerate(zip(X.split(size), noise.split(size))):  # noqa: B905 (TorchScript)
+            its_box: Optional[Tensor] = None  # noqa: UP045
+            if box is not None:
+                its_box = (box[number * size : (number + 1) * size] * self.angstrom_per_nm).to(X.dtype)
+            found.append(self.sampled(part, its_noise, its_box))
         return self.at_beads(beads, X, torch.cat(found))
 
-    def sampled(self, X: Tensor, noise: Tensor) -> Tensor:
+    def sampled(self, X: Tensor, noise: Tensor, box: Optional[Tensor]) -> Tensor:  # noqa: UP045
         """Atoms (B, n, 3) in Angstrom of beads (B, N, 3)."""
         points, own = X.index_select(1, self.main), noise.index_select(1, self.main)
         if self.temperature <= 0.0:
@@ -114,12 +123,12 @@ class ProteinModel(nn.Module):
             own = torch.zeros_like(own)
         extra = torch.where(self.extra_there.unsqueeze(-1), X[:, self.extra], torch.nan)
         torsions = own[:, :, : self.n_torsions]
-        _, atoms = self.sampler(points, extra, self.types, self.connected, torsions, self.temperature)
+        _, atoms = self.sampler(points, extra, self.types, self.connected, torsions, self.temperature, box)
         heavy = atoms.unflatten(0, (X.shape[0], -1))[:, self.residue, self.slot]
         if self.sampler.network.places_ca:
             heavy = self.on_beads(heavy, X)
         if self.bounded:
-            heavy = self.bound(heavy)
+            heavy = self.bound(heavy, box)
         return self.completed(heavy, X, own[:, self.rotor_residue, self.n_torsions + 2 * self.rotor_column],
                               own[:, self.rotor_residue, self.n_torsions + 2 * self.rotor_column + 1])  # fmt: skip
 
@@ -132,15 +141,14 @@ class ProteinModel(nn.Module):
             heavy = heavy + missed.index_select(0, recentred.assignment).transpose(0, 1)
         return heavy
 
-    def bound(self, heavy: Tensor) -> Tensor:
+    def bound(self, heavy: Tensor, box: Optional[Tensor]) -> Tensor:  # noqa: UP045
         """Project heavy atoms (B, h, 3) into the bounds; beads move where they leave bonds no room."""
-        self.bounds.held = 1.0
-        bounded = self.bounds(heavy)
+        bounded = self.bounds(heavy, 1.0, box)
         if not self.exact:
             stretched = self.bounds.length_errors(self.bounds.lengths(bounded)).abs().amax(1) > self.room
             if bool(stretched.any()):
-                self.bounds.held = self.resistance
-                bounded[stretched] = self.bounds(heavy[stretched])
+                its_box = None if box is None else box[stretched]
+                bounded[stretched] = self.bounds(heavy[stretched], self.resistance, its_box)
         return bounded
 
     def completed(self, heavy: Tensor, X: Tensor, well: Tensor, deviate: Tensor) -> Tensor:
@@ -183,6 +191,6 @@ class ProteinModel(nn.Module):
         built = self.sampler.network.builder(points, types, connected, torsions).unflatten(0, (batch, -1))
         heavy = built[:, self.residue, self.slot]
         if self.bounded:
-            heavy = self.bound(heavy)
+            heavy = self.bound(heavy, None)
         middle = torch.zeros(batch, self.wells.shape[0], dtype=X.dtype, device=X.device)
         return self.at_beads(beads + first, X, self.completed(heavy, X, middle, middle))

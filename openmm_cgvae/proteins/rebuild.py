@@ -4,19 +4,13 @@ import torch
 
 from openmm_cgvae.proteins.builder import Builder
 from openmm_cgvae.proteins.model import ProteinModel
+from openmm_cgvae.proteins.relaxation import bound_tables
 from openmm_cgvae.proteins.torsionnet import TorsionNetwork
 
-__all__ = ["SETTINGS", "TABLES", "bound_tables", "rebuild_protein"]
+__all__ = ["SETTINGS", "rebuild_protein"]
 
 # Settings of `TorsionNetwork` that a model file keeps.
 SETTINGS = ("width", "layers", "known_layers", "neighbours", "bins", "mapping")
-TABLES = ("pair_codes", "lower", "upper", "shape_codes", "shape_lower", "shape_upper")
-
-
-def bound_tables(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Tables of `HeavyBounds`, as `measured_bounds` gives them, from the state of a `ProteinModel`."""
-    tables = {name: state[f"bounds.{name}"] for name in TABLES}
-    return tables | {"contacts": state["bounds.contacts"][:2]}
 
 
 def rebuild_protein(settings: dict, state: dict[str, torch.Tensor]) -> ProteinModel:

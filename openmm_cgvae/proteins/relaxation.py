@@ -8,7 +8,7 @@ from openmm_cgvae.geometry.neighbours import listed_pairs
 from openmm_cgvae.geometry.vectors import Recentring
 from openmm_cgvae.proteins.heavy import FARTHEST, HeavyGraph, linked_codes
 
-__all__ = ["HeavyBounds", "measured_bounds"]
+__all__ = ["HeavyBounds", "bound_tables", "measured_bounds"]
 
 # Fraction of the crystals' pairs outside a bound, on either side, and least width of a bound in Angstrom.
 TAIL, LEAST = 0.002, 0.04
@@ -53,8 +53,6 @@ class HeavyBounds(BoundsProjection):
         self.register_buffer("pair_codes", tables["pair_codes"])
         self.register_buffer("shape_codes", tables["shape_codes"])
         self.contact_share = CONTACT_SHARE
-        # 1 keeps every bead where it is.
-        self.held = 1.0
         # Of recentring: more where beads share atoms.
         self.passes = 1
         empty, none = torch.zeros(0, dtype=torch.int64), torch.zeros(0)
@@ -67,12 +65,12 @@ class HeavyBounds(BoundsProjection):
         # Of the protein: they do not belong to the weights.
         self._non_persistent_buffers_set |= set(OF_PROTEIN)
 
-    def kept(self, move: torch.Tensor) -> torch.Tensor:
-        """Remove the part of a displacement (n, 3, B) that moves the beads, or most of it where beads may move."""
+    def kept(self, move: torch.Tensor, held: float = 1.0) -> torch.Tensor:
+        """Remove the part of a displacement (n, 3, B) that moves the beads, or a share `held` of it."""
         recentred = self.recentred(move)
         for _ in range(self.passes - 1):
             recentred = self.recentred(recentred)
-        return recentred if self.held == 1.0 else torch.lerp(move, recentred, self.held)
+        return recentred if held == 1.0 else torch.lerp(move, recentred, held)
 
     def take(self, molecule: dict[str, torch.Tensor]) -> None:
         """Take the protein of another module of this class, as its `tensors` gives it."""
@@ -179,6 +177,12 @@ def measured_bounds(structures, tail: float = TAIL) -> dict[str, torch.Tensor]:
         "shape_upper": shape_upper, "contacts": _closest(np.concatenate(contacts), n_atoms),
     }  # fmt: skip
     return {k: torch.as_tensor(v, dtype=torch.int64 if "codes" in k else torch.float32) for k, v in tables.items()}
+
+
+def bound_tables(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Tables as `measured_bounds` gives them, from the state of a `ProteinModel`."""
+    names = ("pair_codes", "lower", "upper", "shape_codes", "shape_lower", "shape_upper")
+    return {name: state[f"bounds.{name}"] for name in names} | {"contacts": state["bounds.contacts"][:2]}
 
 
 def _quantiles(code, value, tail):

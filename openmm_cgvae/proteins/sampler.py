@@ -1,13 +1,14 @@
 """Sampling of torsions from a `TorsionNetwork` in rounds, with rejection of overlapping side chains."""
 
 import math
+from typing import Optional
 
 import torch
 from torch import nn
 
 from openmm_cgvae.proteins.builder import CIS_BELOW, N_TORSIONS, next_row
 from openmm_cgvae.proteins.contacts import Crowding
-from openmm_cgvae.proteins.graph import nearest
+from openmm_cgvae.proteins.graph import nearest, nearest_images
 from openmm_cgvae.proteins.sidechains import N_CHI
 from openmm_cgvae.proteins.torsionnet import TorsionNetwork
 
@@ -43,8 +44,8 @@ class TorsionSampler(nn.Module):
         self.fitting_rounds, self.easing_rounds, self.cis_below = 4, 10, CIS_BELOW
         self.n_torsions, self.n_chi, self.golden = N_TORSIONS, N_CHI, GOLDEN
 
-    def forward(self, points, extra, types, connected, noise, temperature):
-        # type: (Tensor, Tensor, Tensor, Tensor, Tensor, float) -> tuple[Tensor, Tensor]
+    def forward(self, points, extra, types, connected, noise, temperature, box=None):
+        # type: (Tensor, Tensor, Tensor, Tensor, Tensor, float, Optional[Tensor]) -> tuple[Tensor, Tensor]
         """Draw torsions.
 
         Parameters
@@ -59,6 +60,8 @@ class TorsionSampler(nn.Module):
             Unit Gaussian.
         temperature : float
             Of the distributions; 0 takes the likeliest.
+        box : Tensor, shape (B, 3, 3), optional
+            Periodic box vectors in Angstrom: residues see their neighbours' images.
 
         Returns
         -------
@@ -68,18 +71,22 @@ class TorsionSampler(nn.Module):
             Angstrom.
         """
         batch = points.shape[0]
-        rows, weight = nearest(points, self.network.neighbours)
+        translation: Optional[torch.Tensor] = None  # noqa: UP045 (TorchScript)
+        if box is None:
+            rows, weight = nearest(points, self.network.neighbours)
+        else:
+            rows, weight, translation = nearest_images(points, self.network.neighbours, box)
         points, extra = points.flatten(0, 1), extra.flatten(0, 1)
         types, connected = types.repeat(batch), connected.repeat(batch)
         even = 0.5 * (1.0 + torch.erf(noise.flatten(0, 1) / math.sqrt(2.0)))
-        h, edges, frames = self.network.surroundings(points, extra, types, connected, rows, weight)
+        h, edges, frames = self.network.surroundings(points, extra, types, connected, rows, weight, translation)
         ca = self.eased(self.network.alpha_carbons(points, h, frames), types, connected)
         torsions = torch.zeros(types.shape[0], self.n_torsions, dtype=points.dtype, device=points.device)
         known = torch.zeros(types.shape[0], self.n_torsions, dtype=torch.bool, device=points.device)
         atoms = self.network.builder(ca, types, connected, torsions)
         ends = ~(connected & next_row(connected))
         for number in range(self.backbone_rounds):
-            told = self.network.told(h, edges, frames, points, types, rows, weight, torsions, known, atoms)
+            told = self.network.told(h, edges, frames, points, types, rows, weight, torsions, known, atoms, translation)
             scores = self.network.heads.scores(0, told[:, 0])
             chosen = self.surest(scores, known[:, 0], self.backbone_rounds - number, batch)
             angle = self.drawn(scores[chosen], even[chosen, 0], temperature)[0]
@@ -92,20 +99,24 @@ class TorsionSampler(nn.Module):
             atoms = self.network.builder(ca, types, connected, torsions)
         has = self.network.builder.has_chi[types]
         for number in range(self.side_rounds):
-            told = self.network.told(h, edges, frames, points, types, rows, weight, torsions, known, atoms)
+            told = self.network.told(h, edges, frames, points, types, rows, weight, torsions, known, atoms, translation)
             scores = self.network.heads.scores(2, told[:, 2])
             done = known[:, 2] | ~has[:, 0]
             chosen = self.surest(scores, done, self.side_rounds - number, batch)
-            torsions, atoms = self.packed(chosen, told, torsions, atoms, types, rows, known, even, temperature)
+            torsions, atoms = self.packed(
+                chosen, told, torsions, atoms, types, rows, known, even, temperature, translation
+            )
             known[chosen, 2:] = has[chosen]
         for _ in range(self.repair_rounds):
-            chosen = self.crowding.crowded(atoms, types, rows)
+            chosen = self.crowding.crowded(atoms, types, rows, translation)
             if chosen.shape[0] == 0:
                 break
             known[chosen, 2:] = False
-            told = self.network.told(h, edges, frames, points, types, rows, weight, torsions, known, atoms)
+            told = self.network.told(h, edges, frames, points, types, rows, weight, torsions, known, atoms, translation)
             known[chosen, 2:] = has[chosen]
-            torsions, atoms = self.packed(chosen, told, torsions, atoms, types, rows, known, even, temperature)
+            torsions, atoms = self.packed(
+                chosen, told, torsions, atoms, types, rows, known, even, temperature, translation
+            )
         if self.network.places_ca:
             for _ in range(self.fitting_rounds):
                 ca = self.eased(ca + points - self.network.own_beads(atoms, types), types, connected)
@@ -166,8 +177,8 @@ class TorsionSampler(nn.Module):
         place = row[:, 0].to(scores.dtype) + part[:, 0].clamp(0.0, 1.0) - 0.5
         return place, likely.gather(1, row)[:, 0]
 
-    def packed(self, chosen, told, torsions, atoms, types, rows, known, even, temperature):
-        # type: (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, float) -> tuple[Tensor, Tensor]
+    def packed(self, chosen, told, torsions, atoms, types, rows, known, even, temperature, translation=None):
+        # type: (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, float, Optional[Tensor]) -> tuple[Tensor, Tensor]
         """Torsions and atoms with the chosen rows' side chains drawn; the least crowded candidate is kept."""
         if chosen.shape[0] == 0:
             return torsions, atoms
@@ -199,6 +210,7 @@ class TorsionSampler(nn.Module):
             types,
             rows,
             known[:, 2] | ~self.network.builder.has_chi[types, 0],
+            translation,
         )
         # A sample keeps the distribution where nothing overlaps; the representative trades probability against overlap.
         score = -self.crowding_weight * crowd

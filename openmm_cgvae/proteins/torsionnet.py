@@ -5,13 +5,14 @@ import math
 import torch
 from torch import nn
 
+from openmm_cgvae.geometry.localframes import in_frame, out_of_frame
 from openmm_cgvae.geometry.vectors import dot
 from openmm_cgvae.proteins.beadweights import weights_of
 from openmm_cgvae.proteins.builder import N_TORSIONS, Builder, next_row
-from openmm_cgvae.proteins.geometry import in_frame, out_of_frame
 from openmm_cgvae.proteins.graph import (
     EDGE_FEATURES,
     NODE_FEATURES,
+    at_rows,
     edge_features,
     gaussians,
     node_features,
@@ -86,15 +87,15 @@ class TorsionNetwork(nn.Module):
         # Where C-beta is on average in the frame of a residue's C-alphas.
         self.register_buffer("beta", torch.tensor([0.0, -1.2, 0.9]))
 
-    def surroundings(self, points, extra, types, connected, rows, weight):
-        # type: (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor) -> tuple[Tensor, Tensor, Tensor]
+    def surroundings(self, points, extra, types, connected, rows, weight, translation=None):
+        # type: (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Optional[Tensor]) -> tuple[Tensor, Tensor, Tensor]
         """Features (R, F) of residues from their beads (R, 3) and side-chain beads (R, X, 3), edges, and frames.
 
-        A side-chain bead that is not there is NaN.
+        A side-chain bead that is not there is NaN. Neighbours may be images, translated (R, K, 3).
         """
         frames = residue_frames(points, connected)
         chain = torch.cumsum((~connected).to(torch.int64), 0)
-        edges = edge_features(points, frames, rows, chain)
+        edges = edge_features(points, frames, rows, chain, translation)
         known: list[torch.Tensor] = [node_features(points, frames, connected)]
         absent = torch.full_like(types, self.absent)
         row = torch.arange(types.shape[0], device=types.device)
@@ -129,8 +130,8 @@ class TorsionNetwork(nn.Module):
         beads = torch.matmul(weights, atoms)
         return torch.where(weights.sum(2, keepdim=True) > 0, beads, torch.nan)
 
-    def known_edges(self, atoms, types, known, points, frames, rows):
-        # type: (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor) -> Tensor
+    def known_edges(self, atoms, types, known, points, frames, rows, translation=None):
+        # type: (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Optional[Tensor]) -> Tensor
         """Edge features (R, K, POINT_FEATURES) from known torsions of the neighbours; zero where unknown."""
         side = (atoms * self.side_atoms.to(atoms.dtype)[types].unsqueeze(-1)).sum(1)
         end = atoms[torch.arange(types.shape[0], device=types.device), self.end_atoms[types]]
@@ -138,19 +139,19 @@ class TorsionNetwork(nn.Module):
         packed = (known[:, 2:] | ~self.builder.has_chi[types]).all(1)
         seen = torch.stack([known[:, 0], packed, packed], dim=1).to(atoms.dtype)
         centre = points + out_of_frame(frames, self.beta.to(points.dtype).expand_as(points))
-        vector = shown[rows] - centre[:, None, None]
+        vector = at_rows(shown, rows, translation) - centre[:, None, None]
         distance = dot(vector, vector, -1).add(1e-8).sqrt()
         local = in_frame(frames[:, None, None], vector / (1.0 + distance.unsqueeze(-1)))
         features = torch.cat([local, gaussians(distance, self.point_gaussians, self.point_reach)], dim=-1)
         return (features * seen[rows].unsqueeze(-1)).flatten(-2)
 
-    def told(self, h, edges, frames, points, types, rows, weight, torsions, known, atoms):
-        # type: (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor) -> Tensor
+    def told(self, h, edges, frames, points, types, rows, weight, torsions, known, atoms, translation=None):
+        # type: (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Optional[Tensor]) -> Tensor
         """Features (R, torsions, F) of the heads, from `surroundings` and known torsions (R, 6) with their atoms."""
         flags = known.to(h.dtype)
         state = torch.cat([torch.cos(torsions) * flags, torch.sin(torsions) * flags, flags], dim=1)
         h = h + self.state(state)
-        edges = torch.cat([edges, self.known_edges(atoms, types, known, points, frames, rows)], dim=-1)
+        edges = torch.cat([edges, self.known_edges(atoms, types, known, points, frames, rows, translation)], dim=-1)
         for layer in self.known_layers:
             h = layer(h, edges, rows, weight)
         return self.heads.features(h)

@@ -4,7 +4,7 @@ from html import escape
 
 import numpy as np
 
-from openmm_cgvae.evaluation.thinning import thinned
+from openmm_cgvae.io.thinning import thinned
 from openmm_cgvae.metrics.residueshapes import residue_shapes
 from openmm_cgvae.metrics.structure import bond_angles, bond_lengths
 from openmm_cgvae.metrics.vectors import angle, distance

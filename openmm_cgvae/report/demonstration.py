@@ -1,13 +1,13 @@
 """The main job from end to end: a CG run with all-atom frames, backmapped, minimised, measured and drawn."""
 
 import time
-from pathlib import Path
 
 import numpy as np
 
 from openmm_cgvae.atomistic.minimizer import Minimizer
 from openmm_cgvae.backmapping.backmapper import Backmapper
 from openmm_cgvae.backmapping.trajectory import backmap_trajectory
+from openmm_cgvae.core.errors import SettingsError
 from openmm_cgvae.core.output import check_output, existing_folder, write_json
 from openmm_cgvae.io.trajectory_files import read_frames, write_topology_beside
 from openmm_cgvae.molecule.graph import MolecularGraph, dihedral
@@ -43,8 +43,9 @@ def demonstrate(model, folder, reference, steps=400_000, report_interval=100, se
     dict
         What ``summary.json`` holds: settings, structure figures before and after minimisation, speeds.
     """
-    folder = Path(folder)
-    existing_folder(folder)
+    if steps < report_interval:
+        raise SettingsError(f"steps={steps} given: {report_interval} or more are expected, for one frame")
+    folder = existing_folder(folder)
     backmapper = Backmapper.load(model)
     names = ("cg.dcd", "cg.pdb", "aa.dcd", "aa.pdb", "minimized.dcd", "ramachandran.png", "summary.json", "report.html")
     paths = {name: check_output(folder / name, overwrite) for name in names}
@@ -111,7 +112,7 @@ def _measure(backmapper, positions, beads, reference):
 def _report(backmapper, beads, reference, minimizing, path, seed):
     """The page, of some frames of the CG run with several samples each."""
     from openmm_cgvae.evaluation.subject import of_structures
-    from openmm_cgvae.evaluation.thinning import thinned
+    from openmm_cgvae.io.thinning import thinned
     from openmm_cgvae.report.build import write_report
 
     frames = thinned(len(beads), REPORTED)

@@ -10,7 +10,7 @@ import numpy as np
 
 from openmm_cgvae.core.errors import MissingDependencyError, PositionsError
 from openmm_cgvae.core.units import value_in_md_units
-from openmm_cgvae.evaluation.thinning import thinned
+from openmm_cgvae.io.thinning import thinned
 from openmm_cgvae.io.trajectory_files import TrajectoryWriter
 
 if TYPE_CHECKING:

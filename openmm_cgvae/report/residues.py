@@ -5,7 +5,7 @@ from html import escape
 import numpy as np
 
 from openmm_cgvae.chemistry.aminoacids.residues import AMINO_ACIDS
-from openmm_cgvae.evaluation.thinning import thinned
+from openmm_cgvae.io.thinning import thinned
 from openmm_cgvae.metrics.covalent import good_angles, good_bonds
 from openmm_cgvae.metrics.deviations import with_nearest_labels
 from openmm_cgvae.metrics.overlaps import atom_contacts

@@ -4,8 +4,8 @@ import json
 import re
 
 from openmm_cgvae.evaluation.judgement import shown
+from openmm_cgvae.io.bundled import bundled_file, read_index
 from openmm_cgvae.metrics.proteins import COLUMNS
-from openmm_cgvae.pretrained.index import bundled_file, read_index
 from openmm_cgvae.report.page import Section, table
 from openmm_cgvae.report.paper_tables import paper_figures
 

@@ -6,7 +6,7 @@ from html import escape
 import numpy as np
 
 from openmm_cgvae.evaluation.surprise import bead_surprise, residue_surprise
-from openmm_cgvae.evaluation.thinning import thinned
+from openmm_cgvae.io.thinning import thinned
 from openmm_cgvae.metrics.peptides import backbone_torsions
 from openmm_cgvae.report.page import Section, figure
 

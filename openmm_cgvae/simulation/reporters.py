@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from openmm_cgvae.backmapping.clock import FrameClock
 from openmm_cgvae.io.trajectory_files import TrajectoryWriter, box_lengths_and_angles
+from openmm_cgvae.simulation.clock import FrameClock
 
 if TYPE_CHECKING:
     from openmm_cgvae.core.types import PathLike

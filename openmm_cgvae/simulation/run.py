@@ -9,8 +9,6 @@ from pathlib import Path
 import numpy as np
 
 from openmm_cgvae.backmapping.backmapper import as_sampler
-from openmm_cgvae.backmapping.reporter import BackmapReporter
-from openmm_cgvae.backmapping.system import SystemBackmapper
 from openmm_cgvae.cg.box import tiled_topology
 from openmm_cgvae.cg.system import create_cg_simulation, default_platform
 from openmm_cgvae.core.errors import OutputError, SettingsError
@@ -20,8 +18,10 @@ from openmm_cgvae.core.output import check_apart, check_output
 from openmm_cgvae.core.units import value_in_md_units
 from openmm_cgvae.io.trajectory_files import topology_beside
 from openmm_cgvae.simulation.checkpoint import RunCheckpoint, check_checkpoint, output_names, run_id
+from openmm_cgvae.simulation.reporter import BackmapReporter
 from openmm_cgvae.simulation.reporters import TrajectoryReporter
 from openmm_cgvae.simulation.running import begin, run_to
+from openmm_cgvae.simulation.system import SystemBackmapper
 
 __all__ = ["RunSummary", "run_and_backmap", "whole_system"]
 

@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 
 from openmm_cgvae.cg.system import run_steps
+from openmm_cgvae.core.progress import progress_bar
 from openmm_cgvae.simulation.checkpoint import RunCheckpoint, steps_between
 from openmm_cgvae.simulation.written import remove_output
 
@@ -55,15 +56,13 @@ def run_to(simulation, steps, reportInterval, reporters, paths, checkpoint=None,
         If the run becomes unstable; the last good state is then beside the first file, in
         ``<file>-last-state.xml``, as ``Simulation.saveState`` writes it.
     """
-    from tqdm.auto import tqdm
-
     paths = [Path(path) for path in paths]
     lastState = paths[0].with_name(f"{paths[0].stem}-last-state.xml")
     segment = steps if checkpoint is None else steps_between(reportInterval)
     started, first = time.perf_counter(), simulation.currentStep
     try:
         with (
-            tqdm(total=steps, initial=first, unit="step", unit_scale=True, delay=3, disable=not progress) as bar,
+            progress_bar(total=steps, initial=first, unit="step", unit_scale=True, shown=progress) as bar,
             reporters as simulation.reporters,
         ):
             while (todo := steps - simulation.currentStep) > 0:

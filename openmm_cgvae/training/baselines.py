@@ -3,12 +3,13 @@
 import logging
 import math
 import time
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import torch
 
-from openmm_cgvae.core.checks import check_types
+from openmm_cgvae.core.checks import check_ranges, check_types
 from openmm_cgvae.core.errors import SettingsError, TrainingError
+from openmm_cgvae.core.progress import progress_bar
 from openmm_cgvae.core.units import ANGSTROM_PER_NM
 from openmm_cgvae.models.baselines import GeometricRelaxation, LinearMap, Perceptron
 from openmm_cgvae.models.export import script_model
@@ -53,11 +54,7 @@ class BaselineConfig:
 
     def __post_init__(self):
         check_types(self)
-        for field in fields(self):
-            value, may_be_0 = getattr(self, field.name), field.name in ("gamma", "seed")
-            if not (value > 0 or (may_be_0 and value == 0)):
-                expected = "0 or more" if may_be_0 else "a positive number"
-                raise SettingsError(f"{field.name}={value!r} given: {expected} is expected")
+        check_ranges(self, positive=("epochs", "batch_size", "learning_rate", "ridge"), zero=("gamma",))
 
 
 def fit_linear(dataset, frames, config=None, max_minutes=math.inf, progress=False):
@@ -112,8 +109,6 @@ def train_mlp(dataset, frames, config=None, max_minutes=math.inf, progress=False
 
 def _descend(model, dataset, frames, config, max_minutes, progress):
     """Minimise L_MSD + gamma L_graph by Adam."""
-    from tqdm.auto import tqdm
-
     pairs = torch.as_tensor(dataset.spec.graph_pairs)
     x = _angstrom(dataset, frames)
     X = model.project(x)
@@ -121,7 +116,7 @@ def _descend(model, dataset, frames, config, max_minutes, progress):
     generator = torch.Generator().manual_seed(config.seed)
     optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate, fused=True)
     started = time.monotonic()
-    with tqdm(total=config.epochs, unit="epoch", delay=3, leave=False, disable=not progress) as bar:
+    with progress_bar(total=config.epochs, unit="epoch", leave=False, shown=progress) as bar:
         while model.epochs_done < config.epochs and time.monotonic() - started < 60 * max_minutes:
             for batch in torch.randperm(len(x), generator=generator).split(config.batch_size):
                 predicted = _atoms(model, X[batch])

@@ -1,13 +1,17 @@
-"""What a training by updates leaves in its folder: settings, averaged weights, and the last line of its log."""
+"""What a training by updates leaves in its folder: settings, averaged network, its data, the last line of its log."""
 
-import csv
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from openmm_cgvae.core.errors import TrainingError
+import torch
+
+from openmm_cgvae.core.errors import TrainingError, one_line
+from openmm_cgvae.io.metadata import DATA
+from openmm_cgvae.io.results import read_log, read_record
 from openmm_cgvae.io.tensors import load_tensors
 
-__all__ = ["averaged_weights", "last_figures", "read_state", "stored_settings"]
+__all__ = ["last_figures", "read_data", "read_state", "stored_settings", "trained_network"]
 
 
 def read_state(folder: str | Path) -> dict[str, Any]:
@@ -26,16 +30,63 @@ def stored_settings(folder: str | Path) -> dict[str, Any]:
         return {}
 
 
-def averaged_weights(state: dict[str, Any]) -> dict[str, Any]:
-    """State dict of the averaged network in a checkpoint's state."""
-    return {k.removeprefix("module."): v for k, v in state["average"].items() if k.startswith("module.")}
+def trained_network(
+    folder: str | Path, settings: type, build: Callable[[Any], torch.nn.Module], what: str, tables: dict | None = None
+) -> tuple[torch.nn.Module, Any, dict[str, Any]]:
+    """Read the averaged network of a training folder.
+
+    Parameters
+    ----------
+    folder : path
+    settings : type
+        Dataclass of the settings of such trainings.
+    build : callable
+        Makes the network of these settings.
+    what : str
+        What such checkpoints are of, for the message.
+    tables : dict of str to Tensor, optional
+        Taken in the place of the checkpoint's.
+
+    Returns
+    -------
+    network : torch.nn.Module
+        In evaluation mode.
+    config : dataclass
+    progress : dict
+        ``update``, ``seen`` (items), ``seconds``, ``data_sha256``.
+
+    Raises
+    ------
+    TrainingError
+        If there is no checkpoint, or it is damaged or of another training.
+    """
+    state = read_state(folder)
+    try:
+        config = settings(**state["config"])
+        network = build(config)
+        weights = {k.removeprefix("module."): v for k, v in state["average"].items() if k.startswith("module.")}
+        network.load_state_dict(weights | (tables or {}))
+        progress = {name: state.get(name) for name in ("update", "seen", "seconds", "data_sha256")}
+    except Exception as error:
+        path = Path(folder) / "checkpoint.pt"
+        raise TrainingError(f"{path} is not a checkpoint of {what} ({one_line(error)})") from error
+    return network.eval(), config, progress
+
+
+def read_data(folder: str | Path) -> dict[str, Any] | None:
+    """Read what a training notes of its data in a folder; None if it did not."""
+    path = Path(folder) / "data.json"
+    if not path.exists():
+        return None
+    return read_record(path, DATA, "note of training data", "'openmm-cgvae train'", TrainingError)
 
 
 def last_figures(folder: str | Path, names: tuple[str, ...]) -> dict[str, float]:
     """Figures of these names in the last line of a folder's ``training.csv``; an empty dict if there is none."""
     path = Path(folder) / "training.csv"
-    if not path.exists():
+    rows = read_log(path) if path.exists() else []
+    if not rows:
         return {}
-    with path.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    return {name: float(rows[-1][name]) for name in names} if rows else {}
+    if missing := [name for name in names if name not in rows[-1]]:
+        raise TrainingError(f"{path} has no column {missing[0]}: remove it, or give the folder of this training")
+    return {name: float(rows[-1][name]) for name in names}

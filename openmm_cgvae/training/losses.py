@@ -36,7 +36,7 @@ def geometry_loss(bounds, x):
     local = bounds.length_errors(bounds.lengths(x)).abs().sum() + (bounds.shape_errors(shape).abs() / slope).sum()
     with torch.no_grad():
         contacts, closest = bounds.contact_list(x)
-    overlap = (closest - bounds.separations(x, *contacts.unbind(1))).clamp_min(0.0).sum()
+    overlap = (closest - bounds.separations(x, contacts)).clamp_min(0.0).sum()
     return (local + overlap) / (x.shape[0] * x.shape[1])
 
 

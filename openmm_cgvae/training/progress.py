@@ -1,7 +1,8 @@
 """Progress bars of a training."""
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
+from openmm_cgvae.core.progress import progress_bar as core_bar
 from openmm_cgvae.training.distributed import rank
 
 __all__ = ["progress_bar"]
@@ -17,14 +18,14 @@ def progress_bar(total, wanted, unit, initial=0):
         ``tick(n=1, **measured)`` moves the bar on by n and shows what was measured. None if no bar is wanted, or there
         is no tqdm: a training node may have torch and numpy alone, and the log tells the progress there.
     """
-    try:
-        from tqdm.auto import tqdm
-    except ImportError:
-        tqdm = None
-    if tqdm is None or not wanted or rank() > 0:
+    bar = None
+    if wanted and rank() == 0:
+        with suppress(ImportError):
+            bar = core_bar(total=total, initial=initial, unit=unit)
+    if bar is None:
         yield None
         return
-    with tqdm(total=total, initial=initial, unit=unit) as bar:
+    with bar:
 
         def tick(n=1, **measured):
             bar.update(n)

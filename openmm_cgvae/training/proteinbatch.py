@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from openmm_cgvae.proteins.chains import Chain
 from openmm_cgvae.proteins.graph import nearest
 from openmm_cgvae.proteins.torsionnet import TorsionNetwork
-from openmm_cgvae.training.chains import Chain
 
 __all__ = ["ProteinBatch", "joined", "torsion_loss"]
 

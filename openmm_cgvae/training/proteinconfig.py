@@ -1,12 +1,16 @@
 """Settings of a training of a model for any protein."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
-from openmm_cgvae.core.checks import check_types
+from openmm_cgvae.core.checks import check_ranges, check_types
 from openmm_cgvae.core.errors import SettingsError
+from openmm_cgvae.models.config import config_from_dict
 from openmm_cgvae.proteins.beadweights import MAPPINGS
 
-__all__ = ["ProteinConfig"]
+__all__ = ["ProteinConfig", "protein_settings"]
+
+# What is changed of the settings where a trained model is given to start from.
+OF_START = {"learning_rate": 3e-4, "residues": 2_000_000}
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,9 @@ class ProteinConfig:
         Largest standard deviation of the noise on beads, of a part of the chains.
     ca_noise_angstrom : float
         Standard deviation of the noise on C-alphas where beads are not C-alphas.
+    md_fraction : float, optional
+        Part of the residues seen that are frames of molecular dynamics; if omitted, these are drawn as crystals are,
+        evenly over clusters.
     mapping : {"ca", "com", "martini"}
         Of the beads.
     calibration_chains : int
@@ -56,24 +63,48 @@ class ProteinConfig:
     noisy_fraction: float = 0.15
     ca_noise_angstrom: float = 0.2
     calibration_chains: int = 1000
+    md_fraction: float | None = None
     mapping: str = "ca"
     seed: int = 0
 
     def __post_init__(self):
         check_types(self)
-        for name in ("width", "layers", "known_layers", "neighbours", "bins", "residues", "batch_residues",
-                     "calibration_chains"):  # fmt: skip
-            if getattr(self, name) < 1:
-                raise SettingsError(f"{name}={getattr(self, name)} given: a whole number of 1 or more is expected")
-        if not self.learning_rate > 0:
-            raise SettingsError(f"learning_rate={self.learning_rate} given: a positive number is expected")
-        for name in ("weight_decay", "torsion_noise_degree", "bead_noise_angstrom", "ca_noise_angstrom"):
-            if not getattr(self, name) >= 0:
-                raise SettingsError(f"{name}={getattr(self, name)} given: 0 or more is expected")
-        for name in ("backbone_fraction", "noisy_fraction"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise SettingsError(f"{name}={getattr(self, name)} given: 0 to 1 is expected")
-        if not 0 <= self.ema_decay < 1:
-            raise SettingsError(f"ema_decay={self.ema_decay} given: 0 or more and below 1 is expected")
+        check_ranges(
+            self,
+            positive=("width", "layers", "known_layers", "neighbours", "bins", "residues", "batch_residues",
+                      "calibration_chains", "learning_rate"),
+            zero=("weight_decay", "torsion_noise_degree", "bead_noise_angstrom", "ca_noise_angstrom"),
+            part=("backbone_fraction", "noisy_fraction", "md_fraction"),
+            below_one=("ema_decay",),
+        )  # fmt: skip
         if self.mapping not in MAPPINGS:
             raise SettingsError(f"mapping={self.mapping!r} given: one of {', '.join(MAPPINGS)} is expected")
+
+
+def protein_settings(changes, mapping=None, start=None):
+    """Make the settings of those given by name.
+
+    Parameters
+    ----------
+    changes : dict
+    mapping : str, optional
+    start : dict, optional
+        Metadata of a model: its size is taken, and its mapping unless one is given.
+
+    Returns
+    -------
+    ProteinConfig
+
+    Raises
+    ------
+    SettingsError
+        If a name is unknown, or a value out of range.
+    """
+    settings = {}
+    if start is not None:
+        known = {field.name for field in fields(ProteinConfig)}
+        size = {k: v for k, v in start["model"].items() if k in known}
+        settings = OF_START | size | {"mapping": mapping or start["mapping"]}
+    elif mapping is not None:
+        settings = {"mapping": mapping}
+    return config_from_dict(ProteinConfig, settings | changes)

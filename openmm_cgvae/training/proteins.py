@@ -12,10 +12,10 @@ from openmm_cgvae.core.errors import SettingsError, TrainingError
 from openmm_cgvae.core.fingerprint import weights_fingerprint
 from openmm_cgvae.core.output import existing_folder
 from openmm_cgvae.proteins.builder import N_TORSIONS, Builder
+from openmm_cgvae.proteins.chains import PackedChains
+from openmm_cgvae.proteins.crops import CROP, cropped
+from openmm_cgvae.proteins.crystalgeometry import ProteinGeometry, network_weights
 from openmm_cgvae.proteins.torsionnet import TorsionNetwork
-from openmm_cgvae.training.chains import PackedChains
-from openmm_cgvae.training.crops import cropped
-from openmm_cgvae.training.geometry import ProteinGeometry, network_weights
 from openmm_cgvae.training.proteinbatch import joined, torsion_loss
 from openmm_cgvae.training.proteinconfig import ProteinConfig
 from openmm_cgvae.training.updates import UpdateTrainer
@@ -119,10 +119,17 @@ class ProteinTrainer(UpdateTrainer):
         return batch.atoms, batch.mask, batch.types, batch.connected
 
     def _chain_chances(self):
-        """Chance of every training chain: clusters alike, chains of 2 A or worse half as often as better ones."""
+        """Chance of every training chain: clusters alike, chains of 2 A or worse half as often as better ones.
+
+        MD frames and crystals share the residues that are seen as `md_fraction` says.
+        """
         clusters, resolutions = self.train.clusters, self.train.resolutions
         _, row, count = np.unique(clusters, return_inverse=True, return_counts=True)
         chance = np.where(np.nan_to_num(resolutions, nan=3.0) <= 2.0, 1.0, 0.5) / count[row]
+        fraction, of_md = self.config.md_fraction, self.train.of_md
+        if fraction is not None and of_md.any() and not of_md.all():
+            seen = chance * np.minimum(self.train.lengths, CROP)
+            chance *= np.where(of_md, fraction / seen[of_md].sum(), (1 - fraction) / seen[~of_md].sum())
         return chance / chance.sum()
 
     def _identity(self):
@@ -195,25 +202,33 @@ class ProteinTrainer(UpdateTrainer):
             features = network.told(h, edges, frames, beads, batch.types, rows, weight, torsions, known, atoms)
         return features.float(), network.alpha_carbons(beads, h.float(), frames)
 
-    @torch.no_grad()
     def _log(self):
-        """One line of the log: cross-entropies of validation chains, nothing known or half of the side chains."""
-        network, rows = self.average.module.eval(), []
-        rng = np.random.default_rng(0)
+        """One line of the log: cross-entropies of validation chains."""
+        figures = self.cross_entropies(self.average.module.eval(), self.validation)
+        train_loss, self._losses = float(np.nanmean(self._losses)), []
+        self._add_row(train_loss, *figures)
+
+    @classmethod
+    @torch.no_grad()
+    def cross_entropies(cls, network, chains) -> list[float]:
+        """Cross-entropies of chains, their mean, in nats a torsion.
+
+        Of the angle of the peptide unit with nothing known, of chi1 and chi2 on a known backbone, and of chi1 with half
+        of the side chains known too.
+        """
+        rows, rng = [], np.random.default_rng(0)
         spine = torch.arange(N_TORSIONS) < 2
-        for chain in self.validation:
+        for chain in chains:
             batch = joined([chain])
-            torsions, there = network.builder.measure(*self._fields(batch))
+            torsions, there = network.builder.measure(*cls._fields(batch))
             half = torch.as_tensor(rng.random(len(there)) < 0.5).unsqueeze(1)
-            row, beads = [], self._beads(network, batch)
+            row, beads = [], cls._beads(network, batch)
             for known, wanted in [
                 (there & False, there & spine),
                 (there & spine, there & ~spine),
                 (there & (spine | half), there & ~spine & ~half),
             ]:
-                features, _ = self._features(network, batch, *beads, batch.atoms[:, 1], torsions, known)
+                features, _ = cls._features(network, batch, *beads, batch.atoms[:, 1], torsions, known)
                 row.append(torsion_loss(network, features, torsions, wanted, batch.types)[1])
             rows.append(torch.stack([row[0][0], row[1][2], row[1][3], row[2][2]]))
-        figures = torch.nanmean(torch.stack(rows), 0).tolist()
-        train_loss, self._losses = float(np.nanmean(self._losses)), []
-        self._add_row(train_loss, *figures)
+        return torch.nanmean(torch.stack(rows), 0).tolist()

@@ -16,6 +16,8 @@ from openmm_cgvae.core.errors import TrainingError
 from openmm_cgvae.core.fingerprint import fingerprint, weights_fingerprint
 from openmm_cgvae.core.lock import locking
 from openmm_cgvae.core.output import complete_output, existing_folder
+from openmm_cgvae.core.reading import reading
+from openmm_cgvae.io.results import read_log
 from openmm_cgvae.models.cgvae import CGVAE
 from openmm_cgvae.models.config import ModelConfig, TrainingConfig, config_to_dict
 from openmm_cgvae.models.flow import Flow
@@ -337,10 +339,11 @@ class Trainer:
         state = read_checkpoint(self.checkpoint_path, self.spec, self._identity(), self.device)
         if state is None:
             return
-        for name in ("model", "average", "optimizer", "scheduler"):
-            getattr(self, name).load_state_dict(state[name])
-        for name in ("epoch", "stages_done", "finished"):
-            setattr(self, name, state[name])
+        with reading(self.checkpoint_path, "checkpoint", "'openmm-cgvae train'", TrainingError):
+            for name in ("model", "average", "optimizer", "scheduler"):
+                getattr(self, name).load_state_dict(state[name])
+            for name in ("epoch", "stages_done", "finished"):
+                setattr(self, name, state[name])
         logger.info("resumed from %s after epoch %d", self.checkpoint_path, self.epoch)
 
     def _log(self, row):
@@ -349,8 +352,7 @@ class Trainer:
         path = self.folder / "training.csv"
         rows = []
         if path.exists() and self.epoch > 1:
-            with open(path, newline="") as file:
-                rows = [r for r in csv.DictReader(file) if int(r["epoch"]) < self.epoch]
+            rows = [row for row in read_log(path) if int(row["epoch"]) < self.epoch]
         rows.append({name: f"{row[name]:.6g}" for name in COLUMNS})
         with complete_output(path) as temporary, open(temporary, "w", newline="") as file:
             writer = csv.DictWriter(file, COLUMNS)

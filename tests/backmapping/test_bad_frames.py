@@ -5,11 +5,11 @@ import openmm
 import pytest
 from openmm import app
 
-from openmm_cgvae.backmapping.reporter import BackmapReporter
-from openmm_cgvae.backmapping.system import SystemBackmapper
 from openmm_cgvae.backmapping.trajectory import backmap_trajectory
 from openmm_cgvae.core.errors import DataError, PositionsError, SettingsError
 from openmm_cgvae.io.trajectory_files import TrajectoryReader, TrajectoryWriter
+from openmm_cgvae.simulation.reporter import BackmapReporter
+from openmm_cgvae.simulation.system import SystemBackmapper
 
 FRAMES = 40
 

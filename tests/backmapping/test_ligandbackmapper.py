@@ -7,11 +7,11 @@ from openmm import app
 from rdkit import Chem
 
 from openmm_cgvae.backmapping.backmapper import Backmapper
-from openmm_cgvae.backmapping.system import SystemBackmapper
 from openmm_cgvae.cli.main import main
 from openmm_cgvae.core.errors import PositionsError, TopologyMismatchError
 from openmm_cgvae.io.trajectory_files import TrajectoryWriter, read_frames
 from openmm_cgvae.molecule.mapping import CGMapping
+from openmm_cgvae.simulation.system import SystemBackmapper
 
 
 @pytest.fixture(scope="module")

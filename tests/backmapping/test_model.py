@@ -10,9 +10,9 @@ from openmm_cgvae.backmapping.backmapper import Backmapper
 from openmm_cgvae.backmapping.model import KINDS, Model
 from openmm_cgvae.core.errors import ModelFileError, TopologyMismatchError
 from openmm_cgvae.evaluation.exporting import model_file
+from openmm_cgvae.io.bundled import read_index
 from openmm_cgvae.io.modelfile import FORMAT_VERSION, ModelFile
 from openmm_cgvae.molecule.topology import as_mdtraj_topology
-from openmm_cgvae.pretrained.index import read_index
 from openmm_cgvae.training.baselines import BASELINES, BaselineConfig, fit_baseline
 
 # A file of each older format version, with samples of the package that wrote it.

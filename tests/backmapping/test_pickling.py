@@ -14,8 +14,8 @@ from proteinmodels import trace, untrained_file
 from openmm_cgvae.atomistic.minimizer import Minimizer
 from openmm_cgvae.backmapping.backmapper import Backmapper
 from openmm_cgvae.backmapping.model import Model
-from openmm_cgvae.backmapping.system import SystemBackmapper
 from openmm_cgvae.chemistry.aminoacids.residues import RESIDUE_NAMES
+from openmm_cgvae.simulation.system import SystemBackmapper
 
 
 def system_of(mapping, backmapper, copies=3):

@@ -20,14 +20,14 @@ from openmm_cgvae import (
     backmap_trajectory,
     to_atomistic_simulation,
 )
+from openmm_cgvae.backmapping.protein import ProteinBackmapper
 from openmm_cgvae.binding.beads import read_beads
 from openmm_cgvae.chemistry.aminoacids.residues import RESIDUE_NAMES
 from openmm_cgvae.core.errors import PositionsError, SettingsError, TopologyMismatchError
+from openmm_cgvae.io.bundled import pretrained_names
 from openmm_cgvae.io.trajectory_files import TrajectoryWriter
-from openmm_cgvae.kinds.protein import ProteinBackmapper
 from openmm_cgvae.preparation.structures import beads_of
-from openmm_cgvae.pretrained.index import pretrained_names
-from openmm_cgvae.training.chains import Chain
+from openmm_cgvae.proteins.chains import Chain
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +97,18 @@ def test_same_seed_same_structures_however_frames_are_split_over_calls_chunks_an
         np.testing.assert_allclose(other, whole, atol=2e-6)
     assert np.abs(model.bind(record(chain())).sample(points, 2, seed=4) - whole).max() > 0.05
     assert np.abs(whole[:, 0] - whole[:, 1]).max() > 0.05
+
+
+def test_frames_whose_beads_move_leave_those_of_other_threads_alone(model, set_torch_threads):
+    record = beads(["ALA"] * 8)
+    own = model.bind(record, consistency="sound", chunk_size=2)
+    frames = np.stack([helix(8)] * 16)
+    # Every fourth frame has beads that no peptide can hold.
+    frames[::4] += np.random.default_rng(0).normal(0, 0.04, frames[::4].shape)
+    set_torch_threads(1)
+    alone = own.sample(frames, seed=1)
+    set_torch_threads(2)
+    assert np.array_equal(own.sample(frames, seed=1), alone)
 
 
 def test_several_chains_and_breaks_are_kept(model):
@@ -190,15 +202,12 @@ def test_chains_may_fill_a_box_and_be_longer_than_it(model):
     edges = np.diag(vectors)
     assert (np.ptp(trace(chain()), axis=0) > edges).any()
     one, two = record(chain()), record(chain(), chain(12), gap=1.5)
-    backmapper = model.bind(one)
-    shift = backmapper.sample(one.positions % edges, seed=1, box=vectors)[0, 0]
-    shift = shift - backmapper.sample(one.positions, seed=1)[0, 0]
-    np.testing.assert_allclose(shift, edges * np.round(shift[0] / edges) + np.zeros_like(shift), atol=1e-5)
-    backmapper = model.bind(two)
-    made = backmapper.mapping.project(backmapper.sample(two.positions % edges, seed=1, box=vectors)[0])[0]
-    shift = made - two.positions
-    for own in (shift[:24], shift[24:]):
-        np.testing.assert_allclose(own, edges * np.round(own[0] / edges) + np.zeros_like(own), atol=1e-5)
+    for given, parts in ((one, [slice(24)]), (two, [slice(24), slice(24, None)])):
+        backmapper = model.bind(given)
+        made = backmapper.mapping.project(backmapper.sample(given.positions % edges, seed=1, box=vectors)[0])[0]
+        for part in parts:
+            shift = (made - given.positions)[part]
+            np.testing.assert_allclose(shift, edges * np.round(shift[0] / edges) + np.zeros_like(shift), atol=1e-5)
 
 
 def test_three_residues_are_a_chain_and_fewer_are_refused(model):

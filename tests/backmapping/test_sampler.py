@@ -13,20 +13,20 @@ from proteinmodels import untrained_file as untrained_protein
 from openmm_cgvae.atomistic.minimizer import Minimizer
 from openmm_cgvae.backmapping.backmapper import Backmapper
 from openmm_cgvae.backmapping.model import Model
-from openmm_cgvae.backmapping.reporter import BackmapReporter
+from openmm_cgvae.backmapping.protein import ProteinBackmapper
 from openmm_cgvae.backmapping.sampler import Sampler
-from openmm_cgvae.backmapping.system import SystemBackmapper
 from openmm_cgvae.backmapping.trajectory import backmap_trajectory
 from openmm_cgvae.cg.potential import CGPotential
 from openmm_cgvae.cg.system import create_cg_simulation
 from openmm_cgvae.evaluation.exporting import model_file
 from openmm_cgvae.io.trajectory_files import TrajectoryReader, TrajectoryWriter
-from openmm_cgvae.kinds.protein import ProteinBackmapper
 from openmm_cgvae.molecule.mapping import CGMapping
 from openmm_cgvae.preparation.structures import beads_of
+from openmm_cgvae.proteins.chains import Chain
 from openmm_cgvae.simulation.atomistic import to_atomistic_simulation
+from openmm_cgvae.simulation.reporter import BackmapReporter
+from openmm_cgvae.simulation.system import SystemBackmapper
 from openmm_cgvae.training.baselines import BaselineConfig, fit_baseline
-from openmm_cgvae.training.chains import Chain
 
 # The names of the contract, and what it promises of each kind of sampler.
 NAMES = ("n_beads", "n_atoms", "mapping", "topology", "cg_topology", "handedness", "sample")

@@ -6,7 +6,7 @@ import pytest
 from openmm import app, unit
 
 from openmm_cgvae.cg.boltzmann import boltzmann_inversion
-from openmm_cgvae.cg.system import create_cg_simulation, create_cg_system, run_steps
+from openmm_cgvae.cg.system import add_cg_potential, create_cg_simulation, create_cg_system, run_steps
 from openmm_cgvae.core.errors import OutputError, SettingsError, SimulationError
 from openmm_cgvae.molecule.mapping import custom_mapping
 
@@ -230,3 +230,36 @@ def test_run_counts_its_steps(three_beads):
         run_steps(simulation, -1)
     with pytest.raises(OutputError, match="create it first"):
         run_steps(simulation, 1, lastState="no/such/folder.xml")
+
+
+def test_a_potential_is_added_to_particles_of_a_system_that_is_there(three_beads):
+    mapping, potential = three_beads
+    frames = chain_frames(3, 2)
+    system = openmm.System()
+    for _ in range(9):
+        system.addParticle(10.0)
+    # Two molecules behind two particles, the second backwards in the System.
+    forces = add_cg_potential(system, potential, [2, 3, 4, 8, 7, 6], forceGroup=3)
+    assert {force.getForceGroup() for force in forces} == {3} and system.getNumForces() == len(forces)
+    positions = np.zeros((9, 3))
+    positions[[2, 3, 4]], positions[[8, 7, 6]] = frames
+    energy, found = energy_and_forces(context_of(system), positions)
+    own = context_of(create_cg_system(mapping, potential))
+    (first, first_forces), (second, second_forces) = (energy_and_forces(own, frame) for frame in frames)
+    assert energy == pytest.approx(first + second, rel=1e-6)
+    np.testing.assert_allclose(found[[2, 3, 4]], first_forces, rtol=1e-5, atol=1e-3)
+    np.testing.assert_allclose(found[[8, 7, 6]], second_forces, rtol=1e-5, atol=1e-3)
+    assert not found[[0, 1, 5]].any()
+
+
+@pytest.mark.parametrize(
+    ("particles", "message"),
+    [(range(2), "2 particles given for a potential of 3 beads"), ([0, 1, 3], "0 to 2, each once"), ([0, 1, 1], "once")],
+)
+def test_particles_that_are_no_molecules_are_refused(three_beads, particles, message):
+    system = openmm.System()
+    for _ in range(3):
+        system.addParticle(10.0)
+    with pytest.raises(SettingsError, match=message):
+        add_cg_potential(system, three_beads[1], particles)
+    assert not system.getNumForces()

@@ -143,3 +143,22 @@ def test_what_cannot_be_loaded_says_what_to_install(energy, monkeypatch, tmp_pat
 def test_a_model_file_is_no_learned_potential(model_path):
     with pytest.raises(ModelFileError, match="'openmm_cgvae learned potential' is expected"):
         cg_force(model_path)
+
+
+def test_some_particles_of_a_system_are_the_beads(energy, beads, backend):
+    expected, expected_forces = evaluate(context_of(cg_force(energy, backend)), beads)
+    chosen = [11, 3, 4, 5, 6, 0, 1, 2, 8, 9]
+    positions = np.ones((12, 3))
+    positions[chosen] = beads
+    found, forces = evaluate(context_of(cg_force(energy, backend, particles=chosen), 12), positions)
+    assert found == pytest.approx(expected, rel=1e-9)
+    np.testing.assert_allclose(forces[chosen], expected_forces, rtol=1e-7, atol=1e-7)
+    assert not forces[[7, 10]].any()
+
+
+def test_a_system_with_a_python_force_goes_to_xml_and_back(energy, beads):
+    context = context_of(cg_force(energy, "python"))
+    text = openmm.XmlSerializer.serialize(context.getSystem())
+    again = openmm.XmlSerializer.deserialize(text)
+    other = openmm.Context(again, openmm.VerletIntegrator(0.001), openmm.Platform.getPlatformByName("Reference"))
+    assert evaluate(other, beads)[0] == pytest.approx(evaluate(context, beads)[0], rel=1e-9)

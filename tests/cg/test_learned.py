@@ -5,13 +5,13 @@ import pytest
 from conftest import DATA
 
 from openmm_cgvae.cg.force import SCALE
+from openmm_cgvae.cg.forcematching import ForceMatchingConfig
 from openmm_cgvae.cg.learned import LearnedPotential, learn_potential, load_potential, tabulated_forces
 from openmm_cgvae.cg.potential import CGPotential
 from openmm_cgvae.cg.system import create_cg_simulation, run_steps
 from openmm_cgvae.core.errors import ModelFileError
 from openmm_cgvae.models import ModelConfig
 from openmm_cgvae.preparation.reference import reference_forces
-from openmm_cgvae.training.forces import ForceMatchingConfig
 
 
 @pytest.fixture(scope="module")

@@ -34,7 +34,7 @@ def test_benchmark_writes_json_and_table_with_the_command(tmp_path, five_beads):
     [
         ("martini:3", "METHOD or METHOD:N"),
         ("missing.json", "METHOD or METHOD:N"),
-        ("community", "--beads is missing"),
+        ("community", "number of beads is missing, as in community:5"),
         ("community:40", "40 beads asked for"),
     ],
 )

@@ -1,6 +1,5 @@
 """The exact calls that users make, and the one line each mistake gets."""
 
-import argparse
 import json
 import subprocess
 import sys
@@ -266,8 +265,7 @@ def test_the_topology_of_another_molecule_is_refused(tmp_path, model, capsys):
 
 
 def test_top_is_the_topology_of_the_input_in_every_command():
-    (commands,) = (action for action in parser()._actions if isinstance(action, argparse._SubParsersAction))
-    options = [(name, option) for name, command in commands.choices.items() for option in command._actions]
+    options = [(name, option) for name, command in parser().commands.items() for option in command._actions]
     found = {name: option.help for name, option in options if "--top" in option.option_strings}
     assert {"backmap", "benchmark", "continue", "evaluate", "map", "prepare", "project", "train"} <= set(found)
     assert all(text.startswith("topology of the input, ") for text in found.values())

@@ -1,16 +1,16 @@
 """The map command, from its own parser."""
 
-import argparse
-
 import pytest
 from conftest import DATA
 
-import openmm_cgvae.cli.map as map_command
+from openmm_cgvae.cli.main import parser
+from openmm_cgvae.cli.summary import tell
 from openmm_cgvae.core.errors import DataError, MappingError, OutputError, SettingsError, TopologyMismatchError
 from openmm_cgvae.molecule.mapping import CGMapping, alpha_carbon_mapping, residue_mapping
 from openmm_cgvae.molecule.mapping.autograin import autograin_mapping
 from openmm_cgvae.molecule.mapping.backbone import backbone_mapping
 from openmm_cgvae.molecule.mapping.community import community_mapping
+from openmm_cgvae.preparation import mappings
 
 AA, TOP = str(DATA / "alanine_dipeptide.xtc"), str(DATA / "alanine_dipeptide.pdb")
 
@@ -21,9 +21,8 @@ def _in_empty_folder(tmp_path, monkeypatch):
 
 
 def run(*arguments, trajectory=AA):
-    parser = argparse.ArgumentParser()
-    map_command.add_arguments(parser)
-    map_command.run(parser.parse_args([trajectory, "--top", TOP, "-o", "mapping.json", *arguments]))
+    options = parser().parse_args(["map", trajectory, "--top", TOP, "-o", "mapping.json", *arguments])
+    tell(options.run(options), options)
     return CGMapping.load("mapping.json")
 
 
@@ -52,8 +51,8 @@ def test_table_names_every_bead(capsys):
 
 
 def test_long_trajectories_are_read_evenly(topology, reference, monkeypatch):
-    monkeypatch.setattr(map_command, "MAX_FRAMES", 60)
-    positions = map_command._read_evenly(AA, topology)
+    monkeypatch.setattr(mappings, "MAX_FRAMES", 60)
+    positions = mappings.read_evenly(AA, topology)
     assert positions.shape == (50, 22, 3)
     assert (positions == reference[0][::4]).all()
 

@@ -16,14 +16,15 @@ WORDS = {
     "atom_types", "baseline", "box", "breaks", "caps", "compile", "consistency", "device", "disulfides", "drop",
     "frames", "histidine", "implicit_solvent", "keep", "mapping", "measure", "method", "models", "molecules", "name",
     "on_bad_frame", "optimize", "platform", "preset", "protonation", "rename", "set", "splits", "stereo", "termini",
-    "times", "title", "unknown", "water_model", "weights",
+    "sequence", "times", "title", "unknown", "water_model", "weights",
     "ensemble", "rank_by", "scheduler", "split",
 }  # fmt: skip
+# Given with dashes by some commands and without by others, or a word without dashes.
+PLACED_OR_NAMED = ("model", "molecules", "sequence")
 
 
 def commands():
-    (action,) = (action for action in parser()._actions if isinstance(action, argparse._SubParsersAction))
-    return action.choices
+    return parser().commands
 
 
 def arguments(command):
@@ -36,12 +37,16 @@ def arguments(command):
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_argument_is_a_number_a_word_or_a_file_that_is_known_as_input_or_output(command):
     files = FILES[command]
-    known = {*files.inputs, *files.outputs, *files.inside}
+    known = {*files.inputs, *files.outputs, *files.inside, "json"}
     names = {action.dest for action in arguments(command)}
     assert names <= known | WORDS, f"{names - known - WORDS}: say in cli/paths.py what it is"
     assert known <= names
     for action in arguments(command):
-        assert (action.dest in POSITIONAL) == (not action.option_strings) or action.dest in ("model", "molecules")
+        assert (action.dest in POSITIONAL) == (not action.option_strings) or action.dest in (
+            "model",
+            "molecules",
+            "sequence",
+        )
 
 
 def parsed(command, **given):
@@ -64,11 +69,12 @@ def parsed(command, **given):
 
 def cases():
     for command, files in FILES.items():
-        for output in files.outputs:
+        outputs = (*files.outputs, "json")
+        for output in outputs:
             # A folder is no file.
             for name in sorted({*files.inputs} - {"folder", "training"}):
                 yield command, output, name
-        for first, second in itertools.combinations(files.outputs, 2):
+        for first, second in itertools.combinations(outputs, 2):
             yield command, first, second
 
 
@@ -111,14 +117,14 @@ def test_an_output_that_is_another_file_of_the_command_is_refused(tmp_path, monk
         "train md.dcd --top a.pdb --start run/model.pt -o run",
         "train run/checkpoint.pt -o run",
         "sample-reference md/run-003.dcd -o md",
-        "evaluate a.dcd b.dcd --top a.pdb --model m.pt --json b.dcd",
+        "evaluate a.dcd b.dcd --top a.pdb --model m.pt --json=b.dcd",
         "prepare proteins.txt -o listed/chain.npz",
         "cg-forcefield md.dcd --top a.pdb --model alanine-dipeptide-3 -o BUNDLED",
     ],
 )
 @pytest.mark.parametrize("more", ["", "--overwrite"])
 def test_what_lies_beside_or_inside_is_known_too(tmp_path, monkeypatch, capsys, given, more):
-    from openmm_cgvae.pretrained.index import bundled_file
+    from openmm_cgvae.io.bundled import bundled_file
 
     monkeypatch.chdir(tmp_path)
     Path("proteins.txt").write_text("a.pdb listed/chain.npz # a run\n")

@@ -13,7 +13,7 @@ from proteintrainings import SMALL, packed
 
 from openmm_cgvae.cli.main import main
 from openmm_cgvae.io.modelfile import ModelFile
-from openmm_cgvae.training.chains import PackedChains
+from openmm_cgvae.proteins.chains import PackedChains
 
 CRYSTAL = str(DATA / "5k6d.pdb")
 SETTINGS = [part for name, value in SMALL.items() for part in ("--set", f"{name}={value}")]
@@ -36,7 +36,7 @@ def refused(arguments, capsys):
 
 def test_packed_chains_are_trained_on_exported_and_started_from(capsys):
     assert main(["train", "chains.npz", "-o", "one", *SHORT, "--name", "mine"]) == 0
-    assert "model file: one/model.pt" in capsys.readouterr().out
+    assert "model file  one/model.pt" in capsys.readouterr().out
     assert main(["info", "one/model.pt"]) == 0
     assert "any protein, on C-alpha positions" in capsys.readouterr().out
     assert main(["export", "one", "-o", "again.pt"]) == 0
@@ -70,7 +70,7 @@ def test_folder_of_other_files_is_refused(capsys):
     arguments = ["train", "pdbs", "-o", "two", "--start", "one/model.pt", "--set", "residues=100"]
     assert main(arguments) == 0
     Path("pdbs", "more.pdb").write_bytes(Path(CRYSTAL).read_bytes())
-    assert "was made of other files" in refused(arguments, capsys)
+    assert "was made of other trajectories" in refused(arguments, capsys)
 
 
 @pytest.mark.parametrize(

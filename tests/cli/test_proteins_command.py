@@ -13,7 +13,7 @@ from proteinmodels import trace, untrained_file
 from openmm_cgvae.binding.beads import read_beads
 from openmm_cgvae.chemistry.aminoacids.residues import RESIDUE_NAMES
 from openmm_cgvae.cli.main import main
-from openmm_cgvae.pretrained.index import pretrained_names
+from openmm_cgvae.io.bundled import pretrained_names
 
 N = 16
 

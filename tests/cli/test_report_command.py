@@ -95,11 +95,6 @@ def test_figures_of_an_evaluation_are_shown_as_they_are(report, model_path):
     assert f"{found['recon_rmsd_heavy_angstrom']:.3g}" in again
 
 
-def test_evaluate_asks_for_one_output(model_path, capsys):
-    assert main(["evaluate", AA, "--top", TOP, "--model", str(model_path)]) == 2
-    assert "neither --json nor --report given" in capsys.readouterr().err
-
-
 def test_backmap_shows_what_it_wrote(model_path):
     assert main(["project", AA, "--top", TOP, "--model", str(model_path), "-o", "cg.dcd"]) == 0
     call = ["backmap", "cg.dcd", "--model", str(model_path), "-o", "aa.dcd", "--samples", "2", "--stride", "20"]
@@ -115,7 +110,7 @@ def test_backmap_shows_what_it_wrote(model_path):
         ((), "neither structures nor --model given"),
         (("--model", "protein-ca"), "one structure is expected"),
         (("none.dcd",), "--top is missing"),
-        ((AA, "--top", TOP, "--evaluation", "none.json"), "evaluation none.json cannot be read"),
+        ((AA, "--top", TOP, "--evaluation", "none.json"), "none.json does not exist"),
         ((AA, "--top", TOP, "--samples", "0"), "1 or more is expected"),
         ((AA, "--top", TOP, "--energies", "0"), "1 or more is expected"),
         (("none.dcd", "--top", TOP), "none.dcd"),

@@ -8,10 +8,10 @@ from boxes import BOX, ORDER, cg_box
 from conftest import untrained_file
 
 from openmm_cgvae.backmapping.backmapper import Backmapper
-from openmm_cgvae.backmapping.system import SystemBackmapper
 from openmm_cgvae.cli.system import add_system, load_backmapper
 from openmm_cgvae.core.errors import SettingsError
 from openmm_cgvae.io.trajectory_files import TrajectoryWriter, box_lengths_and_angles
+from openmm_cgvae.simulation.system import SystemBackmapper
 
 
 @pytest.fixture

@@ -50,9 +50,9 @@ def test_frames_are_numbered_or_checked():
 
 CONFIGS = {
     "models.config": ("ModelConfig", "TrainingConfig"), "training.proteinconfig": ("ProteinConfig",),
-    "training.forces": ("ForceMatchingConfig",), "training.baselines": ("BaselineConfig",),
-    "preparation.reference": ("ReferenceProtocol",), "conformers.torsionconfig": ("TorsionConfig",),
-    "conformers.coarseconfig": ("CoarsenConfTraining",),
+    "cg.forcematching": ("ForceMatchingConfig",), "training.baselines": ("BaselineConfig",),
+    "preparation.reference": ("ReferenceProtocol",), "ensembles.torsionconfig": ("TorsionConfig",),
+    "ensembles.coarseconfig": ("CoarsenConfTraining",),
 }  # fmt: skip
 
 

@@ -21,15 +21,15 @@ GIVEN = {
     # Of a file that is temporary or in a temporary folder.
     "core/archive.py": "__init__ close",
     "core/output.py": "write_text",
-    "evaluation/bundle.py": "_compress",
+    "pretrained/bundle.py": "_compress",
     "formats/outputfile.py": "__init__",
-    "formats/paths.py": "unpack",
+    "core/plainfiles.py": "unpack",
     "formats/structures.py": "_read_by_frames",
     "formats/xtc.py": "_unpacked",
     # Files that stay when a process ends, and are cut back to what is whole.
     "io/journal.py": "__enter__",
     "core/lock.py": "_taken",
-    "ensembles/evaluation.py": "evaluate_conformers",
+    "evaluation/conformers/evaluation.py": "evaluate_conformers",
     "simulation/written.py": "restore",
 }
 

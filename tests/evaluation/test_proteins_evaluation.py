@@ -6,7 +6,7 @@ from proteinchains import all_types, atoms_topology, crambin
 
 from openmm_cgvae.chemistry.aminoacids.residues import RESIDUE_NAMES
 from openmm_cgvae.evaluation.proteins import evaluate_proteins, model_builder
-from openmm_cgvae.training.chains import Chain
+from openmm_cgvae.proteins.chains import Chain
 
 
 class Shifted:

@@ -6,7 +6,7 @@ from openmm_cgvae.core.errors import DataError
 from openmm_cgvae.evaluation.measures import molecule_figures, protein_means
 from openmm_cgvae.evaluation.subject import of_model, of_structures
 from openmm_cgvae.evaluation.surprise import bead_surprise, beyond_training, residue_surprise
-from openmm_cgvae.evaluation.thinning import read_structures, thinned
+from openmm_cgvae.io.thinning import read_structures, thinned
 from openmm_cgvae.metrics import structure_summary
 from openmm_cgvae.preparation.crystalchains import chains_of_file
 

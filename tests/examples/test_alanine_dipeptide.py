@@ -22,7 +22,7 @@ def test_the_quick_example_makes_data_a_model_and_minimised_frames(tmp_path):
     out = run(tmp_path / "work")
     assert "valid bond graphs" in out
     summary = json.loads((tmp_path / "work" / "run-3" / "summary.json").read_text())
-    assert summary["frames"] == 1000
+    assert summary["frames"] == 300
     assert summary["sampled"]["cg_consistency_max_nm"] < 1e-5
     assert summary["minimized"]["cg_consistency_max_nm"] < 0.01
     # Even a poor model's structures relax into the right molecule.

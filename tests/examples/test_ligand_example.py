@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from rdkit import Chem
 
+from openmm_cgvae.io.bundled import pretrained_names
 from openmm_cgvae.molecule.mapping import CGMapping
-from openmm_cgvae.pretrained.index import pretrained_names
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "ligand" / "run.py"
 # (S)-ibuprofen, and the number of its heavy atoms and hydrogens.

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from conftest import DATA
 
-from openmm_cgvae.pretrained.index import pretrained_names
+from openmm_cgvae.io.bundled import pretrained_names
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "protein" / "run.py"
 RESIDUES = 14

@@ -130,6 +130,15 @@ def test_a_run_goes_on_where_its_checkpoint_was(tmp_path):
     assert path.read_bytes() == again.read_bytes()
 
 
+@pytest.mark.parametrize("cut", [0, 5, 200, None])
+def test_a_file_that_was_only_begun_is_gone_on_with(tmp_path, cut):
+    whole = write(tmp_path / "a.nc", sizes=(7,)).read_bytes()
+    begun = tmp_path / "b.nc"
+    begun.write_bytes(whole[: NetCDFFrames.read(tmp_path / "a.nc").start][:cut])
+    write(begun, sizes=(7,), append=True)
+    assert begun.read_bytes() == whole
+
+
 def test_another_programs_file_is_not_appended_to(tmp_path):
     with netcdf_file(str(tmp_path / "a.nc"), "w", version=2) as file:
         for name, size in (("frame", None), ("spatial", 3), ("atom", 5)):

@@ -75,7 +75,11 @@ def test_a_pdb_file_of_more_than_99999_atoms_keeps_its_columns_and_bonds(tmp_pat
 
 @pytest.mark.slow
 def test_an_mmcif_file_of_more_than_99999_atoms_keeps_its_bonds(tmp_path):
-    topology, path = diatomics(50_050), tmp_path / "aa.cif"
+    topology, path = app.Topology(), tmp_path / "aa.cif"
+    residues = [topology.addResidue("XYZ", topology.addChain(), "1") for _ in range(100)]
+    for residue in residues:
+        atoms = [topology.addAtom(f"C{k}", app.element.carbon, residue) for k in range(1001)]
+        topology.addBond(atoms[-2], atoms[-1])
     write(path, topology, positions(topology))
     assert pairs(load_topology(path)) == pairs(topology)
 

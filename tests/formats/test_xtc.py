@@ -6,7 +6,8 @@ import pytest
 from openmm import app
 
 from openmm_cgvae.core.errors import DataError, OutputError
-from openmm_cgvae.formats.xtc import XTCFrames, XTCWriter
+from openmm_cgvae.formats.xtc import XTCFrames
+from openmm_cgvae.formats.xtcwriter import XTCWriter
 
 VECTORS = np.array([[3.0, 0, 0], [1.4, 3.2, 0], [-1.2, 1.5, 2.9]])
 

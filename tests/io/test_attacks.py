@@ -254,7 +254,7 @@ ATTACKS = [bomb, much_json, deep_json, many_lists, short_tensor, huge_tensor, hu
            memo]  # fmt: skip
 LOAD = """
 import resource, sys, time
-import torch, openmm_cgvae.kinds.fixed, openmm_cgvae.models.rebuild
+import torch, openmm_cgvae.backmapping.fixed, openmm_cgvae.models.rebuild
 from openmm_cgvae.backmapping.model import Model
 from openmm_cgvae.core.errors import ModelFileError
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -7,12 +7,14 @@ import tempfile
 import mdtraj
 import numpy as np
 import pytest
+import torch
 from dialects import write_dcd
 
 from openmm_cgvae.backmapping.trajectory import backmap_trajectory, project_trajectory
 from openmm_cgvae.core.errors import DataError, TopologyMismatchError
 from openmm_cgvae.formats.structures import load_box, load_topology
-from openmm_cgvae.formats.xtc import XTCWriter
+from openmm_cgvae.formats.xtcwriter import XTCWriter
+from openmm_cgvae.io.tensors import load_tensors, save_tensors
 from openmm_cgvae.io.trajectory_files import WRITABLE, TrajectoryReader, TrajectoryWriter, write_topology_beside
 
 BY_MDTRAJ = (".dcd", ".xtc", ".trr", ".nc", ".pdb", ".gro", ".xyz", ".lammpstrj")
@@ -233,3 +235,18 @@ def test_names_are_compared_as_far_as_the_format_holds_them(tmp_path, five_beads
     path.write_text(text.replace(f" {other}", " ZZ"))
     with pytest.raises(TopologyMismatchError, match="ZZ"):
         TrajectoryReader(path, five_beads.cg_topology())
+
+
+def test_tensors_are_written_alike_however_they_lie_in_memory(tmp_path):
+    text = "".join(["e", "ps"])
+    numbers = torch.arange(6.0).reshape(2, 3)
+    states = (
+        {"eps": numbers, "none": torch.empty(0, 3), "names": ["eps", "eps"], "pair": (0.9, 0.99)},
+        {text: numbers.T.contiguous().T, "none": torch.empty(3, 0).T, "names": [text, "eps"], "pair": (0.9, 0.99)},
+    )
+    for number, state in enumerate(states):
+        save_tensors(tmp_path / f"{number}.pt", state)
+    first, second = ((tmp_path / f"{number}.pt").read_bytes() for number in range(2))
+    assert first == second
+    save_tensors(tmp_path / "again.pt", load_tensors(tmp_path / "0.pt", "state", "this", DataError))
+    assert (tmp_path / "again.pt").read_bytes() == first

@@ -13,6 +13,7 @@ from openmm_cgvae.io.objects import as_library
 from openmm_cgvae.io.trajectory_files import WRITABLE, TrajectoryReader, write_topology_beside
 from openmm_cgvae.molecule.foreign import foreign_topology
 from openmm_cgvae.molecule.mapping import CGMapping
+from openmm_cgvae.preparation.dataset import read_reference
 
 FRAMES = 5
 LIBRARIES = ["mdtraj", "mdanalysis", "openmm", "parmed"]
@@ -83,6 +84,14 @@ def test_structures_are_returned_as_an_object_and_taken_back(tmp_path, backmappe
     assert CGMapping(found, mapping.beads).n_beads == 3
     if library in FULL:
         np.testing.assert_allclose(back.times, np.repeat(TIMES, 2) + np.tile([0, 1], FRAMES), rtol=1e-5)
+
+
+def test_reference_md_is_read_of_objects_as_of_files(reference, backmapper):
+    frames = reference[0][:FRAMES]
+    given = made("mdtraj", backmapper.topology, frames)
+    positions, runs = read_reference([given, given], load_topology(given))
+    np.testing.assert_allclose(positions, np.concatenate([frames, frames]), atol=1e-6)
+    assert runs.tolist() == [0] * FRAMES + [1] * FRAMES
 
 
 def test_what_openmm_has_read_or_runs_is_taken(tmp_path, backmapper, mapping, beads):

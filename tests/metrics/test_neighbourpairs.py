@@ -1,12 +1,15 @@
 """Large molecules are measured by neighbours as small ones are by all pairs."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
 from openmm_cgvae.metrics import structure
 from openmm_cgvae.metrics.neighbourpairs import changed_bonds, pairs_closer
-from openmm_cgvae.metrics.structure import bond_graph_edit_ratio, clashes
-from openmm_cgvae.molecule.graph import BOND_FACTOR
+from openmm_cgvae.metrics.structure import bond_graph_edit_ratio, clashes, handedness
+from openmm_cgvae.metrics.summary import structure_summary
+from openmm_cgvae.molecule.graph import BOND_FACTOR, MolecularGraph
 
 
 @pytest.fixture(params=[0.0, 0.02, 0.06])
@@ -39,3 +42,18 @@ def dense_clashes(frames, graph):
     apart = graph.bond_distances[i, j] > 3
     distances = np.linalg.norm(frames[:, i[apart]] - frames[:, j[apart]], axis=-1)
     return (distances < 0.3).any(1)
+
+
+def test_no_table_of_all_pairs_is_made_of_a_large_molecule(graph, reference):
+    copies, n = 255, 255 * 22
+    numbers, residue_index = np.tile(graph.atomic_numbers, copies), np.arange(copies).repeat(22)
+    bonds = (graph.bonds + 22 * np.arange(copies)[:, None, None]).reshape(-1, 2)
+    large = MolecularGraph(numbers, bonds, list(graph.names) * copies, list(graph.residues) * copies, residue_index)
+    frame = (reference[0][0] + 2.0 * np.arange(copies)[:, None, None] * [1, 0, 0]).reshape(1, n, 3)
+    tracemalloc.start()
+    summary = structure_summary(frame, large, handedness(frame, large))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (summary["valid_ratio_all"], summary["chirality_ratio"], summary["clash_ratio"]) == (1, 1, 0)
+    # A byte a pair would be 31 MB, and numbers of bonds 250 MB.
+    assert peak < n * n

@@ -5,6 +5,7 @@ import pytest
 from conftest import DATA
 from openmm import app
 from proteinchains import FOLDER
+from proteintrainings import packed
 
 from openmm_cgvae.core.errors import DataError
 from openmm_cgvae.formats.structures import load_topology
@@ -174,3 +175,23 @@ def test_one_cluster_cannot_be_held_out():
 def test_no_chain_is_refused():
     with pytest.raises(DataError, match="no protein chain found"):
         pack([Source(DATA / "alanine_dipeptide.pdb")])
+
+
+def test_packed_chains_keep_their_splits_beside_runs(tmp_path):
+    crystals = packed()
+    crystals.save(tmp_path / "chains.npz")
+    (tmp_path / "list.txt").write_text("chains.npz\naa.pdb a.dcd b.dcd  # runs\n")
+    topology = load_topology(CRYSTAL)
+    app.PDBFile.writeFile(topology.to_openmm(), app.PDBFile(str(CRYSTAL)).positions, (tmp_path / "aa.pdb").open("w"))
+    for name in ("a", "b"):
+        with TrajectoryWriter(tmp_path / f"{name}.dcd", topology) as writer:
+            frames = np.array(app.PDBFile(str(CRYSTAL)).getPositions(asNumpy=True)._value, dtype=np.float32)
+            writer.write(np.stack([frames, frames]), np.arange(2))
+    both = pack(read_sources(tmp_path / "list.txt"))
+    assert both.names.tolist() == [*crystals.names, "aa/a:0", "aa/a:1", "aa/b:0", "aa/b:1"]
+    assert both.of_md.tolist() == [False, False, True, True, True, True]
+    # Of MD of one cluster, blocks of runs are held out.
+    for split, frames in (("train", 3), ("validation", 1)):
+        assert crystals.subset(split).names[0] in both.subset(split).names
+        assert both.subset(split).of_md.sum() == frames
+    assert not set(both.clusters[:2]) & set(both.clusters[2:])

@@ -11,7 +11,7 @@ from openmm_cgvae.binding.protein import bind_protein
 from openmm_cgvae.chemistry.aminoacids.residues import AMINO_ACIDS
 from openmm_cgvae.core.errors import TopologyMismatchError
 from openmm_cgvae.preparation.structures import beads_of, chain_of, heavy_atoms
-from openmm_cgvae.training.chains import Chain
+from openmm_cgvae.proteins.chains import Chain
 
 
 def test_alpha_beads_of_a_broken_chain_are_chains():

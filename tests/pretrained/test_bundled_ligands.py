@@ -9,9 +9,9 @@ import openmm_cgvae
 from openmm_cgvae.backmapping.backmapper import Backmapper
 from openmm_cgvae.backmapping.model import Model
 from openmm_cgvae.chemistry.symmetry import heavy_symmetries
-from openmm_cgvae.conformers.approximate import approximate_conformers
-from openmm_cgvae.conformers.generate import ENERGY, ConformerModel
-from openmm_cgvae.pretrained.index import PRETRAINED, pretrained_names
+from openmm_cgvae.ensembles.approximate import approximate_conformers
+from openmm_cgvae.ensembles.generate import ENERGY, ConformerModel
+from openmm_cgvae.io.bundled import PRETRAINED, pretrained_names
 
 pytestmark = pytest.mark.skipif("ligands" not in pretrained_names(), reason="ligands is not bundled yet")
 # Imatinib and ibuprofen.
@@ -28,7 +28,7 @@ def test_conformers_keep_the_molecule_and_are_low_in_energy(model, smiles):
     made = model.conformers(smiles, 10, seed=1)
     energies = np.array([conformer.GetDoubleProp(ENERGY) for conformer in made.GetConformers()])
     approximate = approximate_conformers(Chem.AddHs(Chem.MolFromSmiles(smiles)), 5, 1, "none")
-    from openmm_cgvae.conformers.forcefield import energies_kj
+    from openmm_cgvae.ensembles.forcefield import energies_kj
 
     # Raw ETKDG conformers are some hundred kJ/mol above minima.
     assert np.median(energies) < np.median(energies_kj(approximate))

@@ -7,10 +7,10 @@ from openmm import NonbondedForce, app, unit
 from proteinchains import all_types, crambin
 
 from openmm_cgvae import Backmapper, Model
+from openmm_cgvae.io.bundled import PRETRAINED, pretrained_names
 from openmm_cgvae.metrics.proteins import protein_figures
 from openmm_cgvae.preparation.structures import beads_of, heavy_atoms
-from openmm_cgvae.pretrained.index import PRETRAINED, pretrained_names
-from openmm_cgvae.training.chains import Chain
+from openmm_cgvae.proteins.chains import Chain
 
 # Model to the beads it is of, and the largest RMSD of heavy atoms in Angstrom: about 1.3 times what test chains show.
 PROTEINS = {"protein-ca": ("ca", 1.6), "protein-com": ("com", 1.6), "protein-martini": ("martini3", 0.8)}

@@ -8,12 +8,12 @@ from conftest import rotation
 
 from openmm_cgvae.atomistic.minimizer import Minimizer
 from openmm_cgvae.backmapping.backmapper import Backmapper
-from openmm_cgvae.evaluation.bundle import reference_frames
+from openmm_cgvae.io.bundled import PRETRAINED, pretrained_names, resolve_model
 from openmm_cgvae.io.trajectory_files import read_frames
 from openmm_cgvae.metrics import correct_chirality, handedness, structure_summary, valid_graphs
 from openmm_cgvae.molecule.graph import MolecularGraph
 from openmm_cgvae.molecule.topology import as_mdtraj_topology
-from openmm_cgvae.pretrained.index import PRETRAINED, pretrained_names, resolve_model
+from openmm_cgvae.pretrained.bundle import reference_frames
 
 NAMES = ("alanine-dipeptide-3", "alanine-dipeptide-5")
 # Of the larger molecule, of which few MD runs were had, not every sample is right.

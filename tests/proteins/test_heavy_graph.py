@@ -9,9 +9,9 @@ from proteinchains import all_types, crambin
 from openmm_cgvae.binding.protein import bind_protein
 from openmm_cgvae.chemistry.aminoacids.residues import AMINO_ACIDS
 from openmm_cgvae.preparation.structures import beads_of
+from openmm_cgvae.proteins.chains import Chain
 from openmm_cgvae.proteins.heavy import heavy_graph
 from openmm_cgvae.proteins.relaxation import HeavyBounds
-from openmm_cgvae.training.chains import Chain
 
 
 def types_of(letters):

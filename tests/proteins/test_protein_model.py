@@ -9,12 +9,12 @@ from conftest import rotation
 from proteinchains import all_types
 from proteinmodels import chain_tensors, trace, untrained_file, untrained_model
 
+from openmm_cgvae.backmapping.protein import molecule_tensors, protein_mapping
 from openmm_cgvae.binding.protein import bind_protein
 from openmm_cgvae.chemistry.aminoacids.residues import AMINO_ACIDS
-from openmm_cgvae.kinds.protein import molecule_tensors, protein_mapping
 from openmm_cgvae.preparation.structures import beads_of
+from openmm_cgvae.proteins.chains import Chain
 from openmm_cgvae.proteins.rebuild import rebuild_protein
-from openmm_cgvae.training.chains import Chain
 
 N = 36
 

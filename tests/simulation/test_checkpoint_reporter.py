@@ -1,9 +1,8 @@
 """A run that is killed at any moment goes on without missing or doubled frames."""
 
+import multiprocessing
 import random
 import signal
-import subprocess
-import sys
 import time
 
 import numpy as np
@@ -11,32 +10,31 @@ import pytest
 from openmm import app
 
 import openmm_cgvae
-from openmm_cgvae import BackmapReporter, CheckpointReporter
+from openmm_cgvae import Backmapper, BackmapReporter, CheckpointReporter
 from openmm_cgvae.cg.system import create_cg_simulation
 from openmm_cgvae.core.errors import OutputError, PositionsError, SettingsError
 from openmm_cgvae.io.trajectory_files import TrajectoryReader
 from openmm_cgvae.simulation.reporters import TrajectoryReporter
 
 INTERVAL = 5
-PROGRAM = """
-import sys
-from pathlib import Path
-from openmm_cgvae import Backmapper, BackmapReporter, CheckpointReporter, create_cg_simulation
-from openmm_cgvae.simulation.reporters import TrajectoryReporter
-model, folder, steps, suffix = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
-backmapper = Backmapper.load(model)
-simulation = create_cg_simulation(backmapper.mapping, backmapper.cg_potential(), seed=3)
-resumed = (folder / "run.chk").exists()
-if resumed:
-    simulation.loadCheckpoint(str(folder / "run.chk"))
-how = {"append": resumed, "overwrite": True, "seed": 3, "nSamples": 2}
-with BackmapReporter(folder / f"aa{suffix}", 5, backmapper, **how) as atoms:
-    with TrajectoryReporter(folder / f"cg{suffix}", 5, append=resumed) as beads:
+
+
+def program(at_work, model, folder, steps, suffix):
+    """Run to a number of steps, or go on to it."""
+    backmapper = Backmapper.load(model)
+    simulation = simulation_of(backmapper)
+    resumed = (folder / "run.chk").exists()
+    if resumed:
+        simulation.loadCheckpoint(str(folder / "run.chk"))
+    how = {"append": resumed, "overwrite": True, "seed": 3, "nSamples": 2}
+    with (
+        BackmapReporter(folder / f"aa{suffix}", INTERVAL, backmapper, **how) as atoms,
+        TrajectoryReporter(folder / f"cg{suffix}", INTERVAL, append=resumed) as beads,
+    ):
         simulation.reporters += [atoms, beads, CheckpointReporter(folder / "run.chk", 100)]
         simulation.step(1)
-        print("at work", flush=True)
+        at_work.set()
         simulation.step(steps - simulation.currentStep)
-"""
 
 
 def simulation_of(backmapper):
@@ -48,21 +46,31 @@ def simulation_of(backmapper):
 def test_a_run_killed_several_times_is_the_run_that_was_not(model_path, tmp_path, suffix):
     draw, steps = random.Random(1), 4000
     folders = [tmp_path / name for name in ("whole", "parts")]
+    # A process that has imported everything already, so that it is killed at work.
+    forked = multiprocessing.get_context("fork")
+
+    def started(folder):
+        at_work = forked.Event()
+        process = forked.Process(target=program, args=(at_work, model_path, folder, steps, suffix))
+        process.start()
+        assert at_work.wait(60)
+        return process
+
     for folder in folders:
         folder.mkdir()
-    command = [sys.executable, "-c", PROGRAM, str(model_path)]
-    started = time.monotonic()
-    subprocess.run([*command, str(folders[0]), str(steps), suffix], check=True)
-    seconds, kills = (time.monotonic() - started) / 2, 0
+    begun, process = time.monotonic(), started(folders[0])
+    process.join()
+    seconds, kills = time.monotonic() - begun, 0
     for _ in range(6):
-        process = subprocess.Popen([*command, str(folders[1]), str(steps), suffix], stdout=subprocess.PIPE, text=True)
-        assert process.stdout.readline() in ("at work\n", "")
+        process = started(folders[1])
         time.sleep(draw.random() * seconds / 3)
-        process.send_signal(signal.SIGKILL)
-        kills += process.wait() == -signal.SIGKILL
-        process.stdout.close()
+        process.kill()
+        process.join()
+        kills += process.exitcode == -signal.SIGKILL
     assert kills >= 3
-    subprocess.run([*command, str(folders[1]), str(steps), suffix], check=True)
+    process = started(folders[1])
+    process.join()
+    assert process.exitcode == 0
     for name in (f"aa{suffix}", f"cg{suffix}"):
         assert (folders[0] / name).read_bytes() == (folders[1] / name).read_bytes()
 

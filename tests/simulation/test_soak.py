@@ -1,18 +1,7 @@
 """Runs that are killed at random are, to the byte, those that were not; the benchmarks do it for longer."""
 
-import importlib.util
-from pathlib import Path
-
 import pytest
-
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-
-
-def benchmark(name):
-    spec = importlib.util.spec_from_file_location(name, BENCHMARKS / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+from conftest import benchmark
 
 
 @pytest.mark.slow
@@ -26,8 +15,8 @@ def test_a_run_restarted_five_times_is_the_run_of_one_piece(tmp_path):
 def test_simulate_goes_on_to_the_same_bytes(tmp_path, monkeypatch):
     from openmm_cgvae.simulation import checkpoint
 
-    kill = benchmark("kill_runs")
+    kill = benchmark("kill")
     monkeypatch.setattr(checkpoint, "CHECKPOINT_STEPS", kill.CHECKPOINT_STEPS)
-    same, kills, problems = kill.survive(kill.CASES["simulate"](), 3)
-    assert (same, problems) == (3, [])
+    same, trials, kills, problems = kill.survive("simulate", 3)
+    assert (same, trials, problems) == (3, 3, [])
     assert kills > 0

@@ -11,14 +11,15 @@ from proteintrainings import SMALL, chains, packed, trainer
 
 from openmm_cgvae.backmapping.model import Model
 from openmm_cgvae.core.errors import OutputError, SettingsError, TrainingError
-from openmm_cgvae.evaluation.proteinexport import export_protein
 from openmm_cgvae.io.modelfile import ModelFile
+from openmm_cgvae.io.tensors import save_tensors
 from openmm_cgvae.preparation.structures import beads_of
-from openmm_cgvae.training.chains import PackedChains
-from openmm_cgvae.training.crops import MARGIN, cropped
-from openmm_cgvae.training.geometry import ProteinGeometry, disulfides_of
+from openmm_cgvae.proteins.chains import Chain, PackedChains
+from openmm_cgvae.proteins.crops import MARGIN, cropped
+from openmm_cgvae.proteins.crystalgeometry import ProteinGeometry, disulfides_of
 from openmm_cgvae.training.proteinbatch import joined
 from openmm_cgvae.training.proteinconfig import ProteinConfig
+from openmm_cgvae.training.proteinexport import export_protein
 from openmm_cgvae.training.proteins import ProteinTrainer
 
 
@@ -28,16 +29,14 @@ def rows_of(folder):
 
 
 def assert_same_run(folder, other):
-    """Same weights, averages and moments to the bit, and the same log but for the time."""
-    states = [torch.load(path / "checkpoint.pt", weights_only=True) for path in (folder, other)]
-    for part in ("network", "average"):
-        assert states[0][part].keys() == states[1][part].keys()
-        for name, value in states[0][part].items():
-            assert torch.equal(value, states[1][part][name]), name
-    moments = [state["optimizer"]["state"] for state in states]
-    for number, own in moments[0].items():
-        for name, value in own.items():
-            assert torch.equal(value, moments[1][number][name])
+    """The same checkpoint to the byte, and the same log, but for the time."""
+    contents = []
+    for path in (folder, other):
+        state = torch.load(path / "checkpoint.pt", weights_only=True)
+        save_tensors(path / "untimed.pt", {name: part for name, part in state.items() if name != "seconds"})
+        contents.append((path / "untimed.pt").read_bytes())
+        (path / "untimed.pt").unlink()
+    assert contents[0] == contents[1]
     for row, same in zip(rows_of(folder), rows_of(other), strict=True):
         assert {k: v for k, v in row.items() if k != "seconds"} == {k: v for k, v in same.items() if k != "seconds"}
 
@@ -149,6 +148,18 @@ def test_chances_are_even_over_clusters_and_less_at_poor_resolution(tmp_path):
     data = PackedChains.packed([one, one, other, other], [1.0, 1.0, 3.0, np.nan],
                                ["train", "train", "train", "validation"], [0, 0, 1, 2], [True] * 4)  # fmt: skip
     np.testing.assert_allclose(trainer(tmp_path, data=data)._chances, np.array([1, 1, 1]) / 3)
+
+
+def test_a_part_of_the_residues_seen_is_of_md(tmp_path):
+    """Whatever the lengths and clusters: crystals of two clusters, frames of a short chain of a third."""
+    one, other = chains()
+    frame = Chain("aa/run:0", *(getattr(other, name)[:5] for name in ("residue_types", "atoms", "mask", "connected")))
+    data = PackedChains.packed([one, other, frame, frame, other], [1.0, 1.0, np.nan, np.nan, 1.0],
+                               ["train"] * 4 + ["validation"], [0, 1, 2, 2, 3], [True] * 5)  # fmt: skip
+    train = trainer(tmp_path, data=data, md_fraction=0.3)
+    seen = train._chances * train.train.lengths
+    assert seen[2:].sum() / seen.sum() == pytest.approx(0.3)
+    assert train._chances[0] == pytest.approx(train._chances[1])
 
 
 @pytest.mark.parametrize("split", ["train", "test"])

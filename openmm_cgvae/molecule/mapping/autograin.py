@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from openmm_cgvae.core.errors import DataError, SettingsError
+from openmm_cgvae.core.progress import progress_bar
 from openmm_cgvae.core.units import as_positions_nm
 from openmm_cgvae.molecule.mapping.builders import check_request, custom_mapping
 from openmm_cgvae.molecule.topology import as_mdtraj_topology
@@ -176,7 +177,6 @@ def _fill_empty(assignment, moments, n_beads):
 def _train(moments, n_beads, seed, epochs, progress):
     """Likeliest bead of every atom, shape (RESTARTS, n)."""
     import torch
-    from tqdm.auto import tqdm
 
     generator = torch.Generator().manual_seed(seed)
     # Dimensionless, so that the epsilon of Adam has the same meaning for every molecule.
@@ -184,7 +184,7 @@ def _train(moments, n_beads, seed, epochs, progress):
     shape = RESTARTS, len(moments), n_beads
     logits, decode = (torch.randn(shape, generator=generator, dtype=torch.float64) for _ in range(2))
     optimizer = torch.optim.Adam([logits.requires_grad_(), decode.requires_grad_()], lr=LEARNING_RATE)
-    for epoch in tqdm(range(epochs), unit="epoch", delay=3, leave=False, disable=not progress):
+    for epoch in progress_bar(range(epochs), unit="epoch", leave=False, shown=progress):
         tau = max(LAST_TAU, FIRST_TAU - (FIRST_TAU - LAST_TAU) * epoch / (COOLING * epochs))
         for _ in range(UPDATES):
             gumbel = -torch.empty(shape, dtype=torch.float64).exponential_(generator=generator).log()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from openmm_cgvae.core.errors import MappingError
+from openmm_cgvae.core.progress import progress_bar
 from openmm_cgvae.molecule.mapping.builders import check_request, custom_mapping
 from openmm_cgvae.molecule.topology import as_mdtraj_topology
 
@@ -45,7 +46,6 @@ def community_mapping(
         If the topology has no bonds, or `n_beads` is out of range.
     """
     import networkx
-    from tqdm.auto import tqdm
 
     topology = as_mdtraj_topology(topology)
     graph = networkx.Graph()
@@ -57,7 +57,7 @@ def community_mapping(
     check_request(n_beads, len(parts), topology.n_atoms, f"atoms in {len(parts)} separate parts")
     splits = networkx.community.girvan_newman(graph, most_valuable_edge=_busiest_bond)
     # Each step of the algorithm makes one part more.
-    for _ in tqdm(range(n_beads - len(parts)), unit="bead", delay=3, leave=False, disable=not progress):
+    for _ in progress_bar(range(n_beads - len(parts)), unit="bead", leave=False, shown=progress):
         parts = next(splits)
     return custom_mapping(topology, sorted(sorted(part) for part in parts), weights)
 

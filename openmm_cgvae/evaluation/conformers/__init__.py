@@ -1,0 +1,1 @@
+"""Generated conformers of small molecules against reference ensembles and crystals: accuracy, validity, energies."""
