@@ -56,17 +56,17 @@ def run(options):
         sample_ensembles(molecules, folder, protocol, options.seed, options.splits)
     ensembles = pack_parts(folder)
     rows = [_packed(ensembles, folder / "ensembles.npz")]
+    if options.relaxations is not None:
+        rows.append(_relaxed(ensembles, folder, options))
     if options.gfn2:
         # Test molecules first, of which there are fewest.
         reoptimise_parts(folder, sorted(options.splits))
         rows.append(_packed(pack_parts(folder, GFN2), folder / "gfn2.npz"))
-    if options.relaxations is not None:
-        rows.append(_relaxed(ensembles, folder, options))
     return Summary(rows)
 
 
 def _relaxed(ensembles, folder, options):
-    """Minimise samples of a model, as far as it was not done; return the row that says what they are."""
+    """Minimise samples of a model and save both; return the row that says what they are."""
     from openmm_cgvae.ensembles.generate import ConformerModel
     from openmm_cgvae.preparation.relaxedparts import pack_relaxations, sample_relaxations
 

@@ -2,15 +2,13 @@
 
 On several GPUs with torchrun. Protein chains give a model of any protein: packed ones, PDB or mmCIF files, a folder of
 these, or a .txt list of them and of MD runs, on each line a topology and its trajectories. So does MD with --mapping
-ca, com or martini. Conformer ensembles of sample-conformers (.npz) give a model of any small molecule,
-its relaxations.npz a refinement of the model --start.
+ca, com or martini. Conformer ensembles of sample-conformers (.npz) give a model of any small molecule.
 """
 
 import ast
 import logging
 import math
 from contextlib import suppress
-from dataclasses import fields, replace
 from pathlib import Path
 
 from openmm_cgvae.cli.common import add_reference, load_dataset
@@ -27,7 +25,7 @@ __all__ = ["add_arguments", "run", "settings"]
 # Arguments that a kind of models does not have, and what they are if they are not given.
 FOREIGN = {
     "small molecules": ("epochs", "baseline", "compile", "start", "top", "run_frames", "preset", "device", "mapping"),
-    "relaxed samples": ("epochs", "baseline", "compile", "top", "run_frames", "preset", "device", "mapping"),
+    "refined small molecules": ("epochs", "baseline", "compile", "top", "run_frames", "preset", "device", "mapping"),
     "any protein": ("epochs", "baseline", "compile", "preset", "device"),
 }
 DEFAULTS = {"preset": "small", "device": "cpu", "mapping": "residue"}
@@ -54,8 +52,7 @@ def add_arguments(parser):
 
 def run(options):
     changes = dict(_change(text) for text in options.set)
-    kinds = {"small molecules": of_ligands, "relaxed samples": of_relaxations, "any protein": of_proteins}
-    kind = next((name for name, found in kinds.items() if found(options)), "one molecule")
+    kind = _kind(options)
     _refuse(options, kind)
     from openmm_cgvae.training.distributed import process_group, rank
 
@@ -67,14 +64,21 @@ def run(options):
             return _baseline(options, changes) if rank() == 0 else None
         if kind == "small molecules":
             trainer, data = ligand_training(options, changes), None
-        elif kind == "relaxed samples":
+        elif kind == "refined small molecules":
             trainer, data = refinement_training(options, changes)
         elif kind == "any protein":
             trainer, data = protein_training(options, changes)
         else:
-            trainer, data = _molecule_training(options, changes, device)
+            trainer, data = _molecule_training(options, device)
         trainer.run(options.minutes)
         return Summary(list(_finished(options, kind, data))) if rank() == 0 else None
+
+
+def _kind(options):
+    """What the data make a model of."""
+    if of_relaxations(options):
+        return "refined small molecules"
+    return "small molecules" if of_ligands(options) else "any protein" if of_proteins(options) else "one molecule"
 
 
 def _refuse(options, kind):
@@ -86,13 +90,13 @@ def _refuse(options, kind):
             )
 
 
-def _molecule_training(options, changes, device):
+def _molecule_training(options, device):
     """The trainer of a model of one molecule, and its dataset."""
     from openmm_cgvae.training import Trainer
     from openmm_cgvae.training.dataset import Dataset
     from openmm_cgvae.training.distributed import rank
 
-    configs = settings(options, changes)
+    configs = settings(options)
     folder, start = Path(options.output), start_file(options.start)
     dataset, keep = kept_data(options, folder / "data.npz", load_dataset, Dataset.load)
     trainer = Trainer(dataset, folder, *configs, device, None if start is None else start.weights, options.compile)
@@ -107,11 +111,16 @@ def _finished(options, kind, data):
     try:
         if kind == "one molecule" and (folder / "training.csv").exists():
             yield "losses", _plotted(folder)
-        yield "model file", _exported(options, kind, data)
+        from openmm_cgvae.pretrained.trained import export_training
+
+        yield "model file", export_training(
+            folder, None, options.name, data if kind == "one molecule" else None, overwrite=True,
+            base=data if kind == "refined small molecules" else None,
+        )  # fmt: skip
     except ModuleNotFoundError as error:
         yield "model file", f"none: {error}; on a machine with the whole package run 'openmm-cgvae export {folder}'"
         return
-    if options.no_report or kind in ("small molecules", "relaxed samples"):
+    if options.no_report or kind.endswith("small molecules"):
         return
     try:
         from openmm_cgvae.backmapping.model import Model
@@ -122,19 +131,6 @@ def _finished(options, kind, data):
         yield write_page(folder / "report.html", subject(Model.load(folder / "model.pt"), data, **more))
     except (CGVAEError, ImportError) as error:
         yield "report", f"none: {error}"
-
-
-def _exported(options, kind, data):
-    """Path of the model file that is made of the folder."""
-    folder = Path(options.output)
-    if kind == "relaxed samples":
-        from openmm_cgvae.ensembles.refineexport import export_refined
-
-        export_refined(data, folder, folder / "model.pt", options.name or folder.name, overwrite=True)
-        return folder / "model.pt"
-    from openmm_cgvae.pretrained.trained import export_training
-
-    return export_training(folder, None, options.name, data if kind == "one molecule" else None, overwrite=True)
 
 
 def _plotted(folder):
@@ -163,22 +159,12 @@ def _baseline(options, changes):
     return Summary([("model file", path)])
 
 
-def settings(options, changes=None):
-    """The preset's settings with ``--epochs`` and every ``--set`` applied (`changes`, if read already)."""
-    from openmm_cgvae.models.config import check_settings, preset
+def settings(options):
+    """The preset's settings with ``--epochs`` and every ``--set`` applied."""
+    from openmm_cgvae.models.config import preset
 
-    model_config, training_config = preset(options.preset)
-    if options.epochs is not None:
-        training_config = replace(training_config, epochs=options.epochs)
-    if changes is None:
-        changes = dict(_change(text) for text in options.set)
-    configs = model_config, training_config
-    names = [[field.name for field in fields(config)] for config in configs]
-    check_settings(changes, names[0] + names[1])
-    return tuple(
-        replace(config, **{name: value for name, value in changes.items() if name in own})
-        for config, own in zip(configs, names, strict=True)
-    )
+    epochs = {} if options.epochs is None else {"epochs": options.epochs}
+    return preset(options.preset, epochs | dict(_change(text) for text in options.set))
 
 
 def _change(text):

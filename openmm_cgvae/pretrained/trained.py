@@ -4,7 +4,7 @@ from pathlib import Path
 
 from openmm_cgvae.core.errors import DataError, TrainingError
 from openmm_cgvae.ensembles.coarseexport import export_coarsenconf, is_coarsenconf_training
-from openmm_cgvae.ensembles.refineexport import is_refinement_training
+from openmm_cgvae.ensembles.refineexport import export_refined, is_refinement_training
 from openmm_cgvae.ensembles.torsionexport import export_ligand_model, is_ligand_training
 from openmm_cgvae.training.proteincheckpoint import is_protein_training
 
@@ -14,7 +14,7 @@ __all__ = ["export_training", "of_protein_training", "of_training"]
 OF_TRAINING, LONGEST = 200, 300
 
 
-def export_training(folder, path=None, name=None, data=None, overwrite=False, measure="test"):
+def export_training(folder, path=None, name=None, data=None, overwrite=False, measure="test", base=None):
     """Write the model file of a training folder.
 
     Parameters
@@ -30,6 +30,8 @@ def export_training(folder, path=None, name=None, data=None, overwrite=False, me
     overwrite : bool
     measure : {"test", "validation"}
         Held-out runs that a model of one molecule is measured on.
+    base : ModelFile, optional
+        The model whose samples a refinement was trained on.
 
     Returns
     -------
@@ -44,7 +46,9 @@ def export_training(folder, path=None, name=None, data=None, overwrite=False, me
     path, name = Path(path or folder / "model.pt"), name or folder.name
     if not folder.is_dir() or not (data or any(folder.glob("*.pt"))):
         raise TrainingError(f"{folder} is no folder of a training: give what 'openmm-cgvae train' wrote")
-    if is_coarsenconf_training(folder):
+    if base is not None:
+        export_refined(base, folder, path, name, overwrite)
+    elif is_coarsenconf_training(folder):
         export_coarsenconf(folder, path, name, overwrite)
     elif is_ligand_training(folder):
         export_ligand_model(folder, path, name, overwrite)
