@@ -8,17 +8,22 @@ import torch
 
 from openmm_cgvae.core.errors import ModelFileError, SettingsError
 from openmm_cgvae.core.output import check_output
-from openmm_cgvae.ensembles.refineconfig import REFINE_SETTINGS
+from openmm_cgvae.ensembles.refineconfig import REFINE_SETTINGS, RefineConfig
 from openmm_cgvae.ensembles.refinetrainer import load_refine_network
 from openmm_cgvae.ensembles.torsionexport import KIND
 from openmm_cgvae.io.bundled import resolve_model
 from openmm_cgvae.io.modelfile import ModelFile
 from openmm_cgvae.ligands.model import rebuild_ligand
-from openmm_cgvae.training.folder import last_figures
+from openmm_cgvae.training.folder import last_figures, stored_settings
 
-__all__ = ["export_refined", "refined_base"]
+__all__ = ["export_refined", "is_refinement_training", "refined_base"]
 
 FIGURES = ("rmsd_before", "rmsd_after", "distances_before", "distances_after")
+
+
+def is_refinement_training(folder: str | Path) -> bool:
+    """Whether a folder holds a training of what refines samples."""
+    return set(asdict(RefineConfig())) == set(stored_settings(folder))
 
 
 def refined_base(name_or_path: str | Path | None) -> ModelFile:

@@ -32,6 +32,8 @@ class RefineGraph(NamedTuple):
     pair_features : Tensor, shape (p, PAIR_FEATURES)
     turning : int Tensor, shape (2, T)
         Nodes of every bond that turns.
+    sizes : Tensor, shape (T,)
+        Nodes on the smaller side of every bond that turns, those on the bond too.
     rows, owners : int Tensor, shape (r,)
         Nodes that turn about a bond, and its number, round after round: the bonds of a round share no molecule.
     rounds : list of int
@@ -44,6 +46,7 @@ class RefineGraph(NamedTuple):
     pairs: Tensor
     pair_features: Tensor
     turning: Tensor
+    sizes: Tensor
     rows: Tensor
     owners: Tensor
     rounds: list[int]
@@ -75,9 +78,12 @@ def refine_graph(arrays: LigandArrays, pairs: np.ndarray, pair_features: np.ndar
     place = np.full(arrays.moved.shape[1], -1)
     place[arrays.nodes] = np.arange(len(arrays.nodes))
     owners, rows = np.nonzero(arrays.moved[:, arrays.nodes])
+    rounds = np.bincount(owners, minlength=arrays.n_tokens)
+    # Both ends of the bond are on it, of which one is in the count of what turns.
+    sizes = np.minimum(rounds, len(arrays.nodes) - rounds).astype(np.float32) + 1.0
     parts = (arrays.atoms, arrays.bonds, arrays.bond_features, pairs, pair_features, place[arrays.token_bonds].T,
-             rows, owners)  # fmt: skip
-    rounds = np.bincount(owners, minlength=arrays.n_tokens).tolist()
+             sizes, rows, owners)  # fmt: skip
+    rounds = rounds.tolist()
     return RefineGraph(*(torch.as_tensor(np.ascontiguousarray(part)) for part in parts), rounds)
 
 
@@ -100,6 +106,7 @@ def joined_refine_graphs(graphs: list[RefineGraph]) -> RefineGraph:
         torch.cat([graph.pairs + first for graph, first in zip(graphs, nodes, strict=False)], 1),
         torch.cat([graph.pair_features for graph in graphs]),
         torch.cat([graph.turning + first for graph, first in zip(graphs, nodes, strict=False)], 1),
+        torch.cat([graph.sizes for graph in graphs]),
         torch.cat([none, *(rows for found in rounds for rows, _ in found)]),
         torch.cat([none, *(owners for found in rounds for _, owners in found)]),
         [sum(len(rows) for rows, _ in found) for found in rounds],

@@ -41,7 +41,7 @@ class Refinement(nn.Module):
         for name in ("bonds", "pairs", "turning", "rows", "owners", "nodes", "riders", "hosts", "around", "host_of",
                      "centres", "double_bonds"):  # fmt: skip
             self.register_buffer(name, index.clone(), persistent=False)
-        for name in ("atoms", "bond_features", "pair_features"):
+        for name in ("atoms", "bond_features", "pair_features", "sizes"):
             self.register_buffer(name, none.clone(), persistent=False)
         self.rounds = [0]
 
@@ -50,7 +50,8 @@ class Refinement(nn.Module):
         """Take another molecule, as `refinement_arrays` and `LigandArrays` tell of it."""
         self.atoms, self.bonds, self.bond_features = molecule["atoms"], molecule["bonds"], molecule["bond_features"]
         self.pairs, self.pair_features = molecule["pairs"], molecule["pair_features"]
-        self.turning, self.rows, self.owners = molecule["turning"], molecule["turning_rows"], molecule["owners"]
+        self.turning, self.sizes = molecule["turning"], molecule["sizes"]
+        self.rows, self.owners = molecule["turning_rows"], molecule["owners"]
         rounds: list[int] = molecule["rounds"].tolist()
         self.rounds = rounds
         self.nodes, self.riders, self.hosts = molecule["nodes"], molecule["riders"], molecule["hosts"]
@@ -60,8 +61,8 @@ class Refinement(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Conformers (S, N, 3) in Angstrom, refined."""
         graph = RefineGraph(
-            self.atoms, self.bonds, self.bond_features, self.pairs, self.pair_features, self.turning, self.rows,
-            self.owners, self.rounds,
+            self.atoms, self.bonds, self.bond_features, self.pairs, self.pair_features, self.turning, self.sizes,
+            self.rows, self.owners, self.rounds,
         )  # fmt: skip
         found: list[Tensor] = []
         for part in x.split(self.samples):
@@ -136,7 +137,8 @@ def refinement_arrays(mol: Any, arrays: LigandArrays, radius, depth, charge) -> 
             double.append((a, bond.GetBeginAtomIdx(), bond.GetEndAtomIdx(), d))
     around = np.array(around, dtype=np.int64).reshape(-1, 2)
     found = {"pairs": graph.pairs.numpy(), "pair_features": graph.pair_features.numpy()}
-    found |= {"turning": graph.turning.numpy(), "turning_rows": graph.rows.numpy(), "owners": graph.owners.numpy()}
+    found |= {"turning": graph.turning.numpy(), "sizes": graph.sizes.numpy()}
+    found |= {"turning_rows": graph.rows.numpy(), "owners": graph.owners.numpy()}
     return found | {
         "rounds": np.array(graph.rounds, dtype=np.int64), "nodes": arrays.nodes,
         "riders": np.array(riders, dtype=np.int64).reshape(-1, 2), "hosts": np.array(hosts, dtype=np.int64),

@@ -60,7 +60,7 @@ class RefineStep(nn.Module):
         total = total.index_add(0, i, z).index_add(0, j, z) / self.scale
         h = h + self.out(silu(self.own(h) + self.gather(total)))
         ends = h.index_select(0, graph.turning[0]) + h.index_select(0, graph.turning[1])
-        return h, self.push(z), softplus(self.gain(ends)).squeeze(-1)
+        return h, self.push(z) / self.scale, softplus(self.gain(ends)).squeeze(-1)
 
 
 class RefineNetwork(nn.Module):
@@ -114,7 +114,7 @@ class RefineNetwork(nn.Module):
             move = zero.index_add(0, i, move).index_add(0, j, -move)
             turn = zero.index_add(0, i, turn).index_add(0, j, -turn)
             x = x + move / (1.0 + self.lengths(move) / self.most_move).unsqueeze(-1)
-            x = self.turned(graph, x, self.torques(graph, x, turn) * gain)
+            x = self.turned(graph, x, self.torques(graph, x, turn) * gain / graph.sizes.unsqueeze(1))
             found.append(x)
         return found
 

@@ -43,8 +43,8 @@ class LigandSampler(nn.Module):
         self.network, self.pairs = network, PairEnergy()
         self.rounds, self.sweeps, self.settles, self.candidates = rounds, sweeps, settles, candidates
         self.register_buffer("settling", torch.tensor(SETTLING).deg2rad(), persistent=False)
-        # K of the energy, at temperature 1 of the network's distributions: as torsions are drawn, and as they settle.
-        self.kelvin, self.settled = 300.0, 300.0
+        # K of the energy, at temperature 1 of the network's distributions.
+        self.kelvin = 300.0
         self.gas, self.samples = BOLTZMANN_KJ_PER_MOL_K, SAMPLES
         self.n_tokens, self.n_colours, self.n_bases = 0, 0, 0
         index, none = torch.zeros(0, dtype=torch.int64), torch.zeros(0)
@@ -155,7 +155,7 @@ class LigandSampler(nn.Module):
                 own = torsions[k].unsqueeze(1)
                 if nearby:
                     trial = own + self.settling
-                    cost = -self.gas * self.settled * self.likely(scores[k], trial)
+                    cost = -self.gas * self.kelvin * self.likely(scores[k], trial)
                     energy = self.turning_energy(k, x, self.settling.expand_as(trial), trial, base)
                     chosen = (energy + cost).argmin(1)
                 else:

@@ -65,13 +65,13 @@ def test_distances_to_minima_are_those_of_superposed_heavy_atoms(relaxations):
 
 
 def test_training_brings_samples_nearer_to_their_minima(relaxations, tmp_path):
-    config = replace(TINY, samples=800, learning_rate=5e-3, columns=3, ema_decay=0.9)
+    config = replace(TINY, samples=480, learning_rate=1e-2, columns=3, ema_decay=0.9)
     trainer = RefineTrainer(relaxations, tmp_path, config, progress=False)
     batch = RefineBatch.drawn(trainer.train, 3, np.random.default_rng(0))
     network = trainer.run(progress=False)
     with torch.no_grad():
         after = superposed_rmsd(network(batch.graph, batch.start)[-1], batch)
-    assert after.mean() < 0.8 * superposed_rmsd(batch.start, batch).mean()
+    assert after.mean() < 0.9 * superposed_rmsd(batch.start, batch).mean()
 
 
 def test_a_run_goes_on_as_if_it_had_not_been_interrupted(relaxations, tmp_path):
@@ -105,6 +105,7 @@ def test_settings_out_of_range_are_refused(settings):
         RefineConfig(**settings)
 
 
+@pytest.mark.slow
 def test_samples_of_a_model_are_minimised_in_parts_and_train_what_refines_them(tmp_path, capsys):
     from test_torsion_training import ensemble_of
 
@@ -124,6 +125,8 @@ def test_samples_of_a_model_are_minimised_in_parts_and_train_what_refines_them(t
     assert main(["train", str(data), "-o", str(folder), *changes]) == 2
     assert "--start" in capsys.readouterr().err
     assert main(["train", str(data), "-o", str(folder), "--start", str(base), *changes]) == 0
+    assert main(["export", str(folder), "-o", str(tmp_path / "other.pt")]) == 2
+    assert "--start" in capsys.readouterr().err
     refined = ConformerModel.load(folder / "model.pt")
     assert refined.metadata["model"]["refinement"]["steps"] == 2
     found, again = (refined.conformers(DRUG, 3, seed=1) for _ in range(2))
