@@ -12,6 +12,7 @@ line ``chains.npz``). `compare` samples beads of the test peptides' frames, and 
 import argparse
 import json
 import os
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
@@ -84,7 +85,6 @@ def _runs_of(path):
 
 def compare(args):
     """Measure every model that is not in the results yet, print a line each."""
-    from openmm_cgvae.evaluation.proteins import evaluate_proteins, model_builder
     from openmm_cgvae.metrics.proteins import protein_table
     from openmm_cgvae.proteins.chains import PackedChains
 
@@ -95,17 +95,11 @@ def compare(args):
     rows = json.loads(args.output.read_text()) if args.output.exists() else {}
     for name in args.model:
         row = rows.setdefault(name, {})
-        model = _loaded(name)
-        if "md" not in row:
-            row["md"] = _on_md(name, model, args)
-        if "crystals" not in row:
-            how = {"sample": {}, "representative": {"representative": True}}
-            row["crystals"] = {
-                kind: evaluate_proteins(crystals, model_builder(model.bind, **options)) for kind, options in how.items()
-            }
-            row["crystal_entropies"] = _entropies(name, crystals)
-        args.output.write_text(json.dumps(rows, indent=1) + "\n")
-        print(name, json.dumps(row["md"]["mean"]), row["md"]["cross_entropies"], row["crystal_entropies"], flush=True)
+        for key, measure in (("md", _on_md), ("crystal_entropies", _entropies), ("crystals", _built)):
+            if key not in row:
+                row[key] = measure(name, args, crystals)
+                args.output.write_text(json.dumps(rows, indent=1) + "\n")
+        print(name, row["md"]["mean"], row["md"]["cross_entropies"], row["crystal_entropies"], flush=True)
     found = {name: row["crystals"] for name, row in rows.items()}
     print(protein_table({f"{name}, {kind}": found[name][kind] for name in found for kind in found[name]}))
 
@@ -116,7 +110,14 @@ def _loaded(name):
     return Model.load(name, trust=os.path.exists(name))
 
 
-def _entropies(name, chains):
+def _built(name, args, chains):
+    from openmm_cgvae.evaluation.proteins import evaluate_proteins, model_builder
+
+    bind, ways = _loaded(name).bind, {"sample": {}, "representative": {"representative": True}}
+    return {way: evaluate_proteins(chains, model_builder(bind, **options)) for way, options in ways.items()}
+
+
+def _entropies(name, args, chains):
     from openmm_cgvae import Model
     from openmm_cgvae.training.proteins import ProteinTrainer
 
@@ -125,7 +126,7 @@ def _entropies(name, chains):
     return dict(zip(names, ProteinTrainer.cross_entropies(network, chains), strict=True))
 
 
-def _on_md(name, model, args):
+def _on_md(name, args, crystals):
     """Divergences with floors and diversity of every test peptide, cross-entropies of all their frames."""
     from openmm_cgvae.formats.structures import load_topology
     from openmm_cgvae.metrics import diversity_ratio, each_torsion_divergence
@@ -135,14 +136,14 @@ def _on_md(name, model, args):
     from openmm_cgvae.preparation.dataset import read_reference
     from openmm_cgvae.preparation.structures import chain_of
 
-    peptides, frames = {}, []
+    model, peptides, frames = _loaded(name), {}, []
     for path in sorted((args.work / "test").glob("*.pdb")):
         topology = load_topology(path)
         reference, runs = read_reference(_runs_of(path), topology)
         sampler, order = bound_to_atoms(model, topology.to_openmm(), reference[0])
         reference = reference[:, order]
-        own = sampler.topology
-        frames += [chain_of(own, frame) for frame in reference]
+        parts = (chain_of(sampler.topology, frame) for frame in reference)
+        frames += [replace(part, atoms=part.atoms.astype(np.float32)) for part in parts]
         samples = sampler.sample(sampler.mapping.project(reference), args.samples, seed=0)
         graph = MolecularGraph.from_topology(as_mdtraj_topology(sampler.topology))
         each = each_torsion_divergence(samples.reshape(-1, *samples.shape[2:]), reference, graph, runs).values()
@@ -153,7 +154,7 @@ def _on_md(name, model, args):
         found["diversity"] = diversity_ratio(samples, reference, sampler.mapping, graph, runs)["ratio_heavy"]
         peptides[path.stem] = found
     mean = {key: float(np.mean([row[key] for row in peptides.values()])) for key in found}
-    return {"mean": mean, "cross_entropies": _entropies(name, frames), "peptides": peptides}
+    return {"mean": mean, "cross_entropies": _entropies(name, args, frames), "peptides": peptides}
 
 
 if __name__ == "__main__":

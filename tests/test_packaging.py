@@ -149,7 +149,7 @@ def test_the_house_has_rooms_of_a_size_and_each_says_what_it_is_for():
         assert ast.get_docstring(ast.parse((folder / "__init__.py").read_text())), f"{folder} does not say its purpose"
     for folder in folders:
         lines = sum(len(path.read_text().splitlines()) for path in folder.rglob("*.py"))
-        assert lines <= 2550, folder
+        assert lines <= 2600, folder
 
 
 def test_the_tests_mirror_the_package():

@@ -19,17 +19,13 @@ def add_protein(parser, temperature="--temperature"):
         "--representative", action="store_true", default=None, help="the likeliest structure of a frame, not samples"
     )
     group.add_argument(
-        temperature,
-        dest="noise_temperature",
-        type=float,
-        metavar="T",
+        temperature, dest="noise_temperature", type=float, metavar="T",
         help="of torsions: 1 samples, less is likely (1)",
-    )
+    )  # fmt: skip
     group.add_argument(
-        "--consistency",
-        metavar="KIND",
+        "--consistency", metavar="KIND",
         help="exact: beads stay where they are; sound: they move as little as sound bonds ask (the model's if omitted)",
-    )
+    )  # fmt: skip
     group.add_argument("--histidine", metavar="STATE", help="HID, HIE or HIP where names do not tell (HIE)")
     group.add_argument("--protonation", metavar="A:57=HIP,...", help="states of single residues")
     group.add_argument("--disulfides", metavar="A:3-A:40,...", help="pairs of residues, none or auto (auto)")

@@ -20,12 +20,9 @@ def add_arguments(parser):
     parser.add_argument("trajectories", nargs="+", metavar="AA.dcd", help="reference MD, a run each")
     add_topology(parser, "all atoms")
     parser.add_argument(
-        "--mapping",
-        nargs="+",
-        required=True,
-        metavar="METHOD:N",
+        "--mapping", nargs="+", required=True, metavar="METHOD:N",
         help=f"one or more of {', '.join(METHODS)} (the first three with :N beads), or mapping files",
-    )
+    )  # fmt: skip
     parser.add_argument("-o", "--output", required=True, metavar="FOLDER", help="cases, results.json and results.md")
     parser.add_argument("--models", nargs="+", default=MODELS, metavar="MODEL", help=f"of {', '.join(MODELS)} (all)")
     parser.add_argument("--splits", nargs="+", default=SPLITS, metavar="SPLIT", help=f"of {', '.join(SPLITS)} (both)")

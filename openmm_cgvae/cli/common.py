@@ -132,18 +132,14 @@ def make_minimizer(options, backmapper):
 def add_reference(parser):
     """Reference trajectories and their mapping, or a prepared dataset."""
     parser.add_argument(
-        "trajectories",
-        nargs="+",
-        metavar="DATA",
+        "trajectories", nargs="+", metavar="DATA",
         help="reference MD, a run each, or one .npz; of many proteins PDB or mmCIF files, a folder or a .txt list",
-    )
+    )  # fmt: skip
     add_topology(parser, "all atoms", required=False)
     parser.add_argument(
-        "--mapping",
-        default="residue",
-        metavar="KIND",
+        "--mapping", default="residue", metavar="KIND",
         help="residue (default), alpha-carbon, or a mapping's JSON file; of any protein ca (default), com, martini",
-    )
+    )  # fmt: skip
     parser.add_argument("--weights", default="geometric", choices=["geometric", "mass"], help="bead weights (residue)")
     add_runs(parser)
     given = parser.group("input")

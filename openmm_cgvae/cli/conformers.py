@@ -24,18 +24,13 @@ def add_arguments(parser):
     parser.add_argument("--prune", type=float, metavar="A", help="leave out what is nearer than this RMSD to another")
     parser.add_argument("--seed", type=int, metavar="S", help="same seed, same conformers; random if omitted")
     parser.add_argument(
-        "--temperature",
-        type=float,
-        default=0.7,
-        metavar="T",
+        "--temperature", type=float, default=0.7, metavar="T",
         help="of torsions: 1 samples; 0.7 (default) prefers the likely",
-    )
+    )  # fmt: skip
     parser.add_argument(
-        "--stereo",
-        default="sample",
-        metavar="HOW",
+        "--stereo", default="sample", metavar="HOW",
         help="undefined stereo marks: sample one isomer (default) or enumerate",
-    )
+    )  # fmt: skip
     parser.add_argument("--allow-unknown", action="store_true", help="try elements and radicals that were never seen")
     add_overwrite(parser)
 

@@ -11,10 +11,9 @@ def add_arguments(parser):
     add_reference(parser)
     parser.add_argument("-o", "--output", required=True, metavar="learned.pt", help="for simulate --potential")
     parser.add_argument(
-        "--potential",
-        metavar="FILE",
+        "--potential", metavar="FILE",
         help="tabulated part (see cg-forcefield); direct inversion of the data if omitted",
-    )
+    )  # fmt: skip
     parser.add_argument(
         "--forcefield", nargs="+", default=["amber99sbildn.xml", "amber99_obc.xml"], metavar="XML",
         help="of the reference MD, where sample-reference kept no forces (amber99sbildn.xml amber99_obc.xml)",

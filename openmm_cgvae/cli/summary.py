@@ -85,7 +85,7 @@ def tell(summary, options):
 
 def print_table(rows, *head):
     """Print a table: by ``rich`` in a terminal, in plain columns elsewhere."""
-    if not sys.stdout.isatty():
+    if sys.stdout is None or not sys.stdout.isatty():
         print(text_table(rows, *head))
         return
     from rich.box import SIMPLE_HEAD

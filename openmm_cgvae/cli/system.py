@@ -12,12 +12,9 @@ __all__ = ["add_system", "load_backmapper"]
 def add_system(parser):
     """What says which models and molecules there are."""
     parser.add_argument(
-        "--model",
-        required=True,
-        action="append",
-        metavar="NAME_OR_FILE",
+        "--model", required=True, action="append", metavar="NAME_OR_FILE",
         help="a bundled model or a model file; once for every kind of molecule of --top",
-    )
+    )  # fmt: skip
     add_trust(parser)
     add_topology(parser, "CG particles", required=False)
     parser.add_argument(

@@ -10,7 +10,6 @@ import ast
 import logging
 import math
 from contextlib import suppress
-from dataclasses import fields, replace
 from pathlib import Path
 
 from openmm_cgvae.cli.common import add_reference, load_dataset
@@ -72,7 +71,7 @@ def run(options):
         elif kind == "any protein":
             trainer, data = protein_training(options, changes)
         else:
-            trainer, data = _molecule_training(options, changes, device)
+            trainer, data = _molecule_training(options, device)
         trainer.run(options.minutes)
         return Summary(list(_finished(options, kind, data))) if rank() == 0 else None
 
@@ -86,13 +85,13 @@ def _refuse(options, kind):
             )
 
 
-def _molecule_training(options, changes, device):
+def _molecule_training(options, device):
     """The trainer of a model of one molecule, and its dataset."""
     from openmm_cgvae.training import Trainer
     from openmm_cgvae.training.dataset import Dataset
     from openmm_cgvae.training.distributed import rank
 
-    configs = settings(options, changes)
+    configs = settings(options)
     folder, start = Path(options.output), start_file(options.start)
     dataset, keep = kept_data(options, folder / "data.npz", load_dataset, Dataset.load)
     trainer = Trainer(dataset, folder, *configs, device, None if start is None else start.weights, options.compile)
@@ -163,22 +162,12 @@ def _baseline(options, changes):
     return Summary([("model file", path)])
 
 
-def settings(options, changes=None):
-    """The preset's settings with ``--epochs`` and every ``--set`` applied (`changes`, if read already)."""
-    from openmm_cgvae.models.config import check_settings, preset
+def settings(options):
+    """The preset's settings with ``--epochs`` and every ``--set`` applied."""
+    from openmm_cgvae.models.config import preset
 
-    model_config, training_config = preset(options.preset)
-    if options.epochs is not None:
-        training_config = replace(training_config, epochs=options.epochs)
-    if changes is None:
-        changes = dict(_change(text) for text in options.set)
-    configs = model_config, training_config
-    names = [[field.name for field in fields(config)] for config in configs]
-    check_settings(changes, names[0] + names[1])
-    return tuple(
-        replace(config, **{name: value for name, value in changes.items() if name in own})
-        for config, own in zip(configs, names, strict=True)
-    )
+    epochs = {} if options.epochs is None else {"epochs": options.epochs}
+    return preset(options.preset, epochs | dict(_change(text) for text in options.set))
 
 
 def _change(text):

@@ -8,9 +8,6 @@ from openmm_cgvae.core.errors import SettingsError
 
 __all__ = ["ligand_training", "protein_training", "refinement_training"]
 
-# ``--set network=...`` of small molecules; the first by default.
-NETWORKS = ("torsions", "coarsenconf")
-
 
 def protein_training(options, changes):
     """The trainer of settings given by name, and the chains."""
@@ -39,16 +36,23 @@ def _start(name_or_path):
 
 def ligand_training(options, changes):
     """The trainer of settings given by name, and of which ``network``."""
+    from openmm_cgvae.ensembles.coarseconfig import CoarsenConfTraining
+    from openmm_cgvae.ensembles.coarsetraining import CoarsenConfTrainer
     from openmm_cgvae.ensembles.packed import PackedEnsembles
+    from openmm_cgvae.ensembles.torsionconfig import TorsionConfig
+    from openmm_cgvae.ensembles.torsiontrainer import TorsionTrainer
     from openmm_cgvae.models.config import config_from_dict
 
-    settings, trainer = _parts(changes.pop("network", NETWORKS[0]))
-    config = config_from_dict(settings, changes)
-    return trainer(PackedEnsembles.load(options.trajectories[0]), Path(options.output), config)
+    known = {"torsions": (TorsionConfig, TorsionTrainer), "coarsenconf": (CoarsenConfTraining, CoarsenConfTrainer)}
+    name = changes.pop("network", "torsions")
+    if name not in known:
+        raise SettingsError(f"network={name!r} given: one of {', '.join(known)} is expected")
+    config = config_from_dict(known[name][0], changes)
+    return known[name][1](PackedEnsembles.load(options.trajectories[0]), Path(options.output), config)
 
 
 def refinement_training(options, changes):
-    """The trainer of what refines the samples of the model ``--start``, and that model."""
+    """The trainer of what refines samples of the model to start from, and that `ModelFile`."""
     from openmm_cgvae.ensembles.refineconfig import RefineConfig
     from openmm_cgvae.ensembles.refineexport import refined_base
     from openmm_cgvae.ensembles.refinetrainer import RefineTrainer
@@ -57,18 +61,3 @@ def refinement_training(options, changes):
 
     base, config = refined_base(options.start), config_from_dict(RefineConfig, changes)
     return RefineTrainer(PackedRelaxations.load(options.trajectories[0]), Path(options.output), config), base
-
-
-def _parts(network):
-    """Settings and trainer of a network, by its name."""
-    if network == "coarsenconf":
-        from openmm_cgvae.ensembles.coarseconfig import CoarsenConfTraining
-        from openmm_cgvae.ensembles.coarsetraining import CoarsenConfTrainer
-
-        return CoarsenConfTraining, CoarsenConfTrainer
-    if network != "torsions":
-        raise SettingsError(f"network={network!r} given: one of {', '.join(NETWORKS)} is expected")
-    from openmm_cgvae.ensembles.torsionconfig import TorsionConfig
-    from openmm_cgvae.ensembles.torsiontrainer import TorsionTrainer
-
-    return TorsionConfig, TorsionTrainer

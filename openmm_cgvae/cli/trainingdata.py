@@ -57,7 +57,8 @@ def load_chains(options):
 
 def _holds(path, *arrays):
     """Whether a path is an archive with arrays of these names."""
+    wanted = {f"{array}.npy" for array in arrays}
     try:
-        return path.suffix == ".npz" and {f"{name}.npy" for name in arrays} <= set(zipfile.ZipFile(path).namelist())
+        return path.suffix == ".npz" and wanted <= set(zipfile.ZipFile(path).namelist())
     except (OSError, zipfile.BadZipFile):
         return False

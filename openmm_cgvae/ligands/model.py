@@ -4,12 +4,12 @@ import torch
 from torch import Tensor, nn
 
 from openmm_cgvae.core.units import ANGSTROM_PER_NM
-from openmm_cgvae.ligands.beadfit import BeadFit, rotation_of
+from openmm_cgvae.geometry.beadfit import BeadFit, rotation_of
+from openmm_cgvae.geometry.turning import turned_by_all
 from openmm_cgvae.ligands.refinement import Refinement
 from openmm_cgvae.ligands.refinenet import RefineNetwork
 from openmm_cgvae.ligands.sampler import LigandSampler
 from openmm_cgvae.ligands.torsionnet import LigandNetwork
-from openmm_cgvae.ligands.turning import turned_by_all
 
 __all__ = ["LigandModel", "rebuild_ligand"]
 

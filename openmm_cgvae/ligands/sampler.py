@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from openmm_cgvae.core.units import BOLTZMANN_KJ_PER_MOL_K
+from openmm_cgvae.geometry.turning import bond_axes, turned, turned_by_all
 from openmm_cgvae.ligands.graph import TorsionGraph
 from openmm_cgvae.ligands.steric import PairEnergy
 from openmm_cgvae.ligands.torsionnet import LigandNetwork
-from openmm_cgvae.ligands.turning import bond_axes, turned, turned_by_all
 
 __all__ = ["LigandSampler"]
 

@@ -206,8 +206,8 @@ PRESETS = {
 }  # fmt: skip
 
 
-def preset(name):
-    """Return the (`ModelConfig`, `TrainingConfig`) of that name.
+def preset(name, changes=None):
+    """Return the (`ModelConfig`, `TrainingConfig`) of that name, with settings of either changed by name.
 
     Raises
     ------
@@ -218,7 +218,12 @@ def preset(name):
         near = get_close_matches(name, PRESETS, n=1)
         hint = f", did you mean {near[0]!r}?" if near else ""
         raise SettingsError(f"preset {name!r} given: one of {', '.join(PRESETS)} is expected{hint}")
-    return PRESETS[name]
+    names = [[field.name for field in fields(config)] for config in PRESETS[name]]
+    check_settings(changes or {}, names[0] + names[1])
+    return tuple(
+        replace(config, **{name: value for name, value in (changes or {}).items() if name in own})
+        for config, own in zip(PRESETS[name], names, strict=True)
+    )
 
 
 def check_settings(given, known):

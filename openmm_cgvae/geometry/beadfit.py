@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from openmm_cgvae.geometry.turning import bond_axes, turned, turned_by_all
 from openmm_cgvae.geometry.vectors import cross
-from openmm_cgvae.ligands.turning import bond_axes, turned, turned_by_all
 
 __all__ = ["BeadFit", "best_rotation", "rotation_of", "squared_misses"]
 

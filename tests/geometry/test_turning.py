@@ -8,11 +8,11 @@ from rdkit import Chem
 
 from openmm_cgvae.ensembles.binding import ligand_tensors, token_colours
 from openmm_cgvae.ensembles.forcefield import energies_kj
-from openmm_cgvae.ligands.beadfit import BeadFit, best_rotation, rotation_of
+from openmm_cgvae.geometry.beadfit import BeadFit, best_rotation, rotation_of
+from openmm_cgvae.geometry.turning import turned_by_all
 from openmm_cgvae.ligands.features import ligand_arrays
 from openmm_cgvae.ligands.sampler import LigandSampler
 from openmm_cgvae.ligands.torsionnet import LigandNetwork
-from openmm_cgvae.ligands.turning import turned_by_all
 
 
 @pytest.fixture(scope="module")
