@@ -5,7 +5,7 @@ import json
 import os
 from pathlib import Path
 
-from openmm_cgvae.core.errors import DataError, SettingsError
+from openmm_cgvae.core.errors import DataError, SettingsError, one_line
 
 __all__ = [
     "check_same_folder",
@@ -143,5 +143,5 @@ def _flat(settings, before=""):
 
 
 def _short(value):
-    text = str(value)
+    text = one_line(value)
     return text if len(text) <= 60 else f"{text[:57]}..."

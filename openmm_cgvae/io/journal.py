@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 # Seconds between writes that wait for the disk. A killed process loses nothing; a power cut what came later.
 SYNC_INTERVAL = 1.0
-FORMAT = "openmm_cgvae journal 1"
+FORMAT = "openmm_cgvae journal 2"
 REMEDY = "give what it was begun with, or begin anew by overwrite (--overwrite)"
 NAMES = ("journal.jsonl", "parts.bin")
 # The first line, and the others.
@@ -43,7 +43,7 @@ class Journal:
     """What is done of an output that is made in numbered parts; a context manager.
 
     A part is some arrays and a record of JSON types. Parts are appended to one file, and each is noted, with its length
-    and hash, in ``journal.jsonl``; what does not fit its hash, as a power cut leaves it, is made again.
+    and a hash of both, in ``journal.jsonl``; what does not fit its hash, as a power cut leaves it, is made again.
 
     Parameters
     ----------
@@ -130,7 +130,7 @@ class Journal:
         return settings
 
     def _take(self, entry, content):
-        whole = entry["part"] == self.n_done and hashlib.sha256(content).hexdigest() == entry["sha256"]
+        whole = entry["part"] == self.n_done and _digest(content, entry) == entry["sha256"]
         if whole:
             self._entries.append(entry)
             self._offsets.append(self._offsets[-1] + entry["length"])
@@ -185,8 +185,8 @@ class Journal:
         for name in names:
             np.lib.format.write_array(buffer, np.ascontiguousarray(arrays[name]), allow_pickle=False)
         content = buffer.getbuffer()
-        entry = {"part": self.n_done, "length": len(content), "sha256": hashlib.sha256(content).hexdigest(),
-                 "arrays": names, "record": record}  # fmt: skip
+        entry = {"part": self.n_done, "length": len(content), "arrays": names, "record": record}
+        entry["sha256"] = _digest(content, entry)
         with naming_output(self.output):
             self._parts.write(content)
             self._parts.flush()
@@ -295,6 +295,14 @@ def _whole(line, schema):
     except ValueError:
         return None
     return entry
+
+
+def _digest(content, entry):
+    """Hash of a part: its arrays, and what its line says of them."""
+    said = json.dumps([entry["part"], entry["arrays"], entry["record"]]).encode()
+    digest = hashlib.sha256(said)
+    digest.update(content)
+    return digest.hexdigest()
 
 
 def _mark(path):

@@ -8,7 +8,7 @@ import pytest
 
 from openmm_cgvae.core.errors import OutputError, SettingsError
 from openmm_cgvae.core.output import unfinished_folder
-from openmm_cgvae.io.journal import Journal
+from openmm_cgvae.io.journal import Journal, Steps
 
 SETTINGS = {"seed": 3, "trajectory": "a" * 64}
 
@@ -164,3 +164,38 @@ def test_a_full_disk_is_told_and_what_was_done_before_is_kept(output, full_disk)
         journal.keep({"positions": np.zeros(10**5)}, {})
     with Journal(output, SETTINGS, resume=True) as journal:
         check(journal, 1)
+
+
+@pytest.mark.parametrize(("there", "changed"), [('"number": 1', '"number": 7'), ('"positions"', '"velocities"')])
+def test_a_part_whose_line_was_changed_is_made_again(output, there, changed):
+    keep(output, range(3))
+    path = unfinished_folder(output) / "journal.jsonl"
+    lines = path.read_text().splitlines(keepends=True)
+    lines[2] = lines[2].replace(there, changed)
+    path.write_text("".join(lines))
+    with Journal(output, SETTINGS, resume=True) as journal:
+        check(journal, 1)
+
+
+def test_steps_that_are_kept_are_not_made_again(output):
+    made = []
+
+    def double(k):
+        made.append(k)
+        if len(made) == 3:
+            raise StopError
+        return {"twice": np.array([2 * k])}, {"k": k}
+
+    def run(steps):
+        first = steps(lambda: ({}, {"name": "first"}))
+        return [first, *steps.each(double, [4, 5, 6])]
+
+    with pytest.raises(StopError), Journal(output, SETTINGS) as journal:
+        run(Steps(journal))
+    assert made == [4, 5, 6]
+    with Journal(output, SETTINGS, resume=True) as journal:
+        found = run(Steps(journal))
+    assert made == [4, 5, 6, 6]
+    assert [(record, {name: array.tolist() for name, array in arrays.items()}) for arrays, record in found] == [
+        ({"name": "first"}, {}), ({"k": 4}, {"twice": [8]}), ({"k": 5}, {"twice": [10]}), ({"k": 6}, {"twice": [12]}),
+    ]  # fmt: skip

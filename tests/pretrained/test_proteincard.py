@@ -85,7 +85,7 @@ def test_bundled_model_has_its_evaluation_and_card_beside_it(model, evaluation, 
 
 
 def test_missing_evaluation_leaves_nothing(model, pretrained):
-    with pytest.raises(DataError, match=r"what benchmarks/proteins.py writes is expected"):
+    with pytest.raises(DataError, match=r"none.json does not exist: benchmarks/proteins.py makes one"):
         bundle_protein(model, "tiny", pretrained / "none.json", "a model")
     assert list(pretrained.iterdir()) == []
 
