@@ -162,8 +162,8 @@ def _molecule(molecule, mapping):
 
 def _tensors(mol: Any, mapping: CGMapping, relaxation: str):
     """What the module takes of a molecule, its approximate conformers in nm, and its atom for each of the mapping's."""
+    from openmm_cgvae.chemistry.approximate import approximate_conformers, canonical_molecule
     from openmm_cgvae.chemistry.usable import usable_molecules
-    from openmm_cgvae.ensembles.approximate import approximate_conformers, canonical_molecule
     from openmm_cgvae.ensembles.binding import ligand_tensors
 
     molecules, _ = usable_molecules(mol, seed=BASE_SEED)

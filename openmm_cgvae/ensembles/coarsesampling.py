@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from openmm_cgvae.chemistry.approximate import approximate_conformers
 from openmm_cgvae.core.noise import gaussian_noise
 from openmm_cgvae.core.units import ANGSTROM_PER_NM
-from openmm_cgvae.ensembles.approximate import approximate_conformers
 from openmm_cgvae.ensembles.generate import ConformerModel
 from openmm_cgvae.ligands.chemicalbounds import ChemicalBounds
 from openmm_cgvae.ligands.coarsegraph import CoarseGraph, joined_graphs

@@ -56,6 +56,7 @@ def dihedrals(positions: np.ndarray, atoms: np.ndarray) -> np.ndarray:
 
 def mmff_properties(mol: Any) -> Any:
     """Parameters of MMFF94s for a molecule, None where it has none."""
+    from rdkit import ForceField  # noqa: F401 (older versions of RDKit know the types of the fields by it alone)
     from rdkit.Chem import rdForceFieldHelpers
 
     if not rdForceFieldHelpers.MMFFHasAllMoleculeParams(mol):
@@ -65,6 +66,7 @@ def mmff_properties(mol: Any) -> Any:
 
 def energies_kj(mol: Any, method: str = "mmff") -> np.ndarray:
     """Energy in kJ/mol of every conformer of a molecule with hydrogens, by MMFF94s or UFF; NaN where it has none."""
+    from rdkit import ForceField  # noqa: F401
     from rdkit.Chem import rdForceFieldHelpers
 
     found = []

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from openmm_cgvae.chemistry.approximate import approximate_conformers, canonical_molecule, check_method, optimized
 from openmm_cgvae.chemistry.reading import as_molecule
 from openmm_cgvae.chemistry.symmetry import heavy_symmetries
 from openmm_cgvae.chemistry.usable import usable_molecules
@@ -15,12 +16,11 @@ from openmm_cgvae.core.checks import checked_count, checked_number, checked_seed
 from openmm_cgvae.core.errors import ModelFileError, MoleculeError
 from openmm_cgvae.core.noise import gaussian_noise
 from openmm_cgvae.core.units import ANGSTROM_PER_NM
-from openmm_cgvae.ensembles.approximate import approximate_conformers, canonical_molecule, check_method, optimized
 from openmm_cgvae.ensembles.binding import ligand_tensors
 from openmm_cgvae.ensembles.forcefield import energies_kj
-from openmm_cgvae.ensembles.rmsd import pair_rmsd
 from openmm_cgvae.ensembles.selection import chosen_conformers
 from openmm_cgvae.ligands.features import ligand_arrays
+from openmm_cgvae.metrics.pairrmsd import pair_rmsd
 
 if TYPE_CHECKING:
     from openmm_cgvae.core.types import PathLike

@@ -33,7 +33,7 @@ def chosen_conformers(mol: Any, positions: np.ndarray, energies: np.ndarray, n: 
     numpy.ndarray of int, shape (n,)
     """
     from openmm_cgvae.chemistry.symmetry import heavy_symmetries
-    from openmm_cgvae.ensembles.rmsd import pair_rmsd
+    from openmm_cgvae.metrics.pairrmsd import pair_rmsd
 
     rng = np.random.default_rng((seed, 1))
     # The largest of weights with Gumbel noise are draws without replacement.

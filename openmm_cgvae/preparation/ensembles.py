@@ -11,7 +11,7 @@ from openmm_cgvae.chemistry.symmetry import heavy_symmetries
 from openmm_cgvae.core.checks import check_ranges
 from openmm_cgvae.core.errors import MoleculeError
 from openmm_cgvae.ensembles.packed import Ensemble, with_conformers
-from openmm_cgvae.ensembles.rmsd import pair_rmsd
+from openmm_cgvae.metrics.pairrmsd import pair_rmsd
 from openmm_cgvae.preparation.scaffolds import split_of
 
 __all__ = ["EnsembleProtocol", "boltzmann_weights", "reference_ensemble", "relaxed", "seed_of"]

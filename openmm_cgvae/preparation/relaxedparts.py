@@ -9,6 +9,7 @@ import numpy as np
 
 from openmm_cgvae.core.errors import DataError, MoleculeError, SettingsError
 from openmm_cgvae.core.output import complete_output, existing_folder
+from openmm_cgvae.core.progress import progress_bar
 from openmm_cgvae.ensembles.forcefield import KJ_PER_KCAL
 from openmm_cgvae.ensembles.generate import ConformerModel
 from openmm_cgvae.ensembles.packed import PackedEnsembles, with_conformers
@@ -56,8 +57,6 @@ def sample_relaxations(
     SettingsError
         If the folder holds parts of other molecules, or of other settings.
     """
-    from tqdm.auto import tqdm
-
     folder = existing_folder(folder)
     record = {"ensembles": ensembles.sha256, "model": model.metadata.get("name"), "samples": samples, "seed": seed}
     path = folder / "settings.json"
@@ -69,7 +68,7 @@ def sample_relaxations(
     for split in SPLITS:
         own = ensembles.subset(split)
         parts += [(k / len(own), f"{split}-{k // BATCH:05d}", own, k) for k in range(0, len(own), BATCH)]
-    for _, name, own, first in tqdm(sorted(parts, key=lambda part: part[:2]), unit="part", disable=not progress):
+    for _, name, own, first in progress_bar(sorted(parts, key=lambda part: part[:2]), shown=progress, unit="part"):
         path, found = folder / f"{name}.npz", []
         if path.exists():
             continue

@@ -6,7 +6,7 @@ import numpy as np
 
 from openmm_cgvae.chemistry.symmetry import heavy_symmetries
 from openmm_cgvae.core.errors import MissingDependencyError, MoleculeError
-from openmm_cgvae.ensembles.rmsd import distinct_conformers
+from openmm_cgvae.metrics.pairrmsd import distinct_conformers
 from openmm_cgvae.preparation.ensembles import boltzmann_weights
 
 __all__ = ["gfn2_ensemble", "gfn2_gap", "gfn2_relaxed"]

@@ -10,7 +10,7 @@ from openmm_cgvae.chemistry.symmetry import heavy_symmetries
 from openmm_cgvae.core.errors import ModelFileError, MoleculeError, SettingsError
 from openmm_cgvae.ensembles.forcefield import energies_kj
 from openmm_cgvae.ensembles.generate import ENERGY, ConformerModel
-from openmm_cgvae.ensembles.rmsd import pair_rmsd
+from openmm_cgvae.metrics.pairrmsd import pair_rmsd
 
 
 @pytest.fixture(scope="session")

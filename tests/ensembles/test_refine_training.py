@@ -9,10 +9,10 @@ import torch
 from ligandmodels import DRUG, embedded, positions_of, random_model
 from rdkit import Chem
 
+from openmm_cgvae.chemistry.approximate import optimized
 from openmm_cgvae.chemistry.symmetry import Symmetries
 from openmm_cgvae.cli.main import main
 from openmm_cgvae.core.errors import DataError, SettingsError, TrainingError
-from openmm_cgvae.ensembles.approximate import optimized
 from openmm_cgvae.ensembles.forcefield import energies_kj
 from openmm_cgvae.ensembles.generate import ConformerModel
 from openmm_cgvae.ensembles.packed import PackedEnsembles
@@ -20,7 +20,7 @@ from openmm_cgvae.ensembles.refinebatch import RefineBatch, RefineMolecule, dist
 from openmm_cgvae.ensembles.refineconfig import RefineConfig
 from openmm_cgvae.ensembles.refinetrainer import RefineTrainer
 from openmm_cgvae.ensembles.relaxations import PackedRelaxations, Relaxation
-from openmm_cgvae.ensembles.rmsd import pair_rmsd
+from openmm_cgvae.metrics.pairrmsd import pair_rmsd
 from openmm_cgvae.preparation.relaxedparts import pack_relaxations, sample_relaxations
 
 TINY = RefineConfig(width=8, hidden=8, layers=1, steps=2, samples=48, batch_molecules=2, columns=4)

@@ -8,17 +8,17 @@ import pytest
 import torch
 from ligandmodels import DRUG, SMALL, embedded, positions_of
 
+from openmm_cgvae.chemistry.approximate import optimized
 from openmm_cgvae.chemistry.symmetry import heavy_symmetries
 from openmm_cgvae.cli.main import main
 from openmm_cgvae.core.errors import SettingsError, TrainingError
-from openmm_cgvae.ensembles.approximate import optimized
 from openmm_cgvae.ensembles.forcefield import energies_kj
 from openmm_cgvae.ensembles.packed import Ensemble, PackedEnsembles
-from openmm_cgvae.ensembles.rmsd import pair_rmsd
 from openmm_cgvae.ensembles.torsionbatch import TorsionBatch, TorsionEnsemble, torsion_loss
 from openmm_cgvae.ensembles.torsionconfig import TorsionConfig
 from openmm_cgvae.ensembles.torsiontrainer import TorsionTrainer, load_torsion_network
 from openmm_cgvae.geometry.turning import turned_by_all
+from openmm_cgvae.metrics.pairrmsd import pair_rmsd
 from openmm_cgvae.preparation.ensembles import boltzmann_weights
 
 TINY = TorsionConfig(**SMALL, conformers=160, batch_molecules=2, columns=4)

@@ -16,7 +16,7 @@ from openmm_cgvae.chemistry.isomers import drawn_isomer
 from openmm_cgvae.chemistry.symmetry import heavy_symmetries
 from openmm_cgvae.core.errors import DataError, MoleculeError, SettingsError
 from openmm_cgvae.ensembles.packed import PackedEnsembles
-from openmm_cgvae.ensembles.rmsd import pair_rmsd
+from openmm_cgvae.metrics.pairrmsd import pair_rmsd
 from openmm_cgvae.preparation.ensembleparts import chosen_molecules, pack_parts, sample_ensembles
 from openmm_cgvae.preparation.ensembles import (
     EnsembleProtocol,

@@ -8,7 +8,7 @@ from rdkit import Chem
 
 from openmm_cgvae.chemistry.symmetry import heavy_symmetries
 from openmm_cgvae.ensembles.packed import PackedEnsembles
-from openmm_cgvae.ensembles.rmsd import pair_rmsd
+from openmm_cgvae.metrics.pairrmsd import pair_rmsd
 from openmm_cgvae.preparation import xtb
 from openmm_cgvae.preparation.ensembleparts import GFN2, pack_parts, reoptimise_parts
 from openmm_cgvae.preparation.ensembles import EnsembleProtocol, reference_ensemble

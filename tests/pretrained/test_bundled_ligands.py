@@ -8,8 +8,8 @@ from rdkit import Chem
 import openmm_cgvae
 from openmm_cgvae.backmapping.backmapper import Backmapper
 from openmm_cgvae.backmapping.model import Model
+from openmm_cgvae.chemistry.approximate import approximate_conformers
 from openmm_cgvae.chemistry.symmetry import heavy_symmetries
-from openmm_cgvae.ensembles.approximate import approximate_conformers
 from openmm_cgvae.ensembles.generate import ENERGY, ConformerModel
 from openmm_cgvae.io.bundled import PRETRAINED, pretrained_names
 

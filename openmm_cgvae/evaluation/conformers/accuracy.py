@@ -3,7 +3,7 @@
 import numpy as np
 
 from openmm_cgvae.chemistry.symmetry import heavy_symmetries
-from openmm_cgvae.ensembles.rmsd import pair_rmsd
+from openmm_cgvae.metrics.pairrmsd import pair_rmsd
 
 __all__ = ["THRESHOLDS", "conformer_positions", "crystal_accuracy", "ensemble_accuracy"]
 

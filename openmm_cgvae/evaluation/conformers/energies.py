@@ -3,7 +3,7 @@
 import numpy as np
 
 from openmm_cgvae.chemistry.symmetry import heavy_symmetries
-from openmm_cgvae.ensembles.rmsd import distinct_conformers
+from openmm_cgvae.metrics.pairrmsd import distinct_conformers
 from openmm_cgvae.preparation.ensembles import boltzmann_weights, relaxed
 from openmm_cgvae.preparation.xtb import gfn2_gap, gfn2_relaxed
 

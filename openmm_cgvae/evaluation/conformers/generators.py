@@ -28,14 +28,14 @@ def named_generator(name: str, trust: bool = False) -> Generator:
 
 
 def _etkdg(mol, n, seed):
-    from openmm_cgvae.ensembles.approximate import approximate_conformers
+    from openmm_cgvae.chemistry.approximate import approximate_conformers
 
     return approximate_conformers(mol, n, seed, "none")
 
 
 def _minimised(generate):
     def minimised(mol, n, seed):
-        from openmm_cgvae.ensembles.approximate import optimized
+        from openmm_cgvae.chemistry.approximate import optimized
 
         return optimized(generate(mol, n, seed), "mmff", MINIMISER_STEPS)
 

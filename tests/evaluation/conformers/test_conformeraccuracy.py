@@ -6,8 +6,8 @@ from rdkit import Chem
 from rdkit.Chem import rdDistGeom, rdMolAlign
 
 from openmm_cgvae.chemistry.symmetry import heavy_symmetries
-from openmm_cgvae.ensembles.rmsd import distinct_conformers, pair_rmsd
 from openmm_cgvae.evaluation.conformers.accuracy import conformer_positions, crystal_accuracy, ensemble_accuracy
+from openmm_cgvae.metrics.pairrmsd import distinct_conformers, pair_rmsd
 
 
 def embedded(smiles, count, seed=1):
