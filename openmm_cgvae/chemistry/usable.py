@@ -71,18 +71,22 @@ def _parts(mol):
 
     pieces = Chem.GetMolFrags(mol, asMols=True)
     names = [Chem.MolToSmiles(Chem.RemoveHs(piece)) for piece in pieces]
+    kept = {name: piece for name, piece in zip(names, pieces, strict=True) if _has_conformers(piece)}
+    if not kept:
+        raise MoleculeError(
+            f"{'.'.join(names)} is of single atoms or of hydrogen alone, which have no conformers: give a molecule"
+        )
     if len(pieces) == 1:
         return list(pieces), []
-    kept = {n: p for n, p in zip(names, pieces, strict=True) if p.GetNumHeavyAtoms() > 1 or _has_hydrogens(p)}
-    if not kept:
-        raise MoleculeError(f"{'.'.join(names)} has single atoms alone, which have no conformers: give a molecule")
     note = f"{'.'.join(names)} is a mixture: {', '.join(kept)} done each on its own"
     alone = sorted(set(names) - set(kept))
     return list(kept.values()), [note + (f"; {', '.join(alone)}, single atoms, left out" if alone else "")]
 
 
-def _has_hydrogens(mol):
-    return any(atom.GetTotalNumHs(includeNeighbors=True) for atom in mol.GetAtoms())
+def _has_conformers(mol):
+    """Whether there is a heavy atom, and another atom: water has, helium and H2 do not."""
+    hydrogens = sum(atom.GetTotalNumHs(includeNeighbors=True) for atom in mol.GetAtoms())
+    return mol.GetNumHeavyAtoms() > (0 if hydrogens else 1)
 
 
 def _check(mol, elements, allow_unknown):

@@ -106,7 +106,8 @@ def test_what_is_no_molecule_is_refused(tmp_path):
     ("smiles", "why"),
     [
         ("C[Zn]C", "has Zn, which"), ("C[Si](C)(C)C", "has Si"), ("C[CH]C", "atom 1 \\(C\\) has an unpaired electron"),
-        ("C*C", "without an element"), ("C" * 301, "301 heavy atoms: 300"), ("[Na+].[Cl-]", "single atoms alone"),
+        ("C*C", "without an element"), ("C" * 301, "301 heavy atoms: 300"), ("[Na+].[Cl-]", "of single atoms"),
+        ("[H][H]", "hydrogen alone"), ("[H+]", "hydrogen alone"), ("[He]", "of single atoms"),
     ],
 )  # fmt: skip
 def test_what_no_model_knows_is_refused_by_name(smiles, why):
