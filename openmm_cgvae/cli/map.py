@@ -35,7 +35,7 @@ def run(options):
     mapping = build_mapping(
         options.method, topology, positions, options.beads, options.seed, options.weights, options.epochs
     )
-    mapping.save(options.output, options.overwrite)
+    mapping.save(options.output)
     rows = list(bead_rows(mapping, topology, positions))
     facts = {
         "output": options.output,
