@@ -1,5 +1,6 @@
 """Compare generators of conformers with reference ensembles and crystal ligands; run it again to go on."""
 
+from openmm_cgvae.cli.common import add_trust
 from openmm_cgvae.cli.summary import Summary
 
 __all__ = ["add_arguments", "run"]
@@ -12,6 +13,7 @@ def add_arguments(parser):
         "--generators", nargs="+", default=["etkdg", "etkdg+mmff"], metavar="NAME",
         help="etkdg, a bundled model or a model file; NAME+mmff is minimised (etkdg etkdg+mmff)",
     )  # fmt: skip
+    add_trust(parser)
     parser.add_argument("--split", default="test", help="of the ensembles (test)")
     parser.add_argument("--only", type=int, dest="molecules", metavar="n", help="molecules measured, at most")
     parser.add_argument("--crystal", metavar="SDF", help="crystal ligands with bond orders, heavy atoms")

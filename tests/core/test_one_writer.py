@@ -18,6 +18,7 @@ GIVEN = {
     "io/modelfile.py": "save",
     "io/tensors.py": "save_tensors",
     "models/loading.py": "compiled",
+    "cg/force.py": "__getstate__",
     # Of a file that is temporary or in a temporary folder.
     "core/archive.py": "__init__ close",
     "core/output.py": "write_text",

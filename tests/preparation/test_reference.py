@@ -110,7 +110,7 @@ def test_forces_that_do_not_fit_are_refused(tmp_path, topology):
     with pytest.raises(DataError, match="other frames"):
         reference_forces(paths, topology.to_openmm(), positions[1:], progress=False)
     forces_path(paths[0]).write_bytes(b"nothing")
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match="is not a file of forces"):
         reference_forces(paths, topology.to_openmm(), positions, progress=False)
     forces_path(paths[1]).unlink()
     with pytest.raises(DataError, match="keep all, or none"):
