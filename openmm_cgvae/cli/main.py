@@ -63,8 +63,7 @@ def main(arguments=None):
     """
     options = parsed(arguments)
     options.command_line = shlex.join(["openmm-cgvae", *(sys.argv[1:] if arguments is None else arguments)])
-    logging.basicConfig(level=logging.WARNING, format="openmm-cgvae: %(levelname)s: %(message)s", stream=sys.stderr)
-    logging.getLogger("openmm_cgvae").setLevel(_level(options))
+    _start_logging(options)
     try:
         check_numbers(options)
         check_json(options)
@@ -104,6 +103,14 @@ def parsed(arguments=None):
 
         complete(top)
     return top.parse_args(arguments)
+
+
+def _start_logging(options):
+    """Send what is logged to stderr; of other packages warnings alone, whatever levels they set themselves."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(lambda record: record.name.startswith("openmm_cgvae") or record.levelno >= logging.WARNING)
+    logging.basicConfig(level=logging.WARNING, format="openmm-cgvae: %(levelname)s: %(message)s", handlers=[handler])
+    logging.getLogger("openmm_cgvae").setLevel(_level(options))
 
 
 def _level(options):

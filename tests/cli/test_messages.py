@@ -113,6 +113,18 @@ def test_quiet_leaves_out_every_progress_bar(capsys):
         assert ("frame/s" in capsys.readouterr().err) is wanted
 
 
+def test_other_packages_are_heard_from_warnings_on():
+    """As dask, which sets its loggers to tell everything."""
+    code = (
+        "import logging, sys; logging.getLogger('other').setLevel('INFO'); from openmm_cgvae.cli import main\n"
+        "main._start_logging(main.parsed(['info', 'protein-ca', '--verbose']))\n"
+        "logging.getLogger('other').info('chatter'); logging.getLogger('other').warning('trouble')\n"
+        "logging.getLogger('openmm_cgvae.io').info('ours')"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stderr
+    assert "trouble" in said and "ours" in said and "chatter" not in said
+
+
 def test_bars_are_made_in_one_place():
     package = Path(sys.modules["openmm_cgvae"].__file__).parent
     made = [path.name for path in package.rglob("*.py") if re.search(r"(import|from) tqdm", path.read_text())]
