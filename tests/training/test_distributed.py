@@ -77,7 +77,7 @@ def test_two_processes_go_on_as_one_would_have(dataset, data, alone, tmp_path):
     Trainer(dataset, folder, TINY, replace(CONFIG, epochs=1)).run(progress=False)
     done = train_command(data, folder, "--epochs", 3)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("model file: ") == 1
+    assert done.stdout.count("model file ") == 1
     assert len(losses_of(folder)) == 3
     own, expected = state_of(folder), state_of(alone)
     assert own.keys() == expected.keys()
