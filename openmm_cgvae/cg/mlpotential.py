@@ -1,25 +1,10 @@
-"""``openmmml.MLPotential("openmm-cgvae", modelPath=...)``: a coarse-grained force field by openmm-ml's interface.
+"""A coarse-grained force field by the interface of openmm-ml; `CGPotentialFactory` makes it."""
 
-openmm-ml imports this module by its entry point whenever it is imported: what is heavy waits until it is asked for.
-"""
-
-from openmmml.mlpotential import MLPotentialImpl, MLPotentialImplFactory
+from openmmml.mlpotential import MLPotentialImpl
 
 from openmm_cgvae.core.errors import SettingsError, TopologyMismatchError
 
-__all__ = ["CGPotentialFactory", "CGPotentialImpl"]
-
-
-class CGPotentialFactory(MLPotentialImplFactory):
-    """Makes the `CGPotentialImpl` of a file that ``learn-forcefield`` or ``cg-forcefield`` wrote."""
-
-    def createImpl(self, name, modelPath=None, trust=False, **args):
-        """Read the file; `trust` as of `LearnedPotential.load`."""
-        if modelPath is None:
-            raise SettingsError(f"MLPotential({name!r}) without modelPath: give the file that learn-forcefield wrote")
-        from openmm_cgvae.cg.learned import load_potential
-
-        return CGPotentialImpl(load_potential(modelPath, trust))
+__all__ = ["CGPotentialImpl"]
 
 
 class CGPotentialImpl(MLPotentialImpl):

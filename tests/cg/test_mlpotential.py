@@ -34,7 +34,7 @@ def learned(five_bead_dataset, five_beads):
 @pytest.fixture(scope="module")
 def potential(learned, tmp_path_factory):
     """The `MLPotential` of a file."""
-    from openmm_cgvae.cg.mlpotential import CGPotentialFactory
+    from openmm_cgvae.cg.mlfactory import CGPotentialFactory
 
     if "openmm-cgvae" not in openmmml.MLPotential._implFactories:
         # Where the package is used from its checkout, and not installed.
