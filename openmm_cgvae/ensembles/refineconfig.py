@@ -2,14 +2,12 @@
 
 from dataclasses import dataclass
 
-from openmm_cgvae.core.checks import check_types
-from openmm_cgvae.core.errors import SettingsError
+from openmm_cgvae.core.checks import check_ranges, check_types
 
 __all__ = ["REFINE_SETTINGS", "RefineConfig"]
 
 # Settings of `RefineNetwork` that a model file keeps.
 REFINE_SETTINGS = ("width", "hidden", "layers", "steps")
-WHOLE = (*REFINE_SETTINGS, "samples", "batch_molecules", "columns")
 
 
 @dataclass(frozen=True)
@@ -54,20 +52,12 @@ class RefineConfig:
 
     def __post_init__(self):
         check_types(self)
-        for name in WHOLE:
-            value = getattr(self, name)
-            if not (value >= 1 and value == int(value)):
-                raise SettingsError(f"{name}={value} given: a whole number of 1 or more is expected")
-            # 2e6, as one writes it.
-            object.__setattr__(self, name, int(value))
-        for name in ("learning_rate", "window"):
-            if not getattr(self, name) > 0:
-                raise SettingsError(f"{name}={getattr(self, name)} given: a positive number is expected")
-        for name in ("weight_decay", "every_step", "distances"):
-            if not getattr(self, name) >= 0:
-                raise SettingsError(f"{name}={getattr(self, name)} given: 0 or more is expected")
-        if not 0 <= self.ema_decay < 1:
-            raise SettingsError(f"ema_decay={self.ema_decay} given: 0 or more and below 1 is expected")
+        check_ranges(
+            self,
+            positive=(*REFINE_SETTINGS, "samples", "batch_molecules", "columns", "learning_rate", "window"),
+            zero=("weight_decay", "every_step", "distances"),
+            below_one=("ema_decay",),
+        )
 
     @property
     def network(self) -> dict[str, int]:
