@@ -65,6 +65,14 @@ def wait(process):
         raise RuntimeError(f"the run ended with {status}")
 
 
+def when_written(process, path, size):
+    """Wait until a file has so many bytes, or the process that writes it has ended."""
+    while os.waitid(os.P_PID, process, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+        if path.exists() and path.stat().st_size >= size:
+            return
+        time.sleep(0.001)
+
+
 def soak(place, steps, interval, checkpoint, restarts, samples=1, seed=0):
     """Run through once, and once with kills at random moments.
 
@@ -77,14 +85,12 @@ def soak(place, steps, interval, checkpoint, restarts, samples=1, seed=0):
     """
     settings, draw = (steps, interval, checkpoint, samples), random.Random(seed)
     whole, parts = place / "whole", place / "parts"
-    started = time.monotonic()
     wait(start(whole, *settings))
-    seconds = time.monotonic() - started
-    kills = 0
-    # Evenly drawn over the run, so that it is about at its end when the last one comes.
-    for _ in range(restarts):
+    size, kills = (whole / "cg.dcd").stat().st_size, 0
+    # By what is written, not by the clock: a loaded machine may take twice as long for one run as for the other.
+    for moment in sorted(draw.random() for _ in range(restarts)):
         process = start(parts, *settings)
-        time.sleep(2 * draw.random() * seconds / (restarts + 1))
+        when_written(process, parts / "cg.dcd", moment * size)
         os.kill(process, signal.SIGKILL)
         kills += os.WIFSIGNALED(os.waitpid(process, 0)[1])
     wait(start(parts, *settings))

@@ -61,12 +61,15 @@ def test_a_run_killed_several_times_is_the_run_that_was_not(model_path, tmp_path
     begun, process = time.monotonic(), started(folders[0])
     process.join()
     seconds, kills = time.monotonic() - begun, 0
-    for _ in range(6):
+    # Until it was killed at work often enough: the first run may have been slower.
+    for _ in range(30):
         process = started(folders[1])
-        time.sleep(draw.random() * seconds / 3)
+        time.sleep(draw.random() * seconds / 6)
         process.kill()
         process.join()
         kills += process.exitcode == -signal.SIGKILL
+        if kills == 4:
+            break
     assert kills >= 3
     process = started(folders[1])
     process.join()
