@@ -45,7 +45,9 @@ def cluster_client(scheduler, workers=None, timeout=30):
         raise MissingDependencyError("a scheduler needs Dask: pip install 'openmm_cgvae[cluster]'") from error
     if scheduler == "local":
         with (
-            LocalCluster(workers or available_cores(), threads_per_worker=1, dashboard_address=None) as cluster,
+            LocalCluster(
+                n_workers=workers or available_cores(), threads_per_worker=1, dashboard_address=None
+            ) as cluster,
             Client(cluster) as client,
         ):
             yield client
@@ -79,11 +81,11 @@ def in_order(client, function, items):
     Exception
         The first of `function`.
     """
-    loaded = client.submit(pickle.loads, pickle.dumps(function), pure=False)
+    function = client.submit(_Loaded, pickle.dumps(function), pure=False)
     waiting = deque()
     try:
         for item in items:
-            waiting.append((item, client.submit(_call, loaded, item, pure=False)))
+            waiting.append((item, client.submit(_call, function, item, pure=False)))
             if len(waiting) >= max(2, AHEAD * sum(client.nthreads().values())):
                 yield _result(*waiting.popleft())
         while waiting:
@@ -100,6 +102,23 @@ def made_in_order(function, items, client=None):
     else:
         for _, made in in_order(client, function, items):
             yield made
+
+
+class _Loaded:
+    """A function that each worker unpickles once, at its first call; only its bytes go from one worker to another.
+
+    Loading a model takes seconds: done by all workers at the same time, not by the second after the first.
+    """
+
+    def __init__(self, pickled):
+        self._pickled, self._function = pickled, None
+
+    def __getstate__(self):
+        return self.__dict__ | {"_function": None}
+
+    def __call__(self, item):
+        self._function = self._function or pickle.loads(self._pickled)
+        return self._function(item)
 
 
 def _call(function, item):

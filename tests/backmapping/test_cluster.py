@@ -40,6 +40,12 @@ def cg(tmp_path, reference, mapping):
     return tmp_path / "cg.dcd"
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_cluster_on_this_machine_has_as_many_workers_as_asked_for(workers):
+    with cluster_client("local", workers) as client:
+        assert len(client.nthreads()) == workers
+
+
 @pytest.mark.parametrize("minimize", [False, True])
 def test_a_cluster_writes_the_bytes_of_one_process(client, cg, backmapper, mapping, tmp_path, minimize):
     options = {
