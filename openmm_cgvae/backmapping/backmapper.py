@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import io
 import logging
 import time
 from contextlib import nullcontext
@@ -23,6 +22,7 @@ from openmm_cgvae.core.noise import correlated_noise
 from openmm_cgvae.core.parallel import even_slices, on_torch_threads, one_torch_thread
 from openmm_cgvae.core.periodic import as_box_vectors, check_fits, make_whole, spanning_tree
 from openmm_cgvae.core.representation import html_table
+from openmm_cgvae.core.scripted import pickled_module, unpickled_module
 from openmm_cgvae.core.units import as_positions_nm
 from openmm_cgvae.molecule.mapping import CGMapping
 
@@ -180,22 +180,11 @@ class Backmapper:
         return Model.load(name_or_path, trust=trust).bind(topology, **options)
 
     def __getstate__(self) -> dict[str, Any]:
-        """What is pickled for other processes: TorchScript as its file, which has no pickle of its own."""
-        import torch
-
-        state = self.__dict__.copy()
-        if isinstance(self._module, torch.jit.ScriptModule):
-            buffer = io.BytesIO()
-            torch.jit.save(self._module, buffer)
-            state["_module"] = buffer.getvalue()
-        return state
+        """What is pickled for other processes."""
+        return self.__dict__ | {"_module": pickled_module(self._module)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        import torch
-
-        self.__dict__.update(state)
-        if isinstance(self._module, bytes):
-            self._module = torch.jit.load(io.BytesIO(self._module), usable_device(self._device)).eval()
+        self.__dict__.update(state | {"_module": unpickled_module(state["_module"], state["_device"])})
 
     def unbounded(self) -> Backmapper | None:
         """Return a `Backmapper` of the same model without the bounds on local geometry, or None if it has none."""

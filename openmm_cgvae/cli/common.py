@@ -53,7 +53,7 @@ def add_reading(parser):
 
 def reading(options):
     """What `add_reading` and `add_rename` read, as functions that read trajectories take it."""
-    from openmm_cgvae.io.renaming import parse_renaming
+    from openmm_cgvae.binding.renaming import parse_renaming
     from openmm_cgvae.io.selection import parse_frames, parse_times
 
     return {

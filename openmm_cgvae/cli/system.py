@@ -47,8 +47,8 @@ def load_backmapper(options):
     refuse(given_options(options), f"of models of any protein: {', '.join(names)} is none")
     if options.top is None:
         raise SettingsError("several models, --molecules, --keep or --drop given without --top: add the CG topology")
+    from openmm_cgvae.binding.renaming import ORDER, parse_renaming, renamed
     from openmm_cgvae.formats.structures import load_box, load_topology
-    from openmm_cgvae.io.renaming import ORDER, parse_renaming, renamed
     from openmm_cgvae.simulation.system import SystemBackmapper
 
     loaded, rules = load_topology(options.top, own_names=True), parse_renaming(options.rename)

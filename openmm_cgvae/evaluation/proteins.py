@@ -14,7 +14,7 @@ from openmm_cgvae.preparation.structures import beads_of, heavy_atoms
 __all__ = ["evaluate_proteins", "model_builder"]
 
 
-def evaluate_proteins(chains, build, steps=None):
+def evaluate_proteins(chains, build, steps=None, client=None):
     """Summarise how well chains are built.
 
     Parameters
@@ -26,6 +26,8 @@ def evaluate_proteins(chains, build, steps=None):
         sample or None; or None for a chain that is left out. `model_builder` makes one of a model.
     steps : Steps, optional
         Of a journal in use, of a run with the same arguments: chains that it has are not built again.
+    client : distributed.Client, optional
+        Of a Dask cluster, whose workers build the chains; `build` is pickled for them.
 
     Returns
     -------
@@ -34,7 +36,7 @@ def evaluate_proteins(chains, build, steps=None):
         of all heavy atoms, and ``diversity``. None if every chain is left out.
     """
     figures, lengths = [], []
-    made = (steps or Steps()).each(partial(_of_chain, build), chains)
+    made = (steps or Steps()).each(partial(_of_chain, build), chains, client)
     made = progress_bar(made, total=len(chains), unit="chain", leave=False)
     for chain, (_, found) in zip(chains, made, strict=True):
         if found["figures"] is not None:
@@ -65,17 +67,17 @@ def model_builder(bind, mapping="ca", samples=1, seed=0, **options):
     **options
         Of `bind`, such as ``representative``.
     """
+    return partial(_built, partial(bind, breaks="none", **options), mapping, samples, seed)
 
-    def build(chain):
-        topology, beads = beads_of(chain, mapping)
-        # The chains of the topology are the unbroken parts.
-        sampler = bind(topology, positions=beads, breaks="none", **options)
-        started = time.process_time()
-        positions = sampler.sample(beads[None], n_samples=samples, seed=seed)[0]
-        seconds = (time.process_time() - started) / samples
-        return *heavy_atoms(positions, sampler.topology), seconds
 
-    return build
+def _built(bind, mapping, samples, seed, chain):
+    topology, beads = beads_of(chain, mapping)
+    # The chains of the topology are the unbroken parts.
+    sampler = bind(topology, positions=beads)
+    started = time.process_time()
+    positions = sampler.sample(beads[None], n_samples=samples, seed=seed)[0]
+    seconds = (time.process_time() - started) / samples
+    return *heavy_atoms(positions, sampler.topology), seconds
 
 
 def _figures(chain, samples, mask, seconds):

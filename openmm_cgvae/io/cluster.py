@@ -2,6 +2,7 @@
 
 import pickle
 import threading
+import warnings
 from collections import deque
 from contextlib import contextmanager
 
@@ -81,7 +82,10 @@ def in_order(client, function, items):
     Exception
         The first of `function`.
     """
-    function = client.submit(_Loaded, pickle.dumps(function), pure=False)
+    with warnings.catch_warnings():
+        # Models are large, and submitted once; scattered they would be lost with the workers.
+        warnings.filterwarnings("ignore", "Sending large graph")
+        function = client.submit(_Loaded, pickle.dumps(function), pure=False)
     waiting = deque()
     try:
         for item in items:

@@ -69,8 +69,8 @@ class Journal:
     Raises
     ------
     OutputError
-        If there is an earlier run and neither is wanted; if another process is at it; if the output exists and may not
-        be replaced.
+        If there is an earlier run and neither is wanted, or it cannot be read; if another process is at it; if the
+        output exists and may not be replaced.
     SettingsError
         If the earlier run had other settings, naming the first.
     """
@@ -83,12 +83,18 @@ class Journal:
         # Of the parts that are whole, where each begins and the last one ends, and the bytes of the lines that say so.
         self._entries, self._offsets, self._said = [], [0], 0
         self._complete = self._lines = self._parts = None
+        self._unreadable = False
         self._synced = 0.0
         # Until the run has ended: no other process makes this output.
         self._lock = ExitStack()
         self._lock.enter_context(locked(output))
         try:
             earlier = self._read()
+            if self._unreadable and not overwrite:
+                raise OutputError(
+                    f"{self.folder} has parts of an earlier run, but the first line of its {NAMES[0]} is damaged, "
+                    "which says of which: restore it from a copy, or begin anew by overwrite (--overwrite)"
+                )
             if self._entries and not resume and not overwrite:
                 raise OutputError(
                     f"{self.folder} holds the parts of an earlier run that was interrupted: go on with it by resume "
@@ -120,13 +126,15 @@ class Journal:
                 entry = _whole(line, HEAD if settings is None else LINE)
                 if settings is None:
                     if entry is None:
-                        return None
+                        break
                     settings = entry["settings"]
                 elif entry is not None and "complete" in entry:
                     self._complete = entry["complete"]
                 elif entry is None or not self._take(entry, parts.read(entry["length"])):
                     break
                 self._said += len(line)
+            # Without parts it is a run that was killed before it had any.
+            self._unreadable = settings is None and bool(parts.read(1))
         return settings
 
     def _take(self, entry, content):

@@ -12,6 +12,7 @@ from openmm_cgvae.core.archive import Archive
 from openmm_cgvae.core.errors import ModelFileError
 from openmm_cgvae.core.output import check_output, complete_output
 from openmm_cgvae.core.reading import reading
+from openmm_cgvae.core.scripted import pickled_module, unpickled_module
 from openmm_cgvae.io.archive import EXTRA, indexed_weights, molecule_arrays, write_model_archive
 from openmm_cgvae.io.bundled import released_digests
 from openmm_cgvae.io.metadata import check_metadata
@@ -88,6 +89,13 @@ class ModelFile:
     def __post_init__(self):
         if self.state is None and self.module is not None:
             self.state = self.module.state_dict()
+
+    def __getstate__(self):
+        """What is pickled for other processes."""
+        return self.__dict__ | {"module": pickled_module(self.module)}
+
+    def __setstate__(self, state):
+        self.__dict__.update(state | {"module": unpickled_module(state["module"])})
 
     @property
     def kind(self):

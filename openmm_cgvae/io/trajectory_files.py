@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from openmm_cgvae.binding.renaming import ORDER, renamed
 from openmm_cgvae.core.checks import checked_count, checked_number
 from openmm_cgvae.core.errors import DataError, OutputError, TopologyMismatchError
 from openmm_cgvae.core.output import complete_output
@@ -19,7 +20,6 @@ from openmm_cgvae.formats.netcdfwriter import NetCDFWriter
 from openmm_cgvae.formats.pdb import PDBWriter
 from openmm_cgvae.formats.structures import load_topology
 from openmm_cgvae.formats.xtcwriter import XTCWriter
-from openmm_cgvae.io.renaming import ORDER, renamed
 from openmm_cgvae.io.selection import FrameSelection
 from openmm_cgvae.io.sources import given_parts, open_source
 from openmm_cgvae.molecule.topology import as_mdtraj_topology
@@ -136,7 +136,7 @@ class TrajectoryReader:
     frame_interval : float or Quantity, optional
         ps between the frames of the file, for one that does not tell its times, or tells wrong ones.
     rename : dict of str to str, or "order", optional
-        Names in the file by those expected, as `openmm_cgvae.io.renaming.renamed` takes them; "order" to take
+        Names in the file by those expected, as `openmm_cgvae.binding.renaming.renamed` takes them; "order" to take
         the particles for the expected ones whatever they are called.
     frames : slice, range or pair of int, optional
         Numbers of the frames to read, over all files: ``slice(100, 2000, 10)``; negative ones count from the end.

@@ -83,16 +83,16 @@ class Measurement:
         """
         model = Model.load(self.model, trust=self.trust)
         of_crystals = model.of_any_molecule and self.top is None
-        found, *shown = self._of_proteins(model, steps) if of_crystals else self._of_md(model, steps, client)
+        found, *shown = self._of_proteins(model, steps, client) if of_crystals else self._of_md(model, steps, client)
         return {"model": self.model, "reference": self.trajectories, **found}, *shown
 
-    def _of_proteins(self, model, steps):
+    def _of_proteins(self, model, steps, client):
         chains, mapping = chains_of_paths(self.trajectories, SHORTEST), MAPPINGS[model.metadata["mapping"]]
         wanted = {"sample": {"samples": self.samples}}
         if self.representative:
             wanted["representative"] = {"representative": True}
         found = {
-            name: evaluate_proteins(chains, model_builder(model.bind, mapping, seed=self.seed, **how), steps)
+            name: evaluate_proteins(chains, model_builder(model.bind, mapping, seed=self.seed, **how), steps, client)
             for name, how in wanted.items()
         }
         head, *rows = protein_rows(found)

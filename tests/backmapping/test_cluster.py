@@ -1,5 +1,6 @@
 """Workers of a Dask cluster make the same bytes as one process, those that are lost too."""
 
+import json
 import os
 import signal
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from openmm_cgvae.atomistic.minimizer import Minimizer
 from openmm_cgvae.backmapping.frames import FrameBackmapper
 from openmm_cgvae.backmapping.trajectory import backmap_trajectory
+from openmm_cgvae.cli.main import main
 from openmm_cgvae.core.errors import ClusterError, PositionsError
 from openmm_cgvae.evaluation.evaluate import evaluate
 from openmm_cgvae.io.cluster import cluster_client, in_order
@@ -136,3 +138,15 @@ def test_reference_runs_are_the_same(client, tmp_path):
     assert found[0] == found[1]
     for name in found[0]:
         assert (tmp_path / "spread" / name).read_bytes() == (tmp_path / "alone" / name).read_bytes(), name
+
+
+def test_figures_of_proteins_are_the_same(client, tmp_path):
+    command = ["evaluate", str(DATA / "5k6d.pdb"), str(DATA / "3i40_aa.pdb"), "--model", "protein-ca", "--samples", "2"]
+    figures = []
+    for name, how in (("here", []), ("spread", ["--scheduler", client.scheduler.address])):
+        assert main([*command, *how, "--json", str(tmp_path / f"{name}.json")]) == 0
+        found = json.loads((tmp_path / f"{name}.json").read_text())
+        (measured,) = found["rows"].values()
+        assert measured["figures"].pop("residues_per_second")
+        figures.append(measured)
+    assert figures[0] == figures[1]

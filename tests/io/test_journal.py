@@ -62,6 +62,28 @@ def test_nothing_is_left_where_nothing_was_done(output):
         check(journal, 0)
 
 
+@pytest.mark.parametrize("resume", [False, True])
+def test_parts_whose_first_line_is_damaged_are_not_lost_unasked(output, resume):
+    keep(output, range(3))
+    journal = unfinished_folder(output) / "journal.jsonl"
+    journal.write_bytes(b"}" + journal.read_bytes()[1:])
+    before = {path.name: path.read_bytes() for path in journal.parent.iterdir()}
+    with pytest.raises(OutputError, match=r"first line of its journal\.jsonl.*damaged.*--overwrite"):
+        Journal(output, SETTINGS, resume=resume)
+    assert {path.name: path.read_bytes() for path in journal.parent.iterdir()} == before
+    with Journal(output, SETTINGS, overwrite=True) as anew:
+        assert anew.n_done == 0
+
+
+def test_a_run_killed_before_its_first_line_was_whole_begins(output):
+    keep(output, range(1))
+    folder = unfinished_folder(output)
+    (folder / "journal.jsonl").write_bytes((folder / "journal.jsonl").read_bytes()[:20])
+    (folder / "parts.bin").write_bytes(b"")
+    with Journal(output, SETTINGS, resume=True) as journal:
+        assert journal.n_done == 0
+
+
 @pytest.mark.parametrize("name", ["journal.jsonl", "parts.bin"])
 def test_wherever_the_files_are_cut_off_what_is_whole_stays(output, name):
     keep(output, range(3))
@@ -71,6 +93,11 @@ def test_wherever_the_files_are_cut_off_what_is_whole_stays(output, name):
     counts = set()
     for size in sorted(sizes, reverse=True):
         path.write_bytes(content[:size])
+        if b"\n" not in content[:size] and name == "journal.jsonl":
+            # Its first line was on the disk before the first part was: another than a crash has cut it.
+            with pytest.raises(OutputError, match="first line"):
+                Journal(output, SETTINGS, resume=True)
+            continue
         journal = Journal(output, SETTINGS, resume=True)
         check(journal, journal.n_done)
         counts.add(journal.n_done)
