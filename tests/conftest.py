@@ -1,8 +1,12 @@
 """Small real data, and small models on it."""
 
 import importlib.util
+import io
 import logging
 import resource
+import runpy
+import sys
+from contextlib import redirect_stdout
 from dataclasses import asdict
 from pathlib import Path
 
@@ -19,6 +23,7 @@ from openmm_cgvae.molecule.graph import MolecularGraph
 from openmm_cgvae.molecule.mapping import custom_mapping, residue_mapping
 from openmm_cgvae.preparation.dataset import prepare_dataset, read_reference
 
+ROOT = Path(__file__).parents[1]
 DATA = Path(__file__).parent / "data"
 FIVE_BEADS = [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11, 12, 13], [14, 15, 16, 17], [18, 19, 20, 21]]
 TINY = ModelConfig(features=16, radial=4, encoder_layers=1, prior_layers=1, decoder_layers=3, flow_width=16,
@@ -27,11 +32,21 @@ TINY = ModelConfig(features=16, radial=4, encoder_layers=1, prior_layers=1, deco
 
 def benchmark(name):
     """A module of the folder `benchmarks`, which is no package."""
-    path = Path(__file__).parents[1] / "benchmarks" / f"{name}.py"
+    path = ROOT / "benchmarks" / f"{name}.py"
     spec = importlib.util.spec_from_file_location(name, path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def run_example(name, *arguments):
+    """What a script of the folder `examples` prints, run in this process, which has imported what it needs."""
+    script, printed = ROOT / "examples" / name / "run.py", io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(printed):
+        patch.setattr(sys, "argv", [str(script), *map(str, arguments)])
+        patch.setattr(sys, "path", [*sys.path])
+        runpy.run_path(str(script), run_name="__main__")
+    return printed.getvalue()
 
 
 @pytest.fixture(scope="session", autouse=True)

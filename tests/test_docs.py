@@ -18,6 +18,8 @@ TUTORIALS = benchmark("tutorials")
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 # What a page takes longer than this for is not for a reader who tries it.
 PATIENCE = 600
+# The part of the crystal's protein that pages are given: enough for every figure, and seconds for atomistic MD.
+RESIDUES = 20
 
 
 def pages_with_blocks():
@@ -28,7 +30,8 @@ def pages_with_blocks():
 def files(tmp_path_factory):
     """The files that the pages speak of."""
     folder = tmp_path_factory.mktemp("files")
-    shutil.copy(DATA / "5k6d.pdb", folder / "protein.pdb")
+    crystal = mdtraj.load_pdb(DATA / "5k6d.pdb")
+    crystal.atom_slice(crystal.topology.select(f"resid < {RESIDUES}")).save_pdb(folder / "protein.pdb")
     shutil.copy(DATA / "alanine_dipeptide.pdb", folder / "peptide.pdb")
     shutil.copy(DATA / "3i40_martini3.pdb", folder / "martini.pdb")
     protein = mdtraj.load_pdb(folder / "protein.pdb")

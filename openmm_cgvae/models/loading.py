@@ -1,6 +1,8 @@
 """The module of a model file: rebuilt by the package's own classes, so that nothing in the file is executed."""
 
+import hashlib
 import io
+import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +12,10 @@ from openmm_cgvae.core.errors import CGVAEError, ModelFileError, one_line
 from openmm_cgvae.io.modelfile import ModelFile
 
 __all__ = ["compiled", "loaded_module", "rebuilt_module"]
+
+# TorchScript of the modules compiled last, by their contents: a model that is loaded again need not wait for seconds.
+KEPT = 4
+_scripted: dict[bytes, bytes] = {}
 
 
 def loaded_module(file: ModelFile, rebuild: Callable[[ModelFile], Any], trust: bool = False) -> Any:
@@ -53,8 +59,35 @@ def compiled(module: Any) -> Any:
     """Compile a module to TorchScript, which is faster; what is no module of torch is left as it is."""
     if not isinstance(module, torch.nn.Module):
         return module
+    digest = _digest(module)
+    content = _scripted.pop(digest, None) or _script(module)
+    _scripted[digest] = content
+    while len(_scripted) > KEPT:
+        del _scripted[next(iter(_scripted))]
+    return torch.jit.load(io.BytesIO(content), map_location="cpu").eval()
+
+
+class _Contents(pickle.Pickler):
+    """Pickles alike what is alike: tensors by their values, strings whether or not they are one object."""
+
+    def __init__(self, file):
+        super().__init__(file)
+        self.fast = True
+
+    def persistent_id(self, thing):
+        if isinstance(thing, torch.Tensor):
+            return str(thing.dtype), tuple(thing.shape), thing.detach().cpu().contiguous().numpy().tobytes()
+        return None
+
+
+def _digest(module):
+    content = io.BytesIO()
+    _Contents(content).dump(module)
+    return hashlib.sha256(content.getbuffer()).digest()
+
+
+def _script(module):
     # Saved and loaded: what torch compiles shares its optimised code with all of its kind, in whatever mode these ran.
-    scripted = io.BytesIO()
-    torch.jit.save(torch.jit.script(module), scripted)
-    scripted.seek(0)
-    return torch.jit.load(scripted, map_location="cpu").eval()
+    content = io.BytesIO()
+    torch.jit.save(torch.jit.script(module), content)
+    return content.getvalue()

@@ -1,39 +1,43 @@
 """The example runs from nothing, and goes on where it was."""
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import run_example
 
-SCRIPT = Path(__file__).parents[2] / "examples" / "alanine_dipeptide" / "run.py"
 
-
-def run(folder, *arguments):
-    done = subprocess.run([sys.executable, SCRIPT, folder, "--quick", *arguments], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-2000:]
-    return done.stdout
+@pytest.fixture(scope="module")
+def quick(tmp_path_factory):
+    """Folder of the quick example, and what it printed."""
+    folder = tmp_path_factory.mktemp("quick") / "work"
+    return folder, run_example("alanine_dipeptide", folder, "--quick")
 
 
 @pytest.mark.slow
-def test_the_quick_example_makes_data_a_model_and_minimised_frames(tmp_path):
-    out = run(tmp_path / "work")
+def test_the_quick_example_makes_data_a_model_and_minimised_frames(quick):
+    work, out = quick
     assert "valid bond graphs" in out
-    summary = json.loads((tmp_path / "work" / "run-3" / "summary.json").read_text())
+    summary = json.loads((work / "run-3" / "summary.json").read_text())
     assert summary["frames"] == 300
     assert summary["sampled"]["cg_consistency_max_nm"] < 1e-5
     assert summary["minimized"]["cg_consistency_max_nm"] < 0.01
     # Even a poor model's structures relax into the right molecule.
     assert summary["minimized"]["chirality_ratio"] > 0.9
     assert summary["median_energy_kj_mol"]["minimized"] < summary["median_energy_kj_mol"]["sampled"]
-    check_comparison(tmp_path / "work" / "forcefields-3", out)
-    folders = [tmp_path / "work" / name for name in ("reference", "forcefields-3")]
-    made = {path: path.stat().st_mtime_ns for folder in folders for path in folder.iterdir()}
+    check_comparison(work / "forcefields-3", out)
+
+
+@pytest.mark.slow
+def test_what_is_there_is_not_made_again(quick):
+    work, out = quick
+    made = {
+        path: path.stat().st_mtime_ns for name in ("reference", "forcefields-3") for path in (work / name).iterdir()
+    }
     assert sum(path.match("reference/run-*.dcd") for path in made) == 6
-    (tmp_path / "work" / "run-3" / "summary.json").unlink()
-    assert run(tmp_path / "work").splitlines()[-4:] == out.splitlines()[-4:]
+    (work / "run-3" / "summary.json").unlink()
+    assert run_example("alanine_dipeptide", work, "--quick").splitlines()[-4:] == out.splitlines()[-4:]
+    assert (work / "run-3" / "summary.json").exists()
     assert {path: path.stat().st_mtime_ns for path in made} == made
 
 
@@ -51,8 +55,11 @@ def check_comparison(folder, out):
 
 
 @pytest.mark.slow
-def test_the_example_runs_with_five_beads_on_given_md(tmp_path):
-    run(tmp_path / "work")
-    files = [str(path) for path in sorted((tmp_path / "work" / "reference").glob("run-*.dcd"))]
-    out = run(tmp_path / "five", "--beads", "5", "--reference", *files)
+def test_the_example_runs_with_five_beads_on_given_md(quick, tmp_path):
+    files = sorted((quick[0] / "reference").glob("run-*.dcd"))
+    out = run_example(
+        "alanine_dipeptide", tmp_path / "five", "--quick", "--beads", 5, "--epochs", 2, "--reference", *files
+    )
     assert "alanine-dipeptide-5" in out
+    assert not (tmp_path / "five" / "reference").exists()
+    assert (tmp_path / "five" / "forcefields-5" / "comparison.json").exists()

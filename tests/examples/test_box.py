@@ -1,14 +1,10 @@
 """The box example runs, and ends without clashes."""
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import mdtraj
 import pytest
-
-SCRIPT = Path(__file__).parents[2] / "examples" / "box" / "run.py"
+from conftest import run_example
 
 
 @pytest.mark.slow
@@ -17,9 +13,7 @@ SCRIPT = Path(__file__).parents[2] / "examples" / "box" / "run.py"
     [("alanine-dipeptide-3", 8, 3, 22, 2.0), ("chignolin-10", 2, 10, 175, 4.0)],
 )
 def test_the_quick_box_is_backmapped_and_minimised(model, copies, beads, atoms, box, tmp_path):
-    command = [sys.executable, SCRIPT, tmp_path / "work", "--quick", "--model", model]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-2000:]
+    run_example("box", tmp_path / "work", "--quick", "--model", model)
     summary = json.loads((tmp_path / "work" / "summary.json").read_text())
     assert summary["atoms"] == copies * atoms
     assert summary["clashes_minimized"] == [0, 0]

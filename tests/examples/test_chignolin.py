@@ -1,19 +1,14 @@
 """The chignolin example runs from nothing to minimised frames."""
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
-
-SCRIPT = Path(__file__).parents[2] / "examples" / "chignolin" / "run.py"
+from conftest import run_example
 
 
 @pytest.mark.slow
 def test_the_quick_example_goes_through_every_stage(tmp_path):
-    done = subprocess.run([sys.executable, SCRIPT, tmp_path / "work", "--quick"], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-2000:]
+    run_example("chignolin", tmp_path / "work", "--quick")
     summary = json.loads((tmp_path / "work" / "run-10" / "summary.json").read_text())
     assert summary["frames"] == 100
     # A model of two epochs is no good, but its beads are right, and what cannot be minimised is kept as it was.

@@ -1,19 +1,16 @@
 """The example of a small molecule runs, alone and beside a protein, from a SMILES to atoms."""
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import mdtraj
 import numpy as np
 import pytest
+from conftest import run_example
 from rdkit import Chem
 
 from openmm_cgvae.io.bundled import pretrained_names
 from openmm_cgvae.molecule.mapping import CGMapping
 
-SCRIPT = Path(__file__).parents[2] / "examples" / "ligand" / "run.py"
 # (S)-ibuprofen, and the number of its heavy atoms and hydrogens.
 SMILES, ATOMS = "CC(C)Cc1ccc([C@H](C)C(=O)O)cc1", 33
 
@@ -22,8 +19,7 @@ SMILES, ATOMS = "CC(C)Cc1ccc([C@H](C)C(=O)O)cc1", 33
 @pytest.mark.skipif(not {"ligands", "protein-ca"} <= set(pretrained_names()), reason="a model is not bundled yet")
 def test_a_quick_run_of_rigid_fragments_becomes_atoms_alone_and_beside_a_protein(tmp_path):
     work = tmp_path / "work"
-    done = subprocess.run([sys.executable, SCRIPT, work, "--quick"], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-2000:]
+    run_example("ligand", work, "--quick")
     summary = json.loads((work / "summary.json").read_text())
     assert summary["ligand_same_stereo"] == summary["complex_same_stereo"] == 1.0
     records = list(Chem.SDMolSupplier(str(work / "ligand-aa.sdf"), removeHs=False))

@@ -1,18 +1,14 @@
 """The example of a protein of the user's choice runs, from a PDB file to atomistic MD."""
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import mdtraj
 import numpy as np
 import pytest
-from conftest import DATA
+from conftest import DATA, run_example
 
 from openmm_cgvae.io.bundled import pretrained_names
 
-SCRIPT = Path(__file__).parents[2] / "examples" / "protein" / "run.py"
 RESIDUES = 14
 
 
@@ -23,9 +19,7 @@ def test_a_quick_run_of_alpha_carbons_ends_in_atomistic_md(tmp_path):
     some = [atom.index for atom in crystal.topology.atoms if atom.residue.index < RESIDUES]
     crystal.atom_slice(some).save_pdb(tmp_path / "protein.pdb")
     work = tmp_path / "work"
-    command = [sys.executable, SCRIPT, tmp_path / "protein.pdb", work, "--quick"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-2000:]
+    run_example("protein", tmp_path / "protein.pdb", work, "--quick")
     summary = json.loads((work / "summary.json").read_text())
     assert summary["residues"] == RESIDUES
     beads, atoms = (

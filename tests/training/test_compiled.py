@@ -8,7 +8,8 @@ from openmm_cgvae.core.errors import SettingsError
 from openmm_cgvae.models.config import TrainingConfig
 from openmm_cgvae.training import Trainer
 
-CONFIG = TrainingConfig(epochs=2, batch_size=62, learning_rate=3e-3, prior_updates=2, posterior_steps=2)
+# All 125 training frames in one batch: torch compiles every other size anew, for half a minute.
+CONFIG = TrainingConfig(epochs=3, batch_size=125, learning_rate=3e-3, prior_updates=2, posterior_steps=2)
 
 
 @pytest.mark.slow

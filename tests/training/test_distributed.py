@@ -1,6 +1,9 @@
 """Real processes that train together over gloo, against one that trains alone."""
 
 import csv
+import logging
+import multiprocessing
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -9,9 +12,10 @@ import pytest
 import torch
 from conftest import TINY
 
+from openmm_cgvae.cli.main import main
 from openmm_cgvae.models import TrainingConfig
-from openmm_cgvae.training import Trainer
-from openmm_cgvae.training.distributed import Share
+from openmm_cgvae.training import Dataset, Trainer
+from openmm_cgvae.training.distributed import Share, process_group
 
 # Of the 125 training frames the last batch holds one: nothing is left of it for the first of two processes.
 CONFIG = TrainingConfig(epochs=3, batch_size=62, learning_rate=3e-3, anneal=0.0, ema_decay=0.5, prior_updates=2)
@@ -23,14 +27,31 @@ SETTINGS = [
 ]  # fmt: skip
 
 
-def together(*arguments):
-    """Two processes of ``torchrun``."""
-    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    return subprocess.run([sys.executable, *torchrun, *map(str, arguments)], capture_output=True, text=True)
+def forked(number, port, errors, work):
+    """What `torchrun` starts, without its imports: a process of two, whose standard error goes to a file."""
+    os.dup2(os.open(errors, os.O_WRONLY | os.O_CREAT | os.O_APPEND), 2)
+    sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
+    logging.basicConfig(force=True)
+    os.environ |= {
+        "RANK": str(number), "LOCAL_RANK": str(number), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port), "TORCHELASTIC_RUN_ID": "test", "TORCHELASTIC_USE_AGENT_STORE": "True",
+    }  # fmt: skip
+    sys.exit(work(number))
 
 
-def train_command(data, folder, *arguments):
-    return together("-m", "openmm_cgvae", "train", data, "-o", folder, *SETTINGS, *arguments)
+def together(work, folder):
+    """Exit codes of ``work(0)`` and ``work(1)`` in two processes, and their standard error."""
+    # torchrun holds the store, which outlives what fails.
+    store = torch.distributed.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    fork, errors = multiprocessing.get_context("fork"), folder / "errors.txt"
+    processes = [fork.Process(target=forked, args=(number, store.port, errors, work)) for number in (0, 1)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(120)
+        process.kill()
+        process.join()
+    return [process.exitcode for process in processes], errors.read_text()
 
 
 def state_of(folder, parts=("model", "average", "finished")):
@@ -75,7 +96,9 @@ def test_two_processes_go_on_as_one_would_have(dataset, data, alone, tmp_path):
     """The command, on a run that one process stopped after its first epoch."""
     folder = tmp_path / "run"
     Trainer(dataset, folder, TINY, replace(CONFIG, epochs=1)).run(progress=False)
-    done = train_command(data, folder, "--epochs", 3)
+    command = ["-m", "openmm_cgvae", "train", str(data), "-o", str(folder), *SETTINGS, "--epochs", "3"]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    done = subprocess.run([*torchrun, *command], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("model file ") == 1
     assert len(losses_of(folder)) == 3
@@ -87,64 +110,50 @@ def test_two_processes_go_on_as_one_would_have(dataset, data, alone, tmp_path):
     assert sorted(path.suffix for path in folder.iterdir()) == [".csv", ".html", ".png", ".pt", ".pt"]
 
 
-# The second update of the second process has no finite loss; none but the first process may write.
-WORKER = """
-import sys, torch
-from openmm_cgvae.training import Dataset, Trainer
-from openmm_cgvae.training.distributed import process_group, rank
-from openmm_cgvae.models import ModelConfig, TrainingConfig
+def train_with_a_bad_update(number, data, folder):
+    """The second update of the second process has no finite loss; none but the first process may write."""
+    model, save = replace(TINY, prior="local-flow", flow_dropout=0.3), torch.save
+    with process_group("cpu") as device:
+        trainer = Trainer(Dataset.load(data), folder / "run", model, CONFIG, device)
+        reconstruction, calls = trainer.reconstruction, []
 
-data, folder, weights = sys.argv[1:]
-with process_group("cpu") as device:
-    trainer = Trainer(Dataset.load(data), folder, {model!r}, {config!r}, device)
-    reconstruction, calls, save = trainer.reconstruction, [], torch.save
+        def broken(*args):
+            calls.append(1)
+            factor = float("nan") if number == 1 and len(calls) == 2 else 1.0
+            return {name: factor * value for name, value in reconstruction(*args).items()}
 
-    def broken(*args):
-        calls.append(1)
-        factor = float("nan") if rank() == 1 and len(calls) == 2 else 1.0
-        return {{name: factor * value for name, value in reconstruction(*args).items()}}
-
-    trainer.reconstruction = broken
-    if rank() == 1:
-        torch.save = lambda *_: 1 / 0
-    trainer.run(progress=False)
-    save(trainer.model.state_dict(), weights + str(rank()))
-"""
+        trainer.reconstruction = broken
+        if number == 1:
+            torch.save = lambda *_: 1 / 0
+        trainer.run(progress=False)
+        save(trainer.model.state_dict(), folder / f"weights{number}")
 
 
 @pytest.mark.slow
 def test_processes_keep_the_same_weights_and_skip_a_bad_update_alike(data, tmp_path):
-    script = tmp_path / "worker.py"
-    model = replace(TINY, prior="local-flow", flow_dropout=0.3)
-    script.write_text(WORKER.format(model=model, config=CONFIG))
-    done = together(script, data, tmp_path / "run", tmp_path / "weights")
-    assert done.returncode == 0, done.stderr
+    codes, errors = together(lambda number: train_with_a_bad_update(number, data, tmp_path), tmp_path)
+    assert codes == [0, 0], errors
     first, second = (torch.load(tmp_path / f"weights{number}", weights_only=True) for number in (0, 1))
     for name in first:
         assert torch.equal(first[name], second[name]), name
         assert first[name].isfinite().all(), name
     saved = state_of(tmp_path / "run", ["model"])
     assert all(torch.equal(saved[f"model.{name}"], first[name]) for name in first)
-    assert "skipped 1 updates of epoch 1" in done.stderr
-
-
-# The second process cannot read its data.
-BAD_RANK = """
-import os, sys
-from openmm_cgvae.cli.main import main
-if os.environ["RANK"] == "1":
-    sys.argv[2] = "missing.npz"
-sys.exit(main())
-"""
+    assert "skipped 1 updates of epoch 1" in errors
 
 
 @pytest.mark.slow
-def test_an_error_ends_all_processes_and_is_told_once(data, tmp_path):
-    script = tmp_path / "worker.py"
-    script.write_text(BAD_RANK)
-    of_one = together(script, "train", data, "-o", tmp_path / "run")
-    of_all = train_command(data, tmp_path / "run", "--set", "batch_size=0")
-    for done, message in ((of_one, "missing.npz does not exist"), (of_all, "batch_size=0 given")):
-        assert done.returncode != 0
-        assert [message in line for line in done.stderr.splitlines() if "cgvae: error" in line] == [True]
+@pytest.mark.parametrize(
+    ("of_second", "settings", "message"),
+    [("missing.npz", (), "missing.npz does not exist"), (None, ("--set", "batch_size=0"), "batch_size=0 given")],
+    ids=["of-one", "of-all"],
+)
+def test_an_error_ends_all_processes_and_is_told_once(data, tmp_path, of_second, settings, message):
+    def command(number):
+        path = (number and of_second) or str(data)
+        return main(["train", path, "-o", str(tmp_path / "run"), *SETTINGS, *settings])
+
+    codes, errors = together(command, tmp_path)
+    assert codes == [2, 2], errors
+    assert [message in line for line in errors.splitlines() if "cgvae: error" in line] == [True]
     assert not (tmp_path / "run" / "checkpoint.pt").exists()
