@@ -51,6 +51,7 @@ def connections(residues, positions, family, breaks="auto"):
     elif breaks == "auto":
         _check_order(residues, positions, lengths, family)
         connected[1:] = together & _bonded(follows, lengths, family)
+        _warn_of_breaks(residues, np.flatnonzero(together & ~connected[1:]))
     elif isinstance(breaks, str):
         raise SettingsError(f'breaks={breaks!r} given: "auto", "none" or a list of residues is expected')
     else:
@@ -165,6 +166,17 @@ def _order_is_right(down, lengths, positions, numbers, start, family):
     order = np.argsort(numbers, kind="stable") + start
     by_number = np.linalg.norm(np.diff(positions[order], axis=0), axis=1)
     return (by_number <= most).sum() <= (lengths[start : start + len(numbers) - 1] <= most).sum()
+
+
+def _warn_of_breaks(residues, before):
+    """Tell of breaks that chain ids do not say: a missing bead leaves two chains, with ends of their own."""
+    if len(before):
+        a, b = residues[before[0]], residues[before[0] + 1]
+        more = f", and {len(before) - 1} more" if len(before) > 1 else ""
+        logger.warning(
+            "no bond from %s to %s%s: each part has ends of its own; give the beads that are missing, or say where "
+            "chains break by breaks (--breaks, none for nowhere)", a.label, b.label, more
+        )  # fmt: skip
 
 
 def _log(residues, follows, together, lengths, connected, family):

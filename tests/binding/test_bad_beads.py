@@ -186,6 +186,17 @@ def test_beads_without_any_protein_are_refused():
         bind_protein(beads(["W"] * 3, names="W"))
 
 
+def test_a_bead_that_is_missing_is_warned_of(caplog):
+    present = [0, 1, 2, 4, 5, 6]
+    record = beads(["ALA"] * 6, positions=helix(7)[present], numbers=[1 + k for k in present])
+    assert np.flatnonzero(~bind_protein(record).connected).tolist() == [0, 3]
+    assert [entry.levelname for entry in caplog.records if "no bond from" in entry.message] == ["WARNING"]
+    assert "no bond from chain A ALA 3 to chain A ALA 5: each part has ends of its own" in caplog.text
+    caplog.clear()
+    bind_protein(record, breaks=["A:5"])
+    assert "no bond" not in caplog.text
+
+
 def test_breaks_are_decided_in_order_and_logged(caplog):
     """Chain ids, chain ends, numbers, distances; bonded neighbours whose numbers jump are bonded."""
     positions = helix(12)
