@@ -8,7 +8,6 @@ from rdkit.Chem import rdDistGeom
 from openmm_cgvae.ensembles.torsionexport import ligand_model_file
 from openmm_cgvae.ligands.features import ligand_arrays
 from openmm_cgvae.ligands.graph import TorsionGraph
-from openmm_cgvae.ligands.refinenet import RefineNetwork
 from openmm_cgvae.ligands.torsionnet import LigandNetwork
 
 # A stereocentre, an amide, an ether, a ring with two different sides.
@@ -33,15 +32,6 @@ def random_network(seed=0, spread=0.3):
     """A small network whose weights are all random, those that begin at zero too."""
     torch.manual_seed(seed)
     network = LigandNetwork(**SMALL).eval()
-    for weights in network.parameters():
-        torch.nn.init.normal_(weights, std=spread)
-    return network
-
-
-def random_refinement(seed=0, spread=0.05):
-    """A small network that refines conformers, whose weights are all random, those that begin at zero too."""
-    torch.manual_seed(seed)
-    network = RefineNetwork(width=16, hidden=12, layers=1, steps=3).eval()
     for weights in network.parameters():
         torch.nn.init.normal_(weights, std=spread)
     return network

@@ -7,7 +7,7 @@ from openmm_cgvae.io.bundled import read_index
 __all__ = ["complete"]
 
 # Arguments that take the name of a bundled model, or a file.
-MODELS = ("model", "start", "generators", "relaxations")
+MODELS = ("model", "start", "generators")
 
 
 def complete(parser):

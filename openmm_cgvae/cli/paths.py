@@ -90,8 +90,8 @@ FILES = {
     "peptide": Files(),
     "sample-reference": Files(("pdb", "forcefield"), (), inside={"output": ("protocol.json",)}, more=_sampled),
     "sample-conformers": Files(
-        ("molecules", "held_out", "leave_out", "relaxations"), (),
-        inside={"output": ("ensembles.npz", "gfn2.npz", "relaxations.npz")},
+        ("molecules", "held_out", "leave_out"), (),
+        inside={"output": ("ensembles.npz", "gfn2.npz")},
     ),
     "map": Files(("trajectory", "top"), endings={"output": ".json"}),
     "prepare": Files(REFERENCE, endings={"output": ".npz"}),

@@ -24,10 +24,6 @@ def add_arguments(parser):
     parser.add_argument(
         "--gfn2", action="store_true", help="then minimise low minima again with GFN2-xTB, to gfn2.npz (needs tblite)"
     )
-    parser.add_argument(
-        "--relaxations", metavar="MODEL",
-        help="then minimise samples of a model (ligands), but of test molecules, to relaxations.npz: to refine them",
-    )  # fmt: skip
     parser.add_argument("--seeds", type=int, default=60, metavar="n", help="ETKDGv3 conformers a molecule (60)")
     parser.add_argument("--test-seeds", type=int, default=150, metavar="n", help="the same for test molecules (150)")
     parser.add_argument("--window", type=float, default=25.0, metavar="kJ/mol", help="above the lowest minimum (25)")
@@ -60,21 +56,7 @@ def run(options):
         # Test molecules first, of which there are fewest.
         reoptimise_parts(folder, sorted(options.splits))
         rows.append(_packed(pack_parts(folder, GFN2), folder / "gfn2.npz"))
-    if options.relaxations is not None:
-        rows.append(_relaxed(ensembles, folder, options))
     return Summary(rows)
-
-
-def _relaxed(ensembles, folder, options):
-    """Minimise samples of a model, as far as it was not done; return the row that says what they are."""
-    from openmm_cgvae.ensembles.generate import ConformerModel
-    from openmm_cgvae.preparation.relaxedparts import pack_relaxations, sample_relaxations
-
-    parts, path = folder / "relaxed", folder / "relaxations.npz"
-    sample_relaxations(ensembles, parts, ConformerModel.load(options.relaxations), seed=options.seed)
-    found = pack_relaxations(parts)
-    found.save(path, overwrite=True)
-    return str(path), f"{len(found)} molecules, {sum(len(r.start) for r in found)} samples"
 
 
 def _packed(ensembles, path):

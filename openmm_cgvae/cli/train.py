@@ -2,8 +2,7 @@
 
 On several GPUs with torchrun. Protein chains give a model of any protein: packed ones, PDB or mmCIF files, a folder of
 these, or a .txt list of them and of MD runs, on each line a topology and its trajectories. So does MD with --mapping
-ca, com or martini. Conformer ensembles of sample-conformers (.npz) give a model of any small molecule,
-its relaxations.npz a refinement of the model --start.
+ca, com or martini. Conformer ensembles of sample-conformers (.npz) give a model of any small molecule.
 """
 
 import ast
@@ -16,8 +15,8 @@ from openmm_cgvae.cli.common import add_reference, load_dataset
 from openmm_cgvae.cli.origin import kept_data, start_file
 from openmm_cgvae.cli.pages import command_source, write_page
 from openmm_cgvae.cli.summary import Summary
-from openmm_cgvae.cli.train_any import ligand_training, protein_training, refinement_training
-from openmm_cgvae.cli.trainingdata import of_ligands, of_proteins, of_relaxations
+from openmm_cgvae.cli.train_any import ligand_training, protein_training
+from openmm_cgvae.cli.trainingdata import of_ligands, of_proteins
 from openmm_cgvae.core.errors import CGVAEError, SettingsError
 from openmm_cgvae.core.output import existing_folder
 
@@ -26,7 +25,6 @@ __all__ = ["add_arguments", "run", "settings"]
 # Arguments that a kind of models does not have, and what they are if they are not given.
 FOREIGN = {
     "small molecules": ("epochs", "baseline", "compile", "start", "top", "run_frames", "preset", "device", "mapping"),
-    "relaxed samples": ("epochs", "baseline", "compile", "top", "run_frames", "preset", "device", "mapping"),
     "any protein": ("epochs", "baseline", "compile", "preset", "device"),
 }
 DEFAULTS = {"preset": "small", "device": "cpu", "mapping": "residue"}
@@ -53,7 +51,7 @@ def add_arguments(parser):
 
 def run(options):
     changes = dict(_change(text) for text in options.set)
-    kinds = {"small molecules": of_ligands, "relaxed samples": of_relaxations, "any protein": of_proteins}
+    kinds = {"small molecules": of_ligands, "any protein": of_proteins}
     kind = next((name for name, found in kinds.items() if found(options)), "one molecule")
     _refuse(options, kind)
     from openmm_cgvae.training.distributed import process_group, rank
@@ -66,8 +64,6 @@ def run(options):
             return _baseline(options, changes) if rank() == 0 else None
         if kind == "small molecules":
             trainer, data = ligand_training(options, changes), None
-        elif kind == "relaxed samples":
-            trainer, data = refinement_training(options, changes)
         elif kind == "any protein":
             trainer, data = protein_training(options, changes)
         else:
@@ -106,11 +102,14 @@ def _finished(options, kind, data):
     try:
         if kind == "one molecule" and (folder / "training.csv").exists():
             yield "losses", _plotted(folder)
-        yield "model file", _exported(options, kind, data)
+        from openmm_cgvae.pretrained.trained import export_training
+
+        of_one = data if kind == "one molecule" else None
+        yield "model file", export_training(folder, None, options.name, of_one, overwrite=True)
     except ModuleNotFoundError as error:
         yield "model file", f"none: {error}; on a machine with the whole package run 'openmm-cgvae export {folder}'"
         return
-    if options.no_report or kind in ("small molecules", "relaxed samples"):
+    if options.no_report or kind == "small molecules":
         return
     try:
         from openmm_cgvae.backmapping.model import Model
@@ -121,19 +120,6 @@ def _finished(options, kind, data):
         yield write_page(folder / "report.html", subject(Model.load(folder / "model.pt"), data, **more))
     except (CGVAEError, ImportError) as error:
         yield "report", f"none: {error}"
-
-
-def _exported(options, kind, data):
-    """Path of the model file that is made of the folder."""
-    folder = Path(options.output)
-    if kind == "relaxed samples":
-        from openmm_cgvae.ensembles.refineexport import export_refined
-
-        export_refined(data, folder, folder / "model.pt", options.name or folder.name, overwrite=True)
-        return folder / "model.pt"
-    from openmm_cgvae.pretrained.trained import export_training
-
-    return export_training(folder, None, options.name, data if kind == "one molecule" else None, overwrite=True)
 
 
 def _plotted(folder):

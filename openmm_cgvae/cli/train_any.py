@@ -6,7 +6,7 @@ from openmm_cgvae.cli.origin import kept_data, start_file
 from openmm_cgvae.cli.trainingdata import load_chains, mapping_of
 from openmm_cgvae.core.errors import SettingsError
 
-__all__ = ["ligand_training", "protein_training", "refinement_training"]
+__all__ = ["ligand_training", "protein_training"]
 
 
 def protein_training(options, changes):
@@ -49,15 +49,3 @@ def ligand_training(options, changes):
         raise SettingsError(f"network={name!r} given: one of {', '.join(known)} is expected")
     config = config_from_dict(known[name][0], changes)
     return known[name][1](PackedEnsembles.load(options.trajectories[0]), Path(options.output), config)
-
-
-def refinement_training(options, changes):
-    """The trainer of what refines samples of the model to start from, and that `ModelFile`."""
-    from openmm_cgvae.ensembles.refineconfig import RefineConfig
-    from openmm_cgvae.ensembles.refineexport import refined_base
-    from openmm_cgvae.ensembles.refinetrainer import RefineTrainer
-    from openmm_cgvae.ensembles.relaxations import PackedRelaxations
-    from openmm_cgvae.models.config import config_from_dict
-
-    base, config = refined_base(options.start), config_from_dict(RefineConfig, changes)
-    return RefineTrainer(PackedRelaxations.load(options.trajectories[0]), Path(options.output), config), base

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from openmm_cgvae.core.errors import SettingsError
 
-__all__ = ["MAPPINGS", "load_chains", "mapping_of", "of_ligands", "of_proteins", "of_relaxations"]
+__all__ = ["MAPPINGS", "load_chains", "mapping_of", "of_ligands", "of_proteins"]
 
 MAPPINGS = ("ca", "com", "martini")
 # The default of --mapping, which is of models of one molecule.
@@ -29,11 +29,6 @@ def of_ligands(options):
     return len(options.trajectories) == 1 and _holds(Path(options.trajectories[0]), "approximate_positions")
 
 
-def of_relaxations(options):
-    """Whether they are an archive of samples and their minima, as ``sample-conformers --relaxations`` makes."""
-    return len(options.trajectories) == 1 and _holds(Path(options.trajectories[0]), "start", "end")
-
-
 def mapping_of(options):
     """The mapping that was asked for, None if none was."""
     if options.mapping not in (*MAPPINGS, DEFAULT):
@@ -55,10 +50,9 @@ def load_chains(options):
     return pack(sources_of(paths, options.top), options.stride, options.run_frames)
 
 
-def _holds(path, *arrays):
-    """Whether a path is an archive with arrays of these names."""
-    wanted = {f"{array}.npy" for array in arrays}
+def _holds(path, array):
+    """Whether a path is an archive with an array of this name."""
     try:
-        return path.suffix == ".npz" and wanted <= set(zipfile.ZipFile(path).namelist())
+        return path.suffix == ".npz" and f"{array}.npy" in zipfile.ZipFile(path).namelist()
     except (OSError, zipfile.BadZipFile):
         return False

@@ -6,7 +6,6 @@ import numpy as np
 
 from openmm_cgvae.ensembles.forcefield import energies_kj, force_field_tables, mmff_properties
 from openmm_cgvae.ligands.features import LigandArrays, ligand_arrays
-from openmm_cgvae.ligands.refinement import refinement_arrays
 
 __all__ = ["ligand_tensors", "token_colours"]
 
@@ -62,7 +61,6 @@ def ligand_tensors(
         "bases": positions.astype(np.float32), "tables": waves, "radius": tables.radius, "depth": tables.depth,
         "charge": tables.charge, "assignment": assignment, "matrix": matrix.astype(np.float32),
     }  # fmt: skip
-    molecule |= refinement_arrays(mol, arrays, tables.radius, tables.depth, tables.charge)
     tensors = {name: torch.as_tensor(value) for name, value in molecule.items()}
     strain = np.zeros(len(positions))
     if mmff_properties(mol) is not None:

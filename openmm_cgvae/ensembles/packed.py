@@ -84,10 +84,6 @@ class Ensemble:
         """
         return molecule_with_conformers(self.smiles, self.positions, self.elements)
 
-    def approximate_mol(self) -> Any:
-        """The molecule with its approximate conformers, as `mol`."""
-        return molecule_with_conformers(self.smiles, self.approximate, self.elements)
-
 
 def molecule_with_conformers(smiles: str, positions: np.ndarray, elements: np.ndarray | None = None) -> Any:
     """Read a SMILES, add hydrogens, and give the molecule conformers.

@@ -6,8 +6,6 @@ from torch import Tensor, nn
 from openmm_cgvae.core.units import ANGSTROM_PER_NM
 from openmm_cgvae.geometry.beadfit import BeadFit, rotation_of
 from openmm_cgvae.geometry.turning import turned_by_all
-from openmm_cgvae.ligands.refinement import Refinement
-from openmm_cgvae.ligands.refinenet import RefineNetwork
 from openmm_cgvae.ligands.sampler import LigandSampler
 from openmm_cgvae.ligands.torsionnet import LigandNetwork
 
@@ -27,13 +25,10 @@ class LigandModel(nn.Module):
     Parameters
     ----------
     network : LigandNetwork
-    refinement : RefineNetwork, optional
-        Moves conformers at the end; at beads they stay as assembled.
     """
 
-    def __init__(self, network: LigandNetwork, refinement: RefineNetwork | None = None):
+    def __init__(self, network: LigandNetwork):
         super().__init__()
-        self.refinement = None if refinement is None else Refinement(refinement)
         self.sampler, self.fit = LigandSampler(network), BeadFit()
         self.angstrom_per_nm = float(ANGSTROM_PER_NM)
         # Of `forward`: numbers of noise a bead, conformers that are fitted for each structure, and the distances in
@@ -52,8 +47,6 @@ class LigandModel(nn.Module):
         """Take another molecule, given as `openmm_cgvae.ensembles.binding.ligand_tensors` gives it."""
         self.sampler.take(molecule)
         self.fit.take(molecule)
-        if self.refinement is not None:
-            self.refinement.take(molecule)
         self.assignment = molecule["assignment"]
         self.n_beads, self.n_atoms = self.fit.matrix.shape[0], self.fit.matrix.shape[1]
         # The numbers of a conformer, an orientation, an approximate conformer and which candidate to take.
@@ -88,8 +81,6 @@ class LigandModel(nn.Module):
             kJ/mol, up to a constant of the molecule.
         """
         _, x, energy = self.sampler(noise, base, self.temperature)
-        if self.refinement is not None:
-            x = self.refinement(x)
         return x / self.angstrom_per_nm, energy
 
     def forward(self, beads: Tensor, noise: Tensor) -> Tensor:
@@ -154,9 +145,7 @@ class LigandModel(nn.Module):
 
 def rebuild_ligand(settings: dict, state: dict[str, Tensor]) -> LigandModel:
     """Build a `LigandModel` of these settings with these weights, without a molecule, in evaluation mode."""
-    settings = dict(settings)
-    refinement = settings.pop("refinement", None)
-    model = LigandModel(LigandNetwork(**settings), None if refinement is None else RefineNetwork(**refinement))
+    model = LigandModel(LigandNetwork(**settings))
     own = model.state_dict()
     model.load_state_dict({name: value for name, value in state.items() if name in own})
     return model.eval()

@@ -4,7 +4,6 @@ from pathlib import Path
 
 from openmm_cgvae.core.errors import DataError, TrainingError
 from openmm_cgvae.ensembles.coarseexport import export_coarsenconf, is_coarsenconf_training
-from openmm_cgvae.ensembles.refineexport import is_refinement_training
 from openmm_cgvae.ensembles.torsionexport import export_ligand_model, is_ligand_training
 from openmm_cgvae.training.proteincheckpoint import is_protein_training
 
@@ -48,10 +47,6 @@ def export_training(folder, path=None, name=None, data=None, overwrite=False, me
         export_coarsenconf(folder, path, name, overwrite)
     elif is_ligand_training(folder):
         export_ligand_model(folder, path, name, overwrite)
-    elif is_refinement_training(folder):
-        raise TrainingError(
-            f"{folder} holds what refines samples of another model: repeat its 'train' command with --start"
-        )
     elif is_protein_training(folder):
         from openmm_cgvae.training.proteinexport import export_protein
 

@@ -58,7 +58,3 @@ class FrameClock:
         if now is None:
             return None
         return np.array([now]) if self.spacing_ps is None else now + np.arange(2) * self.spacing_ps
-
-    def steps_to_next(self, simulation):
-        """Steps from here to the next frame."""
-        return self.interval - simulation.currentStep % self.interval
