@@ -114,6 +114,7 @@ def test_info_tells_beads_and_json(model, capsys):
     assert json.loads(capsys.readouterr().out)["format"] == "openmm_cgvae model"
 
 
+@pytest.mark.slow
 def test_prepare_train_and_export_make_a_model(capsys):
     assert main(["prepare", AA, "--top", TOP, "--run-frames", "25", "-o", "data.npz"]) == 0
     sizes = ["--set", "features=16", "--set", "decoder_layers=3", "--set", "flow_width=16", "--set", "ema_decay=0",

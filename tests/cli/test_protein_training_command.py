@@ -65,6 +65,7 @@ def test_packed_chains_are_trained_on_exported_and_started_from(one, capsys):
     assert (known["model"]["width"], known["training"]["learning_rate"]) == (SMALL["width"], 3e-4)
 
 
+@pytest.mark.slow
 def test_folder_of_structures_is_prepared_and_trained_on_and_refused_with_other_files(one, capsys):
     Path("pdbs").mkdir()
     for name in ("5k6d.pdb", "3i40_aa.pdb"):
