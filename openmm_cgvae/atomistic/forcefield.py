@@ -2,6 +2,7 @@
 
 import copy
 from difflib import get_close_matches
+from functools import cache
 
 import numpy as np
 from openmm import app, unit
@@ -10,7 +11,15 @@ from openmm_cgvae.core.errors import MinimizationError, MissingDependencyError, 
 from openmm_cgvae.core.periodic import box_widths
 from openmm_cgvae.core.translation import translated
 
-__all__ = ["IMPLICIT_SOLVENTS", "create_atomistic_system", "create_system", "cutoff_nm", "first_line", "nearest_name"]
+__all__ = [
+    "IMPLICIT_SOLVENTS",
+    "amber14",
+    "create_atomistic_system",
+    "create_system",
+    "cutoff_nm",
+    "first_line",
+    "nearest_name",
+]
 
 IMPLICIT_SOLVENTS = ("HCT", "OBC1", "OBC2", "GBn", "GBn2")
 CUTOFF_NM = 0.9
@@ -53,8 +62,7 @@ def create_atomistic_system(mapping, graph, forcefield=None, implicitSolvent=Non
             f"include its file, ForceField(..., 'implicit/{solvent.lower()}.xml'), instead"
         )
     if forcefield is None:
-        files = ["amber14-all.xml"] + ([f"implicit/{solvent.lower()}.xml"] if solvent else [])
-        forcefield = app.ForceField(*files)
+        forcefield = amber14(*([f"implicit/{solvent.lower()}.xml"] if solvent else []))
     if isinstance(forcefield, app.ForceField):
         return _system_from_forcefield(mapping.topology, forcefield, box)
     structure = _as_structure(forcefield)
@@ -68,6 +76,12 @@ def create_atomistic_system(mapping, graph, forcefield=None, implicitSolvent=Non
         "no energy for this ParmEd structure ({reason}): give one with all its parameters, as an Amber prmtop has them",
     ):
         return structure.createSystem(**_common_settings(box), **settings)
+
+
+@cache
+def amber14(*more):
+    """OpenMM's amber14 with `more` of its files (of a solvent), read once: an ``openmm.app.ForceField``."""
+    return app.ForceField("amber14-all.xml", *more)
 
 
 def cutoff_nm(box):

@@ -5,6 +5,7 @@ import math
 import os
 import shlex
 import sys
+from functools import cache
 from importlib import import_module
 
 from openmm_cgvae import __version__
@@ -24,8 +25,9 @@ MODULES = {name: "continue_run" if name == "continue" else name.replace("-", "_"
 COMMANDS = {name: import_module(f"openmm_cgvae.cli.{module}") for name, module in MODULES.items()}
 
 
+@cache
 def parser():
-    """The parser of all subcommands; a module of `COMMANDS` gives its arguments and its ``run``."""
+    """The parser of all subcommands, made once; a module of `COMMANDS` gives its arguments and its ``run``."""
     top = Parser(
         "openmm-cgvae demo\nopenmm-cgvae backmap --help",
         prog="openmm-cgvae", description="Put the atoms back into coarse-grained molecular dynamics.",
@@ -38,7 +40,7 @@ def parser():
         command = commands.add_parser(name, examples=EXAMPLES[name], help=summary, description=module.__doc__)
         module.add_arguments(command)
         add_messages(command)
-        command.set_defaults(run=module.run)
+        command.set_defaults(run=lambda options, module=module: module.run(options))
     return top
 
 

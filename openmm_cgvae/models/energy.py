@@ -133,7 +133,7 @@ class ExportedEnergy(nn.Module):
 
 
 def rebuild_energy(settings, state, tree):
-    """Rebuild the module of a learned potential from its settings and weights, compiled as `script_energy` does.
+    """Rebuild the `ExportedEnergy` of a learned potential from its settings and weights.
 
     Parameters
     ----------
@@ -155,7 +155,7 @@ def rebuild_energy(settings, state, tree):
         raise SettingsError(f"features={config.features} given, for which there are too few weights, {there}")
     model = CGEnergy(_spec(weights), config).double()
     model.load_state_dict({name: weights[name] for name in model.state_dict()})
-    return script_energy(model, tree)
+    return _exported(model, tree)
 
 
 def _spec(weights):
@@ -175,4 +175,8 @@ def script_energy(model, tree):
     torch.jit.ScriptModule
         `ExportedEnergy`.
     """
-    return torch.jit.script(ExportedEnergy(model, tree).double().eval().requires_grad_(False))
+    return torch.jit.script(_exported(model, tree))
+
+
+def _exported(model, tree):
+    return ExportedEnergy(model, tree).double().eval().requires_grad_(False)

@@ -13,7 +13,7 @@ import numpy as np
 import openmm
 from openmm import app
 
-from openmm_cgvae.atomistic.forcefield import CUTOFF_NM, IMPLICIT_SOLVENTS, create_system, nearest_name
+from openmm_cgvae.atomistic.forcefield import CUTOFF_NM, IMPLICIT_SOLVENTS, amber14, create_system, nearest_name
 from openmm_cgvae.atomistic.minimizer import Minimizer
 from openmm_cgvae.atomistic.restrained import bead_restraint, hold, restrained_system
 from openmm_cgvae.atomistic.solvation import solvate
@@ -275,13 +275,11 @@ def _forcefield(forcefield, implicitSolvent, solvation):
         raise SettingsError(f"implicitSolvent {implicitSolvent!r} given with {other}: leave one out")
     if isinstance(forcefield, app.ForceField):
         return forcefield
+    if forcefield is None and implicitSolvent is not None:
+        name = nearest_name("implicitSolvent", str(implicitSolvent), IMPLICIT_SOLVENTS)
+        return amber14(f"implicit/{name.lower()}.xml")
     if forcefield is None:
-        forcefield = ["amber14-all.xml"]
-        if implicitSolvent is not None:
-            name = nearest_name("implicitSolvent", str(implicitSolvent), IMPLICIT_SOLVENTS)
-            forcefield.append(f"implicit/{name.lower()}.xml")
-        if solvation is not None:
-            forcefield.append(f"amber14/{solvation.waterModel.lower()}.xml")
+        return amber14(*([] if solvation is None else [f"amber14/{solvation.waterModel.lower()}.xml"]))
     with translated(
         SettingsError,
         f"force field {forcefield} cannot be read ({{reason}}): an openmm.app.ForceField, or names of OpenMM XML files "

@@ -102,7 +102,7 @@ def test_no_content_of_a_file_ends_in_a_traceback(folder, model_path, capsys, na
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        ("charmm36.xml", r"does not fit|no parameters"),
+        pytest.param("charmm36.xml", r"does not fit|no parameters", marks=pytest.mark.slow),
         ("amber14/tip3p.xml", r"no parameters for ACE1, ALA2, NME3"),
         ("nowhere.xml", r"force field \['nowhere.xml'\] cannot be read"),
     ],

@@ -19,6 +19,7 @@ def _in_empty_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
+@pytest.mark.slow
 def test_benchmark_writes_json_and_table_with_the_command(tmp_path, five_beads):
     five_beads.save("by-hand.json")
     assert main(["benchmark", *REFERENCE, "--mapping", "community:3", "by-hand.json", *QUICK]) == 0

@@ -17,6 +17,7 @@ def _in_empty_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_potential_is_learned_and_run(model_path, dataset, capsys):
     CGPotential.from_dict(dataset.description["potential"]).save("tables.json")
     made = ["learn-forcefield", *REFERENCE, *SHORT, "-o", "learned.pt", "--potential", "tables.json"]

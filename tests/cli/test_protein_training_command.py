@@ -1,5 +1,6 @@
 """The way from structures to a model that backmaps, by commands alone."""
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +21,22 @@ SETTINGS = [part for name, value in SMALL.items() for part in ("--set", f"{name}
 SHORT = [*SETTINGS, "--set", "residues=2e2"]
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """The folder of a training on packed chains."""
+    place = tmp_path_factory.mktemp("trained")
+    packed().save(place / "chains.npz")
+    assert main(["train", str(place / "chains.npz"), "-o", str(place / "one"), *SHORT, "--name", "mine"]) == 0
+    return place / "one"
+
+
+@pytest.fixture
+def one(trained):
+    """A copy of it in the current folder."""
+    shutil.copytree(trained, "one")
+    return "one/model.pt"
+
+
 @pytest.fixture(autouse=True)
 def _in_empty_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -34,10 +51,11 @@ def refused(arguments, capsys):
     return error
 
 
-def test_packed_chains_are_trained_on_exported_and_started_from(capsys):
+def test_packed_chains_are_trained_on_exported_and_started_from(one, capsys):
+    # Repeated, it finds everything there.
     assert main(["train", "chains.npz", "-o", "one", *SHORT, "--name", "mine"]) == 0
     assert "model file  one/model.pt" in capsys.readouterr().out
-    assert main(["info", "one/model.pt"]) == 0
+    assert main(["info", one]) == 0
     assert "any protein, on C-alpha positions" in capsys.readouterr().out
     assert main(["export", "one", "-o", "again.pt"]) == 0
     assert ModelFile.load("again.pt").metadata["data"] == ModelFile.load("one/model.pt").metadata["data"]
@@ -47,27 +65,18 @@ def test_packed_chains_are_trained_on_exported_and_started_from(capsys):
     assert (known["model"]["width"], known["training"]["learning_rate"]) == (SMALL["width"], 3e-4)
 
 
-def test_folder_of_structures_is_prepared_and_trained_on():
+@pytest.mark.slow
+def test_folder_of_structures_is_prepared_and_trained_on_and_refused_with_other_files(one, capsys):
     Path("pdbs").mkdir()
     for name in ("5k6d.pdb", "3i40_aa.pdb"):
         Path("pdbs", name).write_bytes((DATA / name).read_bytes())
     assert main(["prepare", "pdbs", "-o", "mine.npz"]) == 0
     assert len(PackedChains.load("mine.npz")) == 2
     # Insulin alone lacks amino acids; with the tables of a model it can be learned from.
-    assert main(["train", "chains.npz", "-o", "one", *SHORT]) == 0
-    arguments = ["train", "pdbs", "-o", "two", "--start", "one/model.pt", "--set", "residues=100"]
+    arguments = ["train", "pdbs", "-o", "two", "--start", one, "--set", "residues=100"]
     assert main(arguments) == 0
     assert Path("two/chains.npz").exists()
     # Repeated, it takes what is kept.
-    assert main(arguments) == 0
-
-
-def test_folder_of_other_files_is_refused(capsys):
-    Path("pdbs").mkdir()
-    for name in ("5k6d.pdb", "3i40_aa.pdb"):
-        Path("pdbs", name).write_bytes((DATA / name).read_bytes())
-    assert main(["train", "chains.npz", "-o", "one", *SHORT]) == 0
-    arguments = ["train", "pdbs", "-o", "two", "--start", "one/model.pt", "--set", "residues=100"]
     assert main(arguments) == 0
     Path("pdbs", "more.pdb").write_bytes(Path(CRYSTAL).read_bytes())
     assert "was made of other trajectories" in refused(arguments, capsys)
@@ -91,9 +100,8 @@ def test_mistakes_get_one_line_and_leave_nothing(arguments, match, capsys):
     assert not Path("new").exists()
 
 
-def test_a_model_of_another_mapping_lends_what_does_not_depend_on_it():
-    assert main(["train", "chains.npz", "-o", "one", *SHORT]) == 0
-    arguments = ["train", "chains.npz", "-o", "two", "--start", "one/model.pt", "--mapping", "com"]
+def test_a_model_of_another_mapping_lends_what_does_not_depend_on_it(one):
+    arguments = ["train", "chains.npz", "-o", "two", "--start", one, "--mapping", "com"]
     assert main([*arguments, "--set", "residues=1", "--set", "learning_rate=1e-12"]) == 0
     one, two = (ModelFile.load(Path(folder) / "model.pt") for folder in ("one", "two"))
     assert two.metadata["mapping"] == "com"

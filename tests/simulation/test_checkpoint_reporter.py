@@ -44,7 +44,7 @@ def simulation_of(backmapper):
 @pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".dcd", ".xtc"])
 def test_a_run_killed_several_times_is_the_run_that_was_not(model_path, tmp_path, suffix):
-    draw, steps = random.Random(1), 4000
+    draw, steps = random.Random(1), 2000
     folders = [tmp_path / name for name in ("whole", "parts")]
     # A process that has imported everything already, so that it is killed at work.
     forked = multiprocessing.get_context("fork")

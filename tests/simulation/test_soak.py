@@ -6,7 +6,7 @@ from conftest import benchmark
 
 @pytest.mark.slow
 def test_a_run_restarted_five_times_is_the_run_of_one_piece(tmp_path):
-    kills, differing = benchmark("soak").soak(tmp_path, 20_000, 50, 500, restarts=5, samples=2, seed=1)
+    kills, differing = benchmark("soak").soak(tmp_path, 10_000, 50, 500, restarts=5, samples=2, seed=1)
     assert kills == 5
     assert not differing
 

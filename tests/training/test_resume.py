@@ -109,12 +109,14 @@ def in_a_process(dataset, folder, killed):
     return subprocess.run([sys.executable, "-c", code, data, folder, killed], capture_output=True, text=True)
 
 
+@pytest.mark.slow
 def test_torch_and_numpy_are_enough_to_train(dataset, whole, tmp_path):
     done = in_a_process(dataset, tmp_path / "run", "no")
     assert done.returncode == 0, done.stderr
     assert_same_run(tmp_path / "run", whole)
 
 
+@pytest.mark.slow
 def test_killed_process_goes_on_to_the_same_weights(dataset, whole, tmp_path):
     done = in_a_process(dataset, tmp_path / "run", "yes")
     assert done.returncode == -9, done.stderr
