@@ -180,9 +180,11 @@ def _sum_over_pairs(pairs: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
     if pairs.numel() * source.shape[3] <= 65536:
         # Within a level 2 cache fewer calls win.
         return (pairs * source.unsqueeze(1)).sum(2)
-    total = pairs[:, :, 0] * source[:, :1]
-    for j in range(1, pairs.shape[2]):
-        total.addcmul_(pairs[:, :, j], source[:, j : j + 1])
+    # Unbound at once: the gradient of every slice would be an array of zeros of the size of all.
+    each_pair, each_source = pairs.unbind(2), source.unsqueeze(1).unbind(2)
+    total = each_pair[0] * each_source[0]
+    for j in range(1, len(each_pair)):
+        total.addcmul_(each_pair[j], each_source[j])
     return total
 
 

@@ -1,5 +1,7 @@
 """Training of the decoder on samples of the prior, to improve their local geometry."""
 
+import math
+
 import torch
 
 from openmm_cgvae.training.fit import Fit
@@ -15,7 +17,7 @@ WARM_UP = 20
 EMA_DECAY = 0.98
 
 
-def polish_decoder(model, x, reconstruction, updates, weight, seed=0, on_update=None):
+def polish_decoder(model, x, reconstruction, updates, weight, seed=0, on_update=None, seconds=math.inf):
     """Train decoder and refinement further, alone, on latents of the posterior and samples of the prior.
 
     A sample of the prior has no structure to compare with, but its bonds, angles, chiral centres and contacts have
@@ -36,13 +38,15 @@ def polish_decoder(model, x, reconstruction, updates, weight, seed=0, on_update=
         Of batches and noise.
     on_update : callable, optional
         Called without arguments after every update, to show progress.
+    seconds : float
+        End after this, with a learning rate that has fallen to zero by then.
     """
     generator = torch.Generator().manual_seed(seed)
     model.eval()
     posterior = encode_frames(model, x)
     parts = [part for part in (model.decoder, model.refinement) if part is not None]
-    fit = Fit(parts, updates, LEARNING_RATE, EMA_DECAY, WARM_UP)
-    for _ in range(updates):
+    fit = Fit(parts, updates, LEARNING_RATE, EMA_DECAY, WARM_UP, seconds)
+    while not fit.done:
         rows = posterior.draw_rows(BATCH, generator)
         X, z = posterior.sample(rows, generator)
         with torch.no_grad():

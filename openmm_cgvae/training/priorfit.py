@@ -1,6 +1,7 @@
 """Fit a flow prior alone, to the posterior of a trained model."""
 
 import copy
+import math
 
 import torch
 
@@ -25,7 +26,7 @@ REFRESH, CANDIDATES, STEEPEST = 4, 2048, 64
 CHUNK = 1024
 
 
-def fit_prior(prior, posterior, validation, updates, smoothing=0.0, seed=0, on_update=None):
+def fit_prior(prior, posterior, validation, updates, smoothing=0.0, seed=0, on_update=None, seconds=math.inf):
     """Train a flow prior further, alone.
 
     Kept are the weights (a moving average) with the lowest loss on the validation frames.
@@ -53,6 +54,8 @@ def fit_prior(prior, posterior, validation, updates, smoothing=0.0, seed=0, on_u
         Of batches and noise.
     on_update : callable, optional
         Called without arguments after every update, to show progress.
+    seconds : float
+        End after this, with a learning rate that has fallen to zero by then.
 
     Returns
     -------
@@ -70,11 +73,11 @@ def fit_prior(prior, posterior, validation, updates, smoothing=0.0, seed=0, on_u
     # Of dropout.
     torch.manual_seed(seed)
     prior.standardise(posterior.mean, posterior.deviation)
-    fit = Fit([prior], updates, LEARNING_RATE, EMA_DECAY)
+    fit = Fit([prior], updates, LEARNING_RATE, EMA_DECAY, seconds=seconds)
     average = fit.averaged[0]
-    best, kept = float("inf"), prior.state_dict()
+    best, kept, update = float("inf"), prior.state_dict(), 0
     prior.train()
-    for update in range(updates):
+    while not fit.done:
         drawn = posterior.sample(posterior.draw_rows(BATCH, generator), generator)
         loss = prior.matching_loss(*drawn, generator)
         if smoothing:
@@ -82,12 +85,13 @@ def fit_prior(prior, posterior, validation, updates, smoothing=0.0, seed=0, on_u
                 steepest = _steepest(prior, posterior, generator)
             loss = loss + smoothing * torch.relu(prior.gain(*steepest) / GAIN_BOUND - 1).mean()
         fit.update(loss)
-        if update == updates - 1 or (update % CHECK_EVERY == 0 and not smoothing):
+        if fit.done or (update % CHECK_EVERY == 0 and not smoothing):
             measured = _validation_loss(average, validation)
             if smoothing or measured < best:
                 best, kept = measured, copy.deepcopy(average.state_dict())
         if on_update is not None:
             on_update()
+        update += 1
     prior.load_state_dict(kept)
     prior.eval()
     return best

@@ -22,6 +22,7 @@ from openmm_cgvae.models.cgvae import CGVAE
 from openmm_cgvae.models.config import ModelConfig, TrainingConfig, config_to_dict
 from openmm_cgvae.models.flow import Flow
 from openmm_cgvae.training.average import moving_average
+from openmm_cgvae.training.budget import Budget
 from openmm_cgvae.training.checkpoint import load_start, model_with_weights, read_checkpoint, write_checkpoint
 from openmm_cgvae.training.compiled import check_compiler, compile_for_training
 from openmm_cgvae.training.dataset import split_runs
@@ -41,6 +42,8 @@ COLUMNS = ("epoch", "train_loss", "val_loss", *(f"val_{name}" for name in TERMS)
 VALIDATION_BATCH = 256
 # Number of updates without a finite gradient in an epoch that ends the run.
 MAX_BAD_STEPS = 50
+# Parts of the time, where there is a limit, for the prior alone and for the polish.
+PRIOR_PART, POLISH_PART = 0.1, 0.25
 
 
 class Trainer:
@@ -136,27 +139,29 @@ class Trainer:
 
     @locking("_locked")
     def run(self, max_minutes=math.inf, progress=True):
-        """Train up to the configured number of epochs, or until the time is over (checked after each epoch).
+        """Train up to the configured number of epochs, or as many as the time allows.
 
-        The prior is then fitted alone and the decoder polished, as ``prior_updates`` and ``polish_updates`` say.
+        The prior is then fitted alone and the decoder polished, as ``prior_updates`` and ``polish_updates`` say, or
+        for a part each of the time. Learning rates fall as they would have fallen over all epochs and updates.
 
         Returns
         -------
         CGVAE
             The averaged model, in evaluation mode.
         """
-        started = time.monotonic()
+        seconds, stages, took = 60 * max_minutes, self._stages(), 0.0
+        epochs = Budget(self.config.epochs, seconds * (1.0 - sum(part for _, updates, part in stages if updates)))
         with progress_bar(self.config.epochs, progress, "epoch", self.epoch) as tick:
-            while self.epoch < self.config.epochs and from_first(time.monotonic() - started < 60 * max_minutes):
+            while self.epoch < self.config.epochs and from_first(epochs.left > took / 2):
                 begun = time.monotonic()
-                with self._annealed() as learning_rate:
+                with self._annealed(epochs) as learning_rate:
                     train_loss = self._train_epoch()
                 measured = self.validate()
                 self.scheduler.step(measured["val_loss"])
                 self.epoch += 1
                 row = {"epoch": self.epoch, "train_loss": train_loss, **measured}
                 row["learning_rate"] = learning_rate
-                row["seconds"] = time.monotonic() - begun
+                row["seconds"] = took = time.monotonic() - begun
                 # In this order: a run killed in between does the epoch again and replaces its row.
                 self._log(row)
                 self._save()
@@ -167,44 +172,48 @@ class Trainer:
                     tick(train=f"{train_loss:.4g}", val=f"{measured['val_loss']:.4g}")
         if not self.checkpoint_path.exists():
             self._save()
-        self._finish(progress)
+        # Without any time for epochs, what was left to do after them is done in full.
+        self._finish(stages, seconds if seconds > 0 else math.inf, progress)
         return self.trained_model()
 
     def trained_model(self):
         """The model to use: averaged weights, evaluation mode, on the CPU."""
         return model_with_weights(self.spec, self.model_config, self.finished or self.average.module.state_dict())
 
-    def _finish(self, progress):
+    def _stages(self):
+        """The stages that follow the last epoch: what does it, its updates, its part of the time."""
+        prior_updates = self.config.prior_updates if isinstance(self.model.prior, Flow) else 0
+        polish_updates = self.config.polish_updates
+        return (self._fit_prior, prior_updates, PRIOR_PART), (self._polish_decoder, polish_updates, POLISH_PART)
+
+    def _finish(self, stages, seconds, progress):
         """Do the stages that follow the last epoch, or what is left of them."""
-        stages = (
-            (self._fit_prior, self.config.prior_updates if isinstance(self.model.prior, Flow) else 0),
-            (self._polish_decoder, self.config.polish_updates),
-        )
-        for number, (stage, updates) in enumerate(stages):
+        for number, (stage, updates, part) in enumerate(stages):
             if not updates or number < self.stages_done:
                 continue
             model = copy.deepcopy(self.average.module)
             model.load_state_dict(self.finished or model.state_dict())
-            stage(model.eval(), updates, progress)
+            stage(model.eval(), updates, part * seconds, progress)
             self.stages_done, self.finished = number + 1, model.state_dict()
             self._save()
 
     def _frames(self, part):
         return self.positions[torch.as_tensor(part, device=self.device)]
 
-    def _fit_prior(self, model, updates, progress):
+    def _fit_prior(self, model, updates, seconds, progress):
         posteriors, steps = [], self.config.posterior_steps
         for part in (self.train_frames, self.validation_frames):
             x = self._frames(part)
             with progress_bar(len(x), progress and steps > 0, "frame") as tick:
                 posteriors.append(sharpened(encode_frames(model, x), model, x, self._weighted, steps, tick))
         with progress_bar(updates, progress, "update") as tick:
-            loss = fit_prior(model.prior, *posteriors, updates, self.config.smoothing, self.config.seed, tick)
+            settings = (updates, self.config.smoothing, self.config.seed, tick, seconds)
+            loss = fit_prior(model.prior, *posteriors, *settings)
         logger.info("prior fitted alone: validation loss %.4g", loss)
 
-    def _polish_decoder(self, model, updates, progress):
+    def _polish_decoder(self, model, updates, seconds, progress):
         with progress_bar(updates, progress, "update") as tick:
-            settings = (updates, self.config.geometry, self.config.seed, tick)
+            settings = (updates, self.config.geometry, self.config.seed, tick, seconds)
             polish_decoder(model, self._frames(self.train_frames), self._weighted, *settings)
 
     def _generator(self, purpose):
@@ -212,11 +221,14 @@ class Trainer:
         return torch.Generator().manual_seed(int(seed))
 
     @contextmanager
-    def _annealed(self):
-        """The learning rate of this epoch: that of the plateau schedule, and in the last ones a part of it."""
+    def _annealed(self, epochs):
+        """The learning rate of this epoch: that of the plateau schedule, and in the last ones a part of it.
+
+        Those are the last of all epochs, or those in the end of the time that a `Budget` of epochs has.
+        """
         (group,) = self.optimizer.param_groups
         scheduled = group["lr"]
-        left = self.config.epochs - self.epoch
+        left = self.config.epochs * (1.0 - epochs.part(self.epoch))
         group["lr"] = scheduled * min(1.0, left / (self.config.anneal * self.config.epochs + 1))
         try:
             yield group["lr"]
