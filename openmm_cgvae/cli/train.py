@@ -34,8 +34,9 @@ def add_arguments(parser):
     add_reference(parser)
     parser.add_argument("-o", "--output", required=True, metavar="FOLDER", help="checkpoint, log, plot and model file")
     parser.add_argument(
-        "--preset", default="small", help="small (default), peptide, quick, gaussian, paper-alanine-dipeptide, paper-chignolin"
-    )
+        "--preset", default="small",
+        help="small (default), quick, peptide, gaussian, paper-alanine-dipeptide, paper-chignolin",
+    )  # fmt: skip
     parser.add_argument("--epochs", type=int, help="the preset's if omitted")
     parser.add_argument("--start", metavar="NAME_OR_FILE", help="begin with the weights of a model of the same shape")
     parser.add_argument("--minutes", type=float, default=math.inf, help="stop after this, at the end of an epoch")
