@@ -52,3 +52,14 @@ def test_the_average_is_kept_beside_the_weights():
         average = 0.5 * average + 0.5 * value
     assert fit.averaged[0].value.item() == pytest.approx(average)
     assert fit.parts[0].value.item() == values[-1]
+
+
+def test_time_that_is_over_ends_it_with_small_steps():
+    number = Number()
+    fit, moved = Fit([number], 10**9, learning_rate=0.1, ema_decay=0.5, seconds=0.3), []
+    while not fit.done:
+        before = number.value.item()
+        fit.update(number.value.sum())
+        moved.append(before - number.value.item())
+    assert moved[0] == pytest.approx(0.1, rel=0.05)
+    assert moved[-1] < 0.02

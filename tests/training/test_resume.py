@@ -202,6 +202,21 @@ def test_time_limit_ends_the_run_after_an_epoch(dataset, tmp_path):
     assert len(rows_of(tmp_path)) == trainer.epoch
 
 
+def test_the_learning_rate_has_fallen_when_the_time_is_up(dataset, tmp_path):
+    trainer = Trainer(dataset, tmp_path, TINY, replace(CONFIG, epochs=100_000, anneal=1.0, patience=1000))
+    trainer.run(max_minutes=4 / 60, progress=False)
+    rates = [float(row["learning_rate"]) for row in rows_of(tmp_path)]
+    assert rates == sorted(rates, reverse=True)
+    assert rates[-1] < rates[0]
+
+
+def test_a_time_limit_holds_for_the_prior_and_the_polish_too(dataset, tmp_path):
+    config = replace(CONFIG, epochs=1000, prior_updates=10**6, polish_updates=10**6, posterior_steps=0)
+    trainer = Trainer(dataset, tmp_path, TINY, config)
+    trainer.run(max_minutes=2 / 60, progress=False)
+    assert trainer.stages_done == 2 and trainer.finished
+
+
 def test_folder_that_cannot_be_is_refused(dataset, tmp_path):
     with pytest.raises(OutputError, match="does not exist"):
         Trainer(dataset, tmp_path / "missing" / "run", TINY, CONFIG)
