@@ -39,7 +39,7 @@ def add_arguments(parser):
     )  # fmt: skip
     parser.add_argument("--epochs", type=int, help="the preset's if omitted")
     parser.add_argument("--start", metavar="NAME_OR_FILE", help="begin with the weights of a model of the same shape")
-    parser.add_argument("--minutes", type=float, default=math.inf, help="stop after this, at the end of an epoch")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="train for this long, all stages included")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="change any setting")
     parser.add_argument(
         "--baseline", metavar="KIND", help="fit linear, mlp or geometric instead; of the settings, their own (paper)"
