@@ -1,8 +1,9 @@
 # docker build -t openmm-cgvae . && docker run --rm -v "$PWD:/data" openmm-cgvae backmap ca.dcd --top ca.pdb --model protein-ca -o aa.dcd
-FROM python:3.11-slim AS build
-RUN pip install --no-cache-dir build
+# The whole image has the C++ compiler that ParmEd, of which PyPI has the source alone, is built with.
+FROM python:3.11 AS build
 COPY . /source
-RUN python -m build --wheel --outdir /wheel /source
+WORKDIR /source
+RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheel --constraint constraints.txt . parmed
 
 FROM python:3.11-slim
 # RDKit's drawing needs these libraries.

@@ -36,7 +36,7 @@ def requirements():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"].values()
     listed = [*project["dependencies"], *(text for extra in extras for text in extra)]
-    return dict(re.match(r"([\w-]+)(.*)", text).groups() for text in listed)
+    return dict(re.match(r"([\w-]+)([^ ;]*)", text).groups() for text in listed)
 
 
 def conda_requirements():

@@ -45,7 +45,7 @@ def test_recipe_and_workflow_keep_to_pyproject_toml():
     extras = re.findall(r'pip install .*"\.\[([\w,]+)\]"', workflow)
     assert extras and {name for text in extras for name in text.split(",")} <= set(project["optional-dependencies"])
     files = re.findall(r"--constraint (?:/wheel/)?(\S+)", workflow + (ROOT / "Dockerfile").read_text())
-    assert len(files) == 2 and all((ROOT / name).is_file() for name in files)
+    assert len(files) == 3 and all((ROOT / name).is_file() for name in files)
 
 
 @pytest.mark.parametrize("name", ["CONTRIBUTING.md", "README.md", ".github/workflows/tests.yml"])
