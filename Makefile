@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# Python compiles what is imported; pip would compile all there is, which takes minutes.
+INSTALL := -m pip install --quiet --no-compile
 # The suite runs against the installed wheel: from an empty folder, so that no path leads to the checkout's package.
 # A process a core, each on one thread: several threads in each would wait for one another.
 FOLDER := build/test
@@ -45,7 +47,7 @@ fuzz: $(VENV)/.installed
 
 # Wheel and sdist as they are published, checked.
 dist: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet build twine
+	$(BIN)/python $(INSTALL) build twine
 	rm -rf dist
 	$(BIN)/python -m build --outdir dist .
 	$(BIN)/python -m twine check --strict dist/*
@@ -75,23 +77,23 @@ build/wheel/.built: $(SOURCES) | $(VENV)/bin/python
 # torch first and pinned: an open range would bring the newest build with several GB of CUDA. The last line is for a
 # wheel of the same version number, which pip would take as installed.
 $(VENV)/.installed: build/wheel/.built constraints.txt
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt "$$(ls build/wheel/*.whl)[test]"
-	$(BIN)/python -m pip install --quiet --no-deps --force-reinstall build/wheel/*.whl
+	$(BIN)/python $(INSTALL) --constraint constraints.txt torch
+	$(BIN)/python $(INSTALL) --constraint constraints.txt "$$(ls build/wheel/*.whl)[test]"
+	$(BIN)/python $(INSTALL) --no-deps --force-reinstall build/wheel/*.whl
 	touch $@
 
 # Several GB: PyPI's torch with CUDA, which openmmtorch is linked against.
 $(VENV)-torchforce/.installed: build/wheel/.built constraints-torchforce.txt
 	test -d $(VENV)-torchforce || $(PYTHON) -m venv $(VENV)-torchforce
-	$(VENV)-torchforce/bin/python -m pip install --quiet --constraint constraints-torchforce.txt \
+	$(VENV)-torchforce/bin/python $(INSTALL) --constraint constraints-torchforce.txt \
 		"$$(ls build/wheel/*.whl)[test,torchforce]"
-	$(VENV)-torchforce/bin/python -m pip install --quiet --no-deps --force-reinstall build/wheel/*.whl
+	$(VENV)-torchforce/bin/python $(INSTALL) --no-deps --force-reinstall build/wheel/*.whl
 	touch $@
 
 $(VENV)-oldest/.installed: build/wheel/.built constraints-oldest.txt
 	test -d $(VENV)-oldest || $(OLDEST_PYTHON) -m venv $(VENV)-oldest
-	$(VENV)-oldest/bin/python -m pip install --quiet --constraint constraints-oldest.txt "$$(ls build/wheel/*.whl)[test]"
-	$(VENV)-oldest/bin/python -m pip install --quiet --no-deps --force-reinstall build/wheel/*.whl
+	$(VENV)-oldest/bin/python $(INSTALL) --constraint constraints-oldest.txt "$$(ls build/wheel/*.whl)[test]"
+	$(VENV)-oldest/bin/python $(INSTALL) --no-deps --force-reinstall build/wheel/*.whl
 	touch $@
 
 clean:

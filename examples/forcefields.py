@@ -49,7 +49,7 @@ class Effort:
 
 
 FULL = Effort(iterations=40, steps=8000, epochs=40, features=32, replicas=8, picoseconds=100.0)
-QUICK = Effort(iterations=1, steps=100, epochs=1, features=8, replicas=2, picoseconds=2.0)
+QUICK = Effort(iterations=1, steps=100, epochs=1, features=8, replicas=2, picoseconds=1.0)
 
 
 def force_fields(folder, dataset, training, forces, effort):

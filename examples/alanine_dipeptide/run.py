@@ -41,7 +41,7 @@ ALANINE_DIPEPTIDE = Molecule(
     preset="small",
     quick_frames=60,
     quick_epochs=10,
-    quick_steps=300,
+    quick_steps=100,
     quick_features=32,
 )
 

@@ -39,7 +39,7 @@ CHIGNOLIN = Molecule(
     preset="peptide",
     quick_frames=5,
     quick_epochs=2,
-    quick_steps=100,
+    quick_steps=40,
     quick_features=32,
 )
 

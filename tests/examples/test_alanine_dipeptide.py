@@ -19,7 +19,7 @@ def test_the_quick_example_makes_data_a_model_and_minimised_frames(quick):
     work, out = quick
     assert "valid bond graphs" in out
     summary = json.loads((work / "run-3" / "summary.json").read_text())
-    assert summary["frames"] == 300
+    assert summary["frames"] == 100
     assert summary["sampled"]["cg_consistency_max_nm"] < 1e-5
     assert summary["minimized"]["cg_consistency_max_nm"] < 0.01
     # Even a poor model's structures relax into the right molecule.

@@ -10,7 +10,7 @@ from conftest import run_example
 def test_the_quick_example_goes_through_every_stage(tmp_path):
     run_example("chignolin", tmp_path / "work", "--quick")
     summary = json.loads((tmp_path / "work" / "run-10" / "summary.json").read_text())
-    assert summary["frames"] == 100
+    assert summary["frames"] == 40
     # A model of two epochs is no good, but its beads are right, and what cannot be minimised is kept as it was.
     assert summary["sampled"]["cg_consistency_max_nm"] < 1e-5
     assert summary["minimized"]["cg_consistency_max_nm"] < 0.01

@@ -128,8 +128,8 @@ def test_latents_on_a_thin_ring_are_sampled_on_one(dataset):
     flow = FlowPrior(dataset.spec, replace(TINY, latent=1, flow_width=32, flow_layers=2, flow_steps=8)).train()
     beads = torch.tensor([[0.0, 0, 0], [4, 0, 0], [4, 5, 0]])
     optimizer = torch.optim.Adam(flow.parameters(), lr=5e-3)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 500)
-    for _ in range(500):
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 800)
+    for _ in range(800):
         angle = 2 * np.pi * torch.rand(256, generator=generator)
         radius = 1.4 + 0.07 * torch.randn(256, generator=generator)
         off = torch.randn(256, generator=generator)

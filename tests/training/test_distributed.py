@@ -27,10 +27,11 @@ SETTINGS = [
 ]  # fmt: skip
 
 
-def forked(number, port, errors, work):
-    """What `torchrun` starts, without its imports: a process of two, whose standard error goes to a file."""
-    os.dup2(os.open(errors, os.O_WRONLY | os.O_CREAT | os.O_APPEND), 2)
-    sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
+def forked(number, port, folder, work):
+    """What `torchrun` starts, without its imports: a process of two, which prints to files."""
+    for stream, name in enumerate(("stdout", "stderr"), 1):
+        os.dup2(os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_APPEND), stream)
+        setattr(sys, name, os.fdopen(stream, "w", buffering=1, closefd=False))
     logging.basicConfig(force=True)
     os.environ |= {
         "RANK": str(number), "LOCAL_RANK": str(number), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1",
@@ -40,18 +41,18 @@ def forked(number, port, errors, work):
 
 
 def together(work, folder):
-    """Exit codes of ``work(0)`` and ``work(1)`` in two processes, and their standard error."""
+    """Exit codes of ``work(0)`` and ``work(1)`` in two processes, and what both printed to stdout and stderr."""
     # torchrun holds the store, which outlives what fails.
     store = torch.distributed.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
-    fork, errors = multiprocessing.get_context("fork"), folder / "errors.txt"
-    processes = [fork.Process(target=forked, args=(number, store.port, errors, work)) for number in (0, 1)]
+    fork = multiprocessing.get_context("fork")
+    processes = [fork.Process(target=forked, args=(number, store.port, folder, work)) for number in (0, 1)]
     for process in processes:
         process.start()
     for process in processes:
         process.join(120)
         process.kill()
         process.join()
-    return [process.exitcode for process in processes], errors.read_text()
+    return [process.exitcode for process in processes], *((folder / name).read_text() for name in ("stdout", "stderr"))
 
 
 def state_of(folder, parts=("model", "average", "finished")):
@@ -96,11 +97,10 @@ def test_two_processes_go_on_as_one_would_have(dataset, data, alone, tmp_path):
     """The command, on a run that one process stopped after its first epoch."""
     folder = tmp_path / "run"
     Trainer(dataset, folder, TINY, replace(CONFIG, epochs=1)).run(progress=False)
-    command = ["-m", "openmm_cgvae", "train", str(data), "-o", str(folder), *SETTINGS, "--epochs", "3"]
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    done = subprocess.run([*torchrun, *command], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("model file ") == 1
+    command = ["train", str(data), "-o", str(folder), *SETTINGS, "--epochs", "3"]
+    codes, output, errors = together(lambda _: main(command), tmp_path)
+    assert codes == [0, 0], errors
+    assert output.count("model file ") == 1
     assert len(losses_of(folder)) == 3
     own, expected = state_of(folder), state_of(alone)
     assert own.keys() == expected.keys()
@@ -108,6 +108,22 @@ def test_two_processes_go_on_as_one_would_have(dataset, data, alone, tmp_path):
         torch.testing.assert_close(own[name], expected[name], rtol=1e-4, atol=1e-5, msg=name)
     torch.testing.assert_close(torch.tensor(losses_of(folder)), torch.tensor(losses_of(alone)), rtol=1e-4, atol=1e-5)
     assert sorted(path.suffix for path in folder.iterdir()) == [".csv", ".html", ".png", ".pt", ".pt"]
+
+
+JOINED = """
+from openmm_cgvae.training.distributed import from_first, process_group, rank, size
+with process_group("cpu"):
+    print("rank", rank(), "of", size(), "first", from_first(rank()))
+"""
+
+
+@pytest.mark.slow
+def test_what_torchrun_starts_joins(tmp_path):
+    (tmp_path / "joined.py").write_text(JOINED)
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    done = subprocess.run([*torchrun, tmp_path / "joined.py"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert sorted(done.stdout.splitlines()) == ["rank 0 of 2 first 0", "rank 1 of 2 first 0"]
 
 
 def train_with_a_bad_update(number, data, folder):
@@ -131,7 +147,7 @@ def train_with_a_bad_update(number, data, folder):
 
 @pytest.mark.slow
 def test_processes_keep_the_same_weights_and_skip_a_bad_update_alike(data, tmp_path):
-    codes, errors = together(lambda number: train_with_a_bad_update(number, data, tmp_path), tmp_path)
+    codes, _, errors = together(lambda number: train_with_a_bad_update(number, data, tmp_path), tmp_path)
     assert codes == [0, 0], errors
     first, second = (torch.load(tmp_path / f"weights{number}", weights_only=True) for number in (0, 1))
     for name in first:
@@ -153,7 +169,7 @@ def test_an_error_ends_all_processes_and_is_told_once(data, tmp_path, of_second,
         path = (number and of_second) or str(data)
         return main(["train", path, "-o", str(tmp_path / "run"), *SETTINGS, *settings])
 
-    codes, errors = together(command, tmp_path)
+    codes, _, errors = together(command, tmp_path)
     assert codes == [2, 2], errors
     assert [message in line for line in errors.splitlines() if "cgvae: error" in line] == [True]
     assert not (tmp_path / "run" / "checkpoint.pt").exists()
