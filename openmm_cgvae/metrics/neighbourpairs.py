@@ -8,7 +8,7 @@ __all__ = ["LARGE", "changed_bonds", "pairs_closer"]
 LARGE = 600
 
 
-def changed_bonds(frames, graph, atoms, factor):
+def changed_bonds(frames, graph, selections, factor):
     """Count the bonds that are there and should not be, and the other way round.
 
     Parameters
@@ -16,26 +16,29 @@ def changed_bonds(frames, graph, atoms, factor):
     frames : numpy.ndarray, shape (frames, n, 3)
         nm.
     graph : MolecularGraph
-    atoms : numpy.ndarray of int, shape (m,)
-        Those between which bonds are looked at.
+    selections : sequence of numpy.ndarray of int
+        Atoms between which bonds are looked at, each of them counted by itself.
     factor : float
         Of the sum of two atoms' radii, below which they are bonded.
 
     Returns
     -------
-    numpy.ndarray of int, shape (frames,)
+    numpy.ndarray of int, shape (selections, frames)
     """
-    own = np.zeros(graph.n_atoms, dtype=bool)
-    own[atoms] = True
-    bonds = graph.bonds[own[graph.bonds].all(1)]
-    expected, reach = np.unique(_codes(bonds, graph.n_atoms)), factor * graph.radii
-    counts = np.zeros(len(frames), dtype=np.int64)
+    own = np.zeros((len(selections), graph.n_atoms), dtype=bool)
+    for row, selected in zip(own, selections, strict=True):
+        row[selected] = True
+    atoms, reach = np.flatnonzero(own.any(0)), factor * graph.radii
+    expected = [np.unique(_codes(graph.bonds[row[graph.bonds].all(1)], graph.n_atoms)) for row in own]
+    counts = np.zeros((len(own), len(frames)), dtype=np.int64)
     for k, frame in enumerate(frames):
         pairs, squared = _near(frame, atoms, 2 * reach[atoms].max(initial=0.0))
         limits = np.square(reach[pairs].sum(1))
-        found = _codes(pairs[squared < limits.astype(frame.dtype)], graph.n_atoms)
-        # A pair is found once.
-        counts[k] = len(found) + len(expected) - 2 * np.count_nonzero(_among(found, expected))
+        pairs = pairs[squared < limits.astype(frame.dtype)]
+        for row, known, count in zip(own, expected, counts, strict=True):
+            found = _codes(pairs[row[pairs].all(1)], graph.n_atoms)
+            # A pair is found once.
+            count[k] = len(found) + len(known) - 2 * np.count_nonzero(_among(found, known))
     return counts
 
 

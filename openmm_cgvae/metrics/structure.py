@@ -15,6 +15,7 @@ __all__ = [
     "CONTACT_NM",
     "bond_angles",
     "bond_graph_edit_ratio",
+    "bond_graph_edit_ratios",
     "bond_lengths",
     "cis_trans",
     "clashes",
@@ -66,11 +67,21 @@ def bond_graph_edit_ratio(positions, graph, atoms=None):
     SettingsError
         If `atoms` names an atom that does not exist.
     """
+    return bond_graph_edit_ratios(positions, graph, [atoms])[0]
+
+
+def bond_graph_edit_ratios(positions, graph, selections):
+    """As `bond_graph_edit_ratio` of several selections of atoms at once: a list of arrays."""
     frames = as_positions_nm(positions, graph.n_atoms, "atoms")
-    atoms = _selected(graph.n_atoms, atoms)
+    selections = [_selected(graph.n_atoms, atoms) for atoms in selections]
     if graph.n_atoms > LARGE:
-        bonds = np.isin(graph.bonds, atoms).all(1)
-        return changed_bonds(frames, graph, atoms, BOND_FACTOR) / max(1, np.count_nonzero(bonds))
+        bonds = [max(1, np.count_nonzero(np.isin(graph.bonds, atoms).all(1))) for atoms in selections]
+        counts = changed_bonds(frames, graph, selections, BOND_FACTOR)
+        return [count / n for count, n in zip(counts, bonds, strict=True)]
+    return [_edit_ratio(frames, graph, atoms) for atoms in selections]
+
+
+def _edit_ratio(frames, graph, atoms):
     inside = np.ix_(atoms, atoms)
     bonded = (graph.bond_distances == 1)[inside]
     edits = _count_unexpected(frames, atoms, graph.bond_cutoffs[inside], bonded)

@@ -7,7 +7,7 @@ from openmm_cgvae.core.units import as_positions_nm
 from openmm_cgvae.metrics.distribution import jensen_shannon_with_floor, wasserstein
 from openmm_cgvae.metrics.structure import (
     bond_angles,
-    bond_graph_edit_ratio,
+    bond_graph_edit_ratios,
     bond_lengths,
     clashes,
     correct_chirality,
@@ -68,7 +68,7 @@ def structure_summary(
     frames = as_positions_nm(positions, graph.n_atoms, "atoms")
     if not len(frames):
         raise DataError("no frame given: at least one structure expected")
-    edits = {"all": bond_graph_edit_ratio(frames, graph), "heavy": bond_graph_edit_ratio(frames, graph, graph.heavy)}
+    edits = dict(zip(("all", "heavy"), bond_graph_edit_ratios(frames, graph, [None, graph.heavy]), strict=True))
     summary = {
         "frames": len(frames),
         **{f"valid_ratio_{kind}": float((values == 0).mean()) for kind, values in edits.items()},

@@ -23,7 +23,7 @@ def test_changed_bonds_are_those_of_all_pairs(frames, graph, heavy):
     atoms = graph.heavy if heavy else np.arange(22)
     bonds = np.isin(graph.bonds, atoms).all(1).sum()
     dense = np.round(bond_graph_edit_ratio(frames, graph, atoms) * bonds).astype(int)
-    np.testing.assert_array_equal(changed_bonds(frames, graph, atoms, BOND_FACTOR), dense)
+    np.testing.assert_array_equal(changed_bonds(frames, graph, [atoms], BOND_FACTOR)[0], dense)
 
 
 def test_clashes_are_those_of_all_pairs(frames, graph, monkeypatch):
