@@ -9,21 +9,10 @@ LARGE = 600
 
 
 def changed_bonds(frames, graph, selections, factor):
-    """Count the bonds that are there and should not be, and the other way round.
+    """Count the bonds that are there and should not be, and the other way round; int, shape (selections, frames).
 
-    Parameters
-    ----------
-    frames : numpy.ndarray, shape (frames, n, 3)
-        nm.
-    graph : MolecularGraph
-    selections : sequence of numpy.ndarray of int
-        Atoms between which bonds are looked at, each of them counted by itself.
-    factor : float
-        Of the sum of two atoms' radii, below which they are bonded.
-
-    Returns
-    -------
-    numpy.ndarray of int, shape (selections, frames)
+    Of frames (frames, n, 3) in nm, between the atoms of each of the selections, arrays of int. Two atoms are bonded that
+    are closer than `factor` times the sum of their radii.
     """
     own = np.zeros((len(selections), graph.n_atoms), dtype=bool)
     for row, selected in zip(own, selections, strict=True):
