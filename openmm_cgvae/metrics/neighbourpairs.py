@@ -11,7 +11,7 @@ LARGE = 600
 def changed_bonds(frames, graph, selections, factor):
     """Count the bonds that are there and should not be, and the other way round; int, shape (selections, frames).
 
-    Of frames (frames, n, 3) in nm, between the atoms of each of the selections, arrays of int. Two atoms are bonded that
+    Of frames (frames, n, 3) in nm, between the atoms of each of the selections, int arrays. Two atoms are bonded that
     are closer than `factor` times the sum of their radii.
     """
     own = np.zeros((len(selections), graph.n_atoms), dtype=bool)
