@@ -103,7 +103,7 @@ class Overlaps:
         bonds = csr_array((np.ones(2 * len(rows)), (rows.ravel("F"), rows[:, ::-1].ravel("F"))), shape=(n, n))
         near = bonds + bonds @ bonds + bonds @ bonds @ bonds
         near = near.tocoo()
-        self._n, self._bonded = n, np.unique(near.coords[0] * n + near.coords[1])
+        self._n, self._bonded = n, np.unique(near.row * n + near.col)
 
     def __call__(self, positions, vectors=None):
         """Sum over overlapping pairs of how much nearer than 0.26 nm they are.

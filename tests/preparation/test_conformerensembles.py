@@ -20,6 +20,7 @@ from openmm_cgvae.ensembles.packed import PackedEnsembles
 from openmm_cgvae.metrics.pairrmsd import pair_rmsd
 from openmm_cgvae.preparation.ensembleparts import chosen_molecules, pack_parts, sample_ensembles
 from openmm_cgvae.preparation.ensembles import (
+    SAME_ENERGY,
     EnsembleProtocol,
     boltzmann_weights,
     reference_ensemble,
@@ -46,7 +47,9 @@ def test_an_ensemble_holds_distinct_minima_in_the_window_of_the_right_isomer(but
     assert len(butanol.positions) > 3 and butanol.approximate.shape == (3, mol.GetNumAtoms(), 3)
     assert (np.diff(butanol.energies) >= 0).all() and np.ptp(butanol.energies) <= QUICK.window
     apart = pair_rmsd(butanol.positions, butanol.positions, heavy_symmetries(mol))
-    assert (apart + np.eye(len(apart)) >= QUICK.prune).all()
+    # Hydrogens alone may tell two apart, by their energies: that of the hydroxyl group is no heavy atom.
+    alike = np.abs(butanol.energies[:, None] - butanol.energies) < SAME_ENERGY
+    assert (apart[alike & ~np.eye(len(apart), dtype=bool)] >= QUICK.prune).all()
     # Minima: nothing is left to gain, and the energies are those of MMFF94s.
     again = rdForceFieldHelpers.MMFFOptimizeMoleculeConfs(mol, maxIters=5000, mmffVariant="MMFF94s")
     np.testing.assert_allclose([e * 4.184 for _, e in again], butanol.energies, atol=0.05)
