@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from typing import TYPE_CHECKING
 
 import openmm
@@ -11,6 +10,7 @@ from torch import nn
 
 from openmm_cgvae.cg.learnedfile import read_learned
 from openmm_cgvae.core.errors import MissingDependencyError, SettingsError, one_line
+from openmm_cgvae.core.scripted import pickled_module, unpickled_module
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,12 +79,10 @@ class PythonEnergy:
         return float(energy), forces.numpy()
 
     def __getstate__(self) -> dict[str, Any]:
-        written = io.BytesIO()
-        torch.jit.save(self.module, written)
-        return {"module": written.getvalue(), "periodic": self.periodic}
+        return {"module": pickled_module(self.module), "periodic": self.periodic}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.module, self.periodic = torch.jit.load(io.BytesIO(state["module"])), state["periodic"]
+        self.module, self.periodic = unpickled_module(state["module"]), state["periodic"]
 
 
 def cg_force(model: Any, backend: str = "auto", periodic: bool = False, particles: Sequence[int] = ()) -> openmm.Force:

@@ -2,8 +2,6 @@
 
 import io
 
-from openmm_cgvae.core.device import usable_device
-
 __all__ = ["pickled_module", "unpickled_module"]
 
 
@@ -20,8 +18,10 @@ def pickled_module(module):
 
 def unpickled_module(pickled, device="cpu"):
     """Return the module that `pickled_module` took."""
-    import torch
-
     if not isinstance(pickled, bytes):
         return pickled
+    import torch
+
+    from openmm_cgvae.core.device import usable_device
+
     return torch.jit.load(io.BytesIO(pickled), usable_device(device)).eval()

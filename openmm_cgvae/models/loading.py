@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from openmm_cgvae.core.errors import CGVAEError, ModelFileError, one_line
+from openmm_cgvae.core.scripted import pickled_module, unpickled_module
 from openmm_cgvae.io.modelfile import ModelFile
 
 __all__ = ["compiled", "loaded_module", "rebuilt_module"]
@@ -64,7 +65,7 @@ def compiled(module: Any) -> Any:
     _scripted[digest] = content
     while len(_scripted) > KEPT:
         del _scripted[next(iter(_scripted))]
-    return torch.jit.load(io.BytesIO(content), map_location="cpu").eval()
+    return unpickled_module(content)
 
 
 class _Contents(pickle.Pickler):
@@ -88,6 +89,4 @@ def _digest(module):
 
 def _script(module):
     # Saved and loaded: what torch compiles shares its optimised code with all of its kind, in whatever mode these ran.
-    content = io.BytesIO()
-    torch.jit.save(torch.jit.script(module), content)
-    return content.getvalue()
+    return pickled_module(torch.jit.script(module))

@@ -13,12 +13,10 @@ FUNCTIONS = {"save", "savez", "savez_compressed", "savetxt", "dump"}
 # Functions that write to what they are given: an open or temporary file, or one that a run appends to.
 GIVEN = {
     # To memory.
-    "backmapping/backmapper.py": "__getstate__",
+    "core/scripted.py": "pickled_module",
     "io/archive.py": "_packed",
     "io/modelfile.py": "save",
     "io/tensors.py": "save_tensors",
-    "models/loading.py": "compiled",
-    "cg/force.py": "__getstate__",
     # Of a file that is temporary or in a temporary folder.
     "core/archive.py": "__init__ close",
     "core/output.py": "write_text",
