@@ -112,7 +112,7 @@ class FrameBackmapper:
         if into_box and vectors is not None:
             atoms = wrap(atoms, vectors, self._molecules)
         skipped = {int(frames[row]): str(error) for row, error in bad.items()} if self._skip else {}
-        error = None if self._skip else next(iter(bad.values()), None)
+        error = None if self._skip or not bad else bad[min(bad)]
         take = getattr(self._backmapper, "take_moved", None)
         return BackmappedFrames(atoms, vectors, result, rows, skipped, error, take() if take else (0.0, 0, 0.0))
 
@@ -128,13 +128,12 @@ class FrameBackmapper:
             return np.concatenate(made)
 
         rows, bad = np.arange(len(frames)), {}
-        try:
-            return sample(rows), rows, bad
-        except PositionsError:
-            bad = _bad_rows(sample, rows, frames, first_only=not self._skip)
+        while len(rows):
+            try:
+                return sample(rows), rows, bad
+            except PositionsError:
+                bad |= _bad_rows(sample, rows, frames, first_only=not self._skip)
             rows = np.array([row for row in rows if row not in bad and (self._skip or row < min(bad))], dtype=int)
-        if len(rows):
-            return sample(rows), rows, bad
         return np.empty((0, self._n_samples, self._backmapper.n_atoms, 3), np.float32), rows, bad
 
     def _calls(self, rows, frames):
@@ -156,14 +155,20 @@ def _bad_rows(sample, rows, frames, first_only):
     try:
         sample(rows)
         return {}
-    except PositionsError as error:
-        if len(rows) == 1:
-            number = int(frames[rows[0]])
-            text = error.text if error.frame is not None else f"frame {{frame}}: {error.text}"
-            return {int(rows[0]): PositionsError(text, number)}
+    except PositionsError as raised:
+        error = raised
+    if len(rows) == 1:
+        text = error.text if error.frame is not None else f"frame {{frame}}: {error.text}"
+        return {int(rows[0]): PositionsError(text, int(frames[rows[0]]))}
     half = len(rows) // 2
     bad = _bad_rows(sample, rows[:half], frames, first_only)
-    return bad if bad and first_only else bad | _bad_rows(sample, rows[half:], frames, first_only)
+    if not (bad and first_only):
+        bad |= _bad_rows(sample, rows[half:], frames, first_only)
+    # Some checks are of several frames together, which pass alone: they name the worst.
+    named = [] if bad else rows[frames[rows] == error.frame]
+    if not bad and not len(named):
+        raise error
+    return bad or {int(named[0]): error}
 
 
 def sample_times(times, n_samples, spacing):

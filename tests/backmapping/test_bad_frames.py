@@ -38,6 +38,23 @@ def read(path, backmapper):
     return np.concatenate([c.positions for c in chunks]), np.concatenate([c.times for c in chunks])
 
 
+@pytest.mark.parametrize("on_bad_frame", ["raise", "skip"])
+def test_a_frame_that_is_refused_beside_others_alone_is_a_bad_frame(tmp_path, mapping, backmapper, beads, on_bad_frame):
+    """The order of beads is judged by all frames of a call: alone such a frame is only warned of."""
+    bad = beads[:6].copy()
+    bad[2, 1, 2], bad[2, 2, 0] = 0.5, 0.0
+    backmapper.sample(bad[2:3], seed=1)
+    with pytest.raises(PositionsError, match="frame 2 are not those of the model in its order"):
+        backmapper.sample(bad, seed=1)
+    path, output = write(tmp_path / "cg.dcd", mapping, bad), tmp_path / "aa.dcd"
+    if on_bad_frame == "raise":
+        with pytest.raises(PositionsError, match=r"frame 2\b"):
+            backmap_trajectory(path, backmapper, output, progress=False)
+        return
+    summary = backmap_trajectory(path, backmapper, output, on_bad_frame="skip", progress=False)
+    assert (summary.n_frames, list(summary.skipped)) == (5, [2])
+
+
 @pytest.mark.parametrize(("stride", "chunk_size"), [(1, 1000), (1, 7), (3, 5)])
 @pytest.mark.parametrize("kind", [0, 1])
 def test_a_bad_frame_is_named_by_its_number_in_the_file(tmp_path, mapping, backmapper, beads, stride, chunk_size, kind):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from conftest import DATA
 
+from openmm_cgvae.core.errors import DataError
 from openmm_cgvae.formats.xtc import HEAD_TYPE, XTCFrames
 from openmm_cgvae.formats.xtcstream import stream_fits
 
@@ -32,6 +33,21 @@ def test_every_sound_frame_fits(spread, n_atoms, tmp_path):
         with mdtraj.formats.XTCTrajectoryFile(str(path), "w") as file:
             file.write(x.astype(np.float32))
         assert all(stream_fits(*one) for one in streams(path))
+        assert XTCFrames.read(path).frames(np.arange(20))[0].shape == x.shape
+
+
+def test_a_frame_of_more_bytes_than_are_unpacked_into_is_refused(tmp_path):
+    """3 x 22 numbers are unpacked into 1.2 times as many words, 79, of which three are not for the stream."""
+    data = (DATA / "alanine_dipeptide.xtc").read_bytes()
+    frame = data[: XTCFrames.read(DATA / "alanine_dipeptide.xtc").offsets[1]]
+    for length, fits in ((4 * 76, True), (4 * 76 + 1, False), (4 * 77, False)):
+        path = tmp_path / f"{length}.xtc"
+        path.write_bytes(frame[:88] + length.to_bytes(4, "big") + frame[92:].ljust(-(-length // 4) * 4, b"\0"))
+        if fits:
+            assert XTCFrames.read(path).frames(np.arange(1))[0].shape == (1, 22, 3)
+        else:
+            with pytest.raises(DataError, match="damaged in frame 0"):
+                XTCFrames.read(path).frames(np.arange(1))
 
 
 def test_runs_behind_the_last_particle_and_streams_that_end_early_do_not_fit():
