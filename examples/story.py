@@ -28,7 +28,7 @@ __all__ = ["Molecule", "arguments", "tell"]
 
 # What --quick takes instead: enough to see every stage work, and a poor model.
 QUICK_PROTOCOL = {"burst_ps": (1.0, 2.0), "equilibration_ps": 1.0, "interval_ps": 0.1}
-QUICK_MODEL = {"decoder_layers": 3, "flow_width": 32}
+QUICK_MODEL = {"decoder_layers": 3, "flow_width": 32, "projection_sweeps": 60}
 QUICK_TRAINING = {"ema_decay": 0.9, "batch_size": 16, "prior_updates": 5, "polish_updates": 3}
 
 

@@ -1,8 +1,10 @@
 """Small real data, and small models on it."""
 
+import gc
 import importlib.util
 import io
 import logging
+import os
 import resource
 import runpy
 import sys
@@ -22,6 +24,10 @@ from openmm_cgvae.models.export import script_model
 from openmm_cgvae.molecule.graph import MolecularGraph
 from openmm_cgvae.molecule.mapping import custom_mapping, residue_mapping
 from openmm_cgvae.preparation.dataset import prepare_dataset, read_reference
+
+# A forked process inherits Contexts of OpenMM that other tests left, but not their threads: it must not collect them.
+os.register_at_fork(after_in_child=gc.freeze)
+
 
 ROOT = Path(__file__).parents[1]
 DATA = Path(__file__).parent / "data"

@@ -65,13 +65,15 @@ def test_noise_is_undone_with_every_stereo_mark_as_it_was():
 def test_single_bonds_turn_freely():
     mol = molecule("CCCC", 1)
     bounds, x = ChemicalBounds(mol), positions(mol)
-    for turn in (120.0, 180.0, -120.0):
+    moved = []
+    for angle in (60.0, 180.0, -60.0):
         turned = Chem.Mol(mol)
-        angle = rdMolTransforms.GetDihedralDeg(turned.GetConformer(), 0, 1, 2, 3) + turn
         rdMolTransforms.SetDihedralDeg(turned.GetConformer(), 0, 1, 2, 3, angle)
         y = positions(turned)
-        assert (y - x).abs().max() > 0.5
+        moved.append((y - x).abs().max() > 0.5)
         assert (bounds(y) - y).abs().max() < 0.05
+    # It may have been at one of them.
+    assert sum(moved) >= 2
 
 
 def test_atoms_on_top_of_each_other_are_parted():
