@@ -1,6 +1,6 @@
 """A minimised trajectory of chignolin on one and on two workers of a cluster on this machine: how much faster are two?
 
-python benchmarks/cluster.py 800: so many frames. The two take turns, the best of each counts; on two free cores.
+python benchmarks/cluster.py 1500: so many frames. The two take turns, the best of each counts; on two free cores.
 """
 
 import sys

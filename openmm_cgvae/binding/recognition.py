@@ -112,8 +112,8 @@ def _protein_rows(record, unknown):
         others = f" and {len(strange) - 1} more kinds" if len(strange) > 1 else ""
         raise TopologyMismatchError(
             f"{record.label(where[0])} of {record.source} is a {kind}, not one of the 20 amino acids{others}: take it "
-            'out, or leave it out by unknown="drop" (--unknown drop), or keep its beads as they are by unknown="keep"'
-            + _mirror(name)
+            'out of the file, leave it out by unknown="drop" (--unknown drop), or keep its beads as they are by '
+            'unknown="keep" (--unknown keep)' + _mirror(name)
         )
     others = sorted(row for group in strange.values() for row in group)
     if unknown == "drop" and others:

@@ -185,7 +185,7 @@ def _check_heads(heads, sizes, numbers, frames):
     spread = heads["most"].astype(np.int64) - heads["least"]
     bad = (heads["again"] != frames.n_atoms) | (spread < 0).any(1)
     bad |= ~((heads["precision"] > 0) & np.isfinite(heads["precision"]))
-    # It unpacks into 1.2 times what the coordinates take as integers, of which three words are its own.
+    # The library reads a stream into room for 1.2 times the coordinates as integers, less three words of its own.
     bad |= sizes - np.where(heads["magic"] == MAGIC, 92, 96) > 4 * (int(3 * frames.n_atoms * 1.2) - 3)
     if bad.any():
         raise DataError(f"trajectory {frames.path} is damaged in frame {numbers[int(np.argmax(bad))]}: copy it again")

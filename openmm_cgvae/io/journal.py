@@ -92,8 +92,8 @@ class Journal:
             earlier = self._read()
             if self._unreadable and not overwrite:
                 raise OutputError(
-                    f"{self.folder} has parts of an earlier run, but the first line of its {NAMES[0]} is damaged, "
-                    "which says of which: restore it from a copy, or begin anew by overwrite (--overwrite)"
+                    f"{self.folder} has parts of an earlier run, but the first line of its {NAMES[0]}, which says what "
+                    "run that was, is damaged: restore it from a copy, or begin anew by overwrite (--overwrite)"
                 )
             if self._entries and not resume and not overwrite:
                 raise OutputError(
