@@ -46,14 +46,18 @@ def test_nothing_in_nothing_out():
 
 
 def test_reading_computing_and_writing_overlap():
-    def wait(item):
-        time.sleep(0.02)
-        return item
+    # Broken if the three do not meet: the third item is read while the second is computed and the first is written.
+    meeting = threading.Barrier(3, timeout=60)
 
-    started = time.perf_counter()
-    run_pipeline((wait(i) for i in range(20)), wait, wait)
-    # One after the other takes 1.2 s.
-    assert time.perf_counter() - started < 0.9
+    def meet_at(own):
+        def work(item):
+            if item == own:
+                meeting.wait()
+            return item
+
+        return work
+
+    run_pipeline(map(meet_at(2), range(5)), meet_at(1), meet_at(0))
 
 
 def test_a_slow_writer_holds_the_reader_back():

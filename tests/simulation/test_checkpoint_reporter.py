@@ -19,7 +19,20 @@ from openmm_cgvae.simulation.reporters import TrajectoryReporter
 INTERVAL = 5
 
 
-def program(at_work, model, folder, steps, suffix):
+class Progress:
+    """Tells another process of the steps of this one."""
+
+    def __init__(self, reached):
+        self.reached = reached
+
+    def describeNextReport(self, simulation):
+        return (1, False, False, False, False, None)
+
+    def report(self, simulation, state):
+        self.reached.value = simulation.currentStep
+
+
+def program(reached, model, folder, steps, suffix):
     """Run to a number of steps, or go on to it."""
     backmapper = Backmapper.load(model)
     simulation = simulation_of(backmapper)
@@ -31,14 +44,18 @@ def program(at_work, model, folder, steps, suffix):
         BackmapReporter(folder / f"aa{suffix}", INTERVAL, backmapper, **how) as atoms,
         TrajectoryReporter(folder / f"cg{suffix}", INTERVAL, append=resumed) as beads,
     ):
-        simulation.reporters += [atoms, beads, CheckpointReporter(folder / "run.chk", 100)]
-        simulation.step(1)
-        at_work.set()
+        simulation.reporters += [atoms, beads, CheckpointReporter(folder / "run.chk", 100), Progress(reached)]
         simulation.step(steps - simulation.currentStep)
 
 
 def simulation_of(backmapper):
     return create_cg_simulation(backmapper.mapping, backmapper.cg_potential(), seed=3)
+
+
+def finished(started):
+    process, _ = started
+    process.join()
+    assert process.exitcode == 0
 
 
 @pytest.mark.slow
@@ -50,30 +67,24 @@ def test_a_run_killed_several_times_is_the_run_that_was_not(model_path, tmp_path
     forked = multiprocessing.get_context("fork")
 
     def started(folder):
-        at_work = forked.Event()
-        process = forked.Process(target=program, args=(at_work, model_path, folder, steps, suffix))
+        reached = forked.Value("q", 0, lock=False)
+        process = forked.Process(target=program, args=(reached, model_path, folder, steps, suffix))
         process.start()
-        assert at_work.wait(60)
-        return process
+        return process, reached
 
     for folder in folders:
         folder.mkdir()
-    begun, process = time.monotonic(), started(folders[0])
-    process.join()
-    seconds, kills = time.monotonic() - begun, 0
-    # Until it was killed at work often enough: the first run may have been slower.
-    for _ in range(30):
-        process = started(folders[1])
-        time.sleep(draw.random() * seconds / 6)
+    finished(started(folders[0]))
+    for k in range(4):
+        process, reached = started(folders[1])
+        # Kills are timed by steps: a clock would count on a speed that stays.
+        moment = (k + draw.random()) * steps / 6
+        while reached.value < moment and process.is_alive():
+            time.sleep(0.001)
         process.kill()
         process.join()
-        kills += process.exitcode == -signal.SIGKILL
-        if kills == 4:
-            break
-    assert kills >= 3
-    process = started(folders[1])
-    process.join()
-    assert process.exitcode == 0
+        assert process.exitcode == -signal.SIGKILL
+    finished(started(folders[1]))
     for name in (f"aa{suffix}", f"cg{suffix}"):
         assert (folders[0] / name).read_bytes() == (folders[1] / name).read_bytes()
 
