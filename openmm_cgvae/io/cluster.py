@@ -2,7 +2,6 @@
 
 import pickle
 import threading
-import warnings
 from collections import deque
 from contextlib import contextmanager
 
@@ -82,9 +81,11 @@ def in_order(client, function, items):
     Exception
         The first of `function`.
     """
-    with warnings.catch_warnings():
-        # Models are large, and submitted once; scattered they would be lost with the workers.
-        warnings.filterwarnings("ignore", "Sending large graph")
+    import dask
+
+    # Models are large, and submitted once; scattered they would be lost with the workers. (Python's own way to silence
+    # a warning for a while changes the filters of other threads for good.)
+    with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1TB"}):
         function = client.submit(_Loaded, pickle.dumps(function), pure=False)
     waiting = deque()
     try:

@@ -151,7 +151,7 @@ class Trainer:
         """
         seconds, stages, took = 60 * max_minutes, self._stages(), 0.0
         epochs = Budget(self.config.epochs, seconds * (1.0 - sum(part for _, updates, part in stages if updates)))
-        with progress_bar(self.config.epochs, progress, "epoch", self.epoch) as tick:
+        with progress_bar(self.config.epochs, progress, "epoch", self.epoch, epochs.seconds) as tick:
             while self.epoch < self.config.epochs and from_first(epochs.left > took / 2):
                 begun = time.monotonic()
                 with self._annealed(epochs) as learning_rate:
@@ -206,13 +206,13 @@ class Trainer:
             x = self._frames(part)
             with progress_bar(len(x), progress and steps > 0, "frame") as tick:
                 posteriors.append(sharpened(encode_frames(model, x), model, x, self._weighted, steps, tick))
-        with progress_bar(updates, progress, "update") as tick:
+        with progress_bar(updates, progress, "update", seconds=seconds) as tick:
             settings = (updates, self.config.smoothing, self.config.seed, tick, seconds)
             loss = fit_prior(model.prior, *posteriors, *settings)
         logger.info("prior fitted alone: validation loss %.4g", loss)
 
     def _polish_decoder(self, model, updates, seconds, progress):
-        with progress_bar(updates, progress, "update") as tick:
+        with progress_bar(updates, progress, "update", seconds=seconds) as tick:
             settings = (updates, self.config.geometry, self.config.seed, tick, seconds)
             polish_decoder(model, self._frames(self.train_frames), self._weighted, *settings)
 

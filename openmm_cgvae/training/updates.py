@@ -150,9 +150,10 @@ class UpdateTrainer:
             The averaged network.
         """
         every = validate_every or self.VALIDATE_EVERY
-        stop = time.monotonic() + (math.inf if minutes is None else 60 * minutes)
+        seconds = math.inf if minutes is None else 60 * minutes
+        stop = time.monotonic() + seconds
         started = time.monotonic()
-        bar = progress_bar(self.total, progress, self.ITEM, self.seen)
+        bar = progress_bar(self.total, progress, self.ITEM, self.seen, seconds)
         with deferred_interruption() as interruption, bar as tick:
             while self.seen < self.total and time.monotonic() < stop and not interruption.asked:
                 before = self.seen
