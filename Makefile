@@ -13,7 +13,7 @@ PARALLEL := -n auto --maxprocesses 4 --dist worksteal
 # Folders too: their times tell of files that are gone.
 SOURCES := pyproject.toml setup.py README.md $(shell find openmm_cgvae -name __pycache__ -prune -o -print)
 
-.PHONY: demo test unit test-oldest test-torchforce lint bench fuzz dist docs figures clean
+.PHONY: demo test unit durations test-oldest test-torchforce lint bench fuzz dist docs figures clean
 
 demo: $(VENV)/.installed
 	$(BIN)/openmm-cgvae demo --overwrite
@@ -21,9 +21,13 @@ demo: $(VENV)/.installed
 test: $(VENV)/.installed lint
 	$(call PYTEST,$(VENV)) $(PARALLEL) $(CURDIR)/tests
 
-# The fast tests only: no example, no subprocess that trains.
+# The fast tests only: no example, no subprocess that trains, nothing over half a second.
 unit: $(VENV)/.installed
-	$(call PYTEST,$(VENV)) $(PARALLEL) -m "not slow" $(CURDIR)/tests
+	$(call PYTEST,$(VENV)) $(PARALLEL) -m "not slow and not long" $(CURDIR)/tests
+
+# Which tests those are: tests/long.txt.
+durations: $(VENV)/.installed
+	$(call PYTEST,$(VENV)) $(PARALLEL) --write-long $(CURDIR)/tests
 
 # The fast tests with the lowest versions that pyproject.toml allows (several GB: PyPI's torch with CUDA).
 OLDEST_PYTHON ?= python3.10

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from longtests import pytest_addoption, pytest_collection_modifyitems, pytest_configure  # noqa: F401
 
 from openmm_cgvae.backmapping.backmapper import Backmapper, bead_spread
 from openmm_cgvae.formats.structures import load_topology

@@ -8,8 +8,8 @@ import numpy as np
 
 from openmm_cgvae.core.errors import PositionsError, SettingsError, TopologyMismatchError
 from openmm_cgvae.core.units import as_positions_nm, value_in_md_units
-from openmm_cgvae.metrics.neighbourpairs import LARGE, changed_bonds, pairs_closer
 from openmm_cgvae.molecule.graph import BOND_FACTOR, dihedral, signed_volume
+from openmm_cgvae.molecule.neighbourpairs import LARGE, changed_bonds, pairs_closer
 
 __all__ = [
     "CONTACT_NM",

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from openmm_cgvae.metrics import structure
-from openmm_cgvae.metrics.neighbourpairs import changed_bonds, pairs_closer
 from openmm_cgvae.metrics.structure import bond_graph_edit_ratio, clashes, handedness
 from openmm_cgvae.metrics.summary import structure_summary
 from openmm_cgvae.molecule.graph import BOND_FACTOR, MolecularGraph
+from openmm_cgvae.molecule.neighbourpairs import changed_bonds, pairs_closer
 
 
 @pytest.fixture(params=[0.0, 0.02, 0.06])

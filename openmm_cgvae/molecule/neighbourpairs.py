@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from openmm_cgvae.core.parallel import available_cores, in_threads
+
 __all__ = ["LARGE", "changed_bonds", "pairs_closer"]
 
 # Atoms from which on all pairs take longer than a tree does.
@@ -19,27 +21,34 @@ def changed_bonds(frames, graph, selections, factor):
         row[selected] = True
     atoms, reach = np.flatnonzero(own.any(0)), factor * graph.radii
     expected = [np.unique(_codes(graph.bonds[row[graph.bonds].all(1)], graph.n_atoms)) for row in own]
-    counts = np.zeros((len(own), len(frames)), dtype=np.int64)
-    for k, frame in enumerate(frames):
+
+    def changed(frame):
         pairs, squared = _near(frame, atoms, 2 * reach[atoms].max(initial=0.0))
         limits = np.square(reach[pairs].sum(1))
         pairs = pairs[squared < limits.astype(frame.dtype)]
-        for row, known, count in zip(own, expected, counts, strict=True):
-            found = _codes(pairs[row[pairs].all(1)], graph.n_atoms)
-            # A pair is found once.
-            count[k] = len(found) + len(known) - 2 * np.count_nonzero(_among(found, known))
-    return counts
+        found = [_codes(pairs[row[pairs].all(1)], graph.n_atoms) for row in own]
+        # A pair is found once.
+        return [len(f) + len(e) - 2 * np.count_nonzero(_among(f, e)) for f, e in zip(found, expected, strict=True)]
+
+    return _counted(changed, frames, len(own)).T
 
 
 def pairs_closer(frames, graph, atoms, distance, hops):
     """Count pairs of atoms closer than a distance in nm, and more than so many bonds apart; int, shape (frames,)."""
     bonded = np.unique(_codes(graph.pairs_within(hops), graph.n_atoms))
-    counts = np.zeros(len(frames), dtype=np.int64)
-    for k, frame in enumerate(frames):
+
+    def closer(frame):
         pairs, squared = _near(frame, atoms, distance)
         close = _codes(pairs[squared < np.asarray(distance**2, frame.dtype)], graph.n_atoms)
-        counts[k] = np.count_nonzero(~_among(close, bonded))
-    return counts
+        return np.count_nonzero(~_among(close, bonded))
+
+    return _counted(closer, frames)
+
+
+def _counted(count, frames, *shape):
+    """What `count` finds in each frame; trees are asked outside Python's lock."""
+    found = list(in_threads(count, frames, available_cores()))
+    return np.array(found, dtype=np.int64).reshape(len(frames), *shape)
 
 
 def _near(frame, atoms, distance):
