@@ -27,7 +27,7 @@ from openmm_cgvae.training import Dataset, Trainer, split_runs
 __all__ = ["Molecule", "arguments", "tell"]
 
 # What --quick takes instead: enough to see every stage work, and a poor model.
-QUICK_PROTOCOL = {"burst_ps": (1.0, 2.0), "equilibration_ps": 1.0, "interval_ps": 0.1}
+QUICK_PROTOCOL = {"burst_ps": (0.2, 0.5), "equilibration_ps": 0.3, "interval_ps": 0.1}
 QUICK_MODEL = {"decoder_layers": 3, "flow_width": 32, "projection_sweeps": 60}
 QUICK_TRAINING = {"ema_decay": 0.9, "batch_size": 16, "prior_updates": 5, "polish_updates": 3}
 
