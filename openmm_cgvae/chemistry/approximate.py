@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from openmm_cgvae.core.errors import MoleculeError, SettingsError
+from openmm_cgvae.core.parallel import available_cores
 
 __all__ = ["RELAXATIONS", "approximate_conformers", "canonical_molecule", "check_method", "optimized"]
 
@@ -84,7 +85,7 @@ def approximate_conformers(mol: Any, count: int, seed: int, relaxation: str = "m
 
     made = Chem.Mol(mol)
     parameters = rdDistGeom.ETKDGv3()
-    parameters.randomSeed, parameters.numThreads = int(seed % (1 << 31)), 1
+    parameters.randomSeed, parameters.numThreads = int(seed % (1 << 31)), available_cores()
     with rdBase.BlockLogs():
         for random_start in (False, True):
             parameters.useRandomCoords = random_start
@@ -107,10 +108,11 @@ def optimized(mol: Any, method: str, steps: int = 2000) -> Any:
     from rdkit.Chem import rdForceFieldHelpers
 
     check_method(method)
+    how = {"numThreads": available_cores(), "maxIters": steps}
     if method == "mmff" and rdForceFieldHelpers.MMFFHasAllMoleculeParams(mol):
-        rdForceFieldHelpers.MMFFOptimizeMoleculeConfs(mol, numThreads=1, maxIters=steps, mmffVariant="MMFF94s")
+        rdForceFieldHelpers.MMFFOptimizeMoleculeConfs(mol, mmffVariant="MMFF94s", **how)
     elif method != "none" and rdForceFieldHelpers.UFFHasAllMoleculeParams(mol):
-        rdForceFieldHelpers.UFFOptimizeMoleculeConfs(mol, numThreads=1, maxIters=steps)
+        rdForceFieldHelpers.UFFOptimizeMoleculeConfs(mol, **how)
     elif method != "none":
         logger.warning("neither MMFF94s nor UFF has parameters for the molecule: it is not minimised")
     return mol

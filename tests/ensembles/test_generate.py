@@ -6,8 +6,10 @@ from ligandmodels import DRUG, random_model
 from rdkit import Chem
 
 import openmm_cgvae
+from openmm_cgvae.chemistry import approximate
 from openmm_cgvae.chemistry.symmetry import heavy_symmetries
 from openmm_cgvae.core.errors import ModelFileError, MoleculeError, SettingsError
+from openmm_cgvae.ensembles import generate
 from openmm_cgvae.ensembles.forcefield import energies_kj
 from openmm_cgvae.ensembles.generate import ENERGY, ConformerModel
 from openmm_cgvae.metrics.pairrmsd import pair_rmsd
@@ -69,6 +71,18 @@ def test_a_seed_gives_the_same_conformers_and_another_gives_others(model):
     first, again = (positions_of(model.conformers(DRUG, 4, seed=3)) for _ in range(2))
     assert np.array_equal(first, again)
     assert np.abs(first - positions_of(model.conformers(DRUG, 4, seed=4))).max() > 0.1
+
+
+@pytest.mark.parametrize("n", [3, 30])
+def test_the_number_of_threads_and_of_samples_at_once_change_nothing(model, n, set_torch_threads, monkeypatch):
+    found = []
+    for threads, rows in ((1, 32), (3, 32), (2, 1000)):
+        set_torch_threads(threads)
+        monkeypatch.setattr(generate, "ROWS", rows)
+        monkeypatch.setattr(approximate, "available_cores", lambda: threads)  # noqa: B023 (called within the round)
+        found.append(positions_of(model.conformers(DRUG, n, seed=1)))
+    np.testing.assert_array_equal(found[1], found[0])
+    np.testing.assert_array_equal(found[2], found[0])
 
 
 def test_any_order_of_atoms_gives_the_same_conformers(model):
