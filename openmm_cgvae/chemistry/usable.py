@@ -14,6 +14,8 @@ logger = logging.getLogger(__name__)
 ORGANIC = frozenset({"H", "C", "N", "O", "F", "P", "S", "Cl", "Br", "I"})
 MOST_HEAVY_ATOMS = 300
 STEREO_CHOICES = ("sample", "enumerate")
+# Types of bonds of which no force field, and no model, knows what they are.
+UNCLEAR = ("UNSPECIFIED", "ZERO", "OTHER", "HYDROGEN", "IONIC")
 
 
 def usable_molecules(
@@ -97,6 +99,14 @@ def _check(mol, elements, allow_unknown):
     symbols = {atom.GetSymbol() for atom in mol.GetAtoms()}
     if "*" in symbols:
         raise MoleculeError(f"{name} has an atom without an element (*): give a whole molecule")
+    unclear = [bond for bond in mol.GetBonds() if bond.HasQuery() or str(bond.GetBondType()) in UNCLEAR]
+    if unclear:
+        ends = " and ".join(
+            f"{a.GetIdx()} ({a.GetSymbol()})" for a in (unclear[0].GetBeginAtom(), unclear[0].GetEndAtom())
+        )
+        raise MoleculeError(
+            f"{name}: the bond of atoms {ends} has no order: single, double, triple or aromatic is expected"
+        )
     if mol.GetNumHeavyAtoms() > MOST_HEAVY_ATOMS:
         raise MoleculeError(f"{name} has {mol.GetNumHeavyAtoms()} heavy atoms: {MOST_HEAVY_ATOMS} at most are expected")
     if allow_unknown:

@@ -12,6 +12,8 @@ __all__ = ["KJ_PER_KCAL", "ForceFieldTables", "energies_kj", "force_field_tables
 KJ_PER_KCAL = 4.184
 # kcal/mol of two unit charges at 1 Angstrom, and the part that counts of charges three bonds apart.
 COULOMB, NEAR_CHARGES = 332.0716, 0.75
+# kcal/mol, of UFF.
+CARBON_DEPTH = 0.105
 
 
 @dataclass(frozen=True)
@@ -102,22 +104,29 @@ def force_field_tables(mol: Any, arrays: LigandArrays) -> ForceFieldTables:
 
 def _contacts(mol, properties):
     """Distance and depth of the minimum of every pair; MMFF's by its atom types, each pair of these asked once."""
-    from rdkit.Chem import rdForceFieldHelpers
-
-    n = mol.GetNumAtoms()
-    if properties is not None:
-        kinds = [properties.GetMMFFAtomType(i) for i in range(n)]
-    else:
-        kinds = [atom.GetSymbol() + str(atom.GetHybridization()) for atom in mol.GetAtoms()]
+    if properties is None:
+        own = np.array([_uff_contact(mol, atom) for atom in mol.GetAtoms()])
+        radius, depth = np.sqrt(own[:, None] * own[None, :]).transpose(2, 0, 1)
+        return radius, depth * KJ_PER_KCAL
+    kinds = [properties.GetMMFFAtomType(i) for i in range(mol.GetNumAtoms())]
     names, first, kind = np.unique(kinds, return_index=True, return_inverse=True)
     radius, depth = np.zeros((len(names), len(names))), np.zeros((len(names), len(names)))
     for i, a in enumerate(first.tolist()):
         for j, b in enumerate(first.tolist()):
-            if properties is not None:
-                _, _, radius[i, j], depth[i, j] = properties.GetMMFFVdWParams(a, b)
-            else:
-                radius[i, j], depth[i, j] = rdForceFieldHelpers.GetUFFVdWParams(mol, a, b)
+            _, _, radius[i, j], depth[i, j] = properties.GetMMFFVdWParams(a, b)
     return radius[kind][:, kind], depth[kind][:, kind] * KJ_PER_KCAL
+
+
+def _uff_contact(mol, atom):
+    """Distance (A) and depth (kcal/mol) of the minimum of two such atoms; UFF's pairs are the geometric means of these.
+
+    An atom that UFF has no type for, as the sulfur of SF6, has its van der Waals radius and the depth of carbon.
+    """
+    from rdkit import Chem
+    from rdkit.Chem import rdForceFieldHelpers
+
+    known = rdForceFieldHelpers.GetUFFVdWParams(mol, atom.GetIdx(), atom.GetIdx())
+    return known or (2 ** (7 / 6) * Chem.GetPeriodicTable().GetRvdw(atom.GetAtomicNum()), CARBON_DEPTH)
 
 
 def _torsions(mol, properties, arrays):

@@ -9,7 +9,7 @@ import openmm_cgvae
 from openmm_cgvae.chemistry import approximate
 from openmm_cgvae.chemistry.symmetry import heavy_symmetries
 from openmm_cgvae.core.errors import ModelFileError, MoleculeError, SettingsError
-from openmm_cgvae.ensembles import generate
+from openmm_cgvae.ensembles import forcefield, generate
 from openmm_cgvae.ensembles.forcefield import energies_kj
 from openmm_cgvae.ensembles.generate import ENERGY, ConformerModel
 from openmm_cgvae.metrics.pairrmsd import pair_rmsd
@@ -157,3 +157,17 @@ def test_settings_out_of_range_are_refused(model, settings):
 def test_a_model_of_another_kind_is_refused():
     with pytest.raises(ModelFileError, match="small molecules"):
         openmm_cgvae.conformers("CCO", model="alanine-dipeptide-3")
+
+
+@pytest.mark.parametrize("smiles", ["FS(F)(F)(F)(F)F", "FS(F)(F)(F)(F)c1ccccc1", "OCl(=O)(=O)=O"])
+def test_molecules_that_no_force_field_knows_are_sampled(model, smiles):
+    made = model.conformers(smiles, 2, seed=1)
+    assert np.isfinite(positions_of(made)).all()
+
+
+def test_contacts_without_mmff_are_uffs_or_of_radii():
+    mol = Chem.AddHs(Chem.MolFromSmiles("OB(O)S(F)(F)(F)(F)F"))
+    radius, depth = forcefield._contacts(mol, None)
+    # B and O: 4.083 and 3.5 A, 0.18 and 0.06 kcal/mol; S: 2 ** (1 / 6) * 2 * 1.8 A.
+    assert radius[0, 1] == pytest.approx((4.083 * 3.5) ** 0.5) and depth[0, 1] == pytest.approx(4.184 * 0.0108**0.5)
+    assert radius[3, 3] == pytest.approx(4.041, abs=0.01) and np.isfinite(radius).all() and (depth > 0).all()
