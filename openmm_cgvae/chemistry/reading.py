@@ -1,21 +1,30 @@
 """Molecules of files, SMILES and objects of other packages; a broken record does not end the reading of a file."""
 
+import logging
+import os
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from openmm_cgvae.chemistry.blocks import file_text, mol2_blocks, pdb_blocks, sdf_blocks, smiles_lines, smiles_parts
 from openmm_cgvae.chemistry.smilestext import smiles_problem
 from openmm_cgvae.chemistry.topologies import STEREO, topology_molecule
 from openmm_cgvae.core.errors import MoleculeError, one_line
 
 __all__ = ["FORMATS", "MoleculeRecord", "as_molecule", "is_molecule_file", "parsed_smiles", "read_molecules"]
 
+logger = logging.getLogger(__name__)
+
 # By the ending of the name.
 FORMATS = {
     ".smi": "smiles", ".smiles": "smiles", ".txt": "smiles", ".sdf": "sdf", ".sd": "sdf", ".mol": "sdf",
     ".mol2": "mol2", ".pdb": "pdb",
 }  # fmt: skip
+# What more likely names a file than is a SMILES, if it can be neither.
+PATH = re.compile(r"\.[a-z]\w+$|[/\\].*\.[A-Za-z]\w*$")
 
 
 @dataclass(frozen=True)
@@ -32,17 +41,20 @@ class MoleculeRecord:
         Sanitised, with the hydrogens that the record has; None if it is broken.
     problem : str
         Why it is, else empty.
+    notes : tuple of str
+        What of it is not taken into account.
     """
 
     place: str
     name: str
     mol: Any
     problem: str = ""
+    notes: tuple[str, ...] = ()
 
 
 def is_molecule_file(text: str | Path) -> bool:
-    """Whether a text names a file of molecules by its ending, rather than being a SMILES."""
-    return isinstance(text, Path) or Path(text).suffix.lower() in FORMATS
+    """Whether a text names a file of molecules, by its ending or because it is there, rather than being a SMILES."""
+    return isinstance(text, Path) or _kind(Path(text)) is not None or os.path.isfile(text)
 
 
 def read_molecules(source: str | Path, charge: int = 0) -> Iterator[MoleculeRecord]:
@@ -51,7 +63,8 @@ def read_molecules(source: str | Path, charge: int = 0) -> Iterator[MoleculeReco
     Parameters
     ----------
     source : str or path
-        A SMILES, or a file: SMILES (``.smi``, ``.txt``: one a line, a name behind it), SDF, MOL, MOL2 or PDB.
+        A SMILES, or a file: SMILES (``.smi``, ``.txt``: one a line, a name behind it), SDF, MOL, MOL2 or PDB (a record
+        up to each END), gzipped or not.
     charge : int
         Net charge of a molecule of a PDB file without bond orders.
 
@@ -61,24 +74,28 @@ def read_molecules(source: str | Path, charge: int = 0) -> Iterator[MoleculeReco
         If the file is missing, or its ending is of no format that is read.
     """
     if not is_molecule_file(source):
-        yield _record("SMILES", str(source), parsed_smiles, str(source))
+        record = _smiles_record("SMILES", str(source))
+        if record.mol is None and PATH.search(source):
+            raise MoleculeError(f"molecules {source}: there is no such file, nor is it a SMILES ({record.problem})")
+        yield record
         return
     path = Path(source)
-    kind = FORMATS.get(path.suffix.lower())
+    kind = _kind(path)
     if kind is None:
-        raise MoleculeError(f"{path}: a file of molecules is expected, whose name ends with {', '.join(FORMATS)}")
-    try:
-        text = path.read_text(errors="replace")
-    except OSError as error:
-        raise MoleculeError(f"molecules {path} cannot be read: {error.strerror}") from error
+        raise MoleculeError(
+            f"{path}: a file of molecules is expected, whose name ends with {', '.join(FORMATS)}, or .gz behind these"
+        )
+    text = file_text(path)
     if kind == "smiles":
-        yield from _smiles_records(path.name, text)
-    elif kind == "pdb":
-        yield _record(f"{path.name}:1", path.stem, _pdb_molecule, text, charge)
+        for number, line in smiles_lines(text):
+            yield _smiles_record(f"{path.name}:{number}", line)
+        return
+    if kind == "pdb":
+        blocks, parse = pdb_blocks(text, _unpacked(path).stem), partial(_pdb_molecule, charge=charge)
     else:
-        blocks, parse = (_sdf_blocks(text), _sdf_molecule) if kind == "sdf" else (_mol2_blocks(text), _mol2_molecule)
-        for number, (name, block) in enumerate(blocks, 1):
-            yield _record(f"{path.name}:{number}", name, parse, block)
+        blocks, parse = (sdf_blocks(text), _sdf_molecule) if kind == "sdf" else (mol2_blocks(text), _mol2_molecule)
+    for number, (name, block) in enumerate(blocks, 1):
+        yield _record(f"{path.name}:{number}", name, parse, block)
 
 
 def as_molecule(given: Any, charge: int = 0) -> Any:
@@ -110,6 +127,8 @@ def as_molecule(given: Any, charge: int = 0) -> Any:
             raise MoleculeError(f"{given} holds {len(records)} molecules: one is expected")
         if records[0].mol is None:
             raise MoleculeError(f"{records[0].place}: {records[0].problem}")
+        for note in records[0].notes:
+            logger.warning("%s: %s", records[0].place, note)
         return records[0].mol if is_molecule_file(given) else Chem.AddHs(records[0].mol)
     if hasattr(given, "to_openmm"):
         topology = given.to_openmm()
@@ -150,6 +169,16 @@ def parsed_smiles(text: str) -> Any:
     return mol
 
 
+def _kind(path):
+    """Format of a file by the ending of its name; None if it is of no format that is read."""
+    return FORMATS.get(_unpacked(path).suffix.lower())
+
+
+def _unpacked(path):
+    """Path without the ending that gzip adds."""
+    return path.with_suffix("") if path.suffix.lower() == ".gz" else path
+
+
 def _record(place, name, parse, *arguments):
     """The record that `parse` reads, or its problem."""
     from rdkit import rdBase
@@ -164,24 +193,11 @@ def _record(place, name, parse, *arguments):
         return MoleculeRecord(place, name, None, f"the record cannot be read ({one_line(error)})")
 
 
-def _smiles_records(file, text):
-    for number, line in enumerate(text.splitlines(), 1):
-        if not line.strip() or line.startswith("#"):
-            continue
-        smiles, *name = line.split(maxsplit=1)
-        yield _record(f"{file}:{number}", name[0].strip() if name else smiles, parsed_smiles, smiles)
-
-
-def _sdf_blocks(text):
-    """(title, block) of the records between lines of $$$$; what follows the last is one too, unless it is empty."""
-    lines = []
-    for line in [*text.splitlines(), "$$$$"]:
-        if line.startswith("$$$$"):
-            if any(part.strip() for part in lines):
-                yield lines[0].strip(), "\n".join(lines) + "\n"
-            lines = []
-        else:
-            lines.append(line)
+def _smiles_record(place, line):
+    smiles, extension, name = smiles_parts(line)
+    record = _record(place, name or smiles, parsed_smiles, smiles)
+    note = f"{extension} behind the SMILES is not taken into account: the one isomer is done that the SMILES has"
+    return replace(record, notes=(note,)) if extension else record
 
 
 def _sdf_molecule(block):
@@ -197,11 +213,6 @@ def _sdf_molecule(block):
     if problems:
         raise MoleculeError(f"no molecule: {one_line(problems[0].Message())}")
     raise MoleculeError("the record is damaged: a whole MOL block is expected, counts, atoms, bonds and M  END")
-
-
-def _mol2_blocks(text):
-    for part in text.split("@<TRIPOS>MOLECULE")[1:]:
-        yield part.strip().partition("\n")[0].strip(), "@<TRIPOS>MOLECULE" + part
 
 
 def _mol2_molecule(block):

@@ -58,6 +58,8 @@ def usable_molecules(
     if stereo not in STEREO_CHOICES:
         raise SettingsError(f"stereo {stereo!r} given: one of {', '.join(STEREO_CHOICES)} is expected")
     parts, notes = _parts(mol)
+    if any(str(group.GetGroupType()) != "STEREO_ABSOLUTE" for group in mol.GetStereoGroups()):
+        notes.append("stereo groups (and, or) are not taken into account: the one isomer is done that is drawn")
     found = []
     for part in parts:
         _check(part, elements, allow_unknown)

@@ -1,6 +1,7 @@
 """Sample conformers of small molecules: of a SMILES, or of a file (SDF, MOL2, PDB, SMILES)."""
 
 import logging
+import os
 import time
 from pathlib import Path
 
@@ -41,8 +42,9 @@ def run(options):
     from openmm_cgvae.ensembles.generate import ConformerModel
     from openmm_cgvae.ensembles.writing import sampled_records
 
-    given = Path(options.molecules)
-    output = check_output(options.output, options.overwrite, [given] if given.exists() else [])
+    # A SMILES can be longer than any name of a file, which Path.exists refuses.
+    given = [Path(options.molecules)] if os.path.exists(options.molecules) else []
+    output = check_output(options.output, options.overwrite, given)
     seed = checked_seed(options.seed)
     names = ("optimize", "prune", "temperature", "stereo", "allow_unknown")
     settings = {name: getattr(options, name) for name in names}

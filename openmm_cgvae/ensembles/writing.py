@@ -82,7 +82,7 @@ def sampled_records(
                 done.problems.append((record.place, one_line(error)))
                 continue
             writer = writer or Chem.SDWriter(str(temporary))
-            done.notes += [(record.place, note) for note in notes]
+            done.notes += [(record.place, note) for note in (*record.notes, *notes)]
             for mol in made:
                 mol.SetProp("_Name", record.name)
                 for conformer in mol.GetConformers():

@@ -1,5 +1,7 @@
 """Molecules are read from every source; what is broken is named, with its place, and does not end the reading."""
 
+import gzip
+
 import pytest
 from rdkit import Chem
 from rdkit.Chem import rdDistGeom
@@ -90,6 +92,81 @@ def test_pdb_files_without_hydrogens_or_orders_are_refused(tmp_path):
     assert record.mol is None and "no bond orders" in record.problem
 
 
+def test_a_pdb_file_holds_a_molecule_up_to_each_end(tmp_path):
+    blocks = [Chem.MolToPDBBlock(with_coordinates(smiles)) for smiles in ("CCO", "CC(=O)N", "C")]
+    (tmp_path / "three.pdb").write_text("REMARK  \xb0C\nEND\n" + "".join(blocks) + "END\n\n", encoding="latin-1")
+    records = list(read_molecules(tmp_path / "three.pdb"))
+    assert [Chem.MolToSmiles(Chem.RemoveHs(r.mol)) for r in records] == ["CCO", "CC(N)=O", "C"]
+    assert [(r.place, r.name) for r in records] == [(f"three.pdb:{k}", f"three-{k}") for k in (1, 2, 3)]
+    (tmp_path / "one.pdb").write_text(blocks[0])
+    assert [r.name for r in read_molecules(tmp_path / "one.pdb")] == ["one"]
+
+
+@pytest.mark.parametrize("ending", [".smi", ".SDF", ".mol", ".pdb"])
+def test_gzipped_files_of_every_format_are_read(ending, tmp_path):
+    mol = with_coordinates("CCO")
+    text = {".smi": "CCO x", ".pdb": Chem.MolToPDBBlock(mol)}.get(ending, Chem.MolToMolBlock(mol))
+    path = tmp_path / f"v1.2{ending}.gz"
+    path.write_bytes(gzip.compress(text.encode()))
+    (record,) = read_molecules(str(path))
+    assert Chem.MolToSmiles(Chem.RemoveHs(record.mol)) == "CCO"
+    path.write_bytes(path.read_bytes()[:-12])
+    with pytest.raises(MoleculeError, match="complete gzip file"):
+        list(read_molecules(path))
+
+
+def test_what_names_a_file_is_not_called_a_bad_smiles(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("mols.csv", "v2.sdf.zip", "CCO"):
+        (tmp_path / name).write_text("x")
+        with pytest.raises(MoleculeError, match="whose name ends with"):
+            list(read_molecules(name))
+    for name in ("data/mols.csv", "mols.sdf.bz2", "no/C.X", "gone.smi.gz"):
+        with pytest.raises(MoleculeError, match=r"[Nn]o such file"):
+            list(read_molecules(name))
+    for smiles in ("F/C=C/F.[Na+].[Cl-]", "C" * 5000, "C/C=C/C.Cl", "CC.CX"):
+        (record,) = read_molecules(smiles)
+        assert (record.mol is None) == (smiles == "CC.CX")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_byte_order_marks_cost_no_molecule(encoding, tmp_path):
+    (tmp_path / "a.smi").write_bytes("CCO \xe9thanol\r\nCC b\rC c".encode(encoding))
+    assert [(r.name, r.mol is None) for r in read_molecules(tmp_path / "a.smi")] == [
+        ("\xe9thanol", False), ("b", False), ("c", False)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("title", ["caf\xe9 \xb0", "a\x0cb", "a\x0bb", "a\x85b", "a\x1cb"])
+def test_titles_of_any_characters_are_kept(title, tmp_path):
+    block = Chem.MolToMolBlock(Chem.MolFromSmiles("CCO"))
+    (tmp_path / "a.sdf").write_bytes((title + block).encode("latin-1") + b"$$$$\n")
+    (record,) = read_molecules(tmp_path / "a.sdf")
+    assert record.name == title and record.mol.GetNumAtoms() == 3
+    (tmp_path / "b.sdf").write_bytes(("a\u2028b" + block).encode())
+    assert [r.name for r in read_molecules(tmp_path / "b.sdf")] == ["a\u2028b"]
+
+
+def test_extensions_of_cxsmiles_are_no_names_and_are_said(tmp_path, caplog):
+    lines = [
+        "C[C@H](F)Cl |&1:1| racemate",
+        "CCO\t|$a b;;$,(0,0,;1,0,;2,0,)|\tethanol",
+        "CCO |o1:1|",
+        "CC |x",
+        "C x |y|",
+    ]
+    (tmp_path / "a.smi").write_text("\n".join(lines))
+    records = list(read_molecules(tmp_path / "a.smi"))
+    assert [r.name for r in records] == ["racemate", "ethanol", "CCO", "|x", "x |y|"]
+    assert ["not taken" in "".join(r.notes) for r in records] == [True, True, True, False, False]
+    assert "|&1:1|" in records[0].notes[0]
+    as_molecule(lines[0])
+    assert "|&1:1|" in caplog.text
+    group = Chem.MolToV3KMolBlock(Chem.MolFromSmiles(lines[0]))
+    (tmp_path / "a.sdf").write_text(group)
+    assert "stereo groups" in usable_molecules(as_molecule(tmp_path / "a.sdf"))[1][0]
+
+
 def test_what_is_no_molecule_is_refused(tmp_path):
     with pytest.raises(MoleculeError, match="cannot be read"):
         list(read_molecules(tmp_path / "missing.sdf"))
@@ -107,12 +184,22 @@ def test_what_is_no_molecule_is_refused(tmp_path):
     [
         ("C[Zn]C", "has Zn, which"), ("C[Si](C)(C)C", "has Si"), ("C[CH]C", "atom 1 \\(C\\) has an unpaired electron"),
         ("C*C", "without an element"), ("C" * 301, "301 heavy atoms: 300"), ("[Na+].[Cl-]", "of single atoms"),
+        ("C~C", "bond of atoms 0 \\(C\\) and 1 \\(C\\) has no order"),
         ("[H][H]", "hydrogen alone"), ("[H+]", "hydrogen alone"), ("[He]", "of single atoms"),
     ],
 )  # fmt: skip
 def test_what_no_model_knows_is_refused_by_name(smiles, why):
     with pytest.raises(MoleculeError, match=why):
         usable_molecules(parsed_smiles(smiles))
+
+
+@pytest.mark.parametrize("order", [5, 8])
+def test_bonds_that_a_file_leaves_open_are_refused(order, tmp_path):
+    block = Chem.MolToMolBlock(Chem.MolFromSmiles("CCO")).replace("  2  3  1  0", f"  2  3  {order}  0")
+    (tmp_path / "any.sdf").write_text(block)
+    for unknown in (False, True):
+        with pytest.raises(MoleculeError, match="bond of atoms 1 \\(C\\) and 2 \\(O\\) has no order"):
+            usable_molecules(as_molecule(tmp_path / "any.sdf"), allow_unknown=unknown)
 
 
 @pytest.mark.parametrize("smiles", ["C[Si](C)(C)C", "C[CH]C", "C[Zn]C"])
