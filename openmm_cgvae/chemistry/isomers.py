@@ -2,12 +2,14 @@
 
 from openmm_cgvae.core.errors import MoleculeError
 
-__all__ = ["ATTEMPTS", "drawn_isomer", "enumerated_isomers", "undefined_marks"]
+__all__ = ["ATTEMPTS", "drawn_isomer", "enumerated_isomers", "is_only_isomer", "undefined_marks"]
 
 # Attempts of ETKDGv3 at a conformer; molecules that need more are strained beyond sense.
 ATTEMPTS = 50
 # Of a molecule with more undefined marks, as many isomers are enumerated.
 MOST_ISOMERS = 64
+# Undefined marks up to which all isomers are built to see whether there is but one.
+MOST_TRIED = 4
 # Heavy atoms above which isomers are not built to see whether they exist, which would take minutes.
 LARGE = 100
 
@@ -16,9 +18,37 @@ def undefined_marks(mol):
     """Count the stereocentres and double bonds that could have a mark and have none."""
     from rdkit import Chem
 
-    kinds = ("Atom_Tetrahedral", "Bond_Double")
-    infos = [info for info in Chem.FindPotentialStereo(mol) if str(info.type) in kinds]
-    return sum(str(info.specified) != "Specified" for info in infos)
+    return sum(
+        str(info.specified) != "Specified"
+        for info in Chem.FindPotentialStereo(mol)
+        if str(info.type) == "Atom_Tetrahedral"
+        or (str(info.type) == "Bond_Double" and not _is_cumulated(mol.GetBondWithIdx(info.centeredOn)))
+    )
+
+
+def _is_cumulated(bond):
+    """Whether one end of a double bond has another, so that it has no two sides of its own."""
+    ends = (bond.GetBeginAtom(), bond.GetEndAtom())
+    return any(sum(str(own.GetBondType()) == "DOUBLE" for own in end.GetBonds()) > 1 for end in ends)
+
+
+def is_only_isomer(mol, isomer):
+    """Whether an isomer drawn of a molecule whose marks are undefined is all there is, as of most cages."""
+    from rdkit import Chem
+
+    mirrored = Chem.Mol(isomer)
+    for atom in mirrored.GetAtoms():
+        atom.InvertChirality()
+    same, own, other = (_name(part) for part in (mol, isomer, mirrored))
+    few = undefined_marks(mol) <= MOST_TRIED and mol.GetNumHeavyAtoms() <= LARGE
+    return own == same or (own == other and few and len(enumerated_isomers(mol)) == 1)
+
+
+def _name(mol):
+    from rdkit import Chem
+
+    # What has marks in one way of writing it alone has none.
+    return Chem.CanonSmiles(Chem.MolToSmiles(Chem.RemoveHs(mol)))
 
 
 def drawn_isomer(mol, seed=0):

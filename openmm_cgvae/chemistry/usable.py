@@ -3,7 +3,7 @@
 import logging
 from typing import Any
 
-from openmm_cgvae.chemistry.isomers import drawn_isomer, enumerated_isomers, undefined_marks
+from openmm_cgvae.chemistry.isomers import drawn_isomer, enumerated_isomers, is_only_isomer, undefined_marks
 from openmm_cgvae.core.errors import MoleculeError, SettingsError
 
 __all__ = ["MOST_HEAVY_ATOMS", "ORGANIC", "STEREO_CHOICES", "usable_molecules"]
@@ -135,6 +135,8 @@ def _isomers(mol, stereo, seed):
     if not count:
         return [mol], []
     isomers = [drawn_isomer(mol, seed)] if stereo == "sample" else enumerated_isomers(mol)
+    if len(isomers) == 1 and (stereo == "enumerate" or is_only_isomer(mol, isomers[0])):
+        return isomers, []
     names = ", ".join(Chem.MolToSmiles(Chem.RemoveHs(isomer)) for isomer in isomers[:4])
     what = f"{count} undefined stereo mark{'s' if count > 1 else ''}"
     done = "one isomer drawn" if stereo == "sample" else f"{len(isomers)} isomers enumerated"

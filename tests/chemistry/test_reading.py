@@ -232,6 +232,30 @@ def test_undefined_stereo_marks_are_drawn_or_enumerated_and_said():
         usable_molecules(mol, stereo="all")
 
 
+@pytest.mark.parametrize(
+    "smiles",
+    [
+        "CCN=C=O",
+        "FC(F)=C=C(Cl)Br",
+        "CC=C=C=CC",
+        "C12C3C4C5C1C6C2C7C3C8C4C5C6C78",
+        "C1CC2CCC1C2",
+        "CC12CC3CC(CC(C3)C1)C2",
+    ],
+)
+def test_what_has_but_one_isomer_that_marks_can_tell_is_not_said_to_lack_marks(smiles):
+    for stereo in ("sample", "enumerate"):
+        molecules, notes = usable_molecules(parsed_smiles(smiles), stereo=stereo)
+        assert len(molecules) == 1 and notes == []
+
+
+@pytest.mark.parametrize(("smiles", "count"), [("CC=C=CC(F)Cl", 2), ("C1CC2CCCC2C1", 2), ("CC1CCC(C)CC1", 2)])
+def test_what_has_two_isomers_is_said_to(smiles, count):
+    isomers, notes = usable_molecules(parsed_smiles(smiles), stereo="enumerate")
+    assert len(isomers) == count and f"{count} isomers enumerated" in notes[0]
+    assert "one isomer drawn" in usable_molecules(parsed_smiles(smiles))[1][0]
+
+
 def test_isomers_keep_their_conformer_and_impossible_ones_are_left_out():
     mol = with_coordinates("CC(O)F")
     (isomer,), _ = usable_molecules(mol)
