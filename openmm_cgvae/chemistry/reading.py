@@ -11,7 +11,7 @@ from typing import Any
 
 from openmm_cgvae.chemistry.blocks import file_text, mol2_blocks, pdb_blocks, sdf_blocks, smiles_lines, smiles_parts
 from openmm_cgvae.chemistry.smilestext import smiles_problem
-from openmm_cgvae.chemistry.topologies import STEREO, topology_molecule
+from openmm_cgvae.chemistry.topologies import STEREO, determine_orders, topology_molecule
 from openmm_cgvae.core.errors import MoleculeError, one_line
 
 __all__ = ["FORMATS", "MoleculeRecord", "as_molecule", "is_molecule_file", "parsed_smiles", "read_molecules"]
@@ -23,6 +23,8 @@ FORMATS = {
     ".smi": "smiles", ".smiles": "smiles", ".txt": "smiles", ".sdf": "sdf", ".sd": "sdf", ".mol": "sdf",
     ".mol2": "mol2", ".pdb": "pdb",
 }  # fmt: skip
+# Columns 79 and 80 of an atom of a PDB file.
+CHARGE = re.compile(r"^(?:ATOM  |HETATM).{72}(\d)([+-])", re.MULTILINE)
 # What more likely names a file than is a SMILES, if it can be neither.
 PATH = re.compile(r"\.[a-z]\w+$|[/\\].*\.[A-Za-z]\w*$")
 
@@ -66,7 +68,8 @@ def read_molecules(source: str | Path, charge: int = 0) -> Iterator[MoleculeReco
         A SMILES, or a file: SMILES (``.smi``, ``.txt``: one a line, a name behind it), SDF, MOL, MOL2 or PDB (a record
         up to each END), gzipped or not.
     charge : int
-        Net charge of a molecule of a PDB file without bond orders.
+        Net charge of a molecule of a PDB file without bond orders; if 0, the sum of the charges that the file gives its
+        atoms.
 
     Raises
     ------
@@ -227,7 +230,6 @@ def _mol2_molecule(block):
 def _pdb_molecule(text, charge):
     """The molecule of a PDB file, its bond orders by repeated CONECT records or determined from its hydrogens."""
     from rdkit import Chem
-    from rdkit.Chem import rdDetermineBonds
 
     mol = Chem.MolFromPDBBlock(text, sanitize=False, removeHs=False)
     if mol is None or not mol.GetNumAtoms():
@@ -242,7 +244,9 @@ def _pdb_molecule(text, charge):
         if Chem.DetectChemistryProblems(whole) or _has_radicals(whole):
             for bond in mol.GetBonds():
                 bond.SetBondType(Chem.BondType.SINGLE)
-            rdDetermineBonds.DetermineBondOrders(mol, charge=charge)
+            # RDKit's formal charges are guesses.
+            own = [int(sign + number) for number, sign in CHARGE.findall(text.partition("\nENDMDL")[0])]
+            determine_orders(mol, charge or sum(own))
     Chem.SanitizeMol(mol)
     Chem.AssignStereochemistryFrom3D(mol)
     return mol

@@ -3,7 +3,7 @@
 from openmm_cgvae.chemistry.stereo import set_stereo_marks, stereo_marks
 from openmm_cgvae.core.errors import MoleculeError, one_line
 
-__all__ = ["STEREO", "molecule_topology", "topology_molecule"]
+__all__ = ["STEREO", "determine_orders", "molecule_topology", "topology_molecule"]
 
 # Name under which a topology carries `stereo_marks`, for which OpenMM's class has no place.
 STEREO = "stereoMarks"
@@ -164,16 +164,28 @@ def _is_complete(mol):
 
 def _determined(topology, charge):
     from rdkit import Chem
-    from rdkit.Chem import rdDetermineBonds
 
     mol = Chem.RWMol(_bare_molecule(topology))
     for atom in mol.GetAtoms():
         atom.SetNoImplicit(True)
+    determine_orders(mol, charge)
+    return mol
+
+
+def determine_orders(mol, charge):
+    """Set the bond orders of a molecule of single bonds with all hydrogens, in place, from its valences.
+
+    Raises
+    ------
+    MoleculeError
+        If none give the net charge.
+    """
+    from rdkit.Chem import rdDetermineBonds
+
     try:
         rdDetermineBonds.DetermineBondOrders(mol, charge=charge, embedChiral=False)
     except Exception as error:
         raise MoleculeError(
-            f"bond orders cannot be determined at net charge {charge} ({one_line(error)}): give the charge, all "
-            "hydrogens, or a file with bond orders (SDF, MOL2)"
+            f"no bond orders are found that make net charge {charge}: give the charge (--charge, charge=), all hydrogens, "
+            "or a file with bond orders (SDF, MOL2)"
         ) from error
-    return mol

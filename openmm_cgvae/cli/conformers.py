@@ -32,6 +32,13 @@ def add_arguments(parser):
         "--stereo", default="sample", metavar="HOW",
         help="undefined stereo marks: sample one isomer (default) or enumerate",
     )  # fmt: skip
+    parser.add_argument(
+        "--charge",
+        type=int,
+        default=0,
+        metavar="Q",
+        help="net charge of molecules of a PDB file without bond orders (0)",
+    )
     parser.add_argument("--allow-unknown", action="store_true", help="try elements and radicals that were never seen")
     add_overwrite(parser)
 
@@ -46,7 +53,7 @@ def run(options):
     given = [Path(options.molecules)] if os.path.exists(options.molecules) else []
     output = check_output(options.output, options.overwrite, given)
     seed = checked_seed(options.seed)
-    names = ("optimize", "prune", "temperature", "stereo", "allow_unknown")
+    names = ("optimize", "prune", "temperature", "stereo", "allow_unknown", "charge")
     settings = {name: getattr(options, name) for name in names}
     model, started = ConformerModel.load(options.model, options.trust), time.monotonic()
     done = sampled_records(model, options.molecules, output, options.n, seed, **settings)

@@ -41,6 +41,7 @@ def sampled_records(
     seed: int,
     stereo: str = "sample",
     allow_unknown: bool = False,
+    charge: int = 0,
     **settings: Any,
 ) -> Sampled:
     """Sample the molecules of a SMILES or of a file, and write their conformers to an SDF file.
@@ -56,6 +57,8 @@ def sampled_records(
         See `conformers`.
     stereo, allow_unknown
         See `usable_molecules`.
+    charge : int
+        See `read_molecules`.
     **settings
         ``optimize``, ``prune``, ``temperature`` of `conformers`.
 
@@ -72,7 +75,7 @@ def sampled_records(
 
     done, writer = Sampled(), None
     with complete_output(path) as temporary:
-        for record in progress_bar(list(read_molecules(source)), unit="molecule", leave=False):
+        for record in progress_bar(list(read_molecules(source, charge)), unit="molecule", leave=False):
             try:
                 if record.mol is None:
                     raise MoleculeError(record.problem)

@@ -102,6 +102,21 @@ def test_a_pdb_file_holds_a_molecule_up_to_each_end(tmp_path):
     assert [r.name for r in read_molecules(tmp_path / "one.pdb")] == ["one"]
 
 
+@pytest.mark.parametrize(
+    ("smiles", "charge"),
+    [("O=C([O-])CC(O)(CC(=O)[O-])C(=O)[O-]", -3), ("CC[n+]1ccccc1", 1), ("C[NH2+]CC(=O)[O-]", 0)],
+)
+def test_charged_molecules_of_a_pdb_file_without_orders(smiles, charge, tmp_path):
+    text = Chem.MolToPDBBlock(with_coordinates(smiles), flavor=2)
+    lines = [line for line in text.splitlines() if line.startswith("HETATM")]
+    (tmp_path / "charges.pdb").write_text("\n".join(lines))
+    (tmp_path / "bare.pdb").write_text("\n".join(line[:78] for line in lines))
+    for name, given in (("charges.pdb", 0), ("bare.pdb", charge)):
+        assert Chem.MolToSmiles(Chem.RemoveHs(as_molecule(tmp_path / name, given))) == smiles
+    (record,) = read_molecules(tmp_path / "bare.pdb", 5)
+    assert record.mol is None and "net charge 5: give the charge (--charge" in record.problem
+
+
 @pytest.mark.parametrize("ending", [".smi", ".SDF", ".mol", ".pdb"])
 def test_gzipped_files_of_every_format_are_read(ending, tmp_path):
     mol = with_coordinates("CCO")

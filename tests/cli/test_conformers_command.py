@@ -3,6 +3,7 @@
 import pytest
 from ligandmodels import random_model
 from rdkit import Chem
+from rdkit.Chem import rdDistGeom
 
 from openmm_cgvae.cli.main import main
 
@@ -56,3 +57,13 @@ def test_an_output_that_exists_is_kept(model, tmp_path, capsys):
     out.write_text("mine")
     assert main(["conformers", "CCO", "-o", str(out), "--model", model]) == 2
     assert out.read_text() == "mine"
+
+
+def test_the_charge_of_a_pdb_file_without_orders_is_given(model, tmp_path):
+    mol, given, out = Chem.AddHs(Chem.MolFromSmiles("CC(=O)[O-]")), tmp_path / "a.pdb", tmp_path / "out.sdf"
+    assert rdDistGeom.EmbedMolecule(mol, randomSeed=1) == 0
+    given.write_text("".join(line[:78] + "\n" for line in Chem.MolToPDBBlock(mol, flavor=2).splitlines()))
+    command = ["conformers", str(given), "-n", "1", "-o", str(out), "--model", model]
+    assert main(command) == 2
+    assert main([*command, "--charge", "-1"]) == 0
+    assert [Chem.MolToSmiles(Chem.RemoveHs(made)) for made in records(out)] == ["CC(=O)[O-]"]
