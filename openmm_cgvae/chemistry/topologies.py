@@ -186,6 +186,6 @@ def determine_orders(mol, charge):
         rdDetermineBonds.DetermineBondOrders(mol, charge=charge, embedChiral=False)
     except Exception as error:
         raise MoleculeError(
-            f"no bond orders are found that make net charge {charge}: give the charge (--charge, charge=), all hydrogens, "
+            f"no bond orders make net charge {charge}: give the charge (--charge, charge=), all hydrogens, "
             "or a file with bond orders (SDF, MOL2)"
         ) from error
