@@ -10,8 +10,8 @@ from openmm import app
 from openmm_cgvae.backmapping.backmapper import Backmapper
 from openmm_cgvae.binding.beads import read_beads
 from openmm_cgvae.binding.chains import BOND_LENGTHS
+from openmm_cgvae.binding.martini import MARTINI_ROLES
 from openmm_cgvae.binding.protein import Protein, bind_protein
-from openmm_cgvae.chemistry.aminoacids.martini import MARTINI_ROLES
 from openmm_cgvae.core.errors import MappingError, PositionsError, SettingsError, TopologyMismatchError
 from openmm_cgvae.core.units import ANGSTROM_PER_NM, as_positions_nm
 from openmm_cgvae.molecule.mapping import CGMapping

@@ -20,7 +20,7 @@ from openmm_cgvae.core.output import write_text
 
 __all__ = ["MASSES", "measure", "write_martini"]
 
-PATH = Path(residues.__file__).with_name("martini.json")
+PATH = Path(__file__).with_name("martini.json")
 MASSES = {"C": 12.011, "N": 14.007, "O": 15.999, "S": 32.06}
 # Files by version: elnedyn and Martini 2.1 have the side chains of 2.2.
 _VERSIONS = {"martini3": ("martini3001",), "martini2": ("martini22", "elnedyn21", "elnedyn22")}

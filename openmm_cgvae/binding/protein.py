@@ -12,12 +12,12 @@ from openmm_cgvae.binding.assembly import Placements, assemble
 from openmm_cgvae.binding.atomtopology import atom_topology
 from openmm_cgvae.binding.beads import read_beads
 from openmm_cgvae.binding.beadtable import beads_by_residue, speaks_one_letter
+from openmm_cgvae.binding.beadweights import mapping_weights, used_beads
 from openmm_cgvae.binding.chains import connections, nearest_image, residue_index, whole_chains
 from openmm_cgvae.binding.disulfides import disulfide_pairs
 from openmm_cgvae.binding.ends import residue_keys, without_caps
+from openmm_cgvae.binding.martini import martini_version
 from openmm_cgvae.binding.recognition import recognise
-from openmm_cgvae.chemistry.aminoacids.beadweights import mapping_weights, used_beads
-from openmm_cgvae.chemistry.aminoacids.martini import martini_version
 from openmm_cgvae.chemistry.aminoacids.names import variant_of
 from openmm_cgvae.chemistry.aminoacids.residues import VARIANT_TYPES
 from openmm_cgvae.core.errors import SettingsError

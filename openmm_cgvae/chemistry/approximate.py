@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from openmm_cgvae.chemistry.axes import cumulene_axes, keep_axes, nearest_planes, turn_axes
 from openmm_cgvae.core.errors import MoleculeError, SettingsError
 from openmm_cgvae.core.parallel import available_cores
 
@@ -15,6 +16,8 @@ logger = logging.getLogger(__name__)
 # What brings an approximate conformer, or a sampled one, to a minimum.
 RELAXATIONS = ("mmff", "uff", "none")
 MOST_STEPS = 200
+# kcal/mol/degree^2 of the angle between the end planes of a cumulene.
+AXIS_STIFFNESS = 1.0
 
 
 def canonical_molecule(mol: Any) -> tuple[Any, np.ndarray]:
@@ -28,7 +31,7 @@ def canonical_molecule(mol: Any) -> tuple[Any, np.ndarray]:
     Returns
     -------
     canonical : rdkit.Chem.Mol
-        Without conformers.
+        Without conformers; those that are made of it have the axes of cumulenes as a 3D conformer of `mol` has them.
     order : int array, shape (N,)
         For every atom of `mol` the atom of the canonical one.
     """
@@ -55,6 +58,7 @@ def canonical_molecule(mol: Any) -> tuple[Any, np.ndarray]:
         canonical = Chem.Mol(mol)
         canonical.RemoveAllConformers()
         order = np.arange(mol.GetNumAtoms())
+    keep_axes(mol, canonical, order)
     return canonical, order
 
 
@@ -90,6 +94,7 @@ def approximate_conformers(mol: Any, count: int, seed: int, relaxation: str = "m
         for random_start in (False, True):
             parameters.useRandomCoords = random_start
             if len(rdDistGeom.EmbedMultipleConfs(made, count, parameters)):
+                turn_axes(made)
                 return optimized(made, relaxation, MOST_STEPS)
     raise MoleculeError(
         f"no approximate conformer of {Chem.MolToSmiles(Chem.RemoveHs(mol))} can be embedded: check its stereo marks "
@@ -104,10 +109,15 @@ def check_method(method: str) -> None:
 
 
 def optimized(mol: Any, method: str, steps: int = 2000) -> Any:
-    """Minimise all conformers of a molecule with hydrogens, in place, by MMFF94s (UFF where it has none) or UFF."""
+    """Minimise all conformers of a molecule with hydrogens, in place, by MMFF94s (UFF where it has none) or UFF.
+
+    Neither knows what holds the end planes of cumulenes: these are kept at their angles.
+    """
     from rdkit.Chem import rdForceFieldHelpers
 
     check_method(method)
+    if method != "none" and cumulene_axes(mol):
+        return _optimized_with_axes(mol, method, steps)
     how = {"numThreads": available_cores(), "maxIters": steps}
     if method == "mmff" and rdForceFieldHelpers.MMFFHasAllMoleculeParams(mol):
         rdForceFieldHelpers.MMFFOptimizeMoleculeConfs(mol, mmffVariant="MMFF94s", **how)
@@ -115,4 +125,27 @@ def optimized(mol: Any, method: str, steps: int = 2000) -> Any:
         rdForceFieldHelpers.UFFOptimizeMoleculeConfs(mol, **how)
     elif method != "none":
         logger.warning("neither MMFF94s nor UFF has parameters for the molecule: it is not minimised")
+    return mol
+
+
+def _optimized_with_axes(mol, method, steps):
+    """As `optimized`, with the planes at the ends of cumulenes where they should be."""
+    from rdkit import ForceField  # noqa: F401
+    from rdkit.Chem import rdForceFieldHelpers
+
+    properties = method == "mmff" and rdForceFieldHelpers.MMFFHasAllMoleculeParams(mol)
+    properties = properties and rdForceFieldHelpers.MMFFGetMoleculeProperties(mol, mmffVariant="MMFF94s")
+    axes = cumulene_axes(mol)
+    for conformer in mol.GetConformers():
+        number = conformer.GetId()
+        if properties:
+            field = rdForceFieldHelpers.MMFFGetMoleculeForceField(mol, properties, confId=number)
+            constrain = field.MMFFAddTorsionConstraint
+        else:
+            field = rdForceFieldHelpers.UFFGetMoleculeForceField(mol, confId=number)
+            constrain = field.UFFAddTorsionConstraint
+        field.Initialize()
+        for (a, b, c, d, _, _), angle in zip(axes, nearest_planes(mol, conformer), strict=True):
+            constrain(a, b, c, d, False, angle, angle, AXIS_STIFFNESS)
+        field.Minimize(maxIts=steps)
     return mol

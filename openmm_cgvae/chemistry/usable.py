@@ -3,6 +3,7 @@
 import logging
 from typing import Any
 
+from openmm_cgvae.chemistry.axes import open_axes
 from openmm_cgvae.chemistry.isomers import drawn_isomer, enumerated_isomers, is_only_isomer, undefined_marks
 from openmm_cgvae.core.errors import MoleculeError, SettingsError
 
@@ -64,7 +65,7 @@ def usable_molecules(
     for part in parts:
         _check(part, elements, allow_unknown)
         isomers, note = _isomers(part, stereo, seed)
-        notes += note
+        notes += [*note, *filter(None, [open_axes(part)])]
         found += [Chem.AddHs(isomer, addCoords=isomer.GetNumConformers() > 0) for isomer in isomers]
     return found, notes
 

@@ -3,8 +3,8 @@
 import numpy as np
 from openmm import app
 
-from openmm_cgvae.chemistry.aminoacids.beadweights import mapping_weights
-from openmm_cgvae.chemistry.aminoacids.martini import martini_beads
+from openmm_cgvae.binding.beadweights import mapping_weights
+from openmm_cgvae.binding.martini import martini_beads
 from openmm_cgvae.chemistry.aminoacids.names import variant_of
 from openmm_cgvae.chemistry.aminoacids.residues import AMINO_ACIDS, HEAVY_ATOMS, N_SLOTS, RESIDUE_NAMES, VARIANT_TYPES
 from openmm_cgvae.core.errors import TopologyMismatchError

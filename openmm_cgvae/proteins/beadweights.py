@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from openmm_cgvae.chemistry.aminoacids.beadweights import bead_weights
-from openmm_cgvae.chemistry.aminoacids.martini import MARTINI_ROLES, martini_beads
+from openmm_cgvae.binding.beadweights import bead_weights
+from openmm_cgvae.binding.martini import MARTINI_ROLES, martini_beads
 from openmm_cgvae.chemistry.aminoacids.residues import AMINO_ACIDS, N_SLOTS
 
 __all__ = ["MAPPINGS", "N_EXTRA", "weights_of"]

@@ -4,7 +4,7 @@ from html import escape
 
 import numpy as np
 
-from openmm_cgvae.chemistry.layout import flat_layout, symbol_of
+from openmm_cgvae.molecule.layout import flat_layout, symbol_of
 from openmm_cgvae.report.page import Section, figure, table
 
 __all__ = ["WHEEL", "mapping_section"]

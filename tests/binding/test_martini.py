@@ -8,9 +8,9 @@ import pytest
 from proteinbeads import CRYSTAL, REAL, beads, heavy_positions, helix, needs_real, rows_of
 
 from openmm_cgvae.binding.beadfiles import read_pdb
+from openmm_cgvae.binding.martini import martini_beads, same_in_both_versions
 from openmm_cgvae.binding.martinidata import measure
 from openmm_cgvae.binding.protein import bind_protein
-from openmm_cgvae.chemistry.aminoacids.martini import martini_beads, same_in_both_versions
 from openmm_cgvae.chemistry.aminoacids.names import kind_of, variant_of
 from openmm_cgvae.chemistry.aminoacids.residues import RESIDUE_NAMES, VARIANT_TYPES
 from openmm_cgvae.core.errors import MappingError, TopologyMismatchError

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from ligandmodels import DRUG, random_model
 from rdkit import Chem
+from rdkit.Chem import rdMolTransforms
 
 import openmm_cgvae
 from openmm_cgvae.chemistry import approximate
@@ -171,3 +172,14 @@ def test_contacts_without_mmff_are_uffs_or_of_radii():
     # B and O: 4.083 and 3.5 A, 0.18 and 0.06 kcal/mol; S: 2 ** (1 / 6) * 2 * 1.8 A.
     assert radius[0, 1] == pytest.approx((4.083 * 3.5) ** 0.5) and depth[0, 1] == pytest.approx(4.184 * 0.0108**0.5)
     assert radius[3, 3] == pytest.approx(4.041, abs=0.01) and np.isfinite(radius).all() and (depth > 0).all()
+
+
+@pytest.mark.parametrize("optimize", ["none", "mmff"])
+def test_an_allene_in_3d_keeps_its_hand(model, optimize):
+    given = approximate.approximate_conformers(Chem.AddHs(Chem.MolFromSmiles("CC=C=CCCO")), 2, 1)
+    for k in range(2):
+        one = Chem.Mol(given, confId=k)
+        wanted = rdMolTransforms.GetDihedralDeg(one.GetConformer(), 0, 1, 3, 4)
+        made = model.conformers(one, 3, seed=1, optimize=optimize)
+        found = [rdMolTransforms.GetDihedralDeg(conformer, 0, 1, 3, 4) for conformer in made.GetConformers()]
+        assert np.abs(wanted) == pytest.approx(90, abs=5) and found == pytest.approx([wanted] * 3, abs=10)

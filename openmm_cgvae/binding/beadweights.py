@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from openmm_cgvae.chemistry.aminoacids.martini import martini_beads, martini_shares
+from openmm_cgvae.binding.martini import martini_beads, martini_shares
 from openmm_cgvae.chemistry.aminoacids.residues import HEAVY_ATOMS
 
 __all__ = ["bead_weights", "mapping_weights", "used_beads"]

@@ -1,7 +1,7 @@
 import numpy as np
 from rdkit import Chem
 
-from openmm_cgvae.chemistry.layout import flat_layout, symbol_of
+from openmm_cgvae.molecule.layout import flat_layout, symbol_of
 
 
 def given(smiles):
