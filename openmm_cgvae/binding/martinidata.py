@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 
 from openmm_cgvae.binding.beadfiles import read_pdb
-from openmm_cgvae.chemistry.aminoacids import residues
 from openmm_cgvae.chemistry.aminoacids.names import variant_of
 from openmm_cgvae.chemistry.aminoacids.residues import AMINO_ACIDS, HEAVY_ATOMS, RESIDUE_NAMES, VARIANT_TYPES
 from openmm_cgvae.core.errors import DataError

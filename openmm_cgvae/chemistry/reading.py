@@ -223,8 +223,24 @@ def _mol2_molecule(block):
 
     mol = Chem.MolFromMol2Block(block, removeHs=False)
     if mol is None:
+        _check_types(block)
         raise MoleculeError("the record is damaged, or its bond orders make no molecule")
     return _with_atoms(mol)
+
+
+def _check_types(block):
+    """Refuse atom types of MOL2 that are not SYBYL's: an element, or one with a dot and what it is bonded as."""
+    from rdkit import Chem
+
+    table = Chem.GetPeriodicTable()
+    known = {table.GetElementSymbol(number) for number in range(1, 119)} | {"Du", "LP", "Any", "Hal", "Het", "Hev"}
+    for line in block.partition("@<TRIPOS>ATOM\n")[2].partition("@<TRIPOS>")[0].split("\n"):
+        number, name, *_, kind = line.split()[:6] if len(line.split()) > 5 else ("", "", "C")
+        if kind.partition(".")[0] not in known:
+            raise MoleculeError(
+                f"atom {number} ({name}) has the type {kind!r}: SYBYL's are expected (C.3, O.co2, H), as "
+                "'antechamber -at sybyl' writes them; or give an SDF file"
+            )
 
 
 def _pdb_molecule(text, charge):

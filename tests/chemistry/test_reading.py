@@ -84,6 +84,21 @@ def test_mol2_files_of_several_molecules_are_read(tmp_path):
     assert {Chem.MolToSmiles(Chem.RemoveHs(r.mol)) for r in records} == {"C=O"}
 
 
+@pytest.mark.parametrize(
+    "types", [("c", "o", "h4"), ("C", "O", "HC"), ("CG2O4", "OG2D1", "HGR52"), ("C.2", "O.2", "HX")]
+)
+def test_mol2_types_that_are_not_sybyls_are_named(types, tmp_path):
+    kinds = (*types, types[2])
+    atoms = "".join(f" {k + 1} A{k + 1} {k}.0 0.0 0.0 {kind} 1 MOL 0.1\n" for k, kind in enumerate(kinds))
+    bonds = "@<TRIPOS>BOND\n 1 1 2 2\n 2 1 3 1\n 3 1 4 1\n"
+    text = f"@<TRIPOS>MOLECULE\nm\n 4 3 1 0 0\nSMALL\nbcc\n\n\n@<TRIPOS>ATOM\n{atoms}{bonds}"
+    (tmp_path / "gaff.mol2").write_text(text)
+    (record,) = read_molecules(tmp_path / "gaff.mol2")
+    first = next(k for k, kind in enumerate(kinds) if kind not in ("C", "O", "C.2", "O.2"))
+    assert f"atom {first + 1} (A{first + 1}) has the type '{kinds[first]}': SYBYL's" in record.problem
+    assert "antechamber -at sybyl" in record.problem
+
+
 def test_pdb_files_without_hydrogens_or_orders_are_refused(tmp_path):
     mol = Chem.RemoveHs(with_coordinates("CC(=O)C"))
     text = "".join(line for line in Chem.MolToPDBBlock(mol).splitlines(True) if not line.startswith("CONECT"))
