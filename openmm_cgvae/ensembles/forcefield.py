@@ -1,5 +1,6 @@
 """MMFF94s of a molecule as tables: of pairs, and of torsions about bonds that turn; UFF contacts where it has none."""
 
+import logging
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,11 +10,15 @@ from openmm_cgvae.ligands.features import LigandArrays
 
 __all__ = ["KJ_PER_KCAL", "ForceFieldTables", "energies_kj", "force_field_tables", "mmff_properties"]
 
+logger = logging.getLogger(__name__)
+
 KJ_PER_KCAL = 4.184
 # kcal/mol of two unit charges at 1 Angstrom, and the part that counts of charges three bonds apart.
 COULOMB, NEAR_CHARGES = 332.0716, 0.75
 # kcal/mol, of UFF.
 CARBON_DEPTH = 0.105
+# kJ/mol: hardly any bond holds more.
+STRONGEST_BOND = 1000.0
 
 
 @dataclass(frozen=True)
@@ -67,32 +72,45 @@ def mmff_properties(mol: Any) -> Any:
 
 
 def energies_kj(mol: Any, method: str = "mmff") -> np.ndarray:
-    """Energy in kJ/mol of every conformer of a molecule with hydrogens, by MMFF94s or UFF; NaN where it has none."""
-    from rdkit import ForceField  # noqa: F401
+    """Energy in kJ/mol of every conformer of a molecule with hydrogens, by MMFF94s or UFF; NaN where it has none.
+
+    UFF's is said to be that, and is NaN where it would tear all bonds, as of iodine with more than one.
+    """
+    from rdkit import Chem, ForceField, rdBase  # noqa: F401
     from rdkit.Chem import rdForceFieldHelpers
 
-    found = []
-    properties = mmff_properties(mol) if method == "mmff" else None
-    for conformer in mol.GetConformers():
-        if method == "mmff":
-            field = properties and rdForceFieldHelpers.MMFFGetMoleculeForceField(
-                mol, properties, confId=conformer.GetId()
-            )
-        else:
-            field = rdForceFieldHelpers.UFFGetMoleculeForceField(mol, confId=conformer.GetId())
-        found.append(field.CalcEnergy() * KJ_PER_KCAL if field else np.nan)
-    return np.array(found)
+    numbers, n_bonds = [conformer.GetId() for conformer in mol.GetConformers()], mol.GetNumBonds()
+    if method == "mmff":
+        properties = mmff_properties(mol)
+        fields = [
+            properties and rdForceFieldHelpers.MMFFGetMoleculeForceField(mol, properties, confId=k) for k in numbers
+        ]
+        return np.array([field.CalcEnergy() * KJ_PER_KCAL if field else np.nan for field in fields])
+    with rdBase.BlockLogs():
+        known = rdForceFieldHelpers.UFFHasAllMoleculeParams(mol)
+        fields = [known and rdForceFieldHelpers.UFFGetMoleculeForceField(mol, confId=k) for k in numbers]
+    found = np.array([field.CalcEnergy() * KJ_PER_KCAL if field else np.nan for field in fields])
+    found[~(found < STRONGEST_BOND * max(1, n_bonds))] = np.nan
+    logger.warning(
+        "%s: %s",
+        Chem.MolToSmiles(Chem.RemoveHs(mol)),
+        "energies are UFF's, not MMFF94s's"
+        if np.isfinite(found).any()
+        else "UFF has no sound energies: none are given",
+    )
+    return found
 
 
 def force_field_tables(mol: Any, arrays: LigandArrays) -> ForceFieldTables:
     """Tables of a molecule with hydrogens."""
-    from rdkit import Chem
+    from rdkit import Chem, rdBase
 
     apart = Chem.GetDistanceMatrix(mol)
     # What is not bonded at all is farther than anything that is.
     counts = apart > 2.5
     properties = mmff_properties(mol)
-    radius, depth = _contacts(mol, properties)
+    with rdBase.BlockLogs():
+        radius, depth = _contacts(mol, properties)
     charge, torsions = np.zeros_like(radius), {}
     if properties is not None:
         charges = np.array([properties.GetMMFFPartialCharge(i) for i in range(mol.GetNumAtoms())])

@@ -1,6 +1,7 @@
 """Conformers of many molecules into one SDF file; a broken record does not stop the others."""
 
 from dataclasses import dataclass, field
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,11 @@ def sampled_records(
             for mol in made:
                 mol.SetProp("_Name", record.name)
                 for conformer in mol.GetConformers():
-                    mol.SetProp(ENERGY, f"{conformer.GetDoubleProp(ENERGY):.3f}")
+                    energy = conformer.GetDoubleProp(ENERGY)
+                    if isfinite(energy):
+                        mol.SetProp(ENERGY, f"{energy:.3f}")
+                    else:
+                        mol.ClearProp(ENERGY)
                     writer.write(mol, confId=conformer.GetId())
                 done.molecules += 1
                 done.conformers += mol.GetNumConformers()

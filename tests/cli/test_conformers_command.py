@@ -67,3 +67,16 @@ def test_the_charge_of_a_pdb_file_without_orders_is_given(model, tmp_path):
     assert main(command) == 2
     assert main([*command, "--charge", "-1"]) == 0
     assert [Chem.MolToSmiles(Chem.RemoveHs(made)) for made in records(out)] == ["CC(=O)[O-]"]
+
+
+def test_energies_of_uff_are_said_and_absurd_ones_left_out(model, tmp_path, caplog):
+    given, out = tmp_path / "given.smi", tmp_path / "out.sdf"
+    given.write_text("FP(F)(F)(F)F\nc1ccccc1[I](Cl)Cl\nFS(F)(F)(F)(F)F\nCCO\n")
+    assert main(["conformers", str(given), "-n", "1", "-o", str(out), "--model", model]) == 0
+    assert [mol.HasProp("energy_kj_mol") for mol in records(out)] == [1, 0, 0, 1]
+    for said in (
+        "FP(F)(F)(F)F: energies are UFF's, not MMFF94s's", "ClI(Cl)c1ccccc1: UFF has no sound energies",
+        "FS(F)(F)(F)(F)F: UFF has no sound energies",
+    ):  # fmt: skip
+        assert caplog.text.count(said) == 1
+    assert "CCO" not in caplog.text
