@@ -73,6 +73,12 @@ def test_a_seed_gives_the_same_conformers_and_another_gives_others(model):
     assert np.abs(first - positions_of(model.conformers(DRUG, 4, seed=4))).max() > 0.1
 
 
+def test_every_seed_has_conformers_of_its_own(model):
+    made = [positions_of(approximate.approximate_conformers(Chem.AddHs(Chem.MolFromSmiles(DRUG)), 4, seed))
+            for seed in (0, 1, 2)]  # fmt: skip
+    assert len(np.unique(np.concatenate(made).reshape(12, -1).round(3), axis=0)) == 12
+
+
 @pytest.mark.parametrize("n", [3, 30])
 def test_the_number_of_threads_and_of_samples_at_once_change_nothing(model, n, set_torch_threads, monkeypatch):
     found = []
@@ -157,3 +163,16 @@ def test_settings_out_of_range_are_refused(model, settings):
 def test_a_model_of_another_kind_is_refused():
     with pytest.raises(ModelFileError, match="small molecules"):
         openmm_cgvae.conformers("CCO", model="alanine-dipeptide-3")
+
+
+@pytest.mark.parametrize(
+    "smiles",
+    ["C[P@](=O)([O-])OCC[N+](C)(C)C", "CC[C@@H](O)[C@@H](O)[C@@H](O)[C@H](O)CO", "OC(=O)CCC[C@H]([NH3+])C(=O)[O-]"],
+)
+def test_opposite_charges_do_not_lie_on_each_other(smiles):
+    made = ConformerModel.load("ligands").conformers(smiles, 12, seed=1)
+    far = np.argwhere(np.triu(Chem.GetDistanceMatrix(made) > 3))
+    radius = np.array([Chem.GetPeriodicTable().GetRcovalent(atom.GetAtomicNum()) for atom in made.GetAtoms()])
+    x = positions_of(made)
+    apart = np.linalg.norm(x[:, far[:, 0]] - x[:, far[:, 1]], axis=-1)
+    assert (apart / radius[far].sum(1)).min() > 1.2
