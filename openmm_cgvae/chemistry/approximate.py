@@ -89,7 +89,7 @@ def approximate_conformers(mol: Any, count: int, seed: int, relaxation: str = "m
 
     made = Chem.Mol(mol)
     parameters = rdDistGeom.ETKDGv3()
-    parameters.randomSeed, parameters.numThreads = int(seed % (1 << 31)), available_cores()
+    parameters.randomSeed, parameters.numThreads = _rdkit_seed(seed), available_cores()
     with rdBase.BlockLogs():
         for random_start in (False, True):
             parameters.useRandomCoords = random_start
@@ -100,6 +100,11 @@ def approximate_conformers(mol: Any, count: int, seed: int, relaxation: str = "m
         f"no approximate conformer of {Chem.MolToSmiles(Chem.RemoveHs(mol))} can be embedded: check its stereo marks "
         "and rings"
     )
+
+
+def _rdkit_seed(seed):
+    """A positive, odd seed of 31 bits: RDKit's k-th conformer has k times it, which for 0 would all be one."""
+    return int(np.random.SeedSequence(seed).generate_state(1)[0] >> 1) | 1
 
 
 def check_method(method: str) -> None:

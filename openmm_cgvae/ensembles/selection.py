@@ -11,11 +11,13 @@ __all__ = ["chosen_conformers"]
 # K of the Boltzmann weights that conformers are drawn with.
 KELVIN = 300.0
 # Heavy-atom RMSD in Angstrom below which two samples are one, as long as there are others.
-ALIKE = 0.5
+ALIKE = 0.3
+# kJ/mol above the lowest sample from which on others are taken only where there are no more below it, alike or not.
+HIGH = 60.0
 
 
 def chosen_conformers(mol: Any, positions: np.ndarray, energies: np.ndarray, n: int, seed: int = 0) -> np.ndarray:
-    """Draw n of S conformers with Boltzmann weights, without replacement, those unlike the drawn ones first.
+    """Draw n of S conformers with Boltzmann weights, without replacement: low ones unlike the drawn ones first.
 
     Parameters
     ----------
@@ -40,10 +42,11 @@ def chosen_conformers(mol: Any, positions: np.ndarray, energies: np.ndarray, n: 
     keys = -np.asarray(energies, dtype=np.float64) / (BOLTZMANN_KJ_PER_MOL_K * KELVIN) + rng.gumbel(size=len(energies))
     order = np.argsort(-keys, kind="stable")
     symmetries = heavy_symmetries(mol, 64)
-    kept, rest = [], []
-    for k in order.tolist():
+    high = energies > energies.min(initial=np.inf) + HIGH
+    kept, alike = [], []
+    for k in order[~high[order]].tolist():
         if len(kept) == n:
             break
-        alike = kept and pair_rmsd(positions[[k]], positions[kept], symmetries).min() < ALIKE
-        (rest if alike else kept).append(k)
-    return np.array((kept + rest)[:n])
+        seen = kept and pair_rmsd(positions[[k]], positions[kept], symmetries).min() < ALIKE
+        (alike if seen else kept).append(k)
+    return np.array((kept + alike + order[high[order]].tolist())[:n])

@@ -7,8 +7,9 @@ __all__ = ["PairEnergy"]
 
 # Buffers of the van der Waals and the electrostatic term (Halgren 1996), the latter in Angstrom.
 DELTA, GAMMA, BUFFER = 0.07, 0.12, 0.05
-# Distances in units of the minimum's below which a pair's energy rises no further: bonds and angles would give way.
-NEAREST = 0.6
+# Distances in units of the minimum's below which the repulsion of a pair rises no further, since bonds and angles would
+# give way, and the energy of its charges falls no further: opposite ones would pay for any overlap.
+NEAREST, NEAREST_CHARGES = 0.4, 0.6
 
 
 class PairEnergy(nn.Module):
@@ -22,7 +23,8 @@ class PairEnergy(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.delta, self.gamma, self.buffer, self.nearest = DELTA, GAMMA, BUFFER, NEAREST
+        self.delta, self.gamma, self.buffer = DELTA, GAMMA, BUFFER
+        self.nearest, self.nearest_charges = NEAREST, NEAREST_CHARGES
         for name in ("inverse", "depth", "charge"):
             self.register_buffer(name, torch.zeros(0, 0), persistent=False)
 
@@ -33,8 +35,8 @@ class PairEnergy(nn.Module):
 
     def of_pairs(self, squares: Tensor, inverse: Tensor, depth: Tensor, charge: Tensor) -> Tensor:
         """Energies of pairs at squared distances (..., n, m) by tables (n, m)."""
-        distance = squares.clamp_min(1e-4).sqrt_()
-        ratio = (distance * inverse).clamp_min_(self.nearest)
+        ratio = squares.clamp_min(1e-4).sqrt_().mul_(inverse).clamp_min_(self.nearest)
+        distance = ratio.clamp_min(self.nearest_charges).div_(inverse)
         square = ratio * ratio
         seventh = square * square * square * ratio
         near = (1.0 + self.delta) / ratio.add_(self.delta)

@@ -74,6 +74,12 @@ def test_a_seed_gives_the_same_conformers_and_another_gives_others(model):
     assert np.abs(first - positions_of(model.conformers(DRUG, 4, seed=4))).max() > 0.1
 
 
+def test_every_seed_has_conformers_of_its_own(model):
+    made = [positions_of(approximate.approximate_conformers(Chem.AddHs(Chem.MolFromSmiles(DRUG)), 4, seed))
+            for seed in (0, 1, 2)]  # fmt: skip
+    assert len(np.unique(np.concatenate(made).reshape(12, -1).round(3), axis=0)) == 12
+
+
 @pytest.mark.parametrize("n", [3, 30])
 def test_the_number_of_threads_and_of_samples_at_once_change_nothing(model, n, set_torch_threads, monkeypatch):
     found = []
@@ -183,3 +189,16 @@ def test_an_allene_in_3d_keeps_its_hand(model, optimize):
         made = model.conformers(one, 3, seed=1, optimize=optimize)
         found = [rdMolTransforms.GetDihedralDeg(conformer, 0, 1, 3, 4) for conformer in made.GetConformers()]
         assert np.abs(wanted) == pytest.approx(90, abs=5) and found == pytest.approx([wanted] * 3, abs=10)
+
+
+@pytest.mark.parametrize(
+    "smiles",
+    ["C[P@](=O)([O-])OCC[N+](C)(C)C", "CC[C@@H](O)[C@@H](O)[C@@H](O)[C@H](O)CO", "OC(=O)CCC[C@H]([NH3+])C(=O)[O-]"],
+)
+def test_opposite_charges_do_not_lie_on_each_other(smiles):
+    made = ConformerModel.load("ligands").conformers(smiles, 12, seed=1)
+    far = np.argwhere(np.triu(Chem.GetDistanceMatrix(made) > 3))
+    radius = np.array([Chem.GetPeriodicTable().GetRcovalent(atom.GetAtomicNum()) for atom in made.GetAtoms()])
+    x = positions_of(made)
+    apart = np.linalg.norm(x[:, far[:, 0]] - x[:, far[:, 1]], axis=-1)
+    assert (apart / radius[far].sum(1)).min() > 1.2
