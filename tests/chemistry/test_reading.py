@@ -267,7 +267,6 @@ def test_undefined_stereo_marks_are_drawn_or_enumerated_and_said():
     [
         "CCN=C=O",
         "FC(F)=C=C(Cl)Br",
-        "CC=C=C=CC",
         "C12C3C4C5C1C6C2C7C3C8C4C5C6C78",
         "C1CC2CCC1C2",
         "CC12CC3CC(CC(C3)C1)C2",
