@@ -58,6 +58,7 @@ def conformers(
     prune: float | None = None,
     temperature: float = TEMPERATURE,
     allow_unknown: bool = False,
+    charge: int = 0,
 ) -> Any:
     """Sample conformers of a small molecule.
 
@@ -81,12 +82,14 @@ def conformers(
         validation molecules were nearer to minima, and more of these found.
     allow_unknown : bool
         Try molecules with elements or radicals that no model has seen.
+    charge : int
+        Net charge of a molecule whose bond orders and charges are not known, as of most PDB files.
 
     Returns
     -------
     rdkit.Chem.Mol
         With all hydrogens, in the order of `mol` with added ones last, and conformers by rising energy, each with the
-        property ``energy_kj_mol`` (MMFF94s; UFF where it has no parameters).
+        property ``energy_kj_mol`` (MMFF94s; UFF where it has no parameters; NaN where UFF has no sound ones either).
 
     Raises
     ------
@@ -95,7 +98,7 @@ def conformers(
     """
     if not isinstance(model, ConformerModel):
         model = ConformerModel.load(model)
-    return model.conformers(mol, n, seed, optimize, prune, temperature, allow_unknown)
+    return model.conformers(mol, n, seed, optimize, prune, temperature, allow_unknown, charge)
 
 
 class ConformerModel:
@@ -145,10 +148,11 @@ class ConformerModel:
         prune: float | None = None,
         temperature: float = TEMPERATURE,
         allow_unknown: bool = False,
+        charge: int = 0,
     ) -> Any:
         """Sample conformers, see `conformers`."""
         seed = checked_seed(seed)
-        molecules, notes = usable_molecules(_marked(as_molecule(mol)), allow_unknown=allow_unknown, seed=seed)
+        molecules, notes = usable_molecules(_marked(as_molecule(mol, charge)), allow_unknown=allow_unknown, seed=seed)
         for note in notes:
             logger.warning("%s", note)
         if len(molecules) > 1:
