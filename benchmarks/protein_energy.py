@@ -2,7 +2,7 @@
 
     python benchmarks/protein_energy.py chains.npz --peers FOLDER --model protein-ca
 
-On the complete chains of the subset of ``proteins.py`` that are not longer than --longest; amber14 with GBn2, cutoff
+On the complete chains of the subset of ``proteins.py`` of --shortest to --longest residues; amber14 with GBn2, cutoff
 1.2 nm, hydrogens as in the native structure, which is minimised for ten times as many steps.
 """
 
@@ -25,6 +25,7 @@ def main():
     """Measure the rows asked for, write them beside those there are, print medians."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("chains", type=Path, help="packed chains (chains.npz)")
+    parser.add_argument("--shortest", type=int, default=0, help="shortest chain")
     parser.add_argument("--longest", type=int, default=130, help="longest chain (default: 130 residues)")
     parser.add_argument("--peers", type=Path, metavar="FOLDER", help="structures of peers, as proteins.py keeps them")
     parser.add_argument("--model", help="name or file of a model of this package")
@@ -33,7 +34,8 @@ def main():
     chains = [
         chain
         for chain in subset(list(PackedChains.load(args.chains).subset("test")))
-        if len(chain.residue_types) <= args.longest and np.array_equal(chain.mask, present_slots(chain.residue_types))
+        if args.shortest <= len(chain.residue_types) <= args.longest
+        and np.array_equal(chain.mask, present_slots(chain.residue_types))
     ]
     result = json.loads(args.output.read_text()) if args.output.exists() else {"native": {}, "rows": {}}
     rows = _rows(args)

@@ -13,8 +13,8 @@ GROUPS = {
     "only-crystals most-molecules data start atom-types hops",
     "output": "output cg-output overwrite report title json name ensemble rank-by wrap pack no-report measure",
     "choice of beads": "method beads",
-    "sampling": "samples seed correlation-time on-bad-frame n optimize prune stereo allow-unknown representative "
-    "generators seeds test-seeds window most approximate",
+    "sampling": "samples seed correlation-time on-bad-frame n optimize prune stereo charge allow-unknown "
+    "representative generators seeds test-seeds window most approximate",
     "minimisation": "minimize no-minimize prmtop implicit-solvent iterations energies gfn2",
     "simulation": "steps report-interval frame runs interval burst temperature hot-temperature friction time-step "
     "equilibration hydrogen-mass solvent-every platform copies box solvate water-model ionic-strength replicas",

@@ -58,7 +58,7 @@ def test_structures_at_known_beads_are_near_those_that_these_are_of():
         min(np.sqrt(np.square(a[heavy[order]] - b[heavy]).sum(-1).mean()) for order in symmetries.orders)
         for a, b in zip(found, x, strict=True)
     ]
-    assert np.median(apart) < 0.06
+    assert np.median(apart) < 0.08
 
 
 def test_rebuilt_from_weights_it_samples_what_its_torchscript_does(monkeypatch):
