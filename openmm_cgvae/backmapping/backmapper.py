@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import logging
 import time
-from contextlib import nullcontext
 from functools import cached_property
 from os import PathLike
 from typing import TYPE_CHECKING
@@ -19,7 +18,7 @@ from openmm_cgvae.core.device import usable_device
 from openmm_cgvae.core.errors import ModelFileError, PositionsError, SettingsError
 from openmm_cgvae.core.fingerprint import fingerprint, weights_fingerprint
 from openmm_cgvae.core.noise import correlated_noise
-from openmm_cgvae.core.parallel import even_slices, on_torch_threads, one_torch_thread
+from openmm_cgvae.core.parallel import in_even_slices
 from openmm_cgvae.core.periodic import as_box_vectors, check_fits, make_whole, spanning_tree
 from openmm_cgvae.core.representation import html_table
 from openmm_cgvae.core.scripted import pickled_module, unpickled_module
@@ -322,10 +321,8 @@ class Backmapper:
         import torch
 
         workers = torch.get_num_threads() if self._device.type == "cpu" else 1
-        slices = even_slices(n, most)
-        with one_torch_thread() if len(slices) == 1 < n else nullcontext():
-            for _ in on_torch_threads(fill, slices, workers):
-                pass
+        for _ in in_even_slices(fill, n, most, workers):
+            pass
 
     def _called(self, function, *arrays):
         """Call a function of the model with arrays, and return an array."""

@@ -121,36 +121,37 @@ def optimized(mol: Any, method: str, steps: int = 2000) -> Any:
     from rdkit.Chem import rdForceFieldHelpers
 
     check_method(method)
-    if method != "none" and cumulene_axes(mol):
-        return _optimized_with_axes(mol, method, steps)
-    how = {"numThreads": available_cores(), "maxIters": steps}
-    if method == "mmff" and rdForceFieldHelpers.MMFFHasAllMoleculeParams(mol):
-        rdForceFieldHelpers.MMFFOptimizeMoleculeConfs(mol, mmffVariant="MMFF94s", **how)
-    elif method != "none" and rdForceFieldHelpers.UFFHasAllMoleculeParams(mol):
-        rdForceFieldHelpers.UFFOptimizeMoleculeConfs(mol, **how)
-    elif method != "none":
+    by_mmff = method == "mmff" and rdForceFieldHelpers.MMFFHasAllMoleculeParams(mol)
+    if method == "none":
+        return mol
+    if not by_mmff and not rdForceFieldHelpers.UFFHasAllMoleculeParams(mol):
         logger.warning("neither MMFF94s nor UFF has parameters for the molecule: it is not minimised")
+        return mol
+    how = {"numThreads": available_cores(), "maxIters": steps}
+    if axes := cumulene_axes(mol):
+        _optimize_with_axes(mol, axes, by_mmff, steps)
+    elif by_mmff:
+        rdForceFieldHelpers.MMFFOptimizeMoleculeConfs(mol, mmffVariant="MMFF94s", **how)
+    else:
+        rdForceFieldHelpers.UFFOptimizeMoleculeConfs(mol, **how)
     return mol
 
 
-def _optimized_with_axes(mol, method, steps):
-    """As `optimized`, with the planes at the ends of cumulenes where they should be."""
+def _optimize_with_axes(mol, axes, by_mmff, steps):
+    """Minimise by MMFF94s or UFF with the planes at the ends of cumulenes where they should be."""
     from rdkit import ForceField  # noqa: F401
     from rdkit.Chem import rdForceFieldHelpers
 
-    properties = method == "mmff" and rdForceFieldHelpers.MMFFHasAllMoleculeParams(mol)
-    properties = properties and rdForceFieldHelpers.MMFFGetMoleculeProperties(mol, mmffVariant="MMFF94s")
-    axes = cumulene_axes(mol)
+    properties = rdForceFieldHelpers.MMFFGetMoleculeProperties(mol, mmffVariant="MMFF94s") if by_mmff else None
     for conformer in mol.GetConformers():
         number = conformer.GetId()
-        if properties:
+        if by_mmff:
             field = rdForceFieldHelpers.MMFFGetMoleculeForceField(mol, properties, confId=number)
             constrain = field.MMFFAddTorsionConstraint
         else:
             field = rdForceFieldHelpers.UFFGetMoleculeForceField(mol, confId=number)
             constrain = field.UFFAddTorsionConstraint
         field.Initialize()
-        for (a, b, c, d, _, _), angle in zip(axes, nearest_planes(mol, conformer), strict=True):
+        for (a, b, c, d, _, _), angle in zip(axes, nearest_planes(axes, conformer), strict=True):
             constrain(a, b, c, d, False, angle, angle, AXIS_STIFFNESS)
         field.Minimize(maxIts=steps)
-    return mol

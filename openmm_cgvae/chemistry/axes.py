@@ -47,11 +47,11 @@ def _doubles(atom):
     return [b.GetOtherAtomIdx(atom.GetIdx()) for b in atom.GetBonds() if str(b.GetBondType()) == "DOUBLE"]
 
 
-def nearest_planes(mol, conformer):
+def nearest_planes(axes, conformer):
     """Angles in degrees of `cumulene_axes` that are sound, each the nearest to that of a conformer."""
     from rdkit.Chem import rdMolTransforms
 
-    angles = [(rdMolTransforms.GetDihedralDeg(conformer, *axis[:4]), axis[5]) for axis in cumulene_axes(mol)]
+    angles = [(rdMolTransforms.GetDihedralDeg(conformer, *axis[:4]), axis[5]) for axis in axes]
     return [(90.0 if angle > 0 else -90.0) if even else (0.0 if abs(angle) < 90 else 180.0) for angle, even in angles]
 
 
@@ -63,7 +63,7 @@ def keep_axes(mol, canonical, order):
         return
     placed = Chem.RenumberAtoms(mol, np.argsort(order).tolist())
     conformer = next(conformer for conformer in placed.GetConformers() if conformer.Is3D())
-    canonical.SetProp(KEPT, json.dumps(nearest_planes(canonical, conformer)))
+    canonical.SetProp(KEPT, json.dumps(nearest_planes(cumulene_axes(canonical), conformer)))
 
 
 def turn_axes(mol):

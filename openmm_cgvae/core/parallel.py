@@ -3,11 +3,12 @@
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 __all__ = [
     "available_cores",
     "even_slices",
+    "in_even_slices",
     "in_threads",
     "on_torch_threads",
     "one_torch_thread",
@@ -103,3 +104,13 @@ def on_torch_threads(function, items, workers):
     Where arrays are small, threads that share each operator wait for one another more than they gain by it.
     """
     yield from in_threads(function, items, workers, prepare=use_one_torch_thread)
+
+
+def in_even_slices(function, n, most, workers):
+    """Yield ``function(part)`` for the `even_slices` of n rows, each on one of torch's threads.
+
+    One row alone has all threads.
+    """
+    slices = even_slices(n, most)
+    with one_torch_thread() if len(slices) == 1 < n else nullcontext():
+        yield from on_torch_threads(function, slices, workers)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from contextlib import nullcontext
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,7 @@ from openmm_cgvae.chemistry.usable import usable_molecules
 from openmm_cgvae.core.checks import checked_count, checked_number, checked_seed
 from openmm_cgvae.core.errors import ModelFileError, MoleculeError
 from openmm_cgvae.core.noise import gaussian_noise
-from openmm_cgvae.core.parallel import even_slices, on_torch_threads, one_torch_thread
+from openmm_cgvae.core.parallel import in_even_slices
 from openmm_cgvae.core.units import ANGSTROM_PER_NM
 from openmm_cgvae.ensembles.binding import ligand_tensors
 from openmm_cgvae.ensembles.forcefield import energies_kj
@@ -218,9 +217,7 @@ class ConformerModel:
             with torch.inference_mode(), torch.jit.optimized_execution(False):
                 return self._module.conformers(noise[part], base[part])
 
-        slices = even_slices(count, ROWS)
-        with one_torch_thread() if len(slices) == 1 else nullcontext():
-            parts = list(on_torch_threads(made, slices, torch.get_num_threads()))
+        parts = list(in_even_slices(made, count, ROWS, torch.get_num_threads()))
         x, energy = (torch.cat(part).numpy() for part in zip(*parts, strict=True))
         return x * ANGSTROM_PER_NM, energy
 

@@ -73,3 +73,9 @@ def test_the_axis_of_a_3d_allene_is_kept_and_of_a_3d_biaryl_is_not():
         mol = Chem.AddHs(Chem.MolFromSmiles(smiles))
         assert rdDistGeom.EmbedMolecule(mol, randomSeed=1) == 0
         assert (open_axes(mol) != "") == said
+
+
+def test_a_cumulene_without_parameters_stays_as_it_was_built(caplog):
+    made = approximate_conformers(Chem.AddHs(Chem.MolFromSmiles("CC=C=CS(F)(F)(F)(F)F")), 1, 1)
+    assert made.GetNumConformers() == 1
+    assert "not minimised" in caplog.text
