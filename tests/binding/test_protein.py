@@ -1,8 +1,10 @@
 """bind_protein: atoms, ids, states, ends and weights of the molecule behind beads."""
 
+import itertools
 import logging
 import pickle
-import time
+import sys
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -258,13 +260,22 @@ def test_kept_residues_keep_their_beads():
     assert dropped.n_atoms == kept.n_atoms - 2
 
 
-def test_time_is_linear_in_residues():
-    seconds = []
-    for n in (2000, 20000):
-        record = beads((ALL * 1000)[:n], numbers=np.arange(1, n + 1))
-        start = time.process_time()
-        protein = bind_protein(record)
-        seconds.append(time.process_time() - start)
-        assert protein.topology.getNumAtoms() == protein.n_atoms
-    assert protein.n_residues == 20000
-    assert seconds[1] < 30 * seconds[0]
+def test_calls_and_memory_are_linear_in_residues():
+    """Counted, since seconds depend on what else runs."""
+    costs = []
+    for n in (2000, 10000):
+        record = beads((ALL * 500)[:n], numbers=np.arange(1, n + 1))
+        calls = itertools.count()
+        tracemalloc.start()
+        sys.setprofile(lambda frame, event, argument, calls=calls: next(calls))
+        try:
+            protein = bind_protein(record)
+        finally:
+            sys.setprofile(None)
+            memory = tracemalloc.get_traced_memory()[1]
+            tracemalloc.stop()
+        costs.append((next(calls), memory))
+        assert (protein.n_residues, protein.topology.getNumAtoms()) == (n, protein.n_atoms)
+    (calls, memory), (more_calls, more_memory) = costs
+    assert more_calls < 6 * calls
+    assert more_memory < 6 * memory
