@@ -14,7 +14,7 @@ from openmm_cgvae.molecule.mapping import CGMapping
 __all__ = ["AnyLigand", "LigandBackmapper"]
 
 # Approximate conformers, which give bond lengths, angles and ring conformations, and the seed that they are made by.
-BASES, BASE_SEED = 32, 2023
+BASES, BASE_SEED = 64, 2023
 # Structures a call: each is chosen of many conformers.
 CHUNK = 16
 # Ratio of the distance of two bonded beads to the nearest and the farthest of the approximate conformers.

@@ -103,18 +103,34 @@ class BeadFit(nn.Module):
                 moved: Tensor) -> tuple[Tensor, Tensor]:  # fmt: skip
         """Fit atoms (S, N, 3), with torsions (T, S), to beads (S, B, 3); `bonds` and `moved` as of `turned_by_all`."""
         x = self.superposed(x, beads)
-        n_tokens = bonds.shape[0]
+        free = torch.zeros_like(torsions)
         for _ in range(self.steps):
-            jacobian = self.slopes(x, bonds, moved)
-            missed = (beads - torch.matmul(self.matrix, x)).flatten(1)
-            square = torch.matmul(jacobian, jacobian.transpose(1, 2))
-            square = square + self.ridge * torch.eye(square.shape[1], dtype=x.dtype, device=x.device)
-            step = torch.linalg.solve(square, torch.matmul(jacobian, missed.unsqueeze(-1))).squeeze(-1)
-            angles = step[:, :n_tokens].clamp(-self.largest, self.largest).transpose(0, 1)
-            x = turned_by_all(x, bonds, moved, angles)
-            torsions = torsions + angles
-            x = self.superposed(x, beads)
+            x, torsions = self.step(x, torsions, beads, bonds, moved, free, free, self.largest)
         return x, torsions
+
+    def step(self, x: Tensor, torsions: Tensor, beads: Tensor, bonds: Tensor, moved: Tensor, slope: Tensor,
+             stiffness: Tensor, largest: float) -> tuple[Tensor, Tensor]:  # fmt: skip
+        """Atoms and torsions after one step down half the squared misses plus an energy of the torsions.
+
+        Parameters
+        ----------
+        slope, stiffness : Tensor, shape (T, S)
+            First derivatives of the energy, and second ones of at least 0, where squared Angstrom are its unit.
+        largest : float
+            Radian by which a torsion moves at most.
+        """
+        n_tokens = bonds.shape[0]
+        jacobian = self.slopes(x, bonds, moved)
+        missed = (beads - torch.matmul(self.matrix, x)).flatten(1)
+        down = torch.matmul(jacobian, missed.unsqueeze(-1)).squeeze(-1)
+        others = [down.shape[1] - n_tokens, down.shape[0]]
+        down = down - torch.cat([slope, torch.zeros(others, dtype=x.dtype, device=x.device)]).transpose(0, 1)
+        ridge = torch.cat([stiffness, torch.zeros(others, dtype=x.dtype, device=x.device)]) + self.ridge
+        square = torch.matmul(jacobian, jacobian.transpose(1, 2)) + torch.diag_embed(ridge.transpose(0, 1))
+        by = torch.linalg.solve(square, down.unsqueeze(-1)).squeeze(-1)
+        angles = by[:, :n_tokens].clamp(-largest, largest).transpose(0, 1)
+        x = self.superposed(turned_by_all(x, bonds, moved, angles), beads)
+        return x, torsions + angles
 
     def slopes(self, x: Tensor, bonds: Tensor, moved: Tensor) -> Tensor:
         """Change of beads with each torsion, rotation and translation: (S, T + 6, 3 B)."""

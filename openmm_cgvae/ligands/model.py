@@ -4,19 +4,20 @@ import torch
 from torch import Tensor, nn
 
 from openmm_cgvae.core.units import ANGSTROM_PER_NM
-from openmm_cgvae.geometry.beadfit import BeadFit, rotation_of
+from openmm_cgvae.geometry.beadfit import BeadFit, rotation_of, squared_misses
 from openmm_cgvae.geometry.turning import turned_by_all
 from openmm_cgvae.ligands.sampler import LigandSampler
 from openmm_cgvae.ligands.torsionnet import LigandNetwork
 
 __all__ = ["LigandModel", "rebuild_ligand"]
 
-# Conformers that are fitted to beads for every structure.
-CANDIDATES = 32
-# Times that each torsion is drawn anew, of so many angles, by how well beads fit.
-SEARCHES, ANGLES = 2, 24
+# Conformers for every structure, of each of which each torsion is drawn anew, of so many angles, by energy and how well
+# beads fit; and those of them that are fitted to the beads.
+CANDIDATES, ANGLES, KEPT = 128, 24, 32
 # Angstrom.
 REACH, TOLERANCE = 0.25, 0.05
+# Steps to a minimum of energy and misfit, and the radian that a torsion moves in one at most.
+DESCENTS, LARGEST = 6, 0.15
 
 
 class LigandModel(nn.Module):
@@ -31,10 +32,11 @@ class LigandModel(nn.Module):
         super().__init__()
         self.sampler, self.fit = LigandSampler(network), BeadFit()
         self.angstrom_per_nm = float(ANGSTROM_PER_NM)
-        # Of `forward`: numbers of noise a bead, conformers that are fitted for each structure, and the distances in
-        # Angstrom by which beads of a conformer may miss those given, while torsions are searched and at the end.
-        self.latent, self.candidates, self.tolerance = 1, CANDIDATES, TOLERANCE
-        self.searches, self.reach = SEARCHES, REACH
+        # Of `forward`: numbers of noise a bead, conformers that are searched and fitted for each structure, and the
+        # distances in Angstrom by which beads of a conformer may miss those given, while torsions are searched and at
+        # the end.
+        self.latent, self.candidates, self.kept, self.reach, self.tolerance = 1, CANDIDATES, KEPT, REACH, TOLERANCE
+        self.descents, self.largest = DESCENTS, LARGEST
         circle = torch.arange(ANGLES) * (2.0 * torch.pi / ANGLES)
         self.register_buffer("circle", circle, persistent=False)
         self.n_atoms, self.n_beads = 0, 0
@@ -120,25 +122,34 @@ class LigandModel(nn.Module):
         spread = torch.remainder(even + numbers * steps, 1.0).clamp(1e-6, 1.0 - 1e-6)
         base = (spread[:, n + 4] * self.sampler.n_bases).to(torch.int64).clamp_max(self.sampler.n_bases - 1)
         normal = torch.erfinv(2.0 * spread[:, : n + 4] - 1.0) * 1.4142135623730951
-        torsions, x, energy = self.sampler(normal[:, :n], base, self.temperature)
-        x = torch.matmul(x - x.mean(1, keepdim=True), rotation_of(normal[:, n : n + 4]).transpose(1, 2))
+        drawn = self.sampler(normal[:, :n], base, self.temperature)
+        torsions, x = drawn[0], drawn[1] - drawn[1].mean(1, keepdim=True)
+        x = torch.matmul(x, rotation_of(normal[:, n : n + 4]).transpose(1, 2))
         targets = X.unsqueeze(0).expand(count, -1, -1)
         bonds, moved = self.sampler.token_bonds, self.sampler.moved
         thermal = self.sampler.gas * self.sampler.kelvin
-        for _ in range(self.searches):
-            for k in range(bonds.shape[0]):
-                own = torsions[k].unsqueeze(1)
-                by = self.circle.expand(count, -1)
-                cost = self.fit.turning_misses(x, targets, bonds[k], moved[k], by) * (0.5 * thermal / self.reach**2)
-                cost = cost + self.sampler.turning_energy(k, x, by, own + by, base)
-                chosen = self.sampler.picked(cost, spread[:, k], self.temperature)
-                angle = by.gather(1, chosen.unsqueeze(1)).transpose(0, 1)
-                x = turned_by_all(x, bonds[k : k + 1], moved[k : k + 1], angle)
-                torsions = torsions.index_add(0, torch.full([1], k, device=X.device), angle)
+        for k in range(bonds.shape[0]):
+            own = torsions[k].unsqueeze(1)
+            by = self.circle.expand(count, -1)
+            cost = self.fit.turning_misses(x, targets, bonds[k], moved[k], by) * (0.5 * thermal / self.reach**2)
+            cost = cost + self.sampler.turning_energy(k, x, by, own + by, base)
+            chosen = self.sampler.picked(cost, spread[:, k], self.temperature)
+            angle = by.gather(1, chosen.unsqueeze(1)).transpose(0, 1)
+            x = turned_by_all(x, bonds[k : k + 1], moved[k : k + 1], angle)
+            torsions = torsions.index_add(0, torch.full([1], k, device=X.device), angle)
+        missed = squared_misses(torch.matmul(self.fit.matrix, x), targets)
+        score = self.sampler.energy(x, torsions, base) + missed * (0.5 * thermal / self.reach**2)
+        best = score.argsort()[: self.kept]
+        x, torsions, base, targets = x[best], torsions[:, best], base[best], targets[best]
         x, torsions = self.fit(x, torsions, targets, bonds, moved)
+        stiff = thermal / self.tolerance**2
+        for _ in range(self.descents):
+            slope, stiffness = self.sampler.slopes(x, torsions, base)
+            x, torsions = self.fit.step(
+                x, torsions, targets, bonds, moved, slope / stiff, stiffness / stiff, self.largest
+            )
         missed = (targets - torch.matmul(self.fit.matrix, x)).square().sum((1, 2))
-        energy = self.sampler.energy(x, torsions, base)
-        score = energy + missed * (0.5 * thermal / self.tolerance**2)
+        score = self.sampler.energy(x, torsions, base) + missed * (0.5 * stiff)
         chosen = self.sampler.picked(score.unsqueeze(0), even[n + 5].unsqueeze(0), self.temperature)
         return x.index_select(0, chosen).squeeze(0)
 

@@ -15,6 +15,8 @@ __all__ = ["LigandSampler"]
 
 # Degrees by which a torsion may move when it settles.
 SETTLING = (0.0, -3.0, 3.0, -7.0, 7.0, -13.0, 13.0, -22.0, 22.0)
+# Radian to both sides, for the energy's slopes.
+APART = math.radians(2.0)
 # Samples whose features are held at once.
 SAMPLES = 64
 
@@ -45,7 +47,7 @@ class LigandSampler(nn.Module):
         self.register_buffer("settling", torch.tensor(SETTLING).deg2rad(), persistent=False)
         # K of the energy, at temperature 1 of the network's distributions.
         self.kelvin = 300.0
-        self.gas, self.samples = BOLTZMANN_KJ_PER_MOL_K, SAMPLES
+        self.gas, self.samples, self.apart = BOLTZMANN_KJ_PER_MOL_K, SAMPLES, APART
         self.n_tokens, self.n_colours, self.n_bases = 0, 0, 0
         index, none = torch.zeros(0, dtype=torch.int64), torch.zeros(0)
         for name in ("bonds", "quads", "token", "token_bonds", "colours"):
@@ -186,6 +188,19 @@ class LigandSampler(nn.Module):
         origin, axis = bond_axes(x, self.token_bonds[k])
         places = turned(x.index_select(1, moving), origin, axis, by)
         return self.pairs.between(places, x.index_select(1, still), moving, still) + self.intrinsic(k, torsion, base)
+
+    def slopes(self, x: Tensor, torsions: Tensor, base: Tensor) -> tuple[Tensor, Tensor]:
+        """First derivatives (T, S) of the energy by each torsion, in kJ/mol and radian, and second ones where positive.
+
+        By differences, the others held.
+        """
+        by = torch.tensor([-self.apart, 0.0, self.apart], dtype=x.dtype, device=x.device).expand(x.shape[0], -1)
+        first, second = torch.zeros_like(torsions), torch.zeros_like(torsions)
+        for k in range(self.n_tokens):
+            energy = self.turning_energy(k, x, by, torsions[k].unsqueeze(1) + by, base)
+            first[k] = (energy[:, 2] - energy[:, 0]) / (2.0 * self.apart)
+            second[k] = ((energy[:, 2] + energy[:, 0] - 2.0 * energy[:, 1]) / self.apart**2).clamp_min(0.0)
+        return first, second
 
     def intrinsic(self, k: int, torsion: Tensor, base: Tensor) -> Tensor:
         """Energy of the torsion terms about token k at torsions (S, J)."""

@@ -93,3 +93,18 @@ def test_conformers_are_fitted_to_the_beads_of_others(drug, arrays):
     beads = torch.matmul(fit.matrix, turned(drug, arrays, angles)) + 7.0
     x, _ = fit(torch.as_tensor(positions_of(drug)), torch.zeros_like(angles), beads, bonds, moved)
     assert (torch.matmul(fit.matrix, x) - beads).norm(dim=-1).max() < 0.05
+
+
+def test_a_step_goes_to_the_minimum_of_misfit_and_energy_where_both_are_parabolas(drug, arrays):
+    """One bead holds no torsion: the energy alone moves them, by -slope / (stiffness + ridge)."""
+    fit = BeadFit()
+    fit.take({"matrix": torch.full((1, drug.GetNumAtoms()), 1 / drug.GetNumAtoms(), dtype=torch.float64)})
+    bonds, moved = torch.as_tensor(arrays.token_bonds), torch.as_tensor(arrays.moved)
+    x = torch.as_tensor(positions_of(drug))
+    beads = torch.matmul(fit.matrix, x)
+    torsions = torch.zeros(arrays.n_tokens, len(x), dtype=torch.float64)
+    stiffness = 1e4 * torch.ones_like(torsions)
+    _, after = fit.step(x, torsions, beads, bonds, moved, -0.01 * stiffness, stiffness, 0.1)
+    assert torch.allclose(after, torch.full_like(after, 0.01), atol=1e-4)
+    _, after = fit.step(x, torsions, beads, bonds, moved, -1.0 * stiffness, stiffness, 0.1)
+    assert torch.allclose(after, torch.full_like(after, 0.1))
